@@ -1,0 +1,6 @@
+//! eigenlens.
+
+pub mod data;
+pub mod error;
+
+pub use error::{Error, Result};
