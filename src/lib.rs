@@ -2,5 +2,8 @@
 
 pub mod data;
 pub mod error;
+pub mod relevance;
+pub mod report;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,0 +1,55 @@
+//! Which inputs count: the ranking by λ̃ and the curves that prove it.
+
+use serde::{Deserialize, Serialize};
+
+/// One input feature in the ranking (`method.md` section 1, *Relevance*). Over R replicas: means and a standard deviation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankedFeature {
+    /// 1 is the most relevant.
+    pub rank: usize,
+    /// Column of the data set, from 0.
+    pub feature: usize,
+    pub name: String,
+    /// Mean over replicas of λ_in.
+    pub lambda: f64,
+    /// Mean over replicas of ‖ψ[:,i]‖₂.
+    pub psi_norm: f64,
+    /// Mean over replicas of |λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂.
+    pub relevance: f64,
+    /// Standard deviation over replicas (0 for a single one).
+    pub relevance_std: f64,
+}
+
+/// The number that a curve or a history shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Share of right answers, 0..1: more is better.
+    Accuracy,
+    /// Mean absolute error in the target's units: less is better.
+    Mae,
+}
+
+/// The metric when only the k best-ranked inputs are kept, beside k random ones (`method.md` section 2, *Curves*).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    pub metric: Metric,
+    /// Which rows were used: `test`, `validation` or `train`.
+    pub rows: String,
+    /// `zero` or `mean`: what replaces a masked input.
+    pub mask: String,
+    pub points: Vec<CurvePoint>,
+    /// The metric with every input.
+    pub full: f64,
+}
+
+/// One k of a [`Curve`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    pub k: usize,
+    pub ranked: f64,
+    pub random_mean: f64,
+    pub random_std: f64,
+    /// A network of the same build, trained anew on the k best inputs alone.
+    pub retrained: Option<f64>,
+}
