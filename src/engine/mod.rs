@@ -1,0 +1,32 @@
+//! Executes plans: on the GPU through WGSL kernels, or on the CPU through their twins.
+
+pub mod cpu;
+pub mod plan;
+
+pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};
+
+use crate::Result;
+
+/// A program loaded into an engine's memory.
+///
+/// Floats cross this border as `f64`, which both engines' numbers fit into. `replica: None` means every replica on a
+/// write.
+pub trait Session: Send {
+    /// Writes `data` from `offset` on into a float buffer.
+    fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()>;
+
+    /// Writes `data` from `offset` on into a buffer of words.
+    fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()>;
+
+    /// Reads `len` floats from `offset` on, of one replica (0 for a shared buffer).
+    fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>>;
+
+    /// Reads words; for tests.
+    fn read_words(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>>;
+
+    /// Runs a plan once for each step, in order. Returns when the work is submitted; a read waits for it.
+    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()>;
+
+    /// Waits until everything submitted is done.
+    fn wait(&mut self) -> Result<()>;
+}

@@ -1,0 +1,67 @@
+//! Elementwise activations and their slopes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::View;
+
+/// An activation σ. LeakyReLU's negative slope is 0.01, ELU's α is 1, GELU is the exact `z·Φ(z)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u32)]
+pub enum Activation {
+    Identity = 0,
+    Relu = 1,
+    LeakyRelu = 2,
+    Tanh = 3,
+    Sigmoid = 4,
+    Elu = 5,
+    Gelu = 6,
+    Silu = 7,
+}
+
+/// Negative slope of [`Activation::LeakyRelu`].
+pub const LEAKY_SLOPE: f64 = 0.01;
+
+impl Activation {
+    pub const ALL: [Activation; 8] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::Elu,
+        Activation::Gelu,
+        Activation::Silu,
+    ];
+
+    /// Whether the slope is computed from the input z (GELU, SiLU) rather than from the output σ(z) (all others).
+    pub fn slope_needs_input(self) -> bool {
+        matches!(self, Activation::Gelu | Activation::Silu)
+    }
+}
+
+/// Multiplies by σ'(z), read from what forward saved: the input z where [`Activation::slope_needs_input`], else σ(z).
+///
+/// With `seeds` s, row `r` of the multiplied matrix belongs to row `r / s` of `saved`.
+#[derive(Debug, Clone, Copy)]
+pub struct Slope {
+    pub activation: Activation,
+    pub saved: View,
+    pub seeds: usize,
+}
+
+/// `y = σ(x)` for the batch's rows.
+#[derive(Debug, Clone)]
+pub struct Activate {
+    pub x: View,
+    pub y: View,
+    pub activation: Activation,
+}
+
+/// `dx = dy · σ'`, for the batch's rows times the seeds. `dx` and `dy` are different buffers.
+#[derive(Debug, Clone)]
+pub struct ActivateBackward {
+    pub dy: View,
+    pub dx: View,
+    pub slope: Slope,
+}

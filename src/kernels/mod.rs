@@ -1,0 +1,65 @@
+//! One file per kernel family: the operation as data, its WGSL dispatches, and (in `twins`) the same arithmetic in Rust.
+
+pub mod activation;
+pub mod adam;
+pub mod add;
+pub mod batch_norm;
+pub mod dropout;
+pub mod gather;
+pub mod gemm;
+pub mod loss;
+pub mod mask;
+pub mod penalty;
+pub mod pullback;
+pub mod reduce;
+pub mod select;
+pub mod twins;
+
+pub use activation::{Activate, ActivateBackward, Activation, Slope};
+pub use adam::Adam;
+pub use add::Add;
+pub use batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
+pub use dropout::Dropout;
+pub use gather::{Gather, Storage};
+pub use gemm::{Eigenvalues, Form, Gemm};
+pub use loss::{Loss, LossKind};
+pub use mask::Mask;
+pub use penalty::Penalty;
+pub use pullback::Pullback;
+pub use reduce::Reduce;
+pub use select::Select;
+
+/// Layout of the per-replica settings buffer (words): the replica's seed, then `f32` bit patterns.
+pub const SETTING_SEED: usize = 0;
+/// r_λ, as `f32` bits.
+pub const SETTING_REG_LAMBDA: usize = 1;
+/// r_ψ, as `f32` bits.
+pub const SETTING_REG_PSI: usize = 2;
+/// Factor on the learning rate, as `f32` bits.
+pub const SETTING_RATE: usize = 3;
+/// Words in the settings buffer.
+pub const SETTINGS_LEN: usize = 4;
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        /// One kernel invocation of a plan.
+        #[derive(Debug, Clone)]
+        pub enum Op { $($name($name)),* }
+        $(impl From<$name> for Op { fn from(op: $name) -> Op { Op::$name(op) } })*
+        impl Op {
+            /// The kernel's name: the same for shader, file, twin and pipeline label.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$name(_) => stringify!($name)),* }
+            }
+            /// Runs the twin on one replica's memory.
+            pub(crate) fn twin<T: twins::Real>(&self, cx: &mut twins::Context<'_, T>) {
+                match self { $(Op::$name(op) => op.twin(cx)),* }
+            }
+        }
+    };
+}
+
+ops!(
+    Select, Gather, Mask, Gemm, Activate, ActivateBackward, BatchNormForward, BatchNormInference, BatchNormBackward,
+    Dropout, Add, Loss, Reduce, Pullback, Penalty, Adam,
+);
