@@ -179,7 +179,7 @@ fn image() {
     };
     let html = show("image", &page);
     assert_eq!(html, page.html(), "the page is deterministic");
-    assert!(html.contains("The 20 best are outlined") && html.contains("taken for 0"));
+    assert!(html.contains("The 20 best are outlined") && html.contains("class=\"wrong\">predicted <b>0</b>"));
 }
 
 #[test]

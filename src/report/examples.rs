@@ -4,11 +4,11 @@ use crate::relevance::{Metric, RankedFeature};
 use crate::report::figures::{Along, HALF, LINE_POINTS};
 use crate::report::page::{Example, Facts, Shape, figure};
 use crate::report::picture::{self, Palette};
-use crate::report::svg::{Plot, Scale, thin};
-use crate::report::text::{escape, number, shorten};
+use crate::report::svg::{Plot, Scale, Ticks, thin};
+use crate::report::text::{escape, short, shorten};
 
 /// Shown at most, by the kind of input.
-const IMAGES: usize = 12;
+const IMAGES: usize = 16;
 const LINES: usize = 4;
 const COLUMNS: usize = 6;
 /// Features of a table's examples.
@@ -30,13 +30,26 @@ pub(super) fn examples(facts: &Facts) -> String {
 /// Label and prediction; wrong only where there is a right and a wrong.
 fn verdict(facts: &Facts, example: &Example) -> String {
     let (label, predicted) = (escape(&shorten(&example.label, 40)), escape(&shorten(&example.predicted, 40)));
-    if facts.page.metric == Metric::Accuracy {
-        if example.label == example.predicted {
-            return format!("<b>{label}</b> recognised as {predicted}");
-        }
-        return format!("<b>{label}</b> <span class=\"wrong\">taken for {predicted}</span>");
+    let wrong = facts.page.metric == Metric::Accuracy && example.label != example.predicted;
+    let class = if wrong { " class=\"wrong\"" } else { "" };
+    let kind = kind(facts);
+    format!("{kind} <b>{label}</b><br><span{class}>predicted <b>{predicted}</b></span>")
+}
+
+/// What the true answer is called.
+fn kind(facts: &Facts) -> &'static str {
+    match facts.page.metric {
+        Metric::Accuracy => "label",
+        Metric::Mae => "true value",
     }
-    format!("true <b>{label}</b>, predicted {predicted}")
+}
+
+/// Tiles in a row: what fills the last row best, so that none stands alone.
+fn tiles_per_row(tiles: usize, side: usize) -> usize {
+    let left_over = |width: &usize| tiles.div_ceil(*width) * width - tiles;
+    // Pixels of a large image need a larger tile to be seen.
+    let widths = if side > 48 { [4, 5, 3, 6] } else { [7, 6, 8, 5] };
+    widths.into_iter().min_by_key(left_over).unwrap_or(6)
 }
 
 fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> String {
@@ -45,8 +58,9 @@ fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> 
     let width = f64::from(high - low);
     let share = |v: f32| if width > 0.0 { f64::from(v - low) / width } else { 0.0 };
     let outline = picture::outline(columns, &facts.marked);
-    let mut out = String::from("<div class=\"examples\">");
-    for example in examples.iter().take(IMAGES) {
+    let shown = &examples[..examples.len().min(IMAGES)];
+    let mut out = format!("<div class=\"examples\" style=\"--row:{}\">", tiles_per_row(shown.len(), rows.max(columns)));
+    for example in shown {
         let shares: Vec<f64> = example.values.iter().map(|&v| share(v)).collect();
         let whole = format!(
             "<image class=\"pixels\" width=\"{columns}\" height=\"{rows}\" href=\"{}\"/><path class=\"outline\" d=\"{outline}\"/>",
@@ -89,12 +103,12 @@ fn lines(facts: &Facts, examples: &[&Example]) -> String {
             along.places.iter().copied().zip(example.values.iter().map(|&v| f64::from(v))).collect();
         let y = Scale::round(points.iter().map(|point| point.1));
         let mut plot = Plot::new(HALF, 210.0, [48.0, 12.0, 12.0, 46.0], along.scale(), y);
-        plot.y_axis("", false);
+        plot.y_axis("", Ticks::Plain);
         for &feature in &facts.marked {
             plot.upright(along.places[feature], "best");
         }
         plot.line(&thin(&points, LINE_POINTS), "s0 thin");
-        plot.x_axis(&along.name);
+        plot.x_axis(&along.name, Ticks::Plain);
         let title = format!("Example: {}", shorten(&example.label, 40));
         out.push_str(&format!(
             "<figure>{}<figcaption>{}</figcaption></figure>",
@@ -119,11 +133,11 @@ fn table(facts: &Facts, examples: &[&Example]) -> String {
         let name = escape(&shorten(&f.name, 40));
         out.push_str(&format!("<tr><td title=\"{}\">{name}</td>", escape(&shorten(&f.name, 200))));
         for example in shown {
-            out.push_str(&format!("<td class=\"n\">{}</td>", number(f64::from(example.values[f.feature]))));
+            out.push_str(&format!("<td class=\"n\">{}</td>", short(f64::from(example.values[f.feature]))));
         }
         out.push_str("</tr>");
     }
-    for (head, value) in [("true", (|e| &e.label) as fn(&Example) -> &String), ("predicted", |e| &e.predicted)] {
+    for (head, value) in [(kind(facts), (|e| &e.label) as fn(&Example) -> &String), ("predicted", |e| &e.predicted)] {
         out.push_str(&format!("<tr class=\"sum\"><td>{head}</td>"));
         for example in shown {
             let wrong =

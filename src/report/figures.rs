@@ -3,7 +3,7 @@
 use crate::relevance::{CurvePoint, Metric, RankedFeature};
 use crate::report::page::{Facts, Shape, figure};
 use crate::report::picture::{self, Palette};
-use crate::report::svg::{Anchor, Plot, Scale, Trace, thin};
+use crate::report::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
 use crate::report::text::{self, count, escape, number, percent, shorten};
 
 /// Width of a figure that shares its row, and of one that has it alone, in CSS pixels at full page width: text keeps its size.
@@ -12,6 +12,8 @@ pub(super) const WIDE: f64 = 1032.0;
 const THIRD: f64 = 322.0;
 /// Bars shown.
 const BARS: usize = 25;
+/// Peaks of a spectrum that are tried for a name.
+const PEAKS: usize = 16;
 /// Points of a drawn line: more can't be seen at these widths.
 pub(super) const LINE_POINTS: usize = 1200;
 
@@ -23,7 +25,7 @@ pub(super) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Strin
             *share = facts.share(f);
         }
     }
-    let (left, top) = (30.0, 10.0);
+    let (left, top) = (30.0, 24.0);
     let cell = (394.0 / columns as f64).min(440.0 / rows as f64);
     let (width, height) = (cell * columns as f64, cell * rows as f64);
     let whole = Scale::Linear(0.0, columns as f64);
@@ -53,18 +55,18 @@ pub(super) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Strin
         ));
     }
     // Ticks count pixels from 0 and stand at pixel centres.
-    for (value, label) in Scale::Linear(0.0, (columns - 1).max(1) as f64).ticks(7, false) {
-        if value.fract() == 0.0 && value < columns as f64 {
+    for (value, label) in Scale::Linear(0.0, (columns - 1).max(1) as f64).ticks(7, Ticks::Whole) {
+        if value < columns as f64 {
             plot.text(plot.px(value + 0.5), top + height + 16.0, Anchor::Middle, "tick", &label);
         }
     }
-    for (value, label) in Scale::Linear(0.0, (rows - 1).max(1) as f64).ticks(7, false) {
-        if value.fract() == 0.0 && value < rows as f64 {
+    for (value, label) in Scale::Linear(0.0, (rows - 1).max(1) as f64).ticks(7, Ticks::Whole) {
+        if value < rows as f64 {
             plot.text(left - 6.0, plot.py(value + 0.5) + 4.0, Anchor::End, "tick", &label);
         }
     }
     plot.text(left + width / 2.0, top + height + 35.0, Anchor::Middle, "name", "column");
-    plot.text(left - 6.0, top + height + 16.0, Anchor::End, "tick", "row");
+    plot.text(0.0, top - 10.0, Anchor::Start, "name", "row");
     color_bar(&mut plot, left + width + 16.0, top, height, facts.max);
     let marked = facts.marked.len();
     let caption = match marked {
@@ -84,26 +86,29 @@ fn color_bar(plot: &mut Plot, x: f64, top: f64, height: f64, max: f64) {
         picture::data_uri(128, 1, &shares, Palette::Viridis)
     ));
     if max > 0.0 {
-        for (value, label) in Scale::Linear(0.0, max).ticks(5, false) {
+        for (value, label) in Scale::Linear(0.0, max).ticks(5, Ticks::Plain) {
             let y = top + height * (1.0 - value / max);
             plot.raw(&format!("<path class=\"axis\" d=\"M{:.1} {y:.1}h4\"/>", x + 11.0));
             plot.text(x + 18.0, y + 4.0, Anchor::Start, "tick", &label);
         }
     }
-    plot.text(x, top + height + 16.0, Anchor::Start, "name", "λ̃");
+    plot.text(x, top - 10.0, Anchor::Start, "name", "λ̃");
 }
 
 /// The best features as horizontal bars, named, with the spread over replicas.
 pub(super) fn ranking_bars(facts: &Facts) -> String {
     let shown: Vec<&RankedFeature> = facts.ranked.iter().take(BARS).copied().collect();
-    let names: Vec<String> = shown.iter().map(|f| shorten(&f.name, 24)).collect();
+    let names: Vec<String> = shown.iter().map(|f| shorten(&f.name, 22)).collect();
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let left = (longest as f64 * 6.9 + 36.0).clamp(70.0, 204.0);
+    let left = (longest as f64 * 7.2 + 36.0).clamp(70.0, 196.0);
     let end = shown.iter().map(|f| f.relevance + f.relevance_std).fold(0.0, f64::max);
     let end = if end > 0.0 { end } else { 1.0 };
     let rows = shown.len() as f64;
-    // Few features get broader rows, so that three bars don't look lost.
-    let pitch = if shown.len() > 12 { 18.0 } else { 24.0 };
+    // Beside an image the bars match its height; else they fill the height of the two figures at their side.
+    let pitch = match facts.shape {
+        Shape::Image { .. } => 18.0,
+        _ => (640.0 / rows.max(1.0)).clamp(18.0, 28.0),
+    };
     let mut plot = Plot::new(
         HALF,
         rows * pitch + 52.0,
@@ -111,21 +116,22 @@ pub(super) fn ranking_bars(facts: &Facts) -> String {
         Scale::Linear(0.0, end),
         Scale::Linear(rows, 0.0),
     );
-    plot.x_axis("relevance λ̃");
+    plot.x_axis("relevance λ̃", Ticks::Plain);
     let spread = shown.iter().any(|f| f.relevance_std > 0.0);
     for (row, (f, name)) in shown.iter().zip(&names).enumerate() {
         let row = row as f64;
         let tip = format!("{} · λ = {}, ‖ψ‖ = {}", shorten(&f.name, 120), number(f.lambda), number(f.psi_norm));
         let class = if facts.dropped(f) { "dropped" } else { "s1" };
         plot.bar((0.0, row + 0.14), (f.relevance, row + 0.86), class, &tip);
-        if spread && f.relevance > 0.0 {
+        // A whisker narrower than its own ends says nothing.
+        if f.relevance_std > 0.004 * end {
             plot.whisker((f.relevance - f.relevance_std).max(0.0), f.relevance + f.relevance_std, row + 0.5);
         }
         let y = plot.py(row + 0.5) + 4.0;
         plot.text(22.0, y, Anchor::End, "tick", &f.rank.to_string());
         plot.text(left - 8.0, y, Anchor::End, "row", name);
         let reach = f.relevance + if spread { f.relevance_std } else { 0.0 };
-        plot.text(plot.px(reach) + 6.0, y, Anchor::Start, "tick", &number(f.relevance));
+        plot.text(plot.px(reach) + 6.0, y, Anchor::Start, "tick", &text::short(f.relevance));
     }
     let title = match facts.ranked.len() {
         n if n > BARS => format!("The {BARS} best inputs"),
@@ -149,22 +155,21 @@ pub(super) fn spectrum(facts: &Facts) -> String {
         }
     }
     let points: Vec<(f64, f64)> = along.places.iter().copied().zip(values).collect();
-    let top = if facts.max > 0.0 { facts.max * 1.1 } else { 1.0 };
+    let top = if facts.max > 0.0 { facts.max * 1.06 } else { 1.0 };
     let mut plot = Plot::new(WIDE, 300.0, [56.0, 14.0, 34.0, 46.0], along.scale(), Scale::Linear(0.0, top));
-    plot.y_axis("relevance λ̃", false);
+    plot.y_axis("relevance λ̃", Ticks::Plain);
     let points = thin(&points, 2 * LINE_POINTS);
     plot.band(&points.iter().map(|&(x, y)| (x, 0.0, y)).collect::<Vec<_>>(), "s1");
     plot.line(&points, "s1 thin");
-    plot.x_axis(&along.name);
-    let mut named: Vec<f64> = Vec::new();
+    plot.x_axis(&along.name, Ticks::Plain);
+    let mut tried: Vec<f64> = Vec::new();
     for f in facts.ranked.iter().filter(|f| !facts.dropped(f)) {
         let Some(&place) = along.places.get(f.feature) else { continue };
-        let name = shorten(&f.name, 12);
         let x = plot.px(place);
-        if named.len() < 12 && named.iter().all(|other| (other - x).abs() > 8.0 * name.chars().count() as f64) {
-            named.push(x);
-            let y = plot.py(f.relevance) - 6.0;
-            plot.text(x.clamp(70.0, WIDE - 40.0), y, Anchor::Middle, "label", &name);
+        // What is close to a name that was tried is the shoulder of the same peak.
+        if tried.len() < PEAKS && tried.iter().all(|other| (other - x).abs() > 12.0) {
+            tried.push(x);
+            plot.peak((place, f.relevance), &shorten(&f.name, 12));
         }
     }
     let caption = "The highest peaks are named. Everything on the baseline was dropped or nearly so.";
@@ -221,13 +226,13 @@ pub(super) fn histogram(facts: &Facts) -> String {
     let most = bins.iter().copied().max().unwrap_or(1).max(2) as f64;
     let mut plot =
         Plot::new(HALF, 290.0, [48.0, 12.0, 34.0, 46.0], Scale::Linear(0.0, 1.0), Scale::Log(0.6, most * 1.5));
-    plot.y_axis("inputs (log scale)", false);
+    plot.y_axis("inputs (log scale)", Ticks::Whole);
     for (i, &height) in bins.iter().enumerate().filter(|&(_, &height)| height > 0) {
         let (from, to) = (i as f64 / BINS as f64, (i + 1) as f64 / BINS as f64);
         let tip = format!("{} inputs from {from:.3} to {to:.3}", count(height));
         plot.bar((from + 0.002, 0.6), (to - 0.002, height as f64), "s1", &tip);
     }
-    plot.x_axis("relevance relative to the largest, λ̃ / max λ̃");
+    plot.x_axis("relevance relative to the largest, λ̃ / max λ̃", Ticks::Plain);
     let dropped = facts.page.columns - facts.kept;
     let threshold = facts.page.threshold.clamp(0.0, 1.0);
     plot.upright(threshold, "limit");
@@ -239,13 +244,8 @@ pub(super) fn histogram(facts: &Facts) -> String {
     } else {
         plot.text(x - 6.0, 46.0, Anchor::End, "label strong", &label);
     }
-    let caption = format!(
-        "{} of {} inputs ({}) lie below the threshold of {} (dashed line) and count as dropped.",
-        count(dropped),
-        count(facts.page.columns),
-        percent(dropped as f64 / facts.page.columns.max(1) as f64),
-        plain(threshold)
-    );
+    let share = percent(dropped as f64 / facts.page.columns.max(1) as f64);
+    let caption = format!("Left of the dashed line lies what counts as dropped: {share} of the inputs.");
     figure("Distribution of relevance", &plot.finish("Histogram of relative relevance"), &caption, "")
 }
 
@@ -275,7 +275,7 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
         log => log,
     };
     let mut plot = Plot::new(HALF, 330.0, [56.0, 16.0, 34.0, 46.0], x, y);
-    plot.y_axis(text::metric_name(curve.metric), accuracy);
+    plot.y_axis(text::metric_name(curve.metric), metric_ticks(curve.metric));
     let series = |value: fn(&CurvePoint) -> f64| points.iter().map(|p| (p.k as f64, value(p))).collect::<Vec<_>>();
     let floor = match y {
         Scale::Log(low, _) => low,
@@ -296,7 +296,7 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
     let anew = (!retrained.is_empty()).then(|| plot.line(&retrained, "s2"));
     plot.dots(&retrained, "s2");
     let ranked = plot.line(&series(|p| p.ranked), "s1 bold");
-    plot.x_axis(if log { "inputs kept, k (log scale)" } else { "inputs kept, k" });
+    plot.x_axis(if log { "inputs kept, k (log scale)" } else { "inputs kept, k" }, Ticks::Whole);
     let all = format!("all {}: {}", count(facts.page.columns), text::metric(curve.metric, curve.full));
     if let Some(p) = facts.highlight() {
         let value = text::metric(curve.metric, p.ranked);
@@ -306,16 +306,17 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
     plot.label(&ranked, "s1", "k best");
     plot.label(&random, "s3", "k random");
     if let Some(anew) = anew {
-        plot.label(&anew, "s2", "retrained on the k best");
+        plot.label(&anew, "s2", "retrained");
     }
     let with = match curve.mask.as_str() {
         "mean" => "replaced by their training mean".to_owned(),
         "zero" => "set to zero".to_owned(),
         other => format!("masked ({})", escape(&shorten(other, 40))),
     };
+    let anew = if retrained.is_empty() { "" } else { " Orange: networks trained anew on the k best inputs." };
     let caption = format!(
         "The trained network on the {} rows, given k inputs and the others {with}. Grey: k random inputs, mean ± one \
-         standard deviation over draws.",
+         standard deviation over draws.{anew}",
         escape(&shorten(&curve.rows, 40))
     );
     Some(figure("How few inputs are enough", &plot.finish("Metric against the number of inputs kept"), &caption, ""))
@@ -341,34 +342,41 @@ pub(super) fn training(facts: &Facts) -> String {
         ("validation", "s2", series(&|i| history[i].validation_metric)),
     ];
     let kept = vec![("", "s1", series(&|i| Some(history[i].kept_features)))];
-    let accuracy = facts.page.metric == Metric::Accuracy;
     let name = text::metric_name(facts.page.metric);
     let capital = name[..1].to_uppercase() + &name[1..];
     [
-        figure("Loss", &course(loss, "loss", false, false), "", ""),
-        figure(&capital, &course(metric, name, accuracy, false), "", ""),
-        figure("Inputs kept", &course(kept, "inputs above the threshold", false, true), "", ""),
+        figure("Loss", &course(loss, "loss", Ticks::Plain), "", ""),
+        figure(&capital, &course(metric, name, metric_ticks(facts.page.metric)), "", ""),
+        figure("Inputs kept", &course(kept, "inputs above the threshold", Ticks::Whole), "", ""),
     ]
     .concat()
+}
+
+fn metric_ticks(metric: Metric) -> Ticks {
+    match metric {
+        Metric::Accuracy => Ticks::Percent,
+        Metric::Mae => Ticks::Plain,
+    }
 }
 
 /// Label, class and points of a line.
 type Series<'a> = (&'a str, &'a str, Vec<(f64, f64)>);
 
-fn course(series: Vec<Series>, name: &str, percent: bool, from_zero: bool) -> String {
+fn course(series: Vec<Series>, name: &str, kind: Ticks) -> String {
     let values: Vec<f64> = series.iter().flat_map(|s| s.2.iter().map(|point| point.1)).collect();
     let epochs: Vec<f64> = series.iter().flat_map(|s| s.2.iter().map(|point| point.0)).collect();
     let first = epochs.iter().copied().fold(f64::INFINITY, f64::min).min(1.0);
     let last = epochs.iter().copied().fold(first + 1.0, f64::max);
-    let y = match (percent, from_zero) {
-        (_, true) => Scale::round(values.into_iter().chain([0.0])),
-        (true, _) => Scale::round(values),
-        _ => Scale::positive(values),
+    let y = match kind {
+        // Counts start at zero, so that the height tells the share.
+        Ticks::Whole => Scale::round(values.into_iter().chain([0.0])),
+        Ticks::Percent => Scale::round(values),
+        Ticks::Plain => Scale::positive(values),
     };
     let suffix = if matches!(y, Scale::Log(..)) { " (log scale)" } else { "" };
     let mut plot = Plot::new(THIRD, 230.0, [48.0, 12.0, 32.0, 44.0], Scale::Linear(first, last), y);
-    plot.y_axis(&format!("{name}{suffix}"), percent);
-    plot.x_axis("epoch");
+    plot.y_axis(&format!("{name}{suffix}"), kind);
+    plot.x_axis("epoch", Ticks::Whole);
     let traces: Vec<(Trace, &str, &str)> =
         series.iter().rev().map(|(label, class, points)| (plot.line(points, class), *class, *label)).collect();
     let single = traces.iter().filter(|(trace, ..)| !trace.is_empty()).count() < 2;
@@ -380,20 +388,18 @@ fn course(series: Vec<Series>, name: &str, percent: bool, from_zero: bool) -> St
 
 /// The ranking's own figures in the order that suits the input: image and bars side by side, or a line above both.
 pub(super) fn ranking(facts: &Facts) -> String {
-    let side = [histogram(facts), curve(facts).unwrap_or_default()];
-    match facts.shape {
-        Shape::Image { rows, columns } => {
-            format!(
-                "<div class=\"pair\">{}{}</div><div class=\"pair\">{}{}</div>",
-                relevance_map(facts, rows, columns),
-                ranking_bars(facts),
-                side[0],
-                side[1]
-            )
-        }
-        Shape::Spectrum | Shape::Table => {
-            let line = if facts.shape == Shape::Spectrum { spectrum(facts) } else { String::new() };
-            format!("{line}<div class=\"pair\">{}<div>{}</div></div>", ranking_bars(facts), side.concat())
-        }
-    }
+    let (histogram, curve) = (histogram(facts), curve(facts).unwrap_or_default());
+    let bars = ranking_bars(facts);
+    let Shape::Image { rows, columns } = facts.shape else {
+        let line = if facts.shape == Shape::Spectrum { spectrum(facts) } else { String::new() };
+        // Columns of about equal height: many bars need one for themselves.
+        let (left, right) = match (facts.ranked.len() > 14, curve.is_empty()) {
+            (true, _) => (bars, histogram + &curve),
+            (false, true) => (bars, histogram),
+            (false, false) => (bars + &histogram, curve),
+        };
+        return format!("{line}<div class=\"pair\"><div>{left}</div><div>{right}</div></div>");
+    };
+    let map = relevance_map(facts, rows, columns);
+    format!("<div class=\"pair\">{map}{bars}</div><div class=\"pair\">{histogram}{curve}</div>")
 }

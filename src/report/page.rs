@@ -141,7 +141,9 @@ impl TrainPage<'_> {
         body.push_str(&section("Ranking", &ranking_table(&facts)));
         body.push_str(&section("How to read this", &explanation(&facts)));
         let lists = [definitions("Settings", self.settings), definitions("Machine", self.machine)].concat();
-        body.push_str(&section("How it was made", &format!("<div class=\"lists\">{lists}</div>")));
+        if !lists.is_empty() {
+            body.push_str(&section("How it was made", &format!("<div class=\"lists\">{lists}</div>")));
+        }
         document(self.title, &body)
     }
 }
@@ -172,7 +174,7 @@ fn header(facts: &Facts) -> String {
     let tiles: String = big_numbers(facts)
         .into_iter()
         .map(|(figure, label)| {
-            format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&shorten(&figure, 18)))
+            format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&shorten(&figure, 16)))
         })
         .collect();
     format!(
@@ -189,29 +191,44 @@ fn big_numbers(facts: &Facts) -> Vec<(String, String)> {
     if let Some((set, scores)) = page.scores.last()
         && let Some((name, value)) = scores.first()
     {
-        out.push((score(name, *value), format!("{name} on the {set} rows, all inputs")));
+        let figure = if is_share(name) { percent(*value) } else { text::short(*value) };
+        out.push((figure, format!("{name} on the {set} rows, all inputs")));
     }
     let share = percent(facts.kept as f64 / page.columns.max(1) as f64);
-    out.push((count(facts.kept), format!("of {} inputs kept ({share})", count(page.columns))));
+    out.push((count(facts.kept), format!("of {} kept ({share})", inputs(page.columns))));
     if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
-        let k = count(point.k);
         let name = text::metric_name(curve.metric);
-        out.push((text::metric(curve.metric, point.ranked), format!("{name} with the {k} best inputs alone")));
-        out.push((text::metric(curve.metric, point.random_mean), format!("{name} with {k} random inputs")));
+        let (best, random) = match point.k {
+            1 => ("the best input".to_owned(), "one random input".to_owned()),
+            k => (format!("the {} best inputs", count(k)), format!("{} random inputs", count(k))),
+        };
+        out.push((text::metric(curve.metric, point.ranked), format!("{name} with {best} alone")));
+        out.push((text::metric(curve.metric, point.random_mean), format!("{name} with {random}")));
     } else if let Some(best) = facts.ranked.first().filter(|best| !facts.dropped(best)) {
-        out.push((shorten(&best.name, 18), "is the most relevant input".to_owned()));
+        out.push((shorten(&best.name, 16), "is the most relevant input".to_owned()));
     }
     if out.len() < 4
         && let Some(last) = page.history.last()
     {
-        out.push((count(last.epoch), "epochs of training".to_owned()));
+        out.push((
+            count(last.epoch),
+            if last.epoch == 1 { "epoch of training" } else { "epochs of training" }.to_owned(),
+        ));
     }
     out
 }
 
-/// A score by its name: accuracies are shares, everything else a number.
+fn inputs(number: usize) -> String {
+    if number == 1 { "1 input".to_owned() } else { format!("{} inputs", count(number)) }
+}
+
+/// Accuracies are shares, every other score is a number.
+fn is_share(name: &str) -> bool {
+    name.to_lowercase().contains("accuracy")
+}
+
 fn score(name: &str, value: f64) -> String {
-    if name.to_lowercase().contains("accuracy") { percent(value) } else { number(value) }
+    if is_share(name) { percent(value) } else { number(value) }
 }
 
 fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {

@@ -10,6 +10,16 @@ const CHAR: f64 = 6.6;
 /// Height of a line of text.
 const LINE: f64 = 14.0;
 
+/// How ticks are written, and which there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticks {
+    Plain,
+    /// Shares 0..1 as percentages.
+    Percent,
+    /// Counts: no ticks between whole numbers.
+    Whole,
+}
+
 /// From data to the unit interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
@@ -51,15 +61,16 @@ impl Scale {
     }
 
     /// At most about `limit` round values inside the scale, with their labels.
-    pub fn ticks(&self, limit: usize, percent: bool) -> Vec<(f64, String)> {
-        let label = |value: f64, step: f64| match percent {
-            true => format!("{}\u{202f}%", text::tick(value * 100.0, step * 100.0)),
-            false => text::tick(value, step),
+    pub fn ticks(&self, limit: usize, kind: Ticks) -> Vec<(f64, String)> {
+        let label = |value: f64, step: f64| match kind {
+            Ticks::Percent => format!("{}\u{202f}%", text::tick(value * 100.0, step * 100.0)),
+            _ => text::tick(value, step),
         };
         match *self {
             Scale::Linear(a, b) => {
                 let (low, high) = (a.min(b), a.max(b));
                 let step = round_step((high - low) / limit.max(1) as f64);
+                let step = if kind == Ticks::Whole { step.max(1.0) } else { step };
                 let first = (low / step - 1e-6).ceil() as i64;
                 let last = (high / step + 1e-6).floor() as i64;
                 (first..=last).map(|i| i as f64 * step).map(|value| (value, label(value, step))).collect()
@@ -67,7 +78,7 @@ impl Scale {
             Scale::Log(low, high) => {
                 let values = log_ticks(low, high, limit);
                 if values.len() < 2 {
-                    return Scale::Linear(low, high).ticks(limit, percent);
+                    return Scale::Linear(low, high).ticks(limit, kind);
                 }
                 values.into_iter().map(|value| (value, label(value, value))).collect()
             }
@@ -145,12 +156,15 @@ impl Area {
 
 /// Where a line runs, in the plot's own units: what a label needs in order to stand beside it.
 #[derive(Debug, Clone)]
-pub struct Trace(Vec<(f64, f64)>);
+pub struct Trace {
+    line: usize,
+    points: Vec<(f64, f64)>,
+}
 
 impl Trace {
     /// Nothing was drawn.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.points.is_empty()
     }
 }
 
@@ -164,15 +178,16 @@ pub struct Plot {
     x: Scale,
     y: Scale,
     body: String,
-    /// Points that lines run through and labels keep clear of.
-    busy: Vec<(f64, f64)>,
+    /// Points that lines run through and labels keep clear of, with the line's number.
+    busy: Vec<(f64, f64, usize)>,
+    lines: usize,
     labels: Vec<Area>,
 }
 
 impl Plot {
     /// A plot of the given outer size; `margin` is left, right, top, bottom.
     pub fn new(width: f64, height: f64, margin: [f64; 4], x: Scale, y: Scale) -> Plot {
-        Plot { width, height, margin, x, y, body: String::new(), busy: Vec::new(), labels: Vec::new() }
+        Plot { width, height, margin, x, y, body: String::new(), busy: Vec::new(), lines: 0, labels: Vec::new() }
     }
 
     /// The horizontal position of a value.
@@ -196,11 +211,11 @@ impl Plot {
     }
 
     /// The horizontal axis: ticks below, its name under them.
-    pub fn x_axis(&mut self, name: &str) {
+    pub fn x_axis(&mut self, name: &str, kind: Ticks) {
         let area = self.inner();
-        let limit = ((area.x1 - area.x0) / 55.0) as usize;
+        let limit = ((area.x1 - area.x0) / 46.0).min(12.0) as usize;
         self.body.push_str(&format!("<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>", area.x0, area.y1, area.x1));
-        for (value, label) in self.x.ticks(limit, false) {
+        for (value, label) in self.x.ticks(limit, kind) {
             let x = self.px(value);
             self.body.push_str(&format!("<path class=\"axis\" d=\"M{x:.1} {:.1}v4\"/>", area.y1));
             self.text(x, area.y1 + 17.0, Anchor::Middle, "tick", &label);
@@ -209,10 +224,10 @@ impl Plot {
     }
 
     /// The vertical axis: grid lines with labels to the left, its name above them (read without turning the head).
-    pub fn y_axis(&mut self, name: &str, percent: bool) {
+    pub fn y_axis(&mut self, name: &str, kind: Ticks) {
         let area = self.inner();
-        let limit = ((area.y1 - area.y0) / 32.0) as usize;
-        for (value, label) in self.y.ticks(limit, percent) {
+        let limit = ((area.y1 - area.y0) / 28.0) as usize;
+        for (value, label) in self.y.ticks(limit, kind) {
             let y = self.py(value);
             self.body.push_str(&format!("<path class=\"grid\" d=\"M{:.1} {y:.1}H{:.1}\"/>", area.x0, area.x1));
             self.text(area.x0 - 7.0, y + 4.0, Anchor::End, "tick", &label);
@@ -230,9 +245,7 @@ impl Plot {
             }
             _ => self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places))),
         }
-        let trace = sampled(&places);
-        self.busy.extend(&trace);
-        Trace(trace)
+        self.occupy(&places)
     }
 
     /// Dots on the points, for series with few of them.
@@ -278,9 +291,7 @@ impl Plot {
         let area = self.inner();
         let places = [(area.x0, self.py(y)), (area.x1, self.py(y))];
         self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places)));
-        let trace = sampled(&places);
-        self.busy.extend(&trace);
-        Trace(trace)
+        self.occupy(&places)
     }
 
     /// A vertical line over the whole height.
@@ -288,7 +299,14 @@ impl Plot {
         let area = self.inner();
         let places = [(self.px(x), area.y0), (self.px(x), area.y1)];
         self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places)));
-        self.busy.extend(sampled(&places));
+        self.occupy(&places);
+    }
+
+    fn occupy(&mut self, places: &[(f64, f64)]) -> Trace {
+        let trace = Trace { line: self.lines, points: sampled(places) };
+        self.busy.extend(trace.points.iter().map(|&(x, y)| (x, y, trace.line)));
+        self.lines += 1;
+        trace
     }
 
     /// Text at a position in the plot's own units.
@@ -310,18 +328,22 @@ impl Plot {
 
     /// Names a line directly, at the place along it where the name covers least.
     pub fn label(&mut self, trace: &Trace, class: &str, text: &str) {
-        let stride = (trace.0.len() / 40).max(1);
+        let stride = (trace.points.len() / 40).max(1);
         let mut best: Option<(f64, f64, f64, Anchor)> = None;
-        for &(x, y) in trace.0.iter().step_by(stride) {
-            for (dy, anchor) in [
-                (-7.0, Anchor::Middle),
-                (16.0, Anchor::Middle),
-                (-7.0, Anchor::End),
-                (16.0, Anchor::Start),
-                (-7.0, Anchor::Start),
-                (16.0, Anchor::End),
+        for (i, &(x, y)) in trace.points.iter().enumerate().step_by(stride) {
+            // Among places that are equally free, the middle of the line says best which one is meant.
+            let off_centre = (i as f64 / trace.points.len() as f64 - 0.5).abs();
+            for (dx, dy, anchor) in [
+                (0.0, -7.0, Anchor::Middle),
+                (0.0, 16.0, Anchor::Middle),
+                (-4.0, -7.0, Anchor::End),
+                (4.0, 16.0, Anchor::Start),
+                (4.0, -7.0, Anchor::Start),
+                (-4.0, 16.0, Anchor::End),
             ] {
-                let cost = self.cost(&Area::around(x, y + dy, text, anchor));
+                let x = x + dx;
+                let area = Area::around(x, y + dy, text, anchor);
+                let cost = self.cost(&area) + 0.2 * self.neighbours(&area, trace.line) + off_centre;
                 if best.is_none_or(|(lowest, ..)| cost < lowest) {
                     best = Some((cost, x, y + dy, anchor));
                 }
@@ -330,6 +352,18 @@ impl Plot {
         if let Some((_, x, y, anchor)) = best {
             self.note(x, y, anchor, &format!("label {class}"), text);
         }
+    }
+
+    /// Names a peak above or beside its tip, where that is free; false where it is not.
+    pub fn peak(&mut self, point: (f64, f64), text: &str) -> bool {
+        let (x, y) = (self.px(point.0), self.py(point.1));
+        for (dx, dy, anchor) in [(0.0, -6.0, Anchor::Middle), (6.0, 6.0, Anchor::Start), (-6.0, 6.0, Anchor::End)] {
+            if self.cost(&Area::around(x + dx, y + dy, text, anchor)) < 1.0 {
+                self.note(x + dx, y + dy, anchor, "label", text);
+                return true;
+            }
+        }
+        false
     }
 
     /// Marks a point and writes beside it, with a thin leader where the text had to go further away.
@@ -371,9 +405,15 @@ impl Plot {
             || area.x1 > self.width - 2.0
             || area.y0 < inner.y0 - 8.0
             || area.y1 > inner.y1 - 1.0;
-        let covered = self.busy.iter().filter(|&&point| area.holds(point)).count();
+        let covered = self.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count();
         let met = self.labels.iter().filter(|other| area.meets(other)).count();
         covered as f64 + 200.0 * met as f64 + if outside { 1000.0 } else { 0.0 }
+    }
+
+    /// How much of other lines runs so close by that the label could be taken for theirs.
+    fn neighbours(&self, area: &Area, line: usize) -> f64 {
+        let near = Area { y0: area.y0 - 12.0, y1: area.y1 + 12.0, ..*area };
+        self.busy.iter().filter(|&&(x, y, other)| other != line && near.holds((x, y))).count() as f64
     }
 
     /// The whole element. The title is what a screen reader says and what shows when the pointer rests on the plot.
@@ -432,7 +472,7 @@ mod tests {
     use super::*;
 
     fn labels(scale: Scale, limit: usize) -> Vec<String> {
-        scale.ticks(limit, false).into_iter().map(|(_, label)| label).collect()
+        scale.ticks(limit, Ticks::Plain).into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
@@ -443,8 +483,10 @@ mod tests {
         assert_eq!(labels(Scale::Log(0.5, 1500.0), 6), ["1", "10", "100", "1,000"]);
         assert_eq!(labels(Scale::Log(1e-9, 1.0), 5).len(), 5);
         assert_eq!(labels(Scale::Log(0.31, 0.34), 5)[0], "0.31");
-        let percents: Vec<_> = Scale::Linear(0.5, 1.0).ticks(5, true).into_iter().map(|(_, l)| l).collect();
+        let percents: Vec<_> = Scale::Linear(0.5, 1.0).ticks(5, Ticks::Percent).into_iter().map(|(_, l)| l).collect();
         assert_eq!(percents[0], "50\u{202f}%");
+        let whole: Vec<_> = Scale::Linear(1.0, 3.0).ticks(9, Ticks::Whole).into_iter().map(|(_, l)| l).collect();
+        assert_eq!(whole, ["1", "2", "3"]);
     }
 
     #[test]
@@ -452,7 +494,7 @@ mod tests {
         for values in [vec![], vec![0.0], vec![7.0, 7.0], vec![1e-300], vec![-1e12, 1e12]] {
             let Scale::Linear(low, high) = Scale::round(values.clone()) else { panic!("linear") };
             assert!(low.is_finite() && high > low, "{values:?}: {low} {high}");
-            assert!(!Scale::round(values).ticks(5, false).is_empty());
+            assert!(!Scale::round(values).ticks(5, Ticks::Plain).is_empty());
         }
         assert!(matches!(Scale::positive([0.001, 1.0]), Scale::Log(..)));
         assert!(matches!(Scale::positive([0.0, 1.0]), Scale::Linear(..)));
@@ -480,7 +522,7 @@ mod tests {
         plot.label(&b, "s2", "second <line>");
         plot.callout((0.0, 0.85), "s2", "a point");
         for (i, area) in plot.labels.iter().enumerate() {
-            assert_eq!(plot.busy.iter().filter(|&&p| area.holds(p)).count(), 0);
+            assert_eq!(plot.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count(), 0);
             assert!(plot.labels.iter().skip(i + 1).all(|other| !area.meets(other)));
         }
         let svg = plot.finish("t\"<");

@@ -23,27 +23,40 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// At most `limit` characters, the last one an ellipsis where something was cut.
+/// At most `limit` characters. The ellipsis stands in the middle: what tells two long names apart is often their end.
 pub fn shorten(text: &str, limit: usize) -> String {
     let text = text.trim();
-    if text.chars().count() <= limit {
+    let length = text.chars().count();
+    if length <= limit {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end())
+    let tail = limit.saturating_sub(1) * 2 / 5;
+    let head = limit.saturating_sub(1) - tail;
+    let first: String = text.chars().take(head).collect();
+    let last: String = text.chars().skip(length - tail).collect();
+    format!("{}…{}", first.trim_end(), last.trim_start())
 }
 
-/// Four significant digits; very large and very small ones as `1.234×10⁻⁶`.
+/// Four significant digits, for tables; very large and very small ones as `1.234×10⁻⁶`.
 pub fn number(value: f64) -> String {
+    significant(value, 4)
+}
+
+/// Three significant digits, for plots and headlines.
+pub fn short(value: f64) -> String {
+    significant(value, 3)
+}
+
+fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0".into() } else { value.to_string() };
     }
     let exponent = value.abs().log10().floor() as i32;
     if !(-4..6).contains(&exponent) {
-        let (mantissa, exponent) = scientific(value, 3);
+        let (mantissa, exponent) = scientific(value, digits as usize - 1);
         return format!("{}×10{}", signed(&mantissa), superscript(exponent));
     }
-    signed(&grouped(&format!("{value:.*}", (3 - exponent).max(0) as usize)))
+    signed(&grouped(&format!("{value:.*}", (digits - 1 - exponent).max(0) as usize)))
 }
 
 /// A share as a percentage: one decimal, two where one would round to 100 without being it.
@@ -62,7 +75,7 @@ pub fn count(value: usize) -> String {
 pub fn metric(kind: Metric, value: f64) -> String {
     match kind {
         Metric::Accuracy => percent(value),
-        Metric::Mae => number(value),
+        Metric::Mae => short(value),
     }
 }
 
@@ -150,6 +163,7 @@ mod tests {
     fn text_is_safe_and_short() {
         assert_eq!(escape("<a href='x'>&\"\n"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot; ");
         assert_eq!(shorten("abcdef", 6), "abcdef");
-        assert_eq!(shorten("äbcdefg", 4), "äbc…");
+        assert_eq!(shorten("äbcdefg", 4), "äb…g");
+        assert_eq!(shorten("gene number 12", 12), "gene nu…r 12");
     }
 }
