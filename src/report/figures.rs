@@ -167,12 +167,13 @@ pub(super) fn spectrum(facts: &Facts) -> String {
         let Some(&place) = along.places.get(f.feature) else { continue };
         let x = plot.px(place);
         // What is close to a name that was tried is the shoulder of the same peak.
-        if tried.len() < PEAKS && tried.iter().all(|other| (other - x).abs() > 12.0) {
+        if tried.len() < PEAKS && tried.iter().all(|other| (other - x).abs() > 7.0) {
             tried.push(x);
             plot.peak((place, f.relevance), &shorten(&f.name, 12));
         }
     }
-    let caption = "The highest peaks are named. Everything on the baseline was dropped or nearly so.";
+    let caption =
+        "The highest peaks are named where there is room. What lies on the baseline was dropped, or nearly so.";
     figure("Relevance along the input", &plot.finish("Relevance of every input along its axis"), caption, "wide")
 }
 
@@ -266,7 +267,8 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
     let accuracy = curve.metric == Metric::Accuracy;
     let low_high = |p: &&CurvePoint| [p.random_mean - p.random_std, p.random_mean + p.random_std];
     let mut values: Vec<f64> = points.iter().flat_map(|p| [Some(p.ranked), p.retrained]).flatten().collect();
-    values.extend(points.iter().flat_map(low_high).map(|v| if accuracy { v.clamp(0.0, 1.0) } else { v.max(0.0) }));
+    // A band that reaches zero must not keep an error, which may span decades, from a log scale.
+    values.extend(points.iter().flat_map(low_high).filter(|&v| v > 0.0).map(|v| if accuracy { v.min(1.0) } else { v }));
     values.push(curve.full);
     let y = if accuracy { Scale::round(values) } else { Scale::positive(values) };
     // Headroom for labels above lines that run along the top.
@@ -277,10 +279,7 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
     let mut plot = Plot::new(HALF, 330.0, [56.0, 16.0, 34.0, 46.0], x, y);
     plot.y_axis(text::metric_name(curve.metric), metric_ticks(curve.metric));
     let series = |value: fn(&CurvePoint) -> f64| points.iter().map(|p| (p.k as f64, value(p))).collect::<Vec<_>>();
-    let floor = match y {
-        Scale::Log(low, _) => low,
-        Scale::Linear(low, _) => low,
-    };
+    let (Scale::Log(floor, _) | Scale::Linear(floor, _)) = y;
     let ceiling = if accuracy { 1.0 } else { f64::INFINITY };
     let band: Vec<(f64, f64, f64)> = points
         .iter()

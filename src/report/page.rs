@@ -134,7 +134,8 @@ impl TrainPage<'_> {
         body.push_str(&section("Which inputs count", &figures::ranking(&facts)));
         body.push_str(&section(&examples_title(&facts), &examples::examples(&facts)));
         let mut training = String::new();
-        if !self.history.is_empty() {
+        // One epoch makes no curve.
+        if self.history.len() > 1 {
             training = format!("<div class=\"trio\">{}</div>", figures::training(&facts));
         }
         body.push_str(&section("Training", &(training + &scores(self.scores))));

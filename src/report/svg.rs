@@ -5,8 +5,8 @@
 
 use crate::report::text::{self, escape};
 
-/// Width of a character of a plot's text, in the plot's units; an average for 12 px sans serif.
-const CHAR: f64 = 6.6;
+/// Width of a character of a label, in the plot's units: 12 px semi-bold in the widest of the fonts that may turn up.
+const CHAR: f64 = 7.3;
 /// Height of a line of text.
 const LINE: f64 = 14.0;
 
