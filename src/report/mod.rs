@@ -1,6 +1,6 @@
 //! What a person gets to look at: CSV, JSON, pictures, one self-contained HTML page.
 //!
-//! - [`write`]: files that are either whole or absent;
+//! - [`mod@write`]: files that are either whole or absent;
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
 //! - [`page`]: `report.html` of a training ([`TrainPage`]), put together from `figures` and `examples`;
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
