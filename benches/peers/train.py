@@ -14,7 +14,9 @@ synchronisation an epoch, on CUDA. Losses are not read back. Every mode computes
     eager-fused-wd    the two penalties as Adam's coupled weight_decay (2r): the same gradient with fewer kernels
     compile-fused     gather, forward and loss under torch.compile, Adam(fused=True)
     compile-fused-wd  both
+    compile-all(-wd)  Adam compiled as well, instead of the fused one
     graph-*           CUDA only: the whole step captured once in a CUDA graph and replayed
+--check shows that they do.
 Ensembles of 10 replicas, in ms for one step of all ten:
     sequence/*        ten short trainings one after the other
     ensemble-bmm/*    parameters stacked, one batched product a layer (what torch.func.vmap lowers to, less its overhead);
@@ -30,6 +32,9 @@ import platform
 import statistics
 import sys
 import time
+
+# The compiler's worker processes linger and would disturb the timing; compiling in this process is slower but over when it is over.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 import torch
 import torch.nn.functional as F
@@ -164,32 +169,34 @@ class Trainer:
         self.rows_per_step = BATCH * (1 if getattr(net, "shared_batch", True) else net.replicas)
         self.loss = torch.compile(net.loss, dynamic=False) if "compile" in mode else net.loss
         self.graph = None
-        self.restart()
-
-    def restart(self):
-        """New initial weights and a new optimiser (compiled code is kept)."""
-        if self.graph is not None:
-            raise RuntimeError("a captured step holds its optimiser; build a new Trainer")
-        self.net.reset_parameters()
-        wd = not self.net.penalty_in_loss
-        rest = list(self.net.bias) + ([] if self.net.norm is None else list(self.net.norm.parameters()))
+        wd = not net.penalty_in_loss
+        rest = list(net.bias) + ([] if net.norm is None else list(net.norm.parameters()))
         groups = [
-            {"params": list(self.net.lam), "weight_decay": 2 * R_LAMBDA if wd else 0.0},
-            {"params": list(self.net.psi), "weight_decay": 2 * R_PSI if wd else 0.0},
+            {"params": list(net.lam), "weight_decay": 2 * R_LAMBDA if wd else 0.0},
+            {"params": list(net.psi), "weight_decay": 2 * R_PSI if wd else 0.0},
             {"params": rest},
         ]
         if not wd:  # one group is one fused call
             groups = [{"params": [p for group in groups for p in group["params"]]}]
-        options = {"fused": True} if "fused" in self.mode else {}
-        if "graph" in self.mode:
+        options = {"fused": True} if "fused" in mode else {}
+        if "graph" in mode:
             options["capturable"] = True
         self.optimiser = torch.optim.Adam(groups, lr=1e-3, eps=1e-7, **options)
+        self.adam = torch.compile(self.optimiser.step) if "all" in mode else self.optimiser.step
+
+    @torch.no_grad()
+    def restart(self):
+        """New initial weights, Adam from its start, all in place: compiled code and captured graphs are kept."""
+        self.net.reset_parameters()
+        for state in self.optimiser.state.values():
+            for tensor in state.values():
+                tensor.zero_()
 
     def step(self, rows):
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss(self.data, self.labels, rows)
         loss.backward()
-        self.optimiser.step()
+        self.adam()
         return loss
 
     def capture(self, rows):
@@ -228,6 +235,13 @@ class Trainer:
         return loss
 
 
+def warm_up(trainer, sync):
+    """Compile, then one more epoch."""
+    trainer.epoch()
+    sync()
+    trainer.epoch()
+
+
 def timed_epochs(trainer, epochs, sync):
     """Wall time per step of each epoch, in ms."""
     samples = []
@@ -238,6 +252,48 @@ def timed_epochs(trainer, epochs, sync):
         sync()
         samples.append((time.perf_counter() - start) * 1e3 / STEPS_PER_EPOCH)
     return samples
+
+
+@torch.no_grad()
+def set_parameters(net, tensors):
+    for p, t in zip(net.parameters(), tensors):
+        p.copy_(t.view_as(p))
+
+
+def distance(parameters, truth, start):
+    """Root mean square difference, relative to how far training moved the parameters."""
+    flat = [torch.cat([t.detach().double().flatten() for t in ts]) for ts in (list(parameters), truth, start)]
+    return ((flat[0] - flat[1]).norm() / (flat[1] - flat[2]).norm()).item()
+
+
+def check(device, modes):
+    """Every mode and the stacked ensemble take the same 10 steps as the eager loop, up to rounding. (Adam turns a gradient that
+    is zero but for rounding into a whole step, so single parameters may differ; their share is what is printed.)"""
+    for case, (sizes, activations) in NETS.items():
+        data, labels = make_data(sizes[0], sizes[-1], device)
+        order = torch.randint(ROWS, (10, REPLICAS, BATCH), device=device)
+        for batch_norm in (False, True):
+            nets = [SpectralNet(sizes, activations, batch_norm, True).to(device) for _ in range(REPLICAS)]
+            start = [[p.detach().clone() for p in net.parameters()] for net in nets]
+            for r, net in enumerate(nets):
+                trainer = Trainer(net, data, labels, "eager")
+                for rows in order[:, r]:
+                    trainer.step(rows)
+            stack = [torch.stack(ps) for ps in zip(*start)]
+            truth = [torch.stack(ps) for ps in zip(*(list(net.parameters()) for net in nets))]
+            for mode in [m for m in modes if "graph" not in m]:
+                torch.compiler.reset()
+                one = SpectralNet(sizes, activations, batch_norm, "wd" not in mode).to(device)
+                set_parameters(one, start[0])
+                all_ = Ensemble(sizes, activations, batch_norm, "wd" not in mode).to(device)
+                set_parameters(all_, stack)
+                trainers = Trainer(one, data, labels, mode), Trainer(all_, data, labels, mode)
+                for rows in order:
+                    trainers[0].step(rows[0])
+                    trainers[1].step(rows.flatten())
+                d1 = distance(one.parameters(), [t[0] for t in truth], start[0])
+                d2 = distance(all_.parameters(), truth, stack)
+                print(f"check {case:18} bn={int(batch_norm)} {mode:18} single {d1:.1e}  ensemble {d2:.1e}", flush=True)
 
 
 def summary(samples):
@@ -290,22 +346,26 @@ def main():
     parser.add_argument("--suite", default="train,ensemble", help="train, ensemble, or both")
     parser.add_argument("--net", choices=NETS, help="only this net")
     parser.add_argument("--modes", help="only these modes, by comma")
-    parser.add_argument("--epochs", type=int, default=12, help="timed epochs per case (2 more warm up)")
+    parser.add_argument("--epochs", type=int, default=12, help="timed epochs per case (2 more warm up; a third as many for ensembles)")
     parser.add_argument("--quick", action="store_true", help="2 timed epochs: does everything work?")
+    parser.add_argument("--check", action="store_true", help="compare the modes' arithmetic instead of timing them")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     args = parser.parse_args()
     if args.quick:
         args.epochs = 2
     device, sync = prepare(args)
 
-    modes = ["eager", "eager-fused", "eager-fused-wd", "compile-fused", "compile-fused-wd"]
+    modes = ["eager", "eager-fused", "eager-fused-wd"]
+    modes += ["compile-fused", "compile-fused-wd", "compile-all", "compile-all-wd"]
     if device.type == "cuda":
-        modes += ["graph-fused", "graph-fused-wd", "graph-compile-fused", "graph-compile-fused-wd"]
+        modes += ["graph-fused-wd", "graph-compile-fused-wd", "graph-compile-all", "graph-compile-all-wd"]
     if args.no_compile:
         modes = [m for m in modes if "compile" not in m]
     if args.modes:
         modes = [m for m in modes if m in args.modes.split(",")]
 
+    if args.check:
+        return check(device, modes)
     results = []
 
     def measure(suite, case, variant, mode, replicas, run):
@@ -334,34 +394,30 @@ def main():
 
             def single(mode):
                 t = trainer(mode)
-                timed_epochs(t, 2, sync)
+                warm_up(t, sync)
                 return timed_epochs(t, args.epochs, sync)
 
             def sequence(mode):
                 # Ten trainings, each from new weights; code compiled for the first serves all. Sample: one epoch of all ten.
                 t = trainer(mode)
-                timed_epochs(t, 1, sync)
-                epochs = max(2, args.epochs // 4)
+                warm_up(t, sync)
+                epochs = max(2, args.epochs // 3)
                 runs = []
                 for _ in range(REPLICAS):
-                    if t.graph is None:
-                        t.restart()
-                    else:
-                        t = trainer(mode)
-                        timed_epochs(t, 1, sync)
+                    t.restart()
                     runs.append(timed_epochs(t, epochs, sync))
                 return [sum(epoch) for epoch in zip(*runs)]
 
             def stacked(mode, shared):
                 t = trainer(mode, Ensemble, shared_batch=shared)
-                timed_epochs(t, 1, sync)
-                return timed_epochs(t, max(2, args.epochs // 2), sync)
+                warm_up(t, sync)
+                return timed_epochs(t, max(2, args.epochs // 3), sync)
 
             for mode in modes:
                 if "train" in args.suite:
                     measure("train", case, variant, mode, 1, lambda: single(mode))
             for mode in modes:
-                if "ensemble" in args.suite and mode != "eager":
+                if "ensemble" in args.suite and mode.endswith("-wd"):  # the others only cost more
                     measure("ensemble", case, variant, f"sequence/{mode}", REPLICAS, lambda: sequence(mode))
                     measure("ensemble", case, variant, f"ensemble-bmm/{mode}", REPLICAS, lambda: stacked(mode, False))
                     measure("ensemble", case, variant, f"ensemble-bmm-shared/{mode}", REPLICAS, lambda: stacked(mode, True))
