@@ -3,8 +3,9 @@
 
     table.py --ours ours1.json ours2.json --theirs gemm1.json train1.json ... [--out TABLE.md]
 
-Files of repeated runs are pooled: the median is the mean of the runs' medians, the spread in brackets is the larger of their
-interquartile ranges and of the distance between their medians. A ratio is peer time / our time: above 1 eigenlens is faster.
+Of repeated runs the one with the lowest median counts, on both sides: other tenants of the machine only ever slow a run down.
+In brackets stand its interquartile range and, after a slash, how far the slowest run's median lay above it. A ratio is
+peer time / our time: above 1 eigenlens is faster.
 """
 
 import argparse
@@ -30,18 +31,17 @@ def load(paths):
 
 
 def pool(results):
-    medians = [r["median_ms"] for r in results]
-    spread = max([r.get("iqr_ms", 0.0) for r in results] + [max(medians) - min(medians)])
-    return sum(medians) / len(medians), spread
+    """The best run's median, and the text that says so."""
+    best = min(results, key=lambda r: r["median_ms"])
+    spread = number(best.get("iqr_ms", 0.0))
+    if len(results) > 1:
+        spread += " / +" + number(max(r["median_ms"] for r in results) - best["median_ms"])
+    flops = f" ({best['gflops']:.0f} GFLOP/s)" if best.get("gflops") else ""
+    return best["median_ms"], f"{number(best['median_ms'])} [{spread}]{flops}"
 
 
 def number(ms):
     return f"{ms:.4f}" if ms < 0.1 else f"{ms:.3f}" if ms < 10 else f"{ms:.1f}"
-
-
-def flops(results):
-    values = [r["gflops"] for r in results if r.get("gflops")]
-    return f" ({sum(values) / len(values):.0f} GFLOP/s)" if values else ""
 
 
 def order(key):
@@ -55,16 +55,15 @@ def rows(ours, theirs):
         mine = [r for results in ours.get(key, {}).values() for r in results]
         mine_ms, mine_text = None, "–"
         if mine:
-            mine_ms, spread = pool(mine)
-            mine_text = f"{number(mine_ms)} [{number(spread)}]{flops(mine)}"
-        peers = sorted((pool(results)[0], mode, results) for mode, results in theirs.get(key, {}).items())
+            mine_ms, mine_text = pool(mine)
+        peers = sorted((*pool(results), mode) for mode, results in theirs.get(key, {}).items())
         if not peers:
             yield name, mine_text, "–", "–", ""
             continue
         ratio = (lambda ms: f"{ms / mine_ms:.2f}") if mine_ms else (lambda ms: f"{number(ms)} ms")
-        best_ms, best, results = peers[0]
-        best_text = f"{best}: {number(best_ms)} [{number(pool(results)[1])}]{flops(results)}"
-        others = ", ".join(f"{mode} {ratio(ms)}" for ms, mode, _ in peers[1:])
+        best_ms, best_text, best = peers[0]
+        best_text = f"{best}: {best_text}"
+        others = ", ".join(f"{mode} {ratio(ms)}" for ms, _, mode in peers[1:])
         yield name, mine_text, best_text, f"**{ratio(best_ms)}**" if mine_ms else "–", others
 
 
@@ -78,7 +77,7 @@ def main():
     theirs, their_notes = load(args.theirs)
     lines = ["| case | eigenlens, ms | best peer, ms | ratio | other modes (ratio) |", "|---|---|---|---|---|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows(ours, theirs)]
-    lines += ["", "Median [spread]; ratio = peer's time / eigenlens' time, above 1 eigenlens is faster.", ""]
+    lines += ["", "Median of the best run [its interquartile range / the slowest run's median above it]; ratio = peer's time / eigenlens' time, above 1 eigenlens is faster.", ""]
     lines += [f"- eigenlens: {note}" for note in our_notes] + [f"- peer: {note}" for note in their_notes]
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)

@@ -299,7 +299,7 @@ def check(device, modes):
 
 def summary(samples):
     q = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else [samples[0]] * 3
-    return {"median_ms": round(q[1], 5), "iqr_ms": round(q[2] - q[0], 5), "n": len(samples)}
+    return {"median_ms": round(q[1], 5), "iqr_ms": round(q[2] - q[0], 5), "min_ms": round(min(samples), 5), "n": len(samples)}
 
 
 def machine():
@@ -348,18 +348,20 @@ def main():
     parser.add_argument("--net", choices=NETS, help="only this net")
     parser.add_argument("--modes", help="only these modes, by comma")
     parser.add_argument("--epochs", type=int, default=12, help="timed epochs per case (2 more warm up; a third as many for ensembles)")
-    parser.add_argument("--quick", action="store_true", help="2 timed epochs: does everything work?")
+    parser.add_argument("--quick", action="store_true", help="one timed epoch of fewer modes: does everything work?")
     parser.add_argument("--check", action="store_true", help="compare the modes' arithmetic instead of timing them")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     args = parser.parse_args()
     if args.quick:
-        args.epochs = 2
+        args.epochs = 1
     device, sync = prepare(args)
 
     modes = ["eager", "eager-fused", "eager-fused-wd"]
     modes += ["compile-fused", "compile-fused-wd", "compile-all", "compile-all-wd"]
     if device.type == "cuda":
         modes += ["graph-fused-wd", "graph-compile-fused-wd", "graph-compile-all", "graph-compile-all-wd"]
+    if args.quick and not args.modes:
+        modes = [m for m in modes if m.endswith("fused-wd")]
     if args.no_compile:
         modes = [m for m in modes if "compile" not in m]
     if args.modes:
@@ -402,7 +404,7 @@ def main():
                 # Ten trainings, each from new weights; code compiled for the first serves all. Sample: one epoch of all ten.
                 t = trainer(mode)
                 warm_up(t, sync)
-                epochs = max(2, args.epochs // 3)
+                epochs = max(1, args.epochs // 3)
                 runs = []
                 for _ in range(REPLICAS):
                     t.restart()
@@ -412,7 +414,7 @@ def main():
             def stacked(mode, shared):
                 t = trainer(mode, Ensemble, shared_batch=shared)
                 warm_up(t, sync)
-                return timed_epochs(t, max(2, args.epochs // 3), sync)
+                return timed_epochs(t, max(1, args.epochs // 3), sync)
 
             for mode in modes:
                 if "train" in args.suite:
