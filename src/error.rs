@@ -48,12 +48,7 @@ impl Error {
     }
 
     /// A refused read or write.
-    pub fn io(
-        action: &'static str,
-        path: impl AsRef<Path>,
-        source: std::io::Error,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error, remedy: impl Into<String>) -> Self {
         Error::Io { action, path: path.as_ref().to_owned(), source, remedy: remedy.into() }
     }
 

@@ -1,7 +1,9 @@
 //! eigenlens.
 
 pub mod data;
+pub mod engine;
 pub mod error;
+pub mod kernels;
 pub mod relevance;
 pub mod report;
 pub mod train;

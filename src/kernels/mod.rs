@@ -60,6 +60,20 @@ macro_rules! ops {
 }
 
 ops!(
-    Select, Gather, Mask, Gemm, Activate, ActivateBackward, BatchNormForward, BatchNormInference, BatchNormBackward,
-    Dropout, Add, Loss, Reduce, Pullback, Penalty, Adam,
+    Select,
+    Gather,
+    Mask,
+    Gemm,
+    Activate,
+    ActivateBackward,
+    BatchNormForward,
+    BatchNormInference,
+    BatchNormBackward,
+    Dropout,
+    Add,
+    Loss,
+    Reduce,
+    Pullback,
+    Penalty,
+    Adam,
 );

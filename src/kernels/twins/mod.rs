@@ -40,6 +40,8 @@ pub struct Context<'a, T> {
     pub replica: &'a mut [Slot<T>],
     pub shared: &'a [Slot<T>],
     pub step: &'a Step,
+    /// Room for a weight while it is used, kept between invocations.
+    pub scratch: &'a mut Vec<T>,
     pub threads: usize,
 }
 
@@ -83,6 +85,14 @@ impl<T: Real> Context<'_, T> {
     /// Puts a taken buffer back.
     pub fn put(&mut self, buffer: Buffer, values: Vec<T>) {
         self.replica[buffer.0 as usize] = Slot::Float(values);
+    }
+
+    /// A buffer of words of this replica, to write.
+    pub fn words_mut(&mut self, buffer: Buffer) -> &mut [u32] {
+        match &mut self.replica[buffer.0 as usize] {
+            Slot::Word(values) => values,
+            _ => panic!("invariant: replica buffer {} holds words", buffer.0),
+        }
     }
 
     /// The batch's rows in a matrix with `seeds` rows a sample.

@@ -1,0 +1,132 @@
+//! The CPU engine: runs the kernels' twins, in `f32` to compute and in `f64` as the oracle of the tests.
+
+mod denormals;
+
+use rayon::prelude::*;
+
+use super::plan::{Buffer, PlanId, Program, Scope, Step};
+use super::{Element, Session};
+use crate::kernels::twins::{Context, Real, Slot};
+use crate::{Error, Result};
+
+/// One replica's memory.
+struct Replica<T> {
+    slots: Vec<Slot<T>>,
+    scratch: Vec<T>,
+}
+
+/// A program in host memory.
+///
+/// Replicas are independent, so with at least as many replicas as threads every thread runs whole plans for replicas of
+/// its own (no synchronisation inside a step, and a replica's data stay in one core's cache); otherwise the threads share
+/// the rows of each kernel. The numbers are the same either way.
+pub struct CpuSession<T> {
+    program: Program,
+    replicas: Vec<Replica<T>>,
+    shared: Vec<Slot<T>>,
+    pool: rayon::ThreadPool,
+}
+
+impl<T: Real> CpuSession<T> {
+    /// Allocates a program's buffers; `threads` 0 takes every core.
+    pub fn new(program: Program, threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .start_handler(|_| denormals::flush_to_zero())
+            .thread_name(|i| format!("eigenlens-{i}"))
+            .build()
+            .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try a smaller load")))?;
+        let slots = |scope| program.buffers.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();
+        let replicas =
+            (0..program.replicas).map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() }).collect();
+        let shared = slots(Scope::Shared);
+        Ok(CpuSession { program, replicas, shared, pool })
+    }
+
+    /// The threads it computes with.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn slot(&mut self, buffer: Buffer, replica: usize) -> &mut Slot<T> {
+        match self.program.spec(buffer).scope {
+            Scope::Shared => &mut self.shared[buffer.0 as usize],
+            Scope::Replica => &mut self.replicas[replica].slots[buffer.0 as usize],
+        }
+    }
+
+    /// The replicas that a write addresses; a shared buffer is written once.
+    fn addressed(&self, buffer: Buffer, replica: Option<usize>) -> std::ops::Range<usize> {
+        match (self.program.spec(buffer).scope, replica) {
+            (Scope::Shared, _) => 0..1,
+            (_, Some(replica)) => replica..replica + 1,
+            (_, None) => 0..self.program.replicas,
+        }
+    }
+
+    fn floats(&mut self, buffer: Buffer, replica: usize) -> &mut [T] {
+        match self.slot(buffer, replica) {
+            Slot::Float(values) => values,
+            _ => panic!("invariant: buffer {} holds floats", buffer.0),
+        }
+    }
+
+    fn words(&mut self, buffer: Buffer, replica: usize) -> &mut [u32] {
+        match self.slot(buffer, replica) {
+            Slot::Word(values) => values,
+            _ => panic!("invariant: buffer {} holds words", buffer.0),
+        }
+    }
+}
+
+impl<T: Real> Session for CpuSession<T> {
+    fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()> {
+        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        for r in self.addressed(buffer, replica) {
+            let out = &mut self.floats(buffer, r)[offset..offset + data.len()];
+            out.iter_mut().zip(data).for_each(|(out, &x)| *out = T::of(x));
+        }
+        Ok(())
+    }
+
+    fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
+        for r in self.addressed(buffer, replica) {
+            self.words(buffer, r)[offset..offset + data.len()].copy_from_slice(data);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>> {
+        Ok(self.floats(buffer, replica)[offset..offset + len].iter().map(|x| x.to_f64()).collect())
+    }
+
+    fn read_words(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>> {
+        Ok(self.words(buffer, replica)[offset..offset + len].to_vec())
+    }
+
+    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()> {
+        let CpuSession { program, replicas, shared, pool } = self;
+        let ops = &program.plans[plan.0].ops;
+        let run = |replica: &mut Replica<T>, threads: usize| {
+            for step in steps {
+                for op in ops {
+                    let Replica { slots, scratch } = replica;
+                    op.twin(&mut Context { replica: slots, shared, step, scratch, threads });
+                }
+            }
+        };
+        let threads = pool.current_num_threads();
+        // Whole rounds of one replica a thread; what is left over shares its kernels' rows.
+        let alone = replicas.len() / threads * threads;
+        let (first, rest) = replicas.split_at_mut(alone);
+        pool.install(|| {
+            first.par_iter_mut().for_each(|replica| run(replica, 1));
+            rest.iter_mut().for_each(|replica| run(replica, threads));
+        });
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Twins of the matrix products and of the pull-back to the spectral parameters.
+
+use super::elementwise::{activate, multiply_slope};
+use super::rows::{for_rows, vectorised};
+use super::{Context, Real};
+use crate::engine::View;
+use crate::kernels::{Activation, Form, Gemm, Pullback};
+
+/// Elements of work that a multiply-add counts for when deciding about threads.
+const FLOPS_PER_ELEMENT: usize = 32;
+
+/// A matrix in memory, with the distances between neighbours along both axes: transposition is swapping them.
+#[derive(Clone, Copy)]
+struct Operand<'a, T> {
+    values: &'a [T],
+    row: usize,
+    column: usize,
+}
+
+/// `out[m, n] = lhs[m, k] · rhs[k, n]`, `out` with leading dimension `ld`, on one thread.
+fn product<T: Real>(out: &mut [T], ld: usize, (m, n, k): (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+    let last = |o: &Operand<T>, r: usize, c: usize| (r - 1) * o.row + (c - 1) * o.column;
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!((m - 1) * ld + n <= out.len(), "invariant: the product's output fits its view");
+    if k > 0 {
+        assert!(last(&lhs, m, k) < lhs.values.len() && last(&rhs, k, n) < rhs.values.len());
+    }
+    // SAFETY: the asserts above keep every element that the product touches inside the three slices; `out` is borrowed
+    // mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            ld as isize,
+            false,
+            lhs.values.as_ptr(),
+            lhs.column as isize,
+            lhs.row as isize,
+            rhs.values.as_ptr(),
+            rhs.column as isize,
+            rhs.row as isize,
+            T::ZERO,
+            T::ONE,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+impl Gemm {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        match self.form {
+            Form::Nt | Form::Nn => self.batch_product(cx),
+            Form::Tn => self.weight_gradient(cx),
+        }
+    }
+
+    /// Builds W from ψ and the eigenvalues in `scratch`.
+    fn build_weight<T: Real>(&self, cx: &Context<'_, T>, scratch: &mut Vec<T>) {
+        let Some(eigenvalues) = self.eigenvalues else { return };
+        let psi = cx.view(self.b);
+        let (lambda_in, lambda_out) = (cx.view(eigenvalues.lambda_in), cx.view(eigenvalues.lambda_out));
+        scratch.resize(self.b.rows * self.b.ld, T::ZERO);
+        for ((w, psi), &out) in scratch.chunks_exact_mut(self.b.ld).zip(psi.chunks_exact(self.b.ld)).zip(lambda_out) {
+            vectorised(|| {
+                for ((w, &psi), &lambda) in w.iter_mut().zip(psi).zip(lambda_in) {
+                    *w = (lambda - out) * psi;
+                }
+            });
+        }
+    }
+
+    /// `Nt` and `Nn`: one output row for each batch row.
+    fn batch_product<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let mut scratch = std::mem::take(cx.scratch);
+        self.build_weight(cx, &mut scratch);
+        // GELU and SiLU need z in backward: then z is the product's output and σ(z) a second pass.
+        let target = self.pre.unwrap_or(self.out);
+        let mut out = cx.take(target.buffer);
+        {
+            let w = if self.eigenvalues.is_some() { &scratch[..] } else { cx.view(self.b) };
+            let (m, n) = (self.b.rows, self.b.cols);
+            let (inner, cols, row, column) = match self.form {
+                Form::Nt => (n, m, 1, self.b.ld),
+                _ => (m, n, self.b.ld, 1),
+            };
+            let weight = Operand { values: w, row, column };
+            let a = cx.view(self.a);
+            let bias = self.bias.map(|bias| cx.view(bias));
+            let rows = cx.rows(self.seeds);
+            let slope = self.slope.map(|slope| (slope, cx.view(slope.saved)));
+            let ld = target.ld;
+            let work = rows * cols * inner / FLOPS_PER_ELEMENT;
+            for_rows(cx.threads, work, &mut out[target.offset..][..rows * ld], ld, |first, chunk| {
+                let batch = Operand { values: &a[first * self.a.ld..], row: self.a.ld, column: 1 };
+                product(chunk, ld, (chunk.len() / ld, cols, inner), batch, weight);
+                if let Some(bias) = bias {
+                    vectorised(|| {
+                        for row in chunk.chunks_exact_mut(ld) {
+                            row[..cols].iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                        }
+                    });
+                }
+                if self.pre.is_none() {
+                    for row in chunk.chunks_exact_mut(ld) {
+                        activate(self.activation, &mut row[..cols]);
+                    }
+                }
+                if let Some((slope, saved)) = slope {
+                    for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
+                        let start = (first + r) / slope.seeds * slope.saved.ld;
+                        multiply_slope(slope.activation, &saved[start..start + cols], &mut row[..cols]);
+                    }
+                }
+            });
+        }
+        cx.put(target.buffer, out);
+        *cx.scratch = scratch;
+        if let Some(pre) = self.pre {
+            self.activate_saved(cx, pre);
+        }
+    }
+
+    /// `out = σ(pre)`, where forward keeps z.
+    fn activate_saved<T: Real>(&self, cx: &mut Context<'_, T>, pre: View) {
+        let mut out = cx.take(self.out.buffer);
+        let (z, rows, ld) = (cx.view(pre), cx.rows(self.seeds), self.out.ld);
+        for_rows(cx.threads, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
+            for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
+                let cols = self.out.cols;
+                row[..cols].copy_from_slice(&z[(first + r) * pre.ld..][..cols]);
+                activate(self.activation, &mut row[..cols]);
+            }
+        });
+        cx.put(self.out.buffer, out);
+    }
+
+    /// `Tn`: the sum over the batch of outer products. With several seeds a sample, the seeds' cotangents are summed first
+    /// by counting the sample's row of `b` once for each.
+    fn weight_gradient<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let (m, n) = (self.out.rows, self.out.cols);
+        assert_eq!(self.seeds, 1, "invariant: training has one seed a sample");
+        let rows = cx.rows(1);
+        let mut out = cx.take(self.out.buffer);
+        {
+            let (a, b) = (cx.view(self.a), cx.view(self.b));
+            let ld = self.out.ld;
+            let work = rows * m * n / FLOPS_PER_ELEMENT;
+            for_rows(cx.threads, work, &mut out[self.out.range()], ld, |first, chunk| {
+                let lhs = Operand { values: &a[first..], row: 1, column: self.a.ld };
+                let rhs = Operand { values: b, row: self.b.ld, column: 1 };
+                product(chunk, ld, (chunk.len() / ld, n, rows), lhs, rhs);
+            });
+        }
+        cx.put(self.out.buffer, out);
+        if let Some(view) = self.bias_gradient {
+            let mut out = cx.take(view.buffer);
+            column_sums(cx.view(self.a), self.a.ld, rows, &mut out[view.offset..][..m]);
+            cx.put(view.buffer, out);
+        }
+    }
+}
+
+/// `sums[c] = Σ_r values[r, c]`, rows in order.
+pub(super) fn column_sums<T: Real>(values: &[T], ld: usize, rows: usize, sums: &mut [T]) {
+    sums.fill(T::ZERO);
+    vectorised(|| {
+        for row in values.chunks_exact(ld).take(rows) {
+            sums.iter_mut().zip(row).for_each(|(s, &x)| *s += x);
+        }
+    });
+}
+
+impl Pullback {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let views = [self.d_psi, self.d_lambda_in, self.d_lambda_out];
+        let Some(gradients) = views.into_iter().flatten().map(|view| view.buffer).next() else { return };
+        let mut out = cx.take(gradients);
+        let (g, psi) = (cx.view(self.g), cx.view(self.psi));
+        let (lambda_in, lambda_out) = (cx.view(self.lambda_in), cx.view(self.lambda_out));
+        let n = self.psi.cols;
+        if let Some(view) = self.d_lambda_in {
+            out[view.range()].fill(T::ZERO);
+        }
+        for (j, &lambda_j) in lambda_out.iter().enumerate().take(self.psi.rows) {
+            let g = &g[j * self.g.ld..][..n];
+            let psi = &psi[j * self.psi.ld..][..n];
+            if let Some(view) = self.d_psi {
+                let row = &mut out[view.offset + j * view.ld..][..n];
+                vectorised(|| {
+                    for i in 0..n {
+                        row[i] = (lambda_in[i] - lambda_j) * g[i];
+                    }
+                });
+            }
+            if let Some(view) = self.d_lambda_in {
+                let row = &mut out[view.offset..][..n];
+                vectorised(|| {
+                    for i in 0..n {
+                        row[i] += psi[i] * g[i];
+                    }
+                });
+            }
+            if let Some(view) = self.d_lambda_out {
+                out[view.offset + j] = -vectorised(|| dot(psi, g));
+            }
+        }
+        cx.put(gradients, out);
+    }
+}
+
+/// Σ aᵢbᵢ in eight interleaved sums: a fixed order that vectorises.
+#[inline(always)]
+fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    let mut lanes = [T::ZERO; 8];
+    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
+        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    lanes.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
+}
+
+impl Gemm {
+    /// A plain product of the given form with nothing fused; the starting point of every use.
+    pub fn plain(form: Form, a: View, b: View, out: View) -> Self {
+        Gemm {
+            form,
+            a,
+            b,
+            eigenvalues: None,
+            out,
+            bias: None,
+            pre: None,
+            activation: Activation::Identity,
+            slope: None,
+            bias_gradient: None,
+            seeds: 1,
+        }
+    }
+}

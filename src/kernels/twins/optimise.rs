@@ -1,0 +1,105 @@
+//! Twins of the penalties and of Adam.
+
+use rayon::prelude::*;
+
+use super::rows::vectorised;
+use super::{Context, Real};
+use crate::engine::plan::{RESULT_FINITE, RESULT_LEN, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI};
+use crate::kernels::adam::TINY;
+use crate::kernels::{Adam, Penalty, SETTING_RATE, SETTING_REG_LAMBDA, SETTING_REG_PSI};
+
+/// Parameters that one task of a parallel Adam step updates.
+const ADAM_CHUNK: usize = 1 << 14;
+
+/// Σ f(x) in 16 interleaved sums: a fixed order that vectorises.
+#[inline(always)]
+fn sum<T: Real>(values: &[T], f: impl Fn(T) -> T) -> T {
+    let mut lanes = [T::ZERO; 16];
+    for chunk in values.chunks(16) {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f(x);
+        }
+    }
+    lanes.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
+}
+
+impl Penalty {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let mut results = cx.take(self.results);
+        let settings = cx.words(self.settings);
+        let p = &cx.floats(self.parameters)[..self.len];
+        let slot = &mut results[cx.step.index as usize * RESULT_LEN..][..RESULT_LEN];
+        let square = |x| x * x;
+        slot[RESULT_PENALTY_LAMBDA] =
+            T::of_bits(settings[SETTING_REG_LAMBDA]) * vectorised(|| sum(&p[self.lambda.clone()], square));
+        slot[RESULT_PENALTY_PSI] =
+            T::of_bits(settings[SETTING_REG_PSI]) * vectorised(|| sum(&p[self.psi.clone()], square));
+        slot[RESULT_FINITE] = vectorised(|| sum(p, |x| x * T::ZERO));
+        cx.put(self.results, results);
+    }
+}
+
+/// The numbers of one Adam step that all parameters share.
+#[derive(Clone, Copy)]
+struct Update<T> {
+    rate: T,
+    beta1: T,
+    beta2: T,
+    epsilon: T,
+}
+
+impl<T: Real> Update<T> {
+    /// One chunk with the penalty 'twice the regularisation' on it.
+    fn apply(self, penalty: T, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
+        let tiny = T::of(f64::from(TINY));
+        let flush = |x: T| if x.abs() < tiny { T::ZERO } else { x };
+        let (keep1, keep2) = (T::ONE - self.beta1, T::ONE - self.beta2);
+        vectorised(|| {
+            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                let g = g + penalty * *p;
+                let m_new = flush(self.beta1 * *m + keep1 * g);
+                let v_new = flush(self.beta2 * *v + keep2 * g * g);
+                *m = m_new;
+                *v = v_new;
+                *p = flush(*p - self.rate * m_new / (v_new.sqrt() + self.epsilon));
+            }
+        });
+    }
+}
+
+impl Adam {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let mut p = cx.take(self.parameters);
+        let mut m = cx.take(self.m);
+        let mut v = cx.take(self.v);
+        let g = cx.floats(self.gradient);
+        let setting = |i: usize| T::of_bits(cx.words(self.settings)[i]);
+        let update = Update {
+            rate: T::of(f64::from(cx.step.rate)) * setting(SETTING_RATE),
+            beta1: T::of(f64::from(self.beta1)),
+            beta2: T::of(f64::from(self.beta2)),
+            epsilon: T::of(f64::from(self.epsilon)),
+        };
+        let two = T::of(2.0);
+        let regions = [
+            (self.psi.clone(), two * setting(SETTING_REG_PSI)),
+            (self.lambda.clone(), two * setting(SETTING_REG_LAMBDA)),
+            (self.lambda.end..self.trainable, T::ZERO),
+        ];
+        for (region, penalty) in regions {
+            let (p, g) = (&mut p[region.clone()], &g[region.clone()]);
+            let (m, v) = (&mut m[region.clone()], &mut v[region]);
+            if cx.threads < 2 || p.len() < 2 * ADAM_CHUNK {
+                update.apply(penalty, p, g, m, v);
+            } else {
+                p.par_chunks_mut(ADAM_CHUNK)
+                    .zip(g.par_chunks(ADAM_CHUNK))
+                    .zip(m.par_chunks_mut(ADAM_CHUNK).zip(v.par_chunks_mut(ADAM_CHUNK)))
+                    .for_each(|((p, g), (m, v))| update.apply(penalty, p, g, m, v));
+            }
+        }
+        cx.put(self.parameters, p);
+        cx.put(self.m, m);
+        cx.put(self.v, v);
+    }
+}
