@@ -1,6 +1,8 @@
 //! Executes plans: on the GPU through WGSL kernels, or on the CPU through their twins.
 
 pub mod cpu;
+pub mod dispatch;
+pub mod gpu;
 pub mod plan;
 
 pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};
