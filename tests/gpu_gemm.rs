@@ -84,6 +84,8 @@ fn backward(gpu: &eigenlens::engine::gpu::Gpu, shape: Shape, spectral: bool, slo
 
 /// `bias`: 0 none, 1 in the result's buffer, 2 in another.
 fn gradient(gpu: &eigenlens::engine::gpu::Gpu, shape: Shape, bias: usize) {
+    // The twin knows no seeds here: training has one a sample.
+    let shape = Shape { seeds: 1, ..shape };
     let mut case = Case::new(shape.replicas, shape.rows);
     let (batch, rows) = (shape.batch * shape.seeds, shape.rows * shape.seeds);
     let a = case.input(batch, shape.outputs, rows);

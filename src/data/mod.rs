@@ -1,6 +1,20 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod csv;
+mod idx;
+mod npz;
+mod scale;
+mod split;
+pub mod synthetic;
+
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+pub use scale::{ScaleKind, Scaling, TargetScaling};
+pub use split::{Split, split};
+
+use crate::{Error, Result};
 
 /// Inputs as they came: bytes stay bytes, everything else is `f32`. Row-major `[rows, columns]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,4 +63,212 @@ pub struct Dataset {
     pub axes: Vec<Axis>,
     /// Rows from here on came as a test set of their own (`t10k` files, `X_test`).
     pub test_from: Option<usize>,
+    /// What the reader did that a person should know (rows dropped, cells to be filled).
+    pub notes: Vec<String>,
+}
+
+/// What kind of target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    Classify,
+    Regress,
+}
+
+/// What to do about missing cells of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// Refuse the file, naming the first such cell.
+    Refuse,
+    /// Keep NaN; [`Scaling`] fills it with the training rows' mean.
+    Mean,
+    /// Leave out the rows that have one.
+    Drop,
+}
+
+/// What to read and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian` or `correlated`.
+    pub source: String,
+    /// The target column of a table.
+    pub target: Option<String>,
+    /// `None`: guessed from the target.
+    pub task: Option<Task>,
+    /// Only these classes, in this order.
+    pub classes: Option<Vec<String>>,
+    pub missing: Missing,
+    /// Of the synthetic generators.
+    pub seed: u64,
+    /// Whether the data must have a target (training, curves) or may lack it (prediction).
+    pub need_target: bool,
+    /// The columns a trained model expects, by name; a table's columns are put into this order.
+    pub expect: Option<Vec<Feature>>,
+}
+
+impl Request {
+    pub fn new(source: impl Into<String>) -> Self {
+        Request {
+            source: source.into(),
+            target: None,
+            task: None,
+            classes: None,
+            missing: Missing::Refuse,
+            seed: 0,
+            need_target: true,
+            expect: None,
+        }
+    }
+}
+
+/// Reads a data set.
+///
+/// # Errors
+/// One sentence with the file, the place in it and the remedy.
+pub fn load(request: &Request) -> Result<Dataset> {
+    let source = request.source.as_str();
+    let dataset = if source == "gaussian" {
+        synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
+    } else if source == "correlated" {
+        synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS)
+    } else if let Some(directory) = source.strip_prefix("idx:") {
+        idx::read(Path::new(directory))?
+    } else {
+        let path = Path::new(source);
+        match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
+            "npz" | "npy" => npz::read(path, request)?,
+            "csv" | "tsv" | "txt" => csv::read(path, request)?,
+            _ => {
+                return Err(Error::Usage(format!(
+                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian or correlated"
+                )));
+            }
+        }
+    };
+    let dataset = match &request.classes {
+        Some(names) => dataset.keep_classes(names)?,
+        None => dataset,
+    };
+    dataset.check(request)?;
+    Ok(dataset)
+}
+
+impl Dataset {
+    /// Only the rows of the named classes, relabelled in the order given.
+    pub fn keep_classes(self, names: &[String]) -> Result<Self> {
+        let Targets::Classes { labels, names: all } = &self.y else {
+            return Err(Error::Usage("--classes needs a classification target; leave it out or add --task classify".into()));
+        };
+        let mut new_label = vec![None; all.len()];
+        for (new, name) in names.iter().enumerate() {
+            let Some(old) = all.iter().position(|n| n == name) else {
+                return Err(Error::Usage(format!(
+                    "--classes names {name}, which {} doesn't have; it has {}",
+                    self.source,
+                    all.join(", ")
+                )));
+            };
+            new_label[old] = Some(new as u32);
+        }
+        let keep: Vec<usize> = (0..self.rows).filter(|&r| new_label[labels[r] as usize].is_some()).collect();
+        let labels = keep.iter().filter_map(|&r| new_label[labels[r] as usize]).collect();
+        let y = Targets::Classes { labels, names: names.to_vec() };
+        Ok(Dataset { y, ..self.select_rows(&keep) })
+    }
+
+    /// The given rows, in order (ascending, so that a test set of its own stays at the end). Class labels keep their numbers.
+    pub fn select_rows(&self, keep: &[usize]) -> Self {
+        let c = self.columns;
+        let x = match &self.x {
+            Values::U8(v) => Values::U8(keep.iter().flat_map(|&r| &v[r * c..(r + 1) * c]).copied().collect()),
+            Values::F32(v) => Values::F32(keep.iter().flat_map(|&r| &v[r * c..(r + 1) * c]).copied().collect()),
+        };
+        let y = match &self.y {
+            Targets::Classes { labels, names } => {
+                Targets::Classes { labels: keep.iter().map(|&r| labels[r]).collect(), names: names.clone() }
+            }
+            Targets::Numbers { values, names } => {
+                let m = names.len();
+                let values = keep.iter().flat_map(|&r| &values[r * m..(r + 1) * m]).copied().collect();
+                Targets::Numbers { values, names: names.clone() }
+            }
+            Targets::None => Targets::None,
+        };
+        let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
+        Dataset { rows: keep.len(), x, y, test_from, ..self.clone_without_values() }
+    }
+
+    /// Everything but the numbers.
+    fn clone_without_values(&self) -> Self {
+        Dataset {
+            source: self.source.clone(),
+            rows: 0,
+            columns: self.columns,
+            x: Values::F32(Vec::new()),
+            y: Targets::None,
+            features: self.features.clone(),
+            axes: self.axes.clone(),
+            test_from: None,
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// What every reader promises besides its own checks.
+    fn check(&self, request: &Request) -> Result<()> {
+        if self.rows == 0 || self.columns == 0 {
+            return Err(Error::input(&self.source, "data", "no rows or no columns are left", "give at least one of each"));
+        }
+        if !request.need_target {
+            return Ok(());
+        }
+        match &self.y {
+            Targets::None => {
+                Err(Error::input(&self.source, "target", "there is none", "add one (y, or --target NAME for a table)"))
+            }
+            Targets::Classes { labels, names } => {
+                let mut counts = vec![0usize; names.len()];
+                labels.iter().for_each(|&l| counts[l as usize] += 1);
+                if counts.iter().filter(|&&c| c > 0).count() < 2 {
+                    let only = names.first().map_or("", String::as_str);
+                    return Err(Error::input(
+                        &self.source,
+                        "target",
+                        format!("every row has the class {only:?}"),
+                        "give data with two classes or more, or --task regress for a number",
+                    ));
+                }
+                Ok(())
+            }
+            Targets::Numbers { .. } => Ok(()),
+        }
+    }
+
+    /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs and targets: the same data give the same split.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut eat = |word: u64| {
+            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        };
+        eat(self.rows as u64);
+        eat(self.columns as u64);
+        match &self.x {
+            Values::U8(v) => v.iter().for_each(|&x| eat(u64::from(x))),
+            Values::F32(v) => v.iter().for_each(|&x| eat(u64::from(x.to_bits()))),
+        }
+        match &self.y {
+            Targets::Classes { labels, .. } => labels.iter().for_each(|&l| eat(u64::from(l))),
+            Targets::Numbers { values, .. } => values.iter().for_each(|&y| eat(u64::from(y.to_bits()))),
+            Targets::None => {}
+        }
+        hash
+    }
+
+    /// One input as it came.
+    pub fn value(&self, row: usize, column: usize) -> f32 {
+        match &self.x {
+            Values::U8(v) => f32::from(v[row * self.columns + column]),
+            Values::F32(v) => v[row * self.columns + column],
+        }
+    }
 }

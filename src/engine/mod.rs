@@ -3,9 +3,12 @@
 pub mod cpu;
 pub mod dispatch;
 pub mod gpu;
+mod device;
 pub mod plan;
 
 pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};
+
+pub use device::Device;
 
 use crate::Result;
 

@@ -1,1 +1,18 @@
 //! What a person gets to look at: CSV, JSON, pictures, one self-contained HTML page.
+//!
+//! - [`mod@write`]: files that are either whole or absent;
+//! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
+//! - [`page`]: `report.html` of a training ([`TrainPage`]), put together from `figures` and `examples`;
+//! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
+//! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
+
+mod examples;
+mod figures;
+pub mod page;
+pub mod picture;
+pub mod svg;
+pub mod tables;
+pub mod text;
+pub mod write;
+
+pub use page::{Example, TrainPage};

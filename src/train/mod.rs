@@ -1,6 +1,51 @@
 //! Training: losses, the loop, its history.
 
+mod job;
+mod resident;
+mod settings;
+mod start;
+
 use serde::{Deserialize, Serialize};
+
+pub use job::{Job, Masked, Masking};
+pub use resident::Resident;
+pub use settings::{ReplicaSettings, Schedule, Settings};
+pub(crate) use start::{InputRelevance, input_relevance};
+
+/// Whether training goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// Stop after the steps done so far; what is trained stays.
+    Stop,
+}
+
+/// How far training has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// From 0.
+    pub epoch: usize,
+    pub epochs: usize,
+    pub step: u64,
+    pub steps: u64,
+    /// Data loss, mean over the epoch so far.
+    pub loss: f64,
+    /// Accuracy or MAE, mean over the epoch so far.
+    pub metric: f64,
+    /// Set when an epoch is complete.
+    pub record: Option<&'a EpochRecord>,
+}
+
+/// Scores of one replica on some rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Data loss (of standardised targets for regression).
+    pub loss: f64,
+    /// Accuracy, or mean absolute error in the target's units.
+    pub metric: f64,
+    /// Regression: mean squared error of the standardised targets.
+    pub square: f64,
+}
 
 /// One epoch of training, means over the replicas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,145 @@
+//! Scaling of inputs and targets, fitted on the training rows and stored in the model.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Dataset, Targets, Values};
+
+/// How inputs are brought to a common scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScaleKind {
+    /// (x − mean) / standard deviation, column by column.
+    Standard,
+    None,
+    /// Bytes divided by 255; other numbers by the largest magnitude in the training rows.
+    Unit,
+    /// (x − min) / (max − min), column by column.
+    MinMax,
+}
+
+impl ScaleKind {
+    /// Bytes are divided by 255, the synthetic sets stay as they are, everything else is standardised.
+    pub fn default_for(dataset: &Dataset) -> Self {
+        match &dataset.x {
+            Values::U8(_) => ScaleKind::Unit,
+            Values::F32(_) if matches!(dataset.source.as_str(), "gaussian" | "correlated") => ScaleKind::None,
+            Values::F32(_) => ScaleKind::Standard,
+        }
+    }
+}
+
+/// `x' = (x − shift)·scale` for every column; a missing (NaN) cell becomes `fill` first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    pub kind: ScaleKind,
+    pub shift: Vec<f32>,
+    pub scale: Vec<f32>,
+    /// Mean of the known training cells.
+    pub fill: Vec<f32>,
+    /// Mean and standard deviation of the scaled training inputs.
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+}
+
+/// Sums over one column's known training cells.
+#[derive(Clone, Copy)]
+struct Column {
+    count: f64,
+    mean: f64,
+    /// Σ (x − mean)², updated as Welford does: no cancellation for columns with a large offset.
+    squares: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Scaling {
+    /// Fits on the given rows, in f64. A constant column is shifted to 0 and keeps scale 1.
+    pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Self {
+        let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
+        let mut columns = vec![start; dataset.columns];
+        for &r in rows {
+            for (c, column) in columns.iter_mut().enumerate() {
+                let x = f64::from(dataset.value(r as usize, c));
+                if x.is_nan() {
+                    continue;
+                }
+                column.count += 1.0;
+                let d = x - column.mean;
+                column.mean += d / column.count;
+                column.squares += d * (x - column.mean);
+                column.min = column.min.min(x);
+                column.max = column.max.max(x);
+            }
+        }
+        let largest = columns.iter().fold(0.0f64, |a, c| a.max(c.max.abs()).max(c.min.abs()));
+        let whole = match &dataset.x {
+            Values::U8(_) => 255.0,
+            Values::F32(_) if largest.is_finite() && largest > 0.0 => largest,
+            Values::F32(_) => 1.0,
+        };
+        let mut scaling = Scaling {
+            kind,
+            shift: Vec::new(),
+            scale: Vec::new(),
+            fill: Vec::new(),
+            mean: Vec::new(),
+            std: Vec::new(),
+        };
+        for column in columns {
+            let std = (column.squares / column.count.max(1.0)).sqrt();
+            let inverse = |width: f64| if width > 0.0 { 1.0 / width } else { 1.0 };
+            let (shift, scale) = match kind {
+                ScaleKind::None => (0.0, 1.0),
+                ScaleKind::Unit => (0.0, 1.0 / whole),
+                ScaleKind::Standard => (column.mean, inverse(std)),
+                ScaleKind::MinMax if column.count == 0.0 => (0.0, 1.0),
+                ScaleKind::MinMax => (column.min, inverse(column.max - column.min)),
+            };
+            scaling.shift.push(shift as f32);
+            scaling.scale.push(scale as f32);
+            scaling.fill.push(column.mean as f32);
+            scaling.mean.push(((column.mean - shift) * scale) as f32);
+            scaling.std.push((std * scale) as f32);
+        }
+        scaling
+    }
+
+    /// Columns that are the same in every training row.
+    pub fn constant(&self) -> Vec<bool> {
+        self.std.iter().map(|&s| s == 0.0).collect()
+    }
+
+    /// Replaces missing cells.
+    pub fn fill_missing(&self, dataset: &mut Dataset) {
+        if let Values::F32(values) = &mut dataset.x {
+            for row in values.chunks_exact_mut(dataset.columns) {
+                for (x, &fill) in row.iter_mut().zip(&self.fill).filter(|(x, _)| x.is_nan()) {
+                    *x = fill;
+                }
+            }
+        }
+    }
+}
+
+/// Targets of a regression: `y' = (y − shift)·scale`, standardised on the training rows. Empty for classes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetScaling {
+    pub shift: Vec<f32>,
+    pub scale: Vec<f32>,
+}
+
+impl TargetScaling {
+    pub fn fit(dataset: &Dataset, rows: &[u32]) -> Self {
+        let Targets::Numbers { values, names } = &dataset.y else { return TargetScaling::default() };
+        let (m, n) = (names.len(), rows.len().max(1) as f64);
+        let mut scaling = TargetScaling::default();
+        for c in 0..m {
+            let column = || rows.iter().map(|&r| f64::from(values[r as usize * m + c]));
+            let mean = column().sum::<f64>() / n;
+            let std = (column().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+            scaling.shift.push(mean as f32);
+            scaling.scale.push(if std > 0.0 { (1.0 / std) as f32 } else { 1.0 });
+        }
+        scaling
+    }
+}

@@ -1,0 +1,74 @@
+//! The two synthetic data sets of Chicchi et al., sections 3.1 and 3.2.
+
+use super::{Axis, Dataset, Feature, Targets, Values};
+use crate::random::Random;
+
+/// Rows of the paper's independent Gaussian set.
+pub const GAUSSIAN_ROWS: usize = 60_000;
+/// Rows of the paper's correlated set.
+pub const CORRELATED_ROWS: usize = 100_000;
+/// Probability of a flipped sign in class 1, pair by pair.
+pub const FLIP: [f64; 4] = [0.7, 0.8, 0.4, 0.6];
+/// Standard deviation of every feature in both sets.
+pub const SIGMA: f64 = 0.5;
+
+const GAUSSIAN_FEATURES: usize = 20;
+const GAUSSIAN_RELEVANT: usize = 11;
+const CORRELATED_FEATURES: usize = 10;
+
+/// The independent Gaussian set with the truth about it.
+pub struct Gaussian {
+    pub dataset: Dataset,
+    /// Distance between the classes' means of each feature; 0 for the irrelevant ones.
+    pub distance: Vec<f64>,
+}
+
+fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u32>) -> Dataset {
+    Dataset {
+        source: source.into(),
+        rows,
+        columns,
+        x: Values::F32(x),
+        y: Targets::Classes { labels, names: vec!["0".into(), "1".into()] },
+        features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+        axes: vec![Axis { name: "feature".into(), len: columns }],
+        test_from: None,
+        notes: Vec::new(),
+    }
+}
+
+/// 20 independent normal features (σ 0.5) in two classes; the means of 11 at random positions differ by u ~ U(0, 1.4).
+pub fn gaussian(seed: u64, rows: usize) -> Gaussian {
+    let mut random = Random::new(seed, 0xa1);
+    let mut order: Vec<usize> = (0..GAUSSIAN_FEATURES).collect();
+    random.shuffle(&mut order);
+    let mut distance = vec![0.0; GAUSSIAN_FEATURES];
+    for &feature in &order[..GAUSSIAN_RELEVANT] {
+        distance[feature] = 1.4 * random.uniform();
+    }
+    let labels: Vec<u32> = (0..rows as u32).map(|r| r % 2).collect();
+    let mut x = Vec::with_capacity(rows * GAUSSIAN_FEATURES);
+    for &label in &labels {
+        for d in &distance {
+            let mean = d * (f64::from(label) - 0.5);
+            x.push((mean + SIGMA * random.normal()) as f32);
+        }
+    }
+    Gaussian { dataset: dataset("gaussian", rows, GAUSSIAN_FEATURES, x, labels), distance }
+}
+
+/// Four pairs `x₂ₙ₊₁ = ±x₂ₙ`, whose sign flips with probability [`FLIP`]`[n]` in class 1 only, and two noise features.
+pub fn correlated(seed: u64, rows: usize) -> Dataset {
+    let mut random = Random::new(seed, 0xa2);
+    let labels: Vec<u32> = (0..rows as u32).map(|r| r % 2).collect();
+    let mut x = Vec::with_capacity(rows * CORRELATED_FEATURES);
+    for &label in &labels {
+        for flip in FLIP {
+            let first = SIGMA * random.normal();
+            let flipped = label == 1 && random.uniform() < flip;
+            x.extend([first as f32, if flipped { -first as f32 } else { first as f32 }]);
+        }
+        x.extend([(SIGMA * random.normal()) as f32, (SIGMA * random.normal()) as f32]);
+    }
+    dataset("correlated", rows, CORRELATED_FEATURES, x, labels)
+}

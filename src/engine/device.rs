@@ -1,0 +1,24 @@
+//! Which engine a job runs on.
+
+use super::cpu::CpuSession;
+use super::{Program, Session};
+use crate::Result;
+
+/// An engine to load programs into.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// The kernels' twins in `f32`; 0 threads takes every core.
+    Cpu { threads: usize },
+    /// The twins in `f64`: the oracle of the tests.
+    CpuF64 { threads: usize },
+}
+
+impl Device {
+    /// Allocates a program's buffers on the engine.
+    pub fn load(&self, program: Program) -> Result<Box<dyn Session>> {
+        match *self {
+            Device::Cpu { threads } => Ok(Box::new(CpuSession::<f32>::new(program, threads)?)),
+            Device::CpuF64 { threads } => Ok(Box::new(CpuSession::<f64>::new(program, threads)?)),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Activation nodes.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Recorder;
+use super::{Layer, Node, NodeId, NodeType};
+use crate::kernels::{Activate, ActivateBackward, Activation};
+
+/// `y = σ(x)`, elementwise. Behind a dense layer that nothing else reads, it runs inside that layer's product.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ActivationNode {
+    pub activation: Activation,
+}
+
+impl From<ActivationNode> for Layer {
+    fn from(layer: ActivationNode) -> Layer {
+        Layer::Activation(layer)
+    }
+}
+
+impl NodeType for ActivationNode {
+    fn kind(&self) -> &'static str {
+        "activation"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        match inputs {
+            [input] => Ok(input.to_vec()),
+            _ => Err(format!("it reads one node, not {}", inputs.len())),
+        }
+    }
+
+    fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
+        if record.has_output(id) {
+            return; // fused into the product before it
+        }
+        let (x, y) = (record.output(node.inputs[0]), record.allocate(id));
+        record.op(Activate { x, y, activation: self.activation });
+    }
+
+    fn backward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
+        let Some(dy) = record.gradient(id) else { return };
+        let slope = record.slope(id, self.activation);
+        record.deliver(id, node.inputs[0], |dx, _| ActivateBackward { dy, dx, slope }.into());
+    }
+}

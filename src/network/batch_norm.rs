@@ -1,0 +1,87 @@
+//! Batch normalisation nodes.
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::{Role, Start, TensorSpec};
+use super::record::{Mode, Recorder};
+use super::{Layer, Node, NodeId, NodeType};
+use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference};
+
+/// `y = (x − mean)/√(var + ε)·γ + β` over the batch in training, over the running statistics in evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchNorm {
+    pub epsilon: f32,
+    pub momentum: f32,
+}
+
+impl Default for BatchNorm {
+    /// Keras's defaults.
+    fn default() -> Self {
+        BatchNorm { epsilon: 1e-3, momentum: 0.99 }
+    }
+}
+
+impl From<BatchNorm> for Layer {
+    fn from(layer: BatchNorm) -> Layer {
+        Layer::BatchNorm(layer)
+    }
+}
+
+const GAMMA: &str = "gamma";
+const BETA: &str = "beta";
+pub(crate) const RUNNING: &str = "running";
+
+impl NodeType for BatchNorm {
+    fn kind(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        match inputs {
+            [input] => Ok(input.to_vec()),
+            _ => Err(format!("it reads one node, not {}", inputs.len())),
+        }
+    }
+
+    fn tensors(&self, inputs: &[&[usize]]) -> Vec<TensorSpec> {
+        let width = inputs[0].iter().product();
+        vec![
+            TensorSpec::new(GAMMA, 1, width, Role::Plain, true, Start::Ones),
+            TensorSpec::new(BETA, 1, width, Role::Plain, true, Start::Zeros),
+            // Row 0 the mean, row 1 the variance.
+            TensorSpec::new(RUNNING, 2, width, Role::Statistic, false, Start::ZerosThenOnes),
+        ]
+    }
+
+    fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
+        let (x, y) = (record.output(node.inputs[0]), record.allocate(id));
+        let (gamma, beta) = (record.parameter(id, GAMMA), record.parameter(id, BETA));
+        let running = record.parameter(id, RUNNING);
+        match record.mode() {
+            Mode::Train => {
+                let saved = record.scratch(id, "batch statistics", 2, x.cols);
+                let (momentum, epsilon) = (self.momentum, self.epsilon);
+                record.op(BatchNormForward { x, y, gamma, beta, saved, running, momentum, epsilon });
+            }
+            Mode::Evaluate => {
+                record.op(BatchNormInference { x, y, gamma, beta, running, epsilon: self.epsilon });
+            }
+        }
+    }
+
+    fn backward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
+        let Some(dy) = record.gradient(id) else { return };
+        let x = record.output(node.inputs[0]);
+        let saved = record.scratch(id, "batch statistics", 2, x.cols);
+        let gamma = record.parameter(id, GAMMA);
+        let d_gamma = record.parameter_gradient(id, GAMMA).expect("γ is trained");
+        let d_beta = record.parameter_gradient(id, BETA).expect("β is trained");
+        record.deliver(id, node.inputs[0], |dx, slope| {
+            BatchNormBackward { dy, x, saved, gamma, dx, d_gamma, d_beta, slope }.into()
+        });
+    }
+
+    fn fuses_slope(&self) -> bool {
+        true
+    }
+}

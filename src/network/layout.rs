@@ -1,0 +1,186 @@
+//! Where a network's tensors lie in the parameter buffer, and how they start.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Network, NodeId};
+use crate::engine::plan::pad4;
+use crate::random::Random;
+
+/// What a tensor is to the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Eigenvectors: penalised with r_ψ while trained.
+    Psi,
+    /// Eigenvalues: penalised with r_λ while trained.
+    Lambda,
+    /// Trained without penalty.
+    Plain,
+    /// Not trained by gradient (running statistics); written by kernels, so in a buffer of its own.
+    Statistic,
+}
+
+/// Values before training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// By the network's [`Initialisation`].
+    Random,
+    Zeros,
+    Ones,
+    /// First row zeros, second row ones.
+    ZerosThenOnes,
+}
+
+/// Distribution of weights before training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initialisation {
+    /// Uniform within ±√(6/(N+M)).
+    Glorot,
+    /// Normal with standard deviation √(2/N).
+    He,
+}
+
+/// A tensor that a node type asks for.
+pub(crate) struct TensorSpec {
+    name: &'static str,
+    rows: usize,
+    cols: usize,
+    role: Role,
+    trained: bool,
+    start: Start,
+}
+
+impl TensorSpec {
+    pub fn new(name: &'static str, rows: usize, cols: usize, role: Role, trained: bool, start: Start) -> Self {
+        TensorSpec { name, rows, cols, role, trained, start }
+    }
+}
+
+/// One placed tensor: `[rows, cols]`, rows `ld` apart from `offset` on.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    pub node: NodeId,
+    /// Name within the node, like `psi`.
+    pub name: &'static str,
+    /// Name within the network, like `dense1.psi`.
+    pub path: String,
+    pub rows: usize,
+    pub cols: usize,
+    pub ld: usize,
+    pub offset: usize,
+    pub role: Role,
+    pub trained: bool,
+    start: Start,
+}
+
+/// Every tensor of a network, placed in two buffers of each replica: the parameters, laid out as
+/// `trained ψ | trained λ | other trained | frozen`, and the statistics.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub tensors: Vec<Tensor>,
+    pub psi_end: usize,
+    pub lambda_end: usize,
+    pub trained_end: usize,
+    pub parameters: usize,
+    pub statistics: usize,
+}
+
+impl Layout {
+    pub fn new(network: &Network) -> Self {
+        let mut tensors = Vec::new();
+        for (id, node) in network.nodes.iter().enumerate() {
+            let Some(node_type) = node.layer.node_type() else { continue };
+            let inputs: Vec<&[usize]> = node.inputs.iter().map(|&i| network.nodes[i].shape.as_slice()).collect();
+            for spec in node_type.tensors(&inputs) {
+                tensors.push(Tensor {
+                    node: id,
+                    name: spec.name,
+                    path: format!("{}.{}", node.name, spec.name),
+                    rows: spec.rows,
+                    cols: spec.cols,
+                    ld: pad4(spec.cols),
+                    offset: 0,
+                    role: spec.role,
+                    trained: spec.trained,
+                    start: spec.start,
+                });
+            }
+        }
+        let mut place = |end: usize, keep: &dyn Fn(&Tensor) -> bool| {
+            let mut offset = end;
+            for tensor in tensors.iter_mut().filter(|t| keep(t)) {
+                tensor.offset = offset;
+                offset += tensor.rows * tensor.ld;
+            }
+            offset
+        };
+        let psi_end = place(0, &|t| t.trained && t.role == Role::Psi);
+        let lambda_end = place(psi_end, &|t| t.trained && t.role == Role::Lambda);
+        let trained_end = place(lambda_end, &|t| t.trained && t.role == Role::Plain);
+        let parameters = place(trained_end, &|t| !t.trained && t.role != Role::Statistic);
+        let statistics = place(0, &|t| t.role == Role::Statistic);
+        Layout { tensors, psi_end, lambda_end, trained_end, parameters, statistics }
+    }
+
+    pub fn find(&self, node: NodeId, name: &str) -> Option<&Tensor> {
+        self.tensors.iter().find(|t| t.node == node && t.name == name)
+    }
+
+    /// Initial parameters and statistics of one replica; the same numbers on every engine.
+    pub fn initial(&self, initialisation: Initialisation, seed: u64) -> Parameters {
+        let mut start = Parameters { values: vec![0.0; self.parameters], statistics: vec![0.0; self.statistics] };
+        for (stream, tensor) in self.tensors.iter().enumerate() {
+            let mut random = Random::new(seed, stream as u64);
+            let buffer = start.buffer_mut(tensor);
+            for (r, row) in buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact_mut(tensor.ld).enumerate() {
+                for x in &mut row[..tensor.cols] {
+                    *x = match tensor.start {
+                        Start::Random => {
+                            let (n, m) = (tensor.cols as f64, tensor.rows as f64);
+                            let value = match initialisation {
+                                Initialisation::Glorot => (6.0 / (n + m)).sqrt() * (2.0 * random.uniform() - 1.0),
+                                Initialisation::He => (2.0 / n).sqrt() * random.normal(),
+                            };
+                            // Rounded to f32, so that both engines and the f64 oracle start from one number.
+                            f64::from(value as f32)
+                        }
+                        Start::Zeros => 0.0,
+                        Start::Ones => 1.0,
+                        Start::ZerosThenOnes => r as f64,
+                    };
+                }
+            }
+        }
+        start
+    }
+}
+
+/// One replica's parameters and statistics, in the layout's padded order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    pub values: Vec<f64>,
+    pub statistics: Vec<f64>,
+}
+
+impl Parameters {
+    fn buffer_mut(&mut self, tensor: &Tensor) -> &mut [f64] {
+        if tensor.role == Role::Statistic { &mut self.statistics } else { &mut self.values }
+    }
+
+    /// A tensor without its padding, row-major `[rows, cols]`.
+    pub fn get(&self, tensor: &Tensor) -> Vec<f64> {
+        let buffer = if tensor.role == Role::Statistic { &self.statistics } else { &self.values };
+        let rows = buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact(tensor.ld);
+        rows.flat_map(|row| &row[..tensor.cols]).copied().collect()
+    }
+
+    /// Sets a tensor from unpadded values `[rows, cols]`.
+    pub fn set(&mut self, tensor: &Tensor, values: &[f64]) {
+        assert_eq!(values.len(), tensor.rows * tensor.cols, "invariant: {} has its shape", tensor.path);
+        let buffer = self.buffer_mut(tensor);
+        let rows = buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact_mut(tensor.ld);
+        for (row, values) in rows.zip(values.chunks_exact(tensor.cols)) {
+            row[..tensor.cols].copy_from_slice(values);
+        }
+    }
+}

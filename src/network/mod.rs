@@ -1,0 +1,205 @@
+//! A network is a static DAG of nodes in topological order; shapes are inferred and checked when it is built.
+//!
+//! Each node type says once, in a file of its own, what it computes: output shape, parameters, forward, and the products
+//! with its Jacobian ([`node::NodeType`]). Training and evaluation are recorded from those definitions by [`record`].
+
+mod activation;
+mod add;
+mod batch_norm;
+mod dense;
+mod dropout;
+mod layout;
+mod node;
+pub mod record;
+
+use serde::{Deserialize, Serialize};
+
+pub use activation::ActivationNode;
+pub use add::AddNode;
+pub use batch_norm::BatchNorm;
+pub use dense::{Dense, Spectral, Weight};
+pub use dropout::DropoutNode;
+pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
+pub(crate) use node::NodeType;
+
+use crate::kernels::Activation;
+use crate::{Error, Result};
+
+/// Names a node of a [`Network`]; 0 is the input.
+pub type NodeId = usize;
+
+/// A node's type with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Layer {
+    Input { shape: Vec<usize> },
+    Dense(Dense),
+    Activation(ActivationNode),
+    BatchNorm(BatchNorm),
+    Dropout(DropoutNode),
+    Add(AddNode),
+}
+
+impl Layer {
+    /// The definition behind the variant; `None` for the input, which computes nothing.
+    pub(crate) fn node_type(&self) -> Option<&dyn NodeType> {
+        match self {
+            Layer::Input { .. } => None,
+            Layer::Dense(layer) => Some(layer),
+            Layer::Activation(layer) => Some(layer),
+            Layer::BatchNorm(layer) => Some(layer),
+            Layer::Dropout(layer) => Some(layer),
+            Layer::Add(layer) => Some(layer),
+        }
+    }
+}
+
+/// One node: its layer, the nodes it reads, and the shape of one sample of its output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub name: String,
+    pub layer: Layer,
+    pub inputs: Vec<NodeId>,
+    pub shape: Vec<usize>,
+}
+
+impl Node {
+    /// Elements of one sample.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A static DAG; the last node is the output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub nodes: Vec<Node>,
+}
+
+impl Network {
+    /// A graph that consists of its input alone.
+    pub fn new(shape: &[usize]) -> Self {
+        let layer = Layer::Input { shape: shape.to_vec() };
+        Network { nodes: vec![Node { name: "input".into(), layer, inputs: vec![], shape: shape.to_vec() }] }
+    }
+
+    /// Adds a node that reads `inputs`, and returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shapes don't fit; the sentence names the node.
+    pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        let id = self.nodes.len();
+        let node_type = layer.node_type().ok_or_else(|| {
+            Error::Shape("a network has one input, its first node; use Network::new for another network".into())
+        })?;
+        let kind = node_type.kind();
+        let number = 1 + self.nodes.iter().filter(|n| n.layer.node_type().is_some_and(|t| t.kind() == kind)).count();
+        let name = format!("{kind}{number}");
+        let mut shapes = Vec::new();
+        for &input in inputs {
+            let node = self.nodes.get(input).ok_or_else(|| {
+                Error::Shape(format!("{name} reads node {input}, which is not before it; the last one is {}", id - 1))
+            })?;
+            shapes.push(node.shape.as_slice());
+        }
+        let shape =
+            node_type.output_shape(&shapes).map_err(|problem| Error::Shape(format!("layer {name}: {problem}")))?;
+        self.nodes.push(Node { name, layer, inputs: inputs.to_vec(), shape });
+        Ok(id)
+    }
+
+    /// Adds a node that reads the last one.
+    pub fn then(&mut self, layer: impl Into<Layer>) -> Result<NodeId> {
+        self.push(layer.into(), &[self.nodes.len() - 1])
+    }
+
+    pub fn input_width(&self) -> usize {
+        self.nodes[0].width()
+    }
+
+    pub fn output(&self) -> &Node {
+        self.nodes.last().expect("a network has its input at least")
+    }
+
+    /// The dense layer whose columns are the input features, if the input feeds exactly one.
+    pub fn first_dense(&self) -> Option<(NodeId, &Dense)> {
+        let mut consumers = self.nodes.iter().enumerate().filter(|(_, n)| n.inputs.contains(&0));
+        match (consumers.next(), consumers.next()) {
+            (Some((id, Node { layer: Layer::Dense(dense), .. })), None) => Some((id, dense)),
+            _ => None,
+        }
+    }
+
+    /// How many times each node's output is read.
+    pub(crate) fn consumers(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.nodes.len()];
+        self.nodes.iter().flat_map(|n| &n.inputs).for_each(|&i| counts[i] += 1);
+        counts
+    }
+}
+
+/// A feed-forward network in the usual order: dense, activation, batch norm, dropout; the output layer is bare.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sequential {
+    pub inputs: usize,
+    pub hidden: Vec<usize>,
+    pub outputs: usize,
+    /// One for each hidden layer, or one for all.
+    pub activations: Vec<Activation>,
+    pub batch_norm: Place,
+    pub dropout: f32,
+    pub dropout_place: Place,
+    /// Which layers are spectral (`None`: all are direct).
+    pub spectral: Place,
+    /// What is trained in a spectral layer.
+    pub train: Spectral,
+    pub train_bias: bool,
+}
+
+/// After which layers something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    None,
+    First,
+    All,
+}
+
+impl Place {
+    fn covers(self, layer: usize) -> bool {
+        self == Place::All || (self == Place::First && layer == 0)
+    }
+}
+
+impl Sequential {
+    /// # Errors
+    /// [`Error::Shape`] for a width of 0 or a wrong number of activations.
+    pub fn build(&self) -> Result<Network> {
+        if self.activations.len() != 1 && self.activations.len() != self.hidden.len() {
+            return Err(Error::Shape(format!(
+                "{} activations for {} hidden layers; give one for all or one for each",
+                self.activations.len(),
+                self.hidden.len()
+            )));
+        }
+        let mut network = Network::new(&[self.inputs]);
+        let dense = |layer: usize, units: usize| Dense {
+            units,
+            weight: if self.spectral.covers(layer) { Weight::Spectral(self.train) } else { Weight::Direct },
+            train_bias: self.train_bias,
+        };
+        for (i, &units) in self.hidden.iter().enumerate() {
+            network.then(dense(i, units))?;
+            let activation = self.activations[if self.activations.len() == 1 { 0 } else { i }];
+            network.then(ActivationNode { activation })?;
+            if self.batch_norm.covers(i) {
+                network.then(BatchNorm::default())?;
+            }
+            if self.dropout > 0.0 && self.dropout_place.covers(i) {
+                network.then(DropoutNode { probability: self.dropout })?;
+            }
+        }
+        network.then(dense(self.hidden.len(), self.outputs))?;
+        Ok(network)
+    }
+}

@@ -1,0 +1,31 @@
+//! What every node type defines.
+
+use super::layout::TensorSpec;
+use super::record::Recorder;
+use super::{Node, NodeId};
+
+/// The one definition of a node type, from which training, evaluation and explanation are recorded.
+pub(crate) trait NodeType {
+    /// The stem of the names of such nodes, and of their parameters.
+    fn kind(&self) -> &'static str;
+
+    /// Shape of one output sample; the error says what doesn't fit, without the node's name.
+    fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String>;
+
+    /// Parameters (and running statistics) of a node with these inputs and this output.
+    fn tensors(&self, inputs: &[&[usize]]) -> Vec<TensorSpec> {
+        let _ = inputs;
+        Vec::new()
+    }
+
+    /// Records `out = f(inputs)` and sets the node's output.
+    fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>);
+
+    /// Records the gradients of the node's parameters and delivers those of its inputs, given that of its output.
+    fn backward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>);
+
+    /// Whether the gradient that this node delivers can be multiplied by an activation's slope on the way.
+    fn fuses_slope(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,218 @@
+//! Records a network's forward and backward pass as operations.
+
+use std::collections::HashMap;
+
+use super::{Layer, Layout, Network, Node, NodeId, Role};
+use crate::engine::{Buffer, Element, Program, Scope, View};
+use crate::kernels::{Activation, Op, SETTINGS_LEN, Slope};
+
+/// Whether batch norm and dropout behave as in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Train,
+    Evaluate,
+}
+
+/// The buffers that the plans of one network share: parameters, and what the passes keep in between.
+pub struct Workspace {
+    pub program: Program,
+    pub layout: Layout,
+    pub parameters: Buffer,
+    pub gradient: Buffer,
+    pub statistics: Buffer,
+    pub settings: Buffer,
+    /// Largest batch.
+    pub batch: usize,
+    matrices: HashMap<(NodeId, String), View>,
+}
+
+impl Workspace {
+    pub fn new(network: &Network, replicas: usize, batch: usize) -> Self {
+        let mut program = Program::new(replicas);
+        let layout = Layout::new(network);
+        let mut floats = |label: &str, len| program.buffer(label, len, Scope::Replica, Element::Float);
+        let parameters = floats("parameters", layout.parameters);
+        let gradient = floats("gradient", layout.trained_end);
+        let statistics = floats("statistics", layout.statistics);
+        let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+        Workspace { program, layout, parameters, gradient, statistics, settings, batch, matrices: HashMap::new() }
+    }
+
+    /// A matrix that belongs to a node, made on first use.
+    fn matrix(&mut self, node: &str, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
+        let Workspace { matrices, program, .. } = self;
+        *matrices
+            .entry((id, what.to_owned()))
+            .or_insert_with(|| program.matrix(format!("{node} {what}"), rows, cols))
+    }
+}
+
+/// Builds the list of operations of one pass (or a forward and a backward pass) in one mode.
+pub struct Recorder<'a> {
+    network: &'a Network,
+    workspace: &'a mut Workspace,
+    mode: Mode,
+    consumers: Vec<usize>,
+    outputs: Vec<Option<View>>,
+    gradients: Vec<Vec<View>>,
+    input_gradient: bool,
+    ops: Vec<Op>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Starts with the network's input in `x: [batch, N]`. With `input_gradient` backward goes down to the input.
+    pub fn new(
+        network: &'a Network,
+        workspace: &'a mut Workspace,
+        mode: Mode,
+        x: View,
+        input_gradient: bool,
+    ) -> Self {
+        let mut outputs = vec![None; network.nodes.len()];
+        outputs[0] = Some(x);
+        Recorder {
+            consumers: network.consumers(),
+            gradients: vec![Vec::new(); network.nodes.len()],
+            network,
+            workspace,
+            mode,
+            outputs,
+            input_gradient,
+            ops: Vec::new(),
+        }
+    }
+
+    /// Records every node's forward pass and returns the network's output.
+    pub fn forward(&mut self) -> View {
+        let network = self.network;
+        for (id, node) in network.nodes.iter().enumerate() {
+            if let Some(node_type) = node.layer.node_type() {
+                node_type.forward(id, node, self);
+            }
+        }
+        self.output(network.nodes.len() - 1)
+    }
+
+    /// Records every node's backward pass, given the gradient of the network's output.
+    pub fn backward(&mut self, gradient: View) {
+        let network = self.network;
+        self.gradients[network.nodes.len() - 1].push(gradient);
+        for (id, node) in network.nodes.iter().enumerate().rev() {
+            if let Some(node_type) = node.layer.node_type() {
+                node_type.backward(id, node, self);
+            }
+        }
+    }
+
+    /// The gradient that arrived at a node (the input's, after `backward`), summed over its consumers.
+    pub fn gradient(&mut self, id: NodeId) -> Option<View> {
+        let views = std::mem::take(&mut self.gradients[id]);
+        let (&first, rest) = views.split_first()?;
+        let mut sum = first;
+        for (i, &b) in rest.iter().enumerate() {
+            let out = self.scratch(id, &format!("gradient sum {i}"), self.workspace.batch, first.cols);
+            self.op(crate::kernels::Add { a: sum, b, out, seeds: 1 });
+            sum = out;
+        }
+        self.gradients[id] = vec![sum];
+        Some(sum)
+    }
+
+    pub fn finish(self) -> Vec<Op> {
+        self.ops
+    }
+
+    pub(crate) fn op(&mut self, op: impl Into<Op>) {
+        self.ops.push(op.into());
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn settings(&self) -> Buffer {
+        self.workspace.settings
+    }
+
+    pub(crate) fn has_output(&self, id: NodeId) -> bool {
+        self.outputs[id].is_some()
+    }
+
+    pub(crate) fn output(&self, id: NodeId) -> View {
+        self.outputs[id].expect("invariant: nodes are recorded in topological order")
+    }
+
+    /// Makes (or finds) the matrix of a node's output.
+    pub(crate) fn allocate(&mut self, id: NodeId) -> View {
+        let view = self.scratch(id, "output", self.workspace.batch, self.network.nodes[id].width());
+        self.outputs[id] = Some(view);
+        view
+    }
+
+    /// Declares that a node's output is another node's, unchanged.
+    pub(crate) fn alias(&mut self, id: NodeId, view: View) {
+        self.outputs[id] = Some(view);
+    }
+
+    /// A matrix of a node's own, the same one in every pass.
+    pub(crate) fn scratch(&mut self, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
+        self.workspace.matrix(&self.network.nodes[id].name, id, what, rows, cols)
+    }
+
+    /// The node that alone reads this one's output.
+    pub(crate) fn sole_consumer(&self, id: NodeId) -> Option<(NodeId, &'a Node)> {
+        if self.consumers[id] != 1 {
+            return None;
+        }
+        self.network.nodes.iter().enumerate().find(|(_, node)| node.inputs.contains(&id))
+    }
+
+    pub(crate) fn parameter(&self, id: NodeId, name: &str) -> View {
+        let tensor = self.workspace.layout.find(id, name).expect("invariant: a node asks for tensors that it declared");
+        let buffer =
+            if tensor.role == Role::Statistic { self.workspace.statistics } else { self.workspace.parameters };
+        View { buffer, offset: tensor.offset, rows: tensor.rows, cols: tensor.cols, ld: tensor.ld }
+    }
+
+    /// Where a trained parameter's gradient goes; `None` for a frozen one.
+    pub(crate) fn parameter_gradient(&self, id: NodeId, name: &str) -> Option<View> {
+        let trained = self.workspace.layout.find(id, name).is_some_and(|tensor| tensor.trained);
+        trained.then(|| View { buffer: self.workspace.gradient, ..self.parameter(id, name) })
+    }
+
+    /// The slope of an activation node, read from what forward kept.
+    pub(crate) fn slope(&self, id: NodeId, activation: Activation) -> Slope {
+        let source = if activation.slope_needs_input() { self.network.nodes[id].inputs[0] } else { id };
+        Slope { activation, saved: self.output(source), seeds: 1 }
+    }
+
+    /// Records the operation that computes the gradient of `input`, into a matrix chosen here.
+    ///
+    /// Where `input` is an activation that only this node reads, and this node can multiply by a slope, the gradient
+    /// goes straight through to the activation's own input.
+    pub(crate) fn deliver(&mut self, from: NodeId, input: NodeId, op: impl FnOnce(View, Option<Slope>) -> Op) {
+        let nodes = &self.network.nodes;
+        let fuses = nodes[from].layer.node_type().is_some_and(|t| t.fuses_slope());
+        let (target, slope) = match &nodes[input].layer {
+            Layer::Activation(layer) if fuses && self.consumers[input] == 1 => {
+                (nodes[input].inputs[0], Some(self.slope(input, layer.activation)))
+            }
+            _ => (input, None),
+        };
+        if target == 0 && !self.input_gradient {
+            return;
+        }
+        let what = format!("gradient from {}", nodes[from].name);
+        let out = self.scratch(target, &what, self.workspace.batch, nodes[target].width());
+        let op = op(out, slope);
+        self.op(op);
+        self.gradients[target].push(out);
+    }
+
+    /// Delivers a gradient that is equal to this node's own.
+    pub(crate) fn deliver_unchanged(&mut self, input: NodeId, gradient: View) {
+        if input != 0 || self.input_gradient {
+            self.gradients[input].push(gradient);
+        }
+    }
+}

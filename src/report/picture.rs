@@ -1,0 +1,159 @@
+//! Pixel pictures: a matrix as an indexed PNG inside the page, and outlines around chosen pixels.
+
+use std::collections::HashSet;
+
+/// Ten evenly spaced colours of matplotlib's viridis (public domain): even in lightness, so safe for colour-blind readers and in grey print.
+const VIRIDIS: [[u8; 3]; 10] = [
+    [0x44, 0x01, 0x54],
+    [0x48, 0x28, 0x78],
+    [0x3e, 0x49, 0x89],
+    [0x31, 0x68, 0x8e],
+    [0x26, 0x82, 0x8e],
+    [0x1f, 0x9e, 0x89],
+    [0x35, 0xb7, 0x79],
+    [0x6e, 0xce, 0x58],
+    [0xb5, 0xde, 0x2b],
+    [0xfd, 0xe7, 0x25],
+];
+
+/// Longest side of an embedded picture; a larger matrix is pooled, which keeps a page small.
+const MAX_SIDE: usize = 256;
+
+/// How a value 0..1 becomes a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Palette {
+    /// Black to white.
+    Grey,
+    /// Dark violet through green to yellow.
+    Viridis,
+}
+
+impl Palette {
+    /// The colour of `share`, which is clamped to 0..1.
+    pub fn color(self, share: f64) -> [u8; 3] {
+        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        match self {
+            Palette::Grey => [(share * 255.0).round() as u8; 3],
+            Palette::Viridis => {
+                let place = share * (VIRIDIS.len() - 1) as f64;
+                let low = (place as usize).min(VIRIDIS.len() - 2);
+                let part = place - low as f64;
+                std::array::from_fn(|i| {
+                    let (a, b) = (f64::from(VIRIDIS[low][i]), f64::from(VIRIDIS[low + 1][i]));
+                    (a + (b - a) * part).round() as u8
+                })
+            }
+        }
+    }
+}
+
+/// A row-major matrix of shares 0..1 as a `data:` URI of a PNG.
+///
+/// A matrix above 256 a side is pooled by blocks that keep their *largest* value, so that single bright pixels stay visible.
+pub fn data_uri(rows: usize, columns: usize, shares: &[f64], palette: Palette) -> String {
+    assert_eq!(shares.len(), rows * columns, "a picture needs one value a pixel");
+    let block = rows.max(columns).div_ceil(MAX_SIDE).max(1);
+    let (height, width) = (rows.div_ceil(block), columns.div_ceil(block));
+    let mut pixels = vec![0u8; height * width];
+    for (i, share) in shares.iter().enumerate() {
+        let pixel = &mut pixels[i / columns / block * width + i % columns / block];
+        *pixel = (*pixel).max((share.clamp(0.0, 1.0) * 255.0).round() as u8);
+    }
+    let colors: Vec<u8> = (0..=255u8).flat_map(|i| palette.color(f64::from(i) / 255.0)).collect();
+    let png = encode(width as u32, height as u32, &pixels, colors).expect("writing a PNG to memory can't fail");
+    format!("data:image/png;base64,{}", base64(&png))
+}
+
+fn encode(width: u32, height: u32, pixels: &[u8], colors: Vec<u8>) -> Result<Vec<u8>, png::EncodingError> {
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(colors);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { digit as char } else { '=' });
+        }
+    }
+    out
+}
+
+/// The SVG path (in pixel units) around the chosen pixels: one line around each cluster instead of a box around every pixel.
+pub fn outline(columns: usize, chosen: &[usize]) -> String {
+    let set: HashSet<usize> = chosen.iter().copied().collect();
+    let mut ordered: Vec<usize> = set.iter().copied().collect();
+    ordered.sort_unstable();
+    let mut path = String::new();
+    for pixel in ordered {
+        let (x, y) = (pixel % columns, pixel / columns);
+        let absent = |neighbour: Option<usize>| neighbour.is_none_or(|n| !set.contains(&n));
+        if absent(pixel.checked_sub(columns)) {
+            path.push_str(&format!("M{x} {y}h1"));
+        }
+        if absent(pixel.checked_add(columns)) {
+            path.push_str(&format!("M{x} {}h1", y + 1));
+        }
+        if absent((x > 0).then(|| pixel - 1)) {
+            path.push_str(&format!("M{x} {y}v1"));
+        }
+        if absent((x + 1 < columns).then(|| pixel + 1)) {
+            path.push_str(&format!("M{} {y}v1", x + 1));
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_matches_rfc_4648() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn png_reads_back() {
+        let png =
+            encode(2, 1, &[0, 255], (0..=255u8).flat_map(|i| Palette::Grey.color(f64::from(i) / 255.0)).collect());
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png.unwrap())).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((reader.info().width, reader.info().height, &pixels[..2]), (2, 1, &[0u8, 255][..]));
+    }
+
+    #[test]
+    fn large_pictures_are_pooled_and_keep_their_peak() {
+        let mut shares = vec![0.0; 1000 * 600];
+        shares[777 * 600 + 333] = 1.0;
+        let uri = data_uri(1000, 600, &shares, Palette::Viridis);
+        assert!(uri.len() < 5000, "{}", uri.len());
+        assert_ne!(uri, data_uri(1000, 600, &vec![0.0; 600_000], Palette::Viridis));
+        assert_eq!(Palette::Viridis.color(f64::NAN), VIRIDIS[0]);
+        assert_eq!(Palette::Viridis.color(2.0), VIRIDIS[9]);
+    }
+
+    #[test]
+    fn outlines_go_around_clusters() {
+        assert_eq!(outline(3, &[4]).matches('M').count(), 4);
+        assert_eq!(outline(3, &[4, 5]).matches('M').count(), 6);
+        // End of one row and start of the next are no neighbours.
+        assert_eq!(outline(3, &[2, 3]).matches('M').count(), 8);
+    }
+}

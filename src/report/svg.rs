@@ -1,0 +1,531 @@
+//! Plots as inline SVG: scales with round ticks, lines, bands, bars, and labels that look for a free place themselves.
+//!
+//! Coordinates come in data units; colours and fonts come from the page's style sheet through classes, so one plot serves the
+//! light, the dark and the printed page.
+
+use crate::report::text::{self, escape};
+
+/// Width of a character of a label, in the plot's units: 12 px semi-bold in the widest of the fonts that may turn up.
+const CHAR: f64 = 7.3;
+/// Height of a line of text.
+const LINE: f64 = 14.0;
+
+/// How ticks are written, and which there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticks {
+    Plain,
+    /// Shares 0..1 as percentages.
+    Percent,
+    /// Counts: no ticks between whole numbers.
+    Whole,
+}
+
+/// From data to the unit interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// Even steps from the first to the second value; the first may be the larger one.
+    Linear(f64, f64),
+    /// Even ratios; both positive.
+    Log(f64, f64),
+}
+
+impl Scale {
+    /// A linear scale that covers the values and ends on round numbers.
+    pub fn round(values: impl IntoIterator<Item = f64>) -> Scale {
+        let (mut low, mut high) = range(values);
+        if high - low <= 1e-9 * low.abs().max(high.abs()) {
+            let half = if low == 0.0 { 0.5 } else { low.abs() * 0.1 };
+            (low, high) = (low - half, high + half);
+        }
+        let step = round_step((high - low) / 5.0);
+        Scale::Linear((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step)
+    }
+
+    /// A scale for quantities that are positive and may span orders of magnitude: logarithmic where they do, else linear.
+    pub fn positive(values: impl IntoIterator<Item = f64> + Clone) -> Scale {
+        let (low, high) = range(values.clone());
+        if low > 0.0 && high / low > 20.0 {
+            // Without room a line would run along the frame.
+            Scale::Log(low / 1.15, high * 1.15)
+        } else {
+            Scale::round(values)
+        }
+    }
+
+    /// Where a value lies: 0 at the scale's start, 1 at its end.
+    pub fn share(&self, value: f64) -> f64 {
+        match *self {
+            Scale::Linear(low, high) => (value - low) / (high - low),
+            Scale::Log(low, high) => (value.max(1e-300) / low).ln() / (high / low).ln(),
+        }
+    }
+
+    /// At most about `limit` round values inside the scale, with their labels.
+    pub fn ticks(&self, limit: usize, kind: Ticks) -> Vec<(f64, String)> {
+        let label = |value: f64, step: f64| match kind {
+            Ticks::Percent => format!("{}\u{202f}%", text::tick(value * 100.0, step * 100.0)),
+            _ => text::tick(value, step),
+        };
+        match *self {
+            Scale::Linear(a, b) => {
+                let (low, high) = (a.min(b), a.max(b));
+                let step = round_step((high - low) / limit.max(1) as f64);
+                let step = if kind == Ticks::Whole { step.max(1.0) } else { step };
+                let first = (low / step - 1e-6).ceil() as i64;
+                let last = (high / step + 1e-6).floor() as i64;
+                (first..=last).map(|i| i as f64 * step).map(|value| (value, label(value, step))).collect()
+            }
+            Scale::Log(low, high) => {
+                let values = log_ticks(low, high, limit);
+                if values.len() < 2 {
+                    return Scale::Linear(low, high).ticks(limit, kind);
+                }
+                values.into_iter().map(|value| (value, label(value, value))).collect()
+            }
+        }
+    }
+}
+
+fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let finite = values.into_iter().filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if low <= high { (low, high) } else { (0.0, 1.0) }
+}
+
+/// The smallest 1, 2 or 5 times a power of ten that is at least `width`.
+fn round_step(width: f64) -> f64 {
+    let power = 10f64.powf(width.max(1e-300).log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= width * 0.999_999);
+    factor.unwrap_or(10.0) * power
+}
+
+/// 1-2-5 where that is few enough, else decades, else every second, third … decade.
+fn log_ticks(low: f64, high: f64, limit: usize) -> Vec<f64> {
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let inside = |values: Vec<f64>| -> Vec<f64> {
+        values.into_iter().filter(|v| (low * 0.9999..=high * 1.0001).contains(v)).collect()
+    };
+    // Through text: 10f64.powi(-5) is not exactly 1e-5.
+    let at = |digit: u8, exponent: i32| format!("{digit}e{exponent}").parse().unwrap_or(f64::NAN);
+    let fine = inside((first..=last).flat_map(|e| [1, 2, 5].map(|digit| at(digit, e))).collect());
+    if fine.len() <= limit {
+        return fine;
+    }
+    (1..)
+        .map(|stride| inside((first..=last).filter(|e| e % stride == 0).map(|e| at(1, e)).collect()))
+        .find(|ticks| ticks.len() <= limit)
+        .unwrap_or_default()
+}
+
+/// Which side of its position a text stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A rectangle in the plot's own units.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    x0: f64,
+    y0: f64,
+    x1: f64,
+    y1: f64,
+}
+
+impl Area {
+    fn around(x: f64, baseline: f64, text: &str, anchor: Anchor) -> Area {
+        let width = text.chars().count() as f64 * CHAR;
+        let x0 = match anchor {
+            Anchor::Start => x,
+            Anchor::Middle => x - width / 2.0,
+            Anchor::End => x - width,
+        };
+        Area { x0, y0: baseline - LINE + 3.0, x1: x0 + width, y1: baseline + 3.0 }
+    }
+
+    fn holds(&self, (x, y): (f64, f64)) -> bool {
+        x > self.x0 - 2.0 && x < self.x1 + 2.0 && y > self.y0 - 1.0 && y < self.y1 + 1.0
+    }
+
+    fn meets(&self, other: &Area) -> bool {
+        self.x0 < other.x1 + 4.0 && other.x0 < self.x1 + 4.0 && self.y0 < other.y1 && other.y0 < self.y1
+    }
+}
+
+/// Where a line runs, in the plot's own units: what a label needs in order to stand beside it.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    line: usize,
+    points: Vec<(f64, f64)>,
+}
+
+impl Trace {
+    /// Nothing was drawn.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+}
+
+/// One picture with two scales. Draw from back to front, label last, then [`Plot::finish`].
+#[derive(Debug, Clone)]
+pub struct Plot {
+    width: f64,
+    height: f64,
+    /// Left, right, top, bottom.
+    margin: [f64; 4],
+    x: Scale,
+    y: Scale,
+    body: String,
+    /// Points that lines run through and labels keep clear of, with the line's number.
+    busy: Vec<(f64, f64, usize)>,
+    lines: usize,
+    labels: Vec<Area>,
+}
+
+impl Plot {
+    /// A plot of the given outer size; `margin` is left, right, top, bottom.
+    pub fn new(width: f64, height: f64, margin: [f64; 4], x: Scale, y: Scale) -> Plot {
+        Plot { width, height, margin, x, y, body: String::new(), busy: Vec::new(), lines: 0, labels: Vec::new() }
+    }
+
+    /// The horizontal position of a value.
+    pub fn px(&self, x: f64) -> f64 {
+        self.margin[0] + self.x.share(x) * (self.width - self.margin[0] - self.margin[1])
+    }
+
+    /// The vertical position of a value.
+    pub fn py(&self, y: f64) -> f64 {
+        self.height - self.margin[3] - self.y.share(y) * (self.height - self.margin[2] - self.margin[3])
+    }
+
+    fn inner(&self) -> Area {
+        let [left, right, top, bottom] = self.margin;
+        Area { x0: left, y0: top, x1: self.width - right, y1: self.height - bottom }
+    }
+
+    /// Raw SVG in the plot's own units.
+    pub fn raw(&mut self, svg: &str) {
+        self.body.push_str(svg);
+    }
+
+    /// The horizontal axis: ticks below, its name under them.
+    pub fn x_axis(&mut self, name: &str, kind: Ticks) {
+        let area = self.inner();
+        let limit = ((area.x1 - area.x0) / 46.0).min(12.0) as usize;
+        self.body.push_str(&format!("<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>", area.x0, area.y1, area.x1));
+        for (value, label) in self.x.ticks(limit, kind) {
+            let x = self.px(value);
+            self.body.push_str(&format!("<path class=\"axis\" d=\"M{x:.1} {:.1}v4\"/>", area.y1));
+            self.text(x, area.y1 + 17.0, Anchor::Middle, "tick", &label);
+        }
+        self.text((area.x0 + area.x1) / 2.0, area.y1 + 35.0, Anchor::Middle, "name", name);
+    }
+
+    /// The vertical axis: grid lines with labels to the left, its name above them (read without turning the head).
+    pub fn y_axis(&mut self, name: &str, kind: Ticks) {
+        let area = self.inner();
+        let limit = ((area.y1 - area.y0) / 28.0) as usize;
+        for (value, label) in self.y.ticks(limit, kind) {
+            let y = self.py(value);
+            self.body.push_str(&format!("<path class=\"grid\" d=\"M{:.1} {y:.1}H{:.1}\"/>", area.x0, area.x1));
+            self.text(area.x0 - 7.0, y + 4.0, Anchor::End, "tick", &label);
+        }
+        self.text(0.0, area.y0 - 12.0, Anchor::Start, "name", name);
+    }
+
+    /// A line through the points; a single point becomes a dot.
+    pub fn line(&mut self, points: &[(f64, f64)], class: &str) -> Trace {
+        let places: Vec<(f64, f64)> = points.iter().map(|&(x, y)| (self.px(x), self.py(y))).collect();
+        match places[..] {
+            [] => {}
+            [(x, y)] => {
+                self.body.push_str(&format!("<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"))
+            }
+            _ => self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places))),
+        }
+        self.occupy(&places)
+    }
+
+    /// Dots on the points, for series with few of them.
+    pub fn dots(&mut self, points: &[(f64, f64)], class: &str) {
+        for &(x, y) in points {
+            let (x, y) = (self.px(x), self.py(y));
+            self.body.push_str(&format!("<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\"/>"));
+        }
+    }
+
+    /// The area between a lower and an upper value: `(x, low, high)`.
+    pub fn band(&mut self, points: &[(f64, f64, f64)], class: &str) {
+        if points.len() < 2 {
+            return;
+        }
+        let up = points.iter().map(|&(x, _, high)| (self.px(x), self.py(high)));
+        let down = points.iter().rev().map(|&(x, low, _)| (self.px(x), self.py(low)));
+        let places: Vec<(f64, f64)> = up.chain(down).collect();
+        self.body.push_str(&format!("<path class=\"band {class}\" d=\"{}Z\"/>", path(&places)));
+    }
+
+    /// A filled rectangle between two corners in data units; `tip` shows when the pointer rests on it.
+    pub fn bar(&mut self, from: (f64, f64), to: (f64, f64), class: &str, tip: &str) {
+        let (x0, x1) = (self.px(from.0.min(to.0)), self.px(from.0.max(to.0)));
+        let (ya, yb) = (self.py(from.1), self.py(to.1));
+        self.body.push_str(&format!(
+            "<rect class=\"bar {class}\" x=\"{x0:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{}</title></rect>",
+            ya.min(yb),
+            x1 - x0,
+            (ya - yb).abs(),
+            escape(tip)
+        ));
+    }
+
+    /// A horizontal error bar at height `y`.
+    pub fn whisker(&mut self, from: f64, to: f64, y: f64) {
+        let (x0, x1, y) = (self.px(from), self.px(to), self.py(y));
+        self.body.push_str(&format!("<path class=\"whisker\" d=\"M{x0:.1} {:.1}v6m0 -3H{x1:.1}m0 -3v6\"/>", y - 3.0));
+    }
+
+    /// A horizontal line across the whole plot.
+    pub fn across(&mut self, y: f64, class: &str) -> Trace {
+        let area = self.inner();
+        let places = [(area.x0, self.py(y)), (area.x1, self.py(y))];
+        self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places)));
+        self.occupy(&places)
+    }
+
+    /// A vertical line over the whole height.
+    pub fn upright(&mut self, x: f64, class: &str) {
+        let area = self.inner();
+        let places = [(self.px(x), area.y0), (self.px(x), area.y1)];
+        self.body.push_str(&format!("<path class=\"line {class}\" d=\"{}\"/>", path(&places)));
+        self.occupy(&places);
+    }
+
+    fn occupy(&mut self, places: &[(f64, f64)]) -> Trace {
+        let trace = Trace { line: self.lines, points: sampled(places) };
+        self.busy.extend(trace.points.iter().map(|&(x, y)| (x, y, trace.line)));
+        self.lines += 1;
+        trace
+    }
+
+    /// Text at a position in the plot's own units.
+    pub fn text(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " middle",
+            Anchor::End => " end",
+        };
+        self.body
+            .push_str(&format!("<text class=\"{class}{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text)));
+    }
+
+    /// Text at a position in the plot's own units that later labels keep clear of.
+    pub fn note(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
+        self.labels.push(Area::around(x, y, text, anchor));
+        self.text(x, y, anchor, class, text);
+    }
+
+    /// Names a line directly, at the place along it where the name covers least.
+    pub fn label(&mut self, trace: &Trace, class: &str, text: &str) {
+        let stride = (trace.points.len() / 40).max(1);
+        let mut best: Option<(f64, f64, f64, Anchor)> = None;
+        for (i, &(x, y)) in trace.points.iter().enumerate().step_by(stride) {
+            // Among places that are equally free, the middle of the line says best which one is meant.
+            let off_centre = (i as f64 / trace.points.len() as f64 - 0.5).abs();
+            for (dx, dy, anchor) in [
+                (0.0, -7.0, Anchor::Middle),
+                (0.0, 16.0, Anchor::Middle),
+                (-4.0, -7.0, Anchor::End),
+                (4.0, 16.0, Anchor::Start),
+                (4.0, -7.0, Anchor::Start),
+                (-4.0, 16.0, Anchor::End),
+            ] {
+                let x = x + dx;
+                let area = Area::around(x, y + dy, text, anchor);
+                let cost = self.cost(&area) + 0.2 * self.neighbours(&area, trace.line) + off_centre;
+                if best.is_none_or(|(lowest, ..)| cost < lowest) {
+                    best = Some((cost, x, y + dy, anchor));
+                }
+            }
+        }
+        if let Some((_, x, y, anchor)) = best {
+            self.note(x, y, anchor, &format!("label {class}"), text);
+        }
+    }
+
+    /// Names a peak above or beside its tip, where that is free; false where it is not.
+    pub fn peak(&mut self, point: (f64, f64), text: &str) -> bool {
+        let (x, y) = (self.px(point.0), self.py(point.1));
+        for (dx, dy, anchor) in [(0.0, -6.0, Anchor::Middle), (6.0, 6.0, Anchor::Start), (-6.0, 6.0, Anchor::End)] {
+            if self.cost(&Area::around(x + dx, y + dy, text, anchor)) < 1.0 {
+                self.note(x + dx, y + dy, anchor, "label", text);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Marks a point and writes beside it, with a thin leader where the text had to go further away.
+    pub fn callout(&mut self, point: (f64, f64), class: &str, text: &str) {
+        let (x, y) = (self.px(point.0), self.py(point.1));
+        let mut best: Option<(f64, f64, f64, Anchor)> = None;
+        for distance in [12.0, 24.0, 40.0, 60.0, 90.0] {
+            for (dx, dy, anchor) in [
+                (0.7, 0.7, Anchor::Start),
+                (0.7, -0.7, Anchor::Start),
+                (1.0, 0.0, Anchor::Start),
+                (0.0, 1.0, Anchor::Middle),
+                (0.0, -1.0, Anchor::Middle),
+                (-0.7, 0.7, Anchor::End),
+                (-0.7, -0.7, Anchor::End),
+                (-1.0, 0.0, Anchor::End),
+            ] {
+                let (tx, ty) = (x + dx * distance, y + dy * distance + 4.0);
+                let cost = self.cost(&Area::around(tx, ty, text, anchor)) + distance / 20.0;
+                if best.is_none_or(|(lowest, ..)| cost < lowest) {
+                    best = Some((cost, tx, ty, anchor));
+                }
+            }
+        }
+        if let Some((_, tx, ty, anchor)) = best {
+            if (tx - x).hypot(ty - 4.0 - y) > 18.0 {
+                let end = if ty - 4.0 > y + 8.0 { ty - LINE + 2.0 } else { ty - 4.0 };
+                self.body.push_str(&format!("<path class=\"leader\" d=\"M{x:.1} {y:.1}L{tx:.1} {end:.1}\"/>"));
+            }
+            self.note(tx, ty, anchor, &format!("label {class}"), text);
+        }
+        self.body.push_str(&format!("<circle class=\"mark {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
+    }
+
+    /// What a label would cover: lines, other labels, the world outside the frame.
+    fn cost(&self, area: &Area) -> f64 {
+        let inner = self.inner();
+        let outside = area.x0 < inner.x0 + 2.0
+            || area.x1 > self.width - 2.0
+            || area.y0 < inner.y0 - 8.0
+            || area.y1 > inner.y1 - 1.0;
+        let covered = self.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count();
+        let met = self.labels.iter().filter(|other| area.meets(other)).count();
+        covered as f64 + 200.0 * met as f64 + if outside { 1000.0 } else { 0.0 }
+    }
+
+    /// How much of other lines runs so close by that the label could be taken for theirs.
+    fn neighbours(&self, area: &Area, line: usize) -> f64 {
+        let near = Area { y0: area.y0 - 12.0, y1: area.y1 + 12.0, ..*area };
+        self.busy.iter().filter(|&&(x, y, other)| other != line && near.holds((x, y))).count() as f64
+    }
+
+    /// The whole element. The title is what a screen reader says and what shows when the pointer rests on the plot.
+    pub fn finish(self, title: &str) -> String {
+        let title = escape(title);
+        format!(
+            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>{}</svg>",
+            self.width, self.height, self.body
+        )
+    }
+}
+
+fn path(places: &[(f64, f64)]) -> String {
+    let mut out = String::with_capacity(places.len() * 12);
+    for (i, (x, y)) in places.iter().enumerate() {
+        out.push(if i == 0 { 'M' } else { 'L' });
+        out.push_str(&format!("{x:.1} {y:.1}"));
+    }
+    out
+}
+
+/// Points along the polyline, at most 4 units apart.
+fn sampled(places: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut out: Vec<(f64, f64)> = places.first().copied().into_iter().collect();
+    for pair in places.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let pieces = ((x1 - x0).hypot(y1 - y0) / 4.0).ceil().clamp(1.0, 1000.0) as usize;
+        out.extend((1..=pieces).map(|i| {
+            let part = i as f64 / pieces as f64;
+            (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
+        }));
+    }
+    out
+}
+
+/// At most about `limit` of the points, such that the drawn line looks the same: of each stretch its lowest and highest.
+pub fn thin(points: &[(f64, f64)], limit: usize) -> Vec<(f64, f64)> {
+    if points.len() <= limit.max(4) {
+        return points.to_vec();
+    }
+    let stretch = (points.len() * 2).div_ceil(limit.max(4));
+    let mut out = Vec::with_capacity(limit + 2);
+    out.push(points[0]);
+    for part in points.chunks(stretch) {
+        let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let (Some(&low), Some(&high)) = (part.iter().min_by(by), part.iter().max_by(by)) else { continue };
+        out.extend(if low.0 < high.0 { [low, high] } else { [high, low] });
+    }
+    out.push(points[points.len() - 1]);
+    out.dedup();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(scale: Scale, limit: usize) -> Vec<String> {
+        scale.ticks(limit, Ticks::Plain).into_iter().map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(labels(Scale::Linear(0.0, 1.0), 5), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(labels(Scale::Linear(3525.0, 7500.0), 5), ["4,000", "5,000", "6,000", "7,000"]);
+        assert_eq!(labels(Scale::Log(1.0, 784.0), 10), ["1", "2", "5", "10", "20", "50", "100", "200", "500"]);
+        assert_eq!(labels(Scale::Log(0.5, 1500.0), 6), ["1", "10", "100", "1,000"]);
+        assert_eq!(labels(Scale::Log(1e-9, 1.0), 5).len(), 5);
+        assert_eq!(labels(Scale::Log(0.31, 0.34), 5)[0], "0.31");
+        let percents: Vec<_> = Scale::Linear(0.5, 1.0).ticks(5, Ticks::Percent).into_iter().map(|(_, l)| l).collect();
+        assert_eq!(percents[0], "50\u{202f}%");
+        let whole: Vec<_> = Scale::Linear(1.0, 3.0).ticks(9, Ticks::Whole).into_iter().map(|(_, l)| l).collect();
+        assert_eq!(whole, ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn scales_survive_constants_and_nothing() {
+        for values in [vec![], vec![0.0], vec![7.0, 7.0], vec![1e-300], vec![-1e12, 1e12]] {
+            let Scale::Linear(low, high) = Scale::round(values.clone()) else { panic!("linear") };
+            assert!(low.is_finite() && high > low, "{values:?}: {low} {high}");
+            assert!(!Scale::round(values).ticks(5, Ticks::Plain).is_empty());
+        }
+        assert!(matches!(Scale::positive([0.001, 1.0]), Scale::Log(..)));
+        assert!(matches!(Scale::positive([0.0, 1.0]), Scale::Linear(..)));
+        assert_eq!(Scale::Linear(10.0, 0.0).share(10.0), 0.0);
+    }
+
+    #[test]
+    fn thinning_keeps_ends_and_peaks() {
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (i as f64, 0.0)).collect();
+        points[4321].1 = 9.0;
+        let thinned = thin(&points, 500);
+        assert!(thinned.len() <= 510, "{}", thinned.len());
+        assert!(thinned.contains(&(4321.0, 9.0)));
+        assert_eq!((thinned[0].0, thinned[thinned.len() - 1].0), (0.0, 9999.0));
+        assert!(thinned.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn labels_keep_clear_of_lines_and_each_other() {
+        let mut plot =
+            Plot::new(500.0, 300.0, [50.0, 10.0, 30.0, 40.0], Scale::Linear(0.0, 10.0), Scale::Linear(0.0, 1.0));
+        let a = plot.line(&[(0.0, 0.9), (10.0, 0.95)], "s1");
+        let b = plot.line(&[(0.0, 0.85), (10.0, 0.2)], "s2");
+        plot.label(&a, "s1", "first line");
+        plot.label(&b, "s2", "second <line>");
+        plot.callout((0.0, 0.85), "s2", "a point");
+        for (i, area) in plot.labels.iter().enumerate() {
+            assert_eq!(plot.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count(), 0);
+            assert!(plot.labels.iter().skip(i + 1).all(|other| !area.meets(other)));
+        }
+        let svg = plot.finish("t\"<");
+        assert!(svg.contains("second &lt;line&gt;") && svg.contains("aria-label=\"t&quot;&lt;\""));
+    }
+}

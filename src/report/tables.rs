@@ -1,0 +1,191 @@
+//! The results as CSV, for other programs, and the ranking as text, for the terminal.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::Result;
+use crate::relevance::{Curve, RankedFeature};
+use crate::report::{text, write};
+use crate::train::EpochRecord;
+
+/// `relevance.csv`: one row a feature, best first.
+pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Result<()> {
+    let header = ["rank", "feature", "name", "lambda", "psi_norm", "relevance", "relevance_std"];
+    let rows = by_rank(ranking).into_iter().map(|f| {
+        let numbers = [f.lambda, f.psi_norm, f.relevance, f.relevance_std].map(float);
+        let mut row = vec![f.rank.to_string(), f.feature.to_string(), f.name.clone()];
+        row.extend(numbers);
+        row
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
+/// `history.csv`: one row an epoch; what was not measured is empty.
+pub fn write_history(path: impl AsRef<Path>, history: &[EpochRecord]) -> Result<()> {
+    let header = [
+        "epoch",
+        "step",
+        "rate",
+        "train_loss",
+        "penalty",
+        "train_metric",
+        "validation_loss",
+        "validation_metric",
+        "kept_features",
+    ];
+    let rows = history.iter().map(|e| {
+        vec![
+            e.epoch.to_string(),
+            e.step.to_string(),
+            float(e.rate),
+            float(e.train_loss),
+            float(e.penalty),
+            float(e.train_metric),
+            optional(e.validation_loss),
+            optional(e.validation_metric),
+            float(e.kept_features),
+        ]
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
+/// `curve.csv`: one row a k; `retrained` is empty where no network was trained anew.
+pub fn write_curve(path: impl AsRef<Path>, curve: &Curve) -> Result<()> {
+    let header = ["k", "ranked", "random_mean", "random_std", "retrained"];
+    let rows = curve.points.iter().map(|p| {
+        let numbers = [p.ranked, p.random_mean, p.random_std].map(float);
+        let mut row = vec![p.k.to_string()];
+        row.extend(numbers);
+        row.push(optional(p.retrained));
+        row
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
+/// The best `top` features as an aligned table, ending with a newline. The ± column appears only with several replicas.
+pub fn ranking_text(ranking: &[RankedFeature], top: usize) -> String {
+    let features: Vec<_> = by_rank(ranking).into_iter().take(top).collect();
+    let spread = features.iter().any(|f| f.relevance_std > 0.0);
+    let mut rows = vec![["rank", "feature", "relevance", "± std", "lambda", "|psi|"].map(str::to_owned)];
+    for f in features {
+        // A control character in a name could move the cursor or colour the terminal.
+        let name: String = f.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let numbers = [f.relevance, f.relevance_std, f.lambda, f.psi_norm].map(text::number);
+        let [relevance, std, lambda, psi] = numbers;
+        rows.push([f.rank.to_string(), text::shorten(&name, 40), relevance, std, lambda, psi]);
+    }
+    let columns: Vec<usize> = (0..6).filter(|&column| spread || column != 3).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|&column| match column {
+                1 => format!("{:<1$}", row[column], widths[column]),
+                _ => format!("{:>1$}", row[column], widths[column]),
+            })
+            .collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The ranking best first, however it was stored.
+pub(super) fn by_rank(ranking: &[RankedFeature]) -> Vec<&RankedFeature> {
+    let mut features: Vec<_> = ranking.iter().collect();
+    features.sort_by_key(|f| f.rank);
+    features
+}
+
+fn csv_rows(out: &mut dyn Write, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(header)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.flush()
+}
+
+/// The shortest decimal that reads back as the same f64, with an exponent where that is shorter than zeros.
+fn float(value: f64) -> String {
+    format!("{value:?}")
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map(float).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relevance::{CurvePoint, Metric};
+
+    fn feature(rank: usize, name: &str, relevance: f64, std: f64) -> RankedFeature {
+        let name = name.to_owned();
+        RankedFeature { rank, feature: 10 - rank, name, lambda: -0.5, psi_norm: 2.0, relevance, relevance_std: std }
+    }
+
+    #[test]
+    fn csv_is_sorted_quoted_and_exact() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relevance.csv");
+        write_relevance(&path, &[feature(2, "b", 1e-9, 0.0), feature(1, "a, \"q\"", 0.1 + 0.2, 0.25)]).unwrap();
+        let expected = "rank,feature,name,lambda,psi_norm,relevance,relevance_std\n\
+                        1,9,\"a, \"\"q\"\"\",-0.5,2.0,0.30000000000000004,0.25\n\
+                        2,8,b,-0.5,2.0,1e-9,0.0\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        let points = [Some(0.5), None].map(|retrained| CurvePoint {
+            k: 1,
+            ranked: 0.75,
+            random_mean: 0.5,
+            random_std: 0.125,
+            retrained,
+        });
+        let curve = Curve {
+            metric: Metric::Accuracy,
+            rows: "test".into(),
+            mask: "zero".into(),
+            points: points.into(),
+            full: 1.0,
+        };
+        let path = directory.path().join("curve.csv");
+        write_curve(&path, &curve).unwrap();
+        let expected = "k,ranked,random_mean,random_std,retrained\n1,0.75,0.5,0.125,0.5\n1,0.75,0.5,0.125,\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn history_leaves_the_unmeasured_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history.csv");
+        let record = EpochRecord {
+            epoch: 1,
+            step: 23,
+            rate: 1e-4,
+            train_loss: 0.5,
+            penalty: 2.0,
+            train_metric: 0.75,
+            validation_loss: None,
+            validation_metric: Some(0.5),
+            kept_features: 784.0,
+        };
+        write_history(&path, &[record]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().nth(1), Some("1,23,0.0001,0.5,2.0,0.75,,0.5,784.0"));
+    }
+
+    #[test]
+    fn text_table_is_aligned() {
+        let ranking = [feature(2, "b\x1b[31m", 0.5, 0.0), feature(1, "long name", 12.0, 0.0)];
+        let text = ranking_text(&ranking, 9);
+        let expected = "rank  feature    relevance   lambda  |psi|\n   \
+                        1  long name      12.00  −0.5000  2.000\n   \
+                        2  b [31m        0.5000  −0.5000  2.000\n";
+        assert_eq!(text, expected);
+        assert_eq!(ranking_text(&[feature(1, "a", 1.0, 0.5)], 1).lines().next().unwrap().matches("± std").count(), 1);
+        assert_eq!(ranking_text(&ranking, 1).lines().count(), 2);
+        assert_eq!(ranking_text(&[], 5).lines().count(), 1);
+    }
+}

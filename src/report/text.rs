@@ -1,0 +1,169 @@
+//! Escaping and number formats: the same figure reads the same in a table, a plot and a sentence.
+
+use crate::relevance::Metric;
+
+/// A space that doesn't break, before units.
+const NARROW: char = '\u{202f}';
+const MINUS: char = '\u{2212}';
+
+/// Text safe between tags and inside quoted attributes. Control characters become spaces.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// At most `limit` characters. The ellipsis stands in the middle: what tells two long names apart is often their end.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let text = text.trim();
+    let length = text.chars().count();
+    if length <= limit {
+        return text.to_owned();
+    }
+    let tail = limit.saturating_sub(1) * 2 / 5;
+    let head = limit.saturating_sub(1) - tail;
+    let first: String = text.chars().take(head).collect();
+    let last: String = text.chars().skip(length - tail).collect();
+    format!("{}…{}", first.trim_end(), last.trim_start())
+}
+
+/// Four significant digits, for tables; very large and very small ones as `1.234×10⁻⁶`.
+pub fn number(value: f64) -> String {
+    significant(value, 4)
+}
+
+/// Three significant digits, for plots and headlines.
+pub fn short(value: f64) -> String {
+    significant(value, 3)
+}
+
+fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".into() } else { value.to_string() };
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    if !(-4..6).contains(&exponent) {
+        let (mantissa, exponent) = scientific(value, digits as usize - 1);
+        return format!("{}×10{}", signed(&mantissa), superscript(exponent));
+    }
+    signed(&grouped(&format!("{value:.*}", (digits - 1 - exponent).max(0) as usize)))
+}
+
+/// A share as a percentage: one decimal, two where one would round to 100 without being it.
+pub fn percent(share: f64) -> String {
+    let value = share * 100.0;
+    let digits = if (99.95..100.0).contains(&value) { 2 } else { 1 };
+    format!("{}{NARROW}%", signed(&format!("{value:.digits$}")))
+}
+
+/// A whole number with thousands separated.
+pub fn count(value: usize) -> String {
+    grouped(&value.to_string())
+}
+
+/// A value of the metric, in the metric's own way.
+pub fn metric(kind: Metric, value: f64) -> String {
+    match kind {
+        Metric::Accuracy => percent(value),
+        Metric::Mae => short(value),
+    }
+}
+
+/// The metric's name for axes and labels.
+pub fn metric_name(kind: Metric) -> &'static str {
+    match kind {
+        Metric::Accuracy => "accuracy",
+        Metric::Mae => "mean absolute error",
+    }
+}
+
+/// A tick's label: as many decimals as the distance between two ticks needs.
+pub fn tick(value: f64, step: f64) -> String {
+    let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
+    if value != 0.0 && !(1e-4..1e6).contains(&value.abs()) {
+        let (mantissa, exponent) = scientific(value, 1);
+        let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+        return match mantissa {
+            "1" => format!("10{}", superscript(exponent)),
+            _ => format!("{}×10{}", signed(mantissa), superscript(exponent)),
+        };
+    }
+    let digits = (-(step * 1.0001).log10().floor()).clamp(0.0, 9.0) as usize;
+    signed(&grouped(&format!("{value:.digits$}")))
+}
+
+fn scientific(value: f64, digits: usize) -> (String, i32) {
+    let text = format!("{value:.digits$e}");
+    let (mantissa, exponent) = text.split_once('e').expect("{:e} always writes an exponent");
+    (mantissa.to_owned(), exponent.parse().expect("{:e} writes a whole exponent"))
+}
+
+fn superscript(exponent: i32) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raised = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    exponent.to_string().chars().map(raised).collect()
+}
+
+fn signed(text: &str) -> String {
+    text.strip_prefix('-').map_or_else(|| text.to_owned(), |rest| format!("{MINUS}{rest}"))
+}
+
+fn grouped(text: &str) -> String {
+    let (whole, rest) = text.find('.').map_or((text, ""), |at| text.split_at(at));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let mut out = String::from(sign);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let cases = [
+            (0.0, "0"),
+            (1.0, "1.000"),
+            (0.12345, "0.1235"),
+            (-0.5, "−0.5000"),
+            (12345.6, "12,346"),
+            (1.5e-7, "1.500×10⁻⁷"),
+            (2e12, "2.000×10¹²"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(percent(0.9996), "99.96\u{202f}%");
+        assert_eq!(percent(1.0), "100.0\u{202f}%");
+        assert_eq!(count(1234567), "1,234,567");
+        assert_eq!(tick(0.30000000000000004, 0.1), "0.3");
+        assert_eq!(tick(0.05, 0.05), "0.05");
+        assert_eq!(tick(-20.0, 10.0), "−20");
+        assert_eq!(tick(1e-5, 1e-5), "10⁻⁵");
+        assert_eq!(tick(2000.0, 1000.0), "2,000");
+    }
+
+    #[test]
+    fn text_is_safe_and_short() {
+        assert_eq!(escape("<a href='x'>&\"\n"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot; ");
+        assert_eq!(shorten("abcdef", 6), "abcdef");
+        assert_eq!(shorten("äbcdefg", 4), "äb…g");
+        assert_eq!(shorten("gene number 12", 12), "gene nu…r 12");
+    }
+}

@@ -1,0 +1,174 @@
+//! Files that are either whole or absent: a reader, or a program that died half-way, never sees half a file.
+
+use std::fs;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Writes `path` through a temporary file in the same directory, which is synced and then renamed over the target.
+///
+/// The closure's writer is buffered. On failure nothing is left behind and an older `path` stays as it was.
+/// A symbolic link keeps pointing where it did: the file behind it is replaced. What is no regular file
+/// (`/dev/stdout`, a named pipe) can't be replaced, so it is written to directly.
+pub fn atomic(path: impl AsRef<Path>, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let path = path.as_ref();
+    write_file(path, content).map_err(|error| refused("write", path, error))
+}
+
+/// Creates a directory with its parents; one that exists already is fine.
+pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    fs::create_dir_all(path).map_err(|error| refused("create the directory", path, error))
+}
+
+fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let target = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(io::Error::from(ErrorKind::IsADirectory)),
+        Ok(found) if !found.is_file() => return write_direct(path, content),
+        Ok(_) => fs::canonicalize(path)?,
+        Err(_) => path.to_owned(),
+    };
+    let directory = parent(&target);
+    let mut file = temporary(&directory)?;
+    let mut buffer = BufWriter::new(file.as_file_mut());
+    content(&mut buffer)?;
+    buffer.flush()?;
+    drop(buffer);
+    file.as_file().sync_all()?;
+    // `persist` hands the temporary file back inside its error, and dropping that removes it.
+    file.persist(&target).map_err(|error| error.error)?;
+    sync_directory(&directory);
+    Ok(())
+}
+
+fn write_direct(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
+    content(&mut buffer)?;
+    buffer.flush()
+}
+
+fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".eigenlens-").suffix(".part");
+    // tempfile's own default is 0600, which would make a report unreadable to everyone else; the umask still applies.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory).map_err(|error| {
+        // The message ends with the random name of the temporary file, which says nothing to the user.
+        let text = error.to_string();
+        let plain = text.split(" at path \"").next().unwrap_or_default();
+        io::Error::new(error.kind(), plain.to_owned())
+    })
+}
+
+/// The rename itself survives a power cut only once the directory is synced; a file system that can't do that is no error.
+fn sync_directory(directory: &Path) {
+    #[cfg(unix)]
+    if let Ok(handle) = fs::File::open(directory) {
+        let _ = handle.sync_all();
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn refused(action: &'static str, path: &Path, error: io::Error) -> Error {
+    let directory = parent(path);
+    let remedy = match error.kind() {
+        ErrorKind::NotFound => format!("create the directory {} first", directory.display()),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a part of this path is a file: choose another path".to_owned()
+        }
+        ErrorKind::IsADirectory => "this is a directory: name a file inside it".to_owned(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            format!("free some space, or choose another place than {}", directory.display())
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            format!("make {} writable, or choose a directory that is", directory.display())
+        }
+        _ => format!("check that {} exists and is writable", directory.display()),
+    };
+    Error::io(action, path, error, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn writes_and_replaces() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        for text in ["first", "second"] {
+            atomic(&path, |w| w.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(directory.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_failure_keeps_the_old_file_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        fs::write(&path, "old").unwrap();
+        let error = atomic(&path, |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::from(ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("a.txt") && error.to_string().contains("free some space"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(directory.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn errors_name_path_and_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("no/such/a.txt");
+        let text = atomic(&missing, |_| Ok(())).unwrap_err().to_string();
+        assert!(text.contains("no/such/a.txt") && text.contains("create the directory"), "{text}");
+        assert!(!text.contains(".part"), "{text}");
+        let text = atomic(directory.path(), |_| Ok(())).unwrap_err().to_string();
+        assert!(text.contains("name a file inside it"), "{text}");
+        fs::write(directory.path().join("file"), "").unwrap();
+        let text = create_dir(directory.path().join("file/sub")).unwrap_err().to_string();
+        assert!(text.contains("file/sub") && text.contains("choose another path"), "{text}");
+        create_dir(directory.path().join("x/y")).unwrap();
+        create_dir(directory.path().join("x/y")).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_links_and_modes_are_ordinary() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        atomic(&link, |w| w.write_all(b"new")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        let plain = directory.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&real), mode(&plain));
+        atomic("/dev/null", |w| w.write_all(b"gone")).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+}

@@ -1,0 +1,550 @@
+//! A training job: a network, its data and its plans in one engine's memory.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::resident::Resident;
+use super::settings::Settings;
+use super::{EpochRecord, Flow, Progress, Scores};
+use crate::engine::plan::{
+    RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
+};
+use crate::engine::{Buffer, Device, Element, PlanId, Scope, Session, Step, View};
+use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Reduce, Select};
+use crate::network::record::{Mode, Recorder, Workspace};
+use crate::network::{Layout, Network, Parameters};
+use crate::{Error, Result};
+
+/// Steps whose results are kept on the engine until they are read.
+const SLOTS: usize = 1024;
+
+/// Orderings of the inputs for masked evaluation or masked training: `[orderings][feature]` places from 0, one set for
+/// each replica, and what replaces a masked input (`[columns]`, after scaling).
+#[derive(Debug, Clone, Default)]
+pub struct Masking {
+    pub positions: Vec<Vec<Vec<u32>>>,
+    pub fill: Vec<f64>,
+    /// Masks the inputs in training too (keeping places below 1), to train on a subset of the features.
+    pub train: bool,
+}
+
+/// One masked evaluation of a k-curve.
+#[derive(Debug, Clone, Copy)]
+pub struct Masked {
+    pub ordering: u32,
+    pub kept: u32,
+}
+
+/// The plans of a job.
+struct Plans {
+    train: PlanId,
+    evaluate: PlanId,
+    masked: Option<PlanId>,
+}
+
+/// A network with its data on an engine, ready to train and to evaluate.
+pub struct Job {
+    pub network: Network,
+    pub layout: Layout,
+    settings: Settings,
+    session: Box<dyn Session>,
+    plans: Plans,
+    parameters: Buffer,
+    statistics: Buffer,
+    results: Buffer,
+    output: View,
+    train: Range<usize>,
+    validation: Range<usize>,
+    unit: f64,
+    classify: bool,
+    batch: usize,
+    step: u64,
+}
+
+impl Job {
+    /// Records the plans, loads them and the data, and sets the initial parameters.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for settings that make no sense, [`Error::Shape`] for a network that doesn't fit the data,
+    /// [`Error::Device`] when the engine can't hold the job.
+    pub fn new(
+        network: &Network,
+        data: &Resident,
+        settings: &Settings,
+        masking: Option<&Masking>,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
+        if network.input_width() != data.columns {
+            return Err(Error::Shape(format!(
+                "the network takes {} inputs and the data has {} columns; use data with the network's columns",
+                network.input_width(),
+                data.columns
+            )));
+        }
+        if data.outputs != 0 && network.output().width() != data.outputs {
+            return Err(Error::Shape(format!(
+                "the network has {} outputs and the data needs {}; use data with the network's targets",
+                network.output().width(),
+                data.outputs
+            )));
+        }
+        let batch = settings.batch.min(data.train.len().max(data.list.len() - data.train.len()).max(1));
+        let mut workspace = Workspace::new(network, settings.replicas.len(), batch);
+        let recording = Recording::new(network, data, settings, masking, &mut workspace);
+        let Recording { plans, buffers, output } = recording;
+        let Workspace { program, layout, parameters, statistics, settings: settings_buffer, .. } = workspace;
+        let mut session = device.load(program)?;
+        buffers.fill(session.as_mut(), data, masking)?;
+        for (r, replica) in settings.replicas.iter().enumerate() {
+            let seed = (replica.seed ^ (replica.seed >> 32)) as u32;
+            let bits = [replica.reg_lambda, replica.reg_psi, replica.rate_factor].map(|x| (x as f32).to_bits());
+            session.write_words(settings_buffer, Some(r), 0, &[seed, bits[0], bits[1], bits[2]])?;
+        }
+        let mut job = Job {
+            network: network.clone(),
+            layout,
+            settings: settings.clone(),
+            session,
+            plans,
+            parameters,
+            statistics,
+            results: buffers.results,
+            output,
+            train: data.train.clone(),
+            validation: data.validation.clone(),
+            unit: data.unit,
+            classify: settings.loss == LossKind::Ce,
+            batch,
+            step: 0,
+        };
+        for r in 0..settings.replicas.len() {
+            let start = super::start::initial(&job.network, &job.layout, settings, r);
+            job.set_parameters(r, &start)?;
+        }
+        Ok(job)
+    }
+
+    pub fn replicas(&self) -> usize {
+        self.settings.replicas.len()
+    }
+
+    /// Training steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    pub fn set_parameters(&mut self, replica: usize, parameters: &Parameters) -> Result<()> {
+        self.session.write(self.parameters, Some(replica), 0, &parameters.values)?;
+        self.session.write(self.statistics, Some(replica), 0, &parameters.statistics)
+    }
+
+    pub fn parameters(&mut self, replica: usize) -> Result<Parameters> {
+        Ok(Parameters {
+            values: self.session.read(self.parameters, replica, 0, self.layout.parameters)?,
+            statistics: self.session.read(self.statistics, replica, 0, self.layout.statistics)?,
+        })
+    }
+
+    /// Trains for the settings' epochs. `observe` sees every stretch of steps and every epoch's record, and may stop.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when a loss or a parameter is not finite; the engine's own.
+    pub fn train(&mut self, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Result<Vec<EpochRecord>> {
+        let per_epoch = self.train.len().div_ceil(self.batch);
+        let total = (self.settings.epochs * per_epoch) as u64;
+        let mut history = Vec::new();
+        let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
+        let mut best_epoch = 0;
+        let mut stretch = 4;
+        for epoch in 0..self.settings.epochs {
+            let mut sums = [0.0; RESULT_LEN];
+            let mut first = 0;
+            while first < per_epoch {
+                let last = (first + stretch).min(per_epoch);
+                let steps: Vec<Step> =
+                    (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
+                let clock = Instant::now();
+                self.session.run(self.plans.train, &steps)?;
+                let stretch_sums = self.read_training(&steps)?;
+                sums.iter_mut().zip(stretch_sums).for_each(|(s, x)| *s += x);
+                self.step += steps.len() as u64;
+                // Long enough that waiting for results costs nothing, short enough that the bar moves.
+                stretch = match clock.elapsed().as_secs_f64() {
+                    t if t < 0.05 => (stretch * 2).min(SLOTS),
+                    t if t > 0.3 => (stretch / 2).max(1),
+                    _ => stretch,
+                };
+                let samples = (last * self.batch).min(self.train.len()) as f64 * self.replicas() as f64;
+                let progress = Progress {
+                    epoch,
+                    epochs: self.settings.epochs,
+                    step: self.step,
+                    steps: total,
+                    loss: sums[RESULT_LOSS] / samples,
+                    metric: self.metric(sums[RESULT_METRIC] / samples),
+                    record: None,
+                };
+                if observe(&progress) == Flow::Stop {
+                    return Ok(history);
+                }
+                first = last;
+            }
+            let record = self.finish_epoch(epoch, per_epoch, &sums, total, &mut best, &mut best_epoch)?;
+            let progress = Progress {
+                epoch,
+                epochs: self.settings.epochs,
+                step: self.step,
+                steps: total,
+                loss: record.train_loss,
+                metric: record.train_metric,
+                record: Some(&record),
+            };
+            let flow = observe(&progress);
+            history.push(record);
+            let patience = self.settings.early_stop.is_some_and(|patience| epoch - best_epoch >= patience);
+            if flow == Flow::Stop || patience {
+                break;
+            }
+        }
+        for (r, best) in best.iter().enumerate() {
+            if let Some((_, parameters)) = best {
+                self.set_parameters(r, parameters)?;
+            }
+        }
+        Ok(history)
+    }
+
+    fn training_step(&self, b: usize, slot: usize, epoch: usize, total: u64) -> Step {
+        let begin = b * self.batch;
+        let count = self.step + slot as u64;
+        Step {
+            index: slot as u32,
+            rows: self.batch.min(self.train.len() - begin) as u32,
+            begin: begin as u32,
+            epoch: epoch as u32,
+            count: count as u32,
+            rate: self.settings.step_rate(count, total),
+            ordering: 0,
+            kept: 1,
+        }
+    }
+
+    /// Sums of the steps' results over replicas; an error if anything is not finite.
+    fn read_training(&mut self, steps: &[Step]) -> Result<[f64; RESULT_LEN]> {
+        let mut sums = [0.0; RESULT_LEN];
+        for replica in 0..self.replicas() {
+            let results = self.session.read(self.results, replica, 0, steps.len() * RESULT_LEN)?;
+            for (result, step) in results.chunks_exact(RESULT_LEN).zip(steps) {
+                let penalty = result[RESULT_PENALTY_LAMBDA] + result[RESULT_PENALTY_PSI];
+                let problem = if !result[RESULT_LOSS].is_finite() {
+                    Some("the loss")
+                } else if !penalty.is_finite() || !result[RESULT_FINITE].is_finite() {
+                    Some("a parameter")
+                } else {
+                    None
+                };
+                if let Some(what) = problem {
+                    let step = u64::from(step.count) + 1;
+                    return Err(Error::Diverged { step, replica, what, rate: self.settings.rate });
+                }
+                sums.iter_mut().zip(result).for_each(|(s, x)| *s += x);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Evaluates on the validation rows, keeps the best parameters where early stopping asks for them.
+    fn finish_epoch(
+        &mut self,
+        epoch: usize,
+        per_epoch: usize,
+        sums: &[f64; RESULT_LEN],
+        total: u64,
+        best: &mut [Option<(f64, Parameters)>],
+        best_epoch: &mut usize,
+    ) -> Result<EpochRecord> {
+        let replicas = self.replicas() as f64;
+        let validation = if self.validation.is_empty() { None } else { Some(self.evaluate(self.validation.clone())?) };
+        if let (Some(_), Some(scores)) = (self.settings.early_stop, &validation) {
+            for (r, scores) in scores.iter().enumerate() {
+                if best[r].as_ref().is_none_or(|(loss, _)| scores.loss < *loss) {
+                    best[r] = Some((scores.loss, self.parameters(r)?));
+                    *best_epoch = epoch;
+                }
+            }
+        }
+        let mut kept = 0.0;
+        for r in 0..self.replicas() {
+            let parameters = self.parameters(r)?;
+            let relevance = super::start::input_relevance(&self.network, &self.layout, &parameters);
+            let largest = relevance.iter().fold(0.0f64, |a, e| a.max(e.relevance));
+            kept += relevance.iter().filter(|e| e.relevance > self.settings.threshold * largest).count() as f64;
+        }
+        let mean = |f: fn(&Scores) -> f64| {
+            validation.as_ref().map(|scores| scores.iter().map(f).sum::<f64>() / scores.len() as f64)
+        };
+        let samples = self.train.len() as f64 * replicas;
+        Ok(EpochRecord {
+            epoch: epoch + 1,
+            step: self.step,
+            rate: self.settings.rate * self.settings.schedule.factor(self.step.saturating_sub(1), total),
+            train_loss: sums[RESULT_LOSS] / samples,
+            penalty: (sums[RESULT_PENALTY_LAMBDA] + sums[RESULT_PENALTY_PSI]) / (per_epoch as f64 * replicas),
+            train_metric: self.metric(sums[RESULT_METRIC] / samples),
+            validation_loss: mean(|s| s.loss),
+            validation_metric: mean(|s| s.metric),
+            kept_features: kept / replicas,
+        })
+    }
+
+    /// Accuracy as it is; a mean absolute error in the target's units.
+    fn metric(&self, mean: f64) -> f64 {
+        if self.classify { mean } else { mean * self.unit }
+    }
+
+    /// Steps that pass over a range of the row list, a batch each.
+    fn evaluation_steps(&self, range: Range<usize>, masked: Masked) -> Vec<Step> {
+        range
+            .clone()
+            .step_by(self.batch)
+            .map(|begin| Step {
+                index: 0,
+                rows: self.batch.min(range.end - begin) as u32,
+                begin: begin as u32,
+                epoch: 0,
+                count: 0,
+                rate: 0.0,
+                ordering: masked.ordering,
+                kept: masked.kept,
+            })
+            .collect()
+    }
+
+    /// Loss and metric of every replica on a range of the row list (see [`Resident`]), batch norm and dropout as in use.
+    pub fn evaluate(&mut self, range: Range<usize>) -> Result<Vec<Scores>> {
+        let steps = self.evaluation_steps(range.clone(), Masked { ordering: 0, kept: u32::MAX });
+        let mut scores = self.run_evaluation(self.plans.evaluate, &[steps], range.len())?;
+        Ok(scores.pop().expect("one evaluation was asked for"))
+    }
+
+    /// The scores of every masked evaluation, `[mask][replica]`, all in one job.
+    pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
+        let plan = self.plans.masked.expect("invariant: the job was made with a masking");
+        let steps: Vec<_> = masks.iter().map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
+        self.run_evaluation(plan, &steps, range.len())
+    }
+
+    fn run_evaluation(&mut self, plan: PlanId, passes: &[Vec<Step>], rows: usize) -> Result<Vec<Vec<Scores>>> {
+        let mut sums = vec![vec![[0.0; RESULT_LEN]; self.replicas()]; passes.len()];
+        let flat: Vec<(usize, Step)> =
+            passes.iter().enumerate().flat_map(|(p, steps)| steps.iter().map(move |&s| (p, s))).collect();
+        for chunk in flat.chunks(SLOTS) {
+            let steps: Vec<Step> =
+                chunk.iter().enumerate().map(|(i, (_, step))| Step { index: i as u32, ..*step }).collect();
+            self.session.run(plan, &steps)?;
+            for r in 0..self.replicas() {
+                let results = self.session.read(self.results, r, 0, steps.len() * RESULT_LEN)?;
+                for ((pass, _), result) in chunk.iter().zip(results.chunks_exact(RESULT_LEN)) {
+                    sums[*pass][r].iter_mut().zip(result).for_each(|(s, x)| *s += x);
+                }
+            }
+        }
+        let n = rows.max(1) as f64;
+        let score = |sums: &[f64; RESULT_LEN]| Scores {
+            loss: sums[RESULT_LOSS] / n,
+            metric: self.metric(sums[RESULT_METRIC] / n),
+            square: sums[RESULT_SQUARE] / n,
+        };
+        Ok(sums.iter().map(|pass| pass.iter().map(score).collect()).collect())
+    }
+
+    /// Outputs of one replica for a range of the row list, row-major `[rows, outputs]`; standardised for regression.
+    pub fn predict(&mut self, replica: usize, range: Range<usize>) -> Result<Vec<f64>> {
+        let mut outputs = Vec::new();
+        for step in self.evaluation_steps(range, Masked { ordering: 0, kept: u32::MAX }) {
+            self.session.run(self.plans.evaluate, &[step])?;
+            let View { buffer, offset, cols, ld, .. } = self.output;
+            let values = self.session.read(buffer, replica, offset, step.rows as usize * ld)?;
+            outputs.extend(values.chunks_exact(ld).flat_map(|row| &row[..cols]));
+        }
+        Ok(outputs)
+    }
+
+    /// Runs `steps` training steps without reading their results: for measuring.
+    pub fn run_steps(&mut self, steps: usize) -> Result<()> {
+        let per_epoch = self.train.len().div_ceil(self.batch);
+        let steps: Vec<Step> = (0..steps)
+            .map(|slot| {
+                let count = self.step as usize + slot;
+                Step {
+                    index: 0,
+                    ..self.training_step(count % per_epoch, slot, count / per_epoch, u64::MAX)
+                }
+            })
+            .collect();
+        self.session.run(self.plans.train, &steps)?;
+        self.step += steps.len() as u64;
+        self.session.wait()
+    }
+}
+
+/// The job's own buffers, besides the network's.
+struct Buffers {
+    data: Buffer,
+    targets: Buffer,
+    list: Buffer,
+    scaling: Buffer,
+    results: Buffer,
+    masking: Option<(Buffer, Buffer)>,
+}
+
+impl Buffers {
+    fn fill(&self, session: &mut dyn Session, data: &Resident, masking: Option<&Masking>) -> Result<()> {
+        session.write_words(self.data, None, 0, &data.words)?;
+        session.write_words(self.targets, None, 0, &data.targets)?;
+        session.write_words(self.list, None, 0, &data.list)?;
+        session.write(self.scaling, None, 0, &data.scaling)?;
+        if let (Some((positions, fill)), Some(masking)) = (self.masking, masking) {
+            let ld = crate::engine::plan::pad4(data.columns);
+            for (r, orderings) in masking.positions.iter().enumerate() {
+                for (i, places) in orderings.iter().enumerate() {
+                    session.write_words(positions, Some(r), i * ld, places)?;
+                }
+            }
+            session.write(fill, None, 0, &masking.fill)?;
+        }
+        Ok(())
+    }
+}
+
+/// The plans of a job as they are recorded.
+struct Recording {
+    plans: Plans,
+    buffers: Buffers,
+    output: View,
+}
+
+impl Recording {
+    fn new(
+        network: &Network,
+        data: &Resident,
+        settings: &Settings,
+        masking: Option<&Masking>,
+        workspace: &mut Workspace,
+    ) -> Self {
+        let batch = workspace.batch;
+        let program = &mut workspace.program;
+        let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
+        let ld = crate::engine::plan::pad4(data.columns);
+        let buffers = Buffers {
+            data: shared("data set", data.words.len(), Element::Word),
+            targets: shared("targets", data.targets.len(), Element::Word),
+            list: shared("row list", data.list.len(), Element::Word),
+            scaling: shared("input scaling", 2 * ld, Element::Float),
+            results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
+            masking: masking.map(|masking| {
+                let orderings = masking.positions.first().map_or(0, Vec::len);
+                let positions = program.buffer("places", orderings * ld, Scope::Replica, Element::Word);
+                (positions, program.buffer("mask fill", ld, Scope::Shared, Element::Float))
+            }),
+        };
+        let rows = program.buffer("batch rows", batch, Scope::Replica, Element::Word);
+        let x = program.matrix("batch inputs", batch, data.columns);
+        let output_gradient = program.matrix("output gradient", batch, network.output().width());
+        let row_stats = program.matrix("row statistics", batch, 4);
+        let (parameters, gradient) = (workspace.parameters, workspace.gradient);
+        let settings_buffer = workspace.settings;
+        let trained = workspace.layout.trained_end;
+        let m = workspace.program.buffer("Adam m", trained, Scope::Replica, Element::Float);
+        let v = workspace.program.buffer("Adam v", trained, Scope::Replica, Element::Float);
+        let (psi_end, lambda_end) = (workspace.layout.psi_end, workspace.layout.lambda_end);
+
+        let load = |shuffled: bool, mask: bool| {
+            let range = if shuffled { data.train.clone() } else { 0..data.list.len() };
+            let mut ops: Vec<Op> = vec![
+                Select {
+                    out: rows,
+                    list: buffers.list,
+                    offset: range.start,
+                    len: range.len(),
+                    shuffle: shuffled,
+                    settings: settings_buffer,
+                }
+                .into(),
+                Gather {
+                    rows,
+                    data: buffers.data,
+                    storage: data.storage,
+                    stride: data.stride,
+                    scaling: buffers.scaling,
+                    out: x,
+                }
+                .into(),
+            ];
+            if let (true, Some((position, fill))) = (mask, buffers.masking) {
+                ops.push(Mask { x, position, fill }.into());
+            }
+            ops
+        };
+        let loss = |output: View, gradient: Option<View>| -> [Op; 2] {
+            [
+                Loss { kind: settings.loss, output, rows, targets: buffers.targets, gradient, row_stats }.into(),
+                Reduce { row_stats, results: buffers.results }.into(),
+            ]
+        };
+
+        let mut train = load(true, masking.is_some_and(|m| m.train));
+        let mut recorder = Recorder::new(network, workspace, Mode::Train, x, false);
+        let output = recorder.forward();
+        for op in loss(output, Some(output_gradient)) {
+            recorder.op(op);
+        }
+        recorder.backward(output_gradient);
+        train.extend(recorder.finish());
+        train.push(
+            Penalty {
+                parameters,
+                psi: 0..psi_end,
+                lambda: psi_end..lambda_end,
+                len: trained,
+                settings: settings_buffer,
+                results: buffers.results,
+            }
+            .into(),
+        );
+        train.push(
+            Adam {
+                parameters,
+                gradient,
+                m,
+                v,
+                psi: 0..psi_end,
+                lambda: psi_end..lambda_end,
+                trainable: trained,
+                settings: settings_buffer,
+                beta1: settings.beta1 as f32,
+                beta2: settings.beta2 as f32,
+                epsilon: settings.epsilon as f32,
+            }
+            .into(),
+        );
+        let mut evaluation = |mask: bool| {
+            let mut ops = load(false, mask);
+            let mut recorder = Recorder::new(network, workspace, Mode::Evaluate, x, false);
+            let output = recorder.forward();
+            ops.extend(recorder.finish());
+            ops.extend(loss(output, None));
+            (ops, output)
+        };
+        let (evaluate, output) = evaluation(masking.is_some_and(|m| m.train));
+        let masked = masking.is_some().then(|| evaluation(true).0);
+        let program = &mut workspace.program;
+        let plans = Plans {
+            train: program.plan("train", train),
+            evaluate: program.plan("evaluate", evaluate),
+            masked: masked.map(|ops| program.plan("masked evaluation", ops)),
+        };
+        Recording { plans, buffers, output }
+    }
+}

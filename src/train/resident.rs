@@ -1,0 +1,96 @@
+//! A data set as it lies on the engine during training.
+
+use std::ops::Range;
+
+use crate::data::{Dataset, Targets, Values};
+use crate::engine::plan::pad4;
+use crate::kernels::Storage;
+
+/// Inputs packed into words as they came, their scaling, targets, and the list of rows in use.
+#[derive(Debug, Clone)]
+pub struct Resident {
+    pub storage: Storage,
+    /// Words a row.
+    pub stride: usize,
+    pub words: Vec<u32>,
+    pub columns: usize,
+    /// `[2, pad4(columns)]`: shift, then scale.
+    pub scaling: Vec<f64>,
+    /// Labels `[rows]`, or `f32` bits `[rows, outputs]` of standardised numbers.
+    pub targets: Vec<u32>,
+    /// Outputs of a network for these targets.
+    pub outputs: usize,
+    /// Rows in use: training, then validation, then test.
+    pub list: Vec<u32>,
+    pub train: Range<usize>,
+    pub validation: Range<usize>,
+    pub test: Range<usize>,
+    /// Regression: what a standardised error is multiplied by for the target's units (1 with several outputs).
+    pub unit: f64,
+}
+
+impl Resident {
+    /// `shift`, `scale`: of the inputs, `[columns]`; `target_shift`, `target_scale`: `[outputs]` for regression, where
+    /// `standardised = (value − shift)·scale`. `parts`: row numbers for training, validation and test.
+    pub fn new(
+        dataset: &Dataset,
+        (shift, scale): (&[f32], &[f32]),
+        (target_shift, target_scale): (&[f32], &[f32]),
+        parts: [&[u32]; 3],
+    ) -> Self {
+        let columns = dataset.columns;
+        let (storage, stride, words) = match &dataset.x {
+            Values::U8(bytes) => {
+                let stride = columns.div_ceil(4);
+                let mut words = vec![0u32; dataset.rows * stride];
+                let packed: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+                for (row, bytes) in packed.chunks_exact_mut(4 * stride).zip(bytes.chunks_exact(columns)) {
+                    row[..columns].copy_from_slice(bytes);
+                }
+                // Word arithmetic on the GPU takes the lowest byte first.
+                words.iter_mut().for_each(|w| *w = u32::from_le(*w));
+                (Storage::U8, stride, words)
+            }
+            Values::F32(values) => (Storage::F32, columns, values.iter().map(|x| x.to_bits()).collect()),
+        };
+        let ld = pad4(columns);
+        let mut scaling = vec![0.0; 2 * ld];
+        scaling.iter_mut().zip(shift).for_each(|(s, &x)| *s = f64::from(x));
+        scaling[ld..].iter_mut().zip(scale).for_each(|(s, &x)| *s = f64::from(x));
+        let (targets, outputs) = match &dataset.y {
+            Targets::Classes { labels, names } => (labels.clone(), names.len()),
+            Targets::Numbers { values, names } => {
+                let outputs = names.len();
+                let standardise = |(i, &y): (usize, &f32)| {
+                    let c = i % outputs;
+                    ((f64::from(y) - f64::from(target_shift[c])) * f64::from(target_scale[c])) as f32
+                };
+                (values.iter().enumerate().map(standardise).map(f32::to_bits).collect(), outputs)
+            }
+            Targets::None => (vec![0; dataset.rows], 0),
+        };
+        let [train, validation, test] = parts.map(<[u32]>::len);
+        Resident {
+            storage,
+            stride,
+            words,
+            columns,
+            scaling,
+            targets,
+            outputs,
+            list: parts.concat(),
+            train: 0..train,
+            validation: train..train + validation,
+            test: train + validation..train + validation + test,
+            unit: match target_scale {
+                [scale] => 1.0 / f64::from(*scale),
+                _ => 1.0,
+            },
+        }
+    }
+
+    /// Bytes that it takes on the engine.
+    pub fn bytes(&self) -> usize {
+        4 * (self.words.len() + self.targets.len() + self.list.len())
+    }
+}

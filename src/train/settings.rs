@@ -1,0 +1,133 @@
+//! Everything that decides how a network is trained.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::LossKind;
+use crate::network::Initialisation;
+use crate::{Error, Result};
+
+/// Learning rate over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    Constant,
+    /// Half a cosine from the rate to a hundredth of it.
+    Cosine,
+    /// A tenth of the rate after half of the steps, a hundredth after three quarters.
+    Step,
+}
+
+impl Schedule {
+    /// The factor on the learning rate at `step` of `steps` (from 0).
+    pub fn factor(self, step: u64, steps: u64) -> f64 {
+        let done = step as f64 / steps.max(1) as f64;
+        match self {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => 0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
+            Schedule::Step if done < 0.5 => 1.0,
+            Schedule::Step if done < 0.75 => 0.1,
+            Schedule::Step => 0.01,
+        }
+    }
+}
+
+/// What makes one replica of an ensemble differ from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaSettings {
+    /// Of initialisation, shuffles and dropout.
+    pub seed: u64,
+    pub reg_lambda: f64,
+    pub reg_psi: f64,
+    /// Factor on the learning rate.
+    pub rate_factor: f64,
+}
+
+/// How to train; penalties are Keras's: coefficient × sum of squares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub loss: LossKind,
+    pub epochs: usize,
+    pub batch: usize,
+    /// Adam's learning rate at the start.
+    pub rate: f64,
+    pub schedule: Schedule,
+    pub beta1: f64,
+    pub beta2: f64,
+    /// Adam's ε, placed as Keras does (method.md section 1).
+    pub epsilon: f64,
+    pub initialisation: Initialisation,
+    /// Start λ and ψ so that the penalties are smallest for the initial W.
+    pub balanced: bool,
+    /// Stop when no replica's validation loss has improved for this many epochs; each keeps its best parameters.
+    pub early_stop: Option<usize>,
+    /// Relative to the largest λ̃: a feature below is called dropped.
+    pub threshold: f64,
+    pub replicas: Vec<ReplicaSettings>,
+}
+
+impl Default for Settings {
+    /// The defaults of the command line: the paper's penalties, cosine schedule, balanced start.
+    fn default() -> Self {
+        Settings {
+            loss: LossKind::Ce,
+            epochs: 100,
+            batch: 500,
+            rate: 1e-3,
+            schedule: Schedule::Cosine,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-7,
+            initialisation: Initialisation::Glorot,
+            balanced: true,
+            early_stop: None,
+            threshold: 0.01,
+            replicas: Settings::ensemble(1, 0, 1e-2, 1e-4),
+        }
+    }
+}
+
+impl Settings {
+    /// `replicas` networks with the same penalties and consecutive seeds.
+    pub fn ensemble(replicas: usize, seed: u64, reg_lambda: f64, reg_psi: f64) -> Vec<ReplicaSettings> {
+        (0..replicas as u64)
+            .map(|r| ReplicaSettings { seed: seed.wrapping_add(r), reg_lambda, reg_psi, rate_factor: 1.0 })
+            .collect()
+    }
+
+    /// # Errors
+    /// [`Error::Usage`] that names the option, its value and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let positive = |name: &str, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(Error::Usage(format!("{name} is {value}; it must be a number above 0")))
+            }
+        };
+        positive("--epochs", self.epochs as f64)?;
+        positive("--batch", self.batch as f64)?;
+        positive("--lr", self.rate)?;
+        positive("--replicas", self.replicas.len() as f64)?;
+        for replica in &self.replicas {
+            for (name, value) in [("--reg-lambda", replica.reg_lambda), ("--reg-psi", replica.reg_psi)] {
+                if !(value >= 0.0 && value.is_finite()) {
+                    return Err(Error::Usage(format!("{name} is {value}; it must be a number that is 0 or more")));
+                }
+            }
+        }
+        if !(0.0..=1.0).contains(&self.threshold) {
+            return Err(Error::Usage(format!(
+                "--threshold is {}; it is relative to the largest relevance, so it lies in 0..1",
+                self.threshold
+            )));
+        }
+        Ok(())
+    }
+
+    /// The step size that the Adam kernel gets for training step `count` (from 0) of `steps`.
+    pub fn step_rate(&self, count: u64, steps: u64) -> f32 {
+        let t = (count + 1) as f64;
+        let correction = (1.0 - self.beta2.powf(t)).sqrt() / (1.0 - self.beta1.powf(t));
+        (self.rate * self.schedule.factor(count, steps) * correction) as f32
+    }
+}

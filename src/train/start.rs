@@ -1,0 +1,76 @@
+//! Initial parameters, and what the first layer's parameters say about the inputs.
+
+use super::settings::Settings;
+use crate::network::{Dense, Layer, Layout, Network, NodeId, Parameters, Spectral, Weight};
+
+/// Parameters of a replica before its first step.
+pub(crate) fn initial(network: &Network, layout: &Layout, settings: &Settings, replica: usize) -> Parameters {
+    let replica = &settings.replicas[replica];
+    let mut start = layout.initial(settings.initialisation, replica.seed);
+    if settings.balanced && replica.reg_lambda > 0.0 && replica.reg_psi > 0.0 {
+        let ratio = (replica.reg_psi / replica.reg_lambda).powf(0.25);
+        for (id, node) in network.nodes.iter().enumerate() {
+            if let Layer::Dense(dense) = &node.layer {
+                balance(layout, id, dense, ratio, &mut start);
+            }
+        }
+    }
+    start
+}
+
+/// `λ₀ = (r_ψ/r_λ)^¼ ‖w‖^½` and `ψ₀ = w/λ₀` for every column: the same W with the smallest penalty (method.md section 5).
+/// Needs ψ and λ_in trained and λ_out = 0 frozen.
+fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, start: &mut Parameters) {
+    if dense.weight != Weight::Spectral(Spectral { psi: true, lambda_in: true, lambda_out: false }) {
+        return;
+    }
+    let tensor = |name| layout.find(id, name).expect("a spectral layer has its tensors");
+    let (psi_tensor, lambda_tensor) = (tensor("psi"), tensor("lambda_in"));
+    let (mut psi, mut lambda) = (start.get(psi_tensor), start.get(lambda_tensor));
+    let n = lambda.len();
+    for (i, lambda) in lambda.iter_mut().enumerate() {
+        let norm = psi.iter().skip(i).step_by(n).map(|x| x * x).sum::<f64>().sqrt();
+        if norm > 0.0 {
+            *lambda = f64::from((ratio * norm.sqrt()) as f32);
+            psi.iter_mut().skip(i).step_by(n).for_each(|x| *x = f64::from((*x / *lambda) as f32));
+        }
+    }
+    start.set(psi_tensor, &psi);
+    start.set(lambda_tensor, &lambda);
+}
+
+/// One input's numbers in one replica.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct InputRelevance {
+    pub lambda: f64,
+    pub psi_norm: f64,
+    /// |λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂; for a direct weight ‖W[:,i]‖₂.
+    pub relevance: f64,
+    /// ‖W[:,i]‖₂; the same unless λ_out is trained.
+    pub weight_norm: f64,
+}
+
+/// The relevance of every input, or nothing when the network doesn't start with one dense layer.
+pub(crate) fn input_relevance(network: &Network, layout: &Layout, parameters: &Parameters) -> Vec<InputRelevance> {
+    let Some((id, dense)) = network.first_dense() else { return Vec::new() };
+    let get = |name: &str| layout.find(id, name).map(|tensor| parameters.get(tensor));
+    let matrix = get(dense.matrix()).expect("a dense layer has its matrix");
+    let n = network.input_width();
+    let lambda_in = get("lambda_in").unwrap_or_else(|| vec![1.0; n]);
+    let lambda_out = get("lambda_out").unwrap_or_else(|| vec![0.0; dense.units]);
+    let (mut squares, mut weights) = (vec![0.0; n], vec![0.0; n]);
+    for (row, &out) in matrix.chunks_exact(n).zip(&lambda_out) {
+        for i in 0..n {
+            squares[i] += row[i] * row[i];
+            weights[i] += ((lambda_in[i] - out) * row[i]).powi(2);
+        }
+    }
+    (0..n)
+        .map(|i| InputRelevance {
+            lambda: lambda_in[i],
+            psi_norm: squares[i].sqrt(),
+            relevance: lambda_in[i].abs() * squares[i].sqrt(),
+            weight_norm: weights[i].sqrt(),
+        })
+        .collect()
+}
