@@ -1,6 +1,6 @@
 // penalty: the value of the L2 penalties, and a check that the parameters are finite.
 //
-//     results[8 * index + 4 ...] = [r_lambda * sum of lambda^2, r_psi * sum of psi^2, 0 * sum of all, 0]
+//     results[8 * index + 4 ...] = [r_lambda * sum of lambda^2, r_psi * sum of psi^2, 0 or NaN, 0]
 //
 // The third is NaN unless every parameter is finite. parameters: `psi | lambda | others` of each replica, as ranges.
 // sums: workgroup w of PARTS takes one contiguous part of a replica's parameters and leaves three sums in `scratch`;
@@ -62,6 +62,10 @@ fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
     return sum;
 }
 
+fn infinite(exponents: vec4<u32>) -> bool {
+    return any(exponents == vec4<u32>(0x7f800000u));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn sums(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -72,17 +76,18 @@ fn sums(
     let base = group.z * (p.stride / 4u);
     var lambda = 0.0;
     var psi = 0.0;
-    var any = 0.0;
+    var broken = 0.0;
     for (var quad = begin + local; quad < end; quad += WORKGROUP) {
         let value = parameters[base + quad];
         let square = dot(value, value);
         let i = 4u * quad;
-        // 0 * x is NaN for an infinite or NaN x, and can't overflow for the others.
-        any += dot(vec4<f32>(0.0), value);
+        // By its bits: a compiler may take 0 * x for 0, and x != x for false.
+        let exponents = bitcast<vec4<u32>>(value) & vec4<u32>(0x7f800000u);
+        broken += select(0.0, 1.0, infinite(exponents));
         psi += select(0.0, square, i >= p.psi_begin && i < p.psi_end);
         lambda += select(0.0, square, i >= p.lambda_begin && i < p.lambda_end);
     }
-    let sum = total(local, vec4<f32>(lambda, psi, any, 0.0));
+    let sum = total(local, vec4<f32>(lambda, psi, broken, 0.0));
     if local == 0u {
         scratch[group.z * p.parts + group.x] = sum;
     }
@@ -102,7 +107,8 @@ fn finish(
         let setting = group.z * p.settings_stride;
         let r_lambda = bitcast<f32>(settings[setting + 1u]);
         let r_psi = bitcast<f32>(settings[setting + 2u]);
-        let result = vec4<f32>(r_lambda * sum.x, r_psi * sum.y, sum.z, 0.0);
+        let finite = bitcast<f32>(select(0u, 0x7fc00000u, sum.z > 0.0));
+        let result = vec4<f32>(r_lambda * sum.x, r_psi * sum.y, finite, 0.0);
         results[group.z * (p.results_stride / 4u) + 2u * now.index + 1u] = result;
     }
 }

@@ -1,6 +1,7 @@
 //! Which engine a job runs on.
 
 use super::cpu::CpuSession;
+use super::gpu::{Gpu, GpuSession};
 use super::{Program, Session};
 use crate::Result;
 
@@ -11,14 +12,17 @@ pub enum Device {
     Cpu { threads: usize },
     /// The twins in `f64`: the oracle of the tests.
     CpuF64 { threads: usize },
+    /// The WGSL kernels on an open adapter.
+    Gpu(Gpu),
 }
 
 impl Device {
     /// Allocates a program's buffers on the engine.
     pub fn load(&self, program: Program) -> Result<Box<dyn Session>> {
-        match *self {
-            Device::Cpu { threads } => Ok(Box::new(CpuSession::<f32>::new(program, threads)?)),
-            Device::CpuF64 { threads } => Ok(Box::new(CpuSession::<f64>::new(program, threads)?)),
+        match self {
+            Device::Cpu { threads } => Ok(Box::new(CpuSession::<f32>::new(program, *threads)?)),
+            Device::CpuF64 { threads } => Ok(Box::new(CpuSession::<f64>::new(program, *threads)?)),
+            Device::Gpu(gpu) => Ok(Box::new(GpuSession::new(gpu, program)?)),
         }
     }
 }

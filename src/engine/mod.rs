@@ -1,9 +1,9 @@
 //! Executes plans: on the GPU through WGSL kernels, or on the CPU through their twins.
 
 pub mod cpu;
+mod device;
 pub mod dispatch;
 pub mod gpu;
-mod device;
 pub mod plan;
 
 pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};

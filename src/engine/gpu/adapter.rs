@@ -1,5 +1,8 @@
 //! Which adapters there are, and which one to take.
 
+use std::path::Path;
+use std::sync::Once;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::dispatch::{Caps, GemmVariant};
@@ -67,6 +70,7 @@ pub struct Adapters {
 impl Adapters {
     /// Looks for adapters.
     pub fn find() -> Self {
+        quieten_wayland();
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::PRIMARY,
             flags: wgpu::InstanceFlags::empty(),
@@ -107,6 +111,21 @@ fn suits(info: &AdapterInfo, request: &Request) -> bool {
         Request::Gpu => true,
         Request::Named(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
     }
+}
+
+/// Mesa's Vulkan drivers look for a Wayland display, whose library complains on stderr when there is no run-time
+/// directory. Any directory silences it.
+fn quieten_wayland() {
+    static ONCE: Once = Once::new();
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    ONCE.call_once(|| {
+        let valid = std::env::var_os(VARIABLE).is_some_and(|dir| Path::new(&dir).is_dir());
+        if cfg!(target_os = "linux") && !valid {
+            // SAFETY: Rust's own readers are locked out by the standard library, and the C code of this process that
+            // reads the environment is the drivers', which start below and in this thread.
+            unsafe { std::env::set_var(VARIABLE, std::env::temp_dir()) };
+        }
+    });
 }
 
 /// One sentence with what was looked for, what was seen and what to do.

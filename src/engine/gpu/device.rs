@@ -39,6 +39,12 @@ pub struct Gpu {
     inner: Arc<Inner>,
 }
 
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gpu").field("info", &self.inner.info).field("caps", &self.inner.caps).finish()
+    }
+}
+
 impl Gpu {
     /// Opens the adapter that fits the request. `EIGENLENS_CHECKED=1` keeps bounds and loop checks in the shaders.
     pub fn open(request: &Request) -> Result<Self> {
