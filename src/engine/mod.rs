@@ -2,6 +2,8 @@
 
 pub mod cpu;
 mod device;
+pub mod dispatch;
+pub mod gpu;
 pub mod plan;
 
 pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};

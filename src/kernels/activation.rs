@@ -1,8 +1,10 @@
 //! Elementwise activations and their slopes.
 
+use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::View;
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::engine::{Program, View};
 
 /// An activation σ. LeakyReLU's negative slope is 0.01, ELU's α is 1, GELU is the exact `z·Φ(z)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,4 +66,46 @@ pub struct ActivateBackward {
     pub dy: View,
     pub dx: View,
     pub slope: Slope,
+}
+
+pub const SHADER: Shader = shader!("activation");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub x: GpuView,
+    pub saved: GpuView,
+    pub y: GpuView,
+}
+
+impl Activate {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params { x: GpuView::new(program, self.x), y: GpuView::new(program, self.y), ..Params::default() };
+        vec![
+            Dispatch::new(SHADER, "activate", &params)
+                .constant("ACTIVATION", self.activation as u32)
+                .read(2, self.x.buffer)
+                .write(4, self.y.buffer)
+                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 60.0),
+        ]
+    }
+}
+
+impl ActivateBackward {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            x: GpuView::new(program, self.dy),
+            saved: GpuView::new(program, self.slope.saved),
+            y: GpuView::new(program, self.dx),
+        };
+        vec![
+            Dispatch::new(SHADER, "activate_backward", &params)
+                .constant("SLOPE", self.slope.activation as u32)
+                .constant("SEEDS", word(self.slope.seeds))
+                .read(2, self.dy.buffer)
+                .read(3, self.slope.saved.buffer)
+                .write(4, self.dx.buffer)
+                .invocations(self.dx.rows * self.dx.ld / 4, caps.workgroup(), 60.0),
+        ]
+    }
 }

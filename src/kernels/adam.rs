@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::engine::Buffer;
+use crate::engine::{Buffer, Program};
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
 
 /// `g = gradient + 2·r·p` (r is r_ψ in `psi`, r_λ in `lambda`, else 0), `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `p ← p − rate·factor·m/(√v + ε)` with the step's rate (bias corrections included) and the replica's factor.
@@ -26,3 +29,54 @@ pub struct Adam {
 
 /// Magnitudes below this are written as 0.
 pub const TINY: f32 = 1e-30;
+
+pub const SHADER: Shader = shader!("adam");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub psi_begin: u32,
+    pub psi_end: u32,
+    pub lambda_begin: u32,
+    pub lambda_end: u32,
+    pub trainable: u32,
+    pub settings_stride: u32,
+    pub parameters_stride: u32,
+    pub gradient_stride: u32,
+    pub m_stride: u32,
+    pub v_stride: u32,
+    pub beta1: f32,
+    pub beta2: f32,
+    pub epsilon: f32,
+    pub pad: [u32; 3],
+}
+
+impl Adam {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            psi_begin: word(self.psi.start),
+            psi_end: word(self.psi.end),
+            lambda_begin: word(self.lambda.start),
+            lambda_end: word(self.lambda.end),
+            trainable: word(self.trainable),
+            settings_stride: stride(program, self.settings),
+            parameters_stride: stride(program, self.parameters),
+            gradient_stride: stride(program, self.gradient),
+            m_stride: stride(program, self.m),
+            v_stride: stride(program, self.v),
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            ..Params::default()
+        };
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .read(2, self.gradient)
+                .read(3, self.settings)
+                .write(4, self.parameters)
+                .write(5, self.m)
+                .write(6, self.v)
+                .invocations(self.trainable.div_ceil(4), caps.workgroup(), 60.0),
+        ]
+    }
+}

@@ -1,6 +1,9 @@
 //! Elementwise sum: residual additions, and gradients that meet at a node with several consumers.
 
-use crate::engine::View;
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::engine::{Program, View};
 
 /// `out[r, c] = a[r, c] + b[r, c]` for the batch's rows times the seeds. Three different buffers.
 #[derive(Debug, Clone)]
@@ -9,4 +12,29 @@ pub struct Add {
     pub b: View,
     pub out: View,
     pub seeds: usize,
+}
+
+pub const SHADER: Shader = shader!("add");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub a: GpuView,
+    pub b: GpuView,
+    pub out: GpuView,
+}
+
+impl Add {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(program, view);
+        let params = Params { a: view(self.a), b: view(self.b), out: view(self.out) };
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .constant("SEEDS", word(self.seeds))
+                .read(2, self.a.buffer)
+                .read(3, self.b.buffer)
+                .write(4, self.out.buffer)
+                .invocations(self.out.rows * self.out.ld / 4, caps.workgroup(), 20.0),
+        ]
+    }
 }

@@ -1,8 +1,11 @@
 //! Batch normalisation over the batch axis, as Keras computes it (biased variance everywhere).
 
-use crate::engine::View;
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::{Program, View};
 
 use super::activation::Slope;
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
 
 /// Training: `mean`, `var` over the batch's rows; `inv_std = 1/√(var + ε)`; `y = (x − mean)·inv_std·γ + β`;
 /// `running ← momentum·running + (1 − momentum)·batch`.
@@ -45,4 +48,104 @@ pub struct BatchNormBackward {
     pub d_gamma: View,
     pub d_beta: View,
     pub slope: Option<Slope>,
+}
+
+pub const SHADER: Shader = shader!("batch_norm");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub x: GpuView,
+    pub dy: GpuView,
+    pub y: GpuView,
+    pub gamma: GpuView,
+    pub beta: GpuView,
+    pub saved: GpuView,
+    pub running: GpuView,
+    pub below: GpuView,
+    pub momentum: f32,
+    pub epsilon: f32,
+    pub pad: [u32; 2],
+}
+
+/// One workgroup for each four columns.
+fn columns(dispatch: Dispatch, caps: &Caps, x: View, work: f64) -> Dispatch {
+    dispatch.constant("WORKGROUP", caps.reduction()).groups(x.ld / 4, work * (x.rows * x.ld) as f64)
+}
+
+impl BatchNormForward {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(program, view);
+        let params = Params {
+            x: view(self.x),
+            y: view(self.y),
+            gamma: view(self.gamma),
+            beta: view(self.beta),
+            saved: view(self.saved),
+            running: view(self.running),
+            momentum: self.momentum,
+            epsilon: self.epsilon,
+            ..Params::default()
+        };
+        let dispatch = Dispatch::new(SHADER, "forward", &params)
+            .read(2, self.x.buffer)
+            .read(3, self.gamma.buffer)
+            .write(4, self.y.buffer)
+            .write(5, self.saved.buffer)
+            .write(6, self.running.buffer);
+        vec![columns(dispatch, caps, self.x, 12.0)]
+    }
+}
+
+impl BatchNormInference {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(program, view);
+        let params = Params {
+            x: view(self.x),
+            y: view(self.y),
+            gamma: view(self.gamma),
+            beta: view(self.beta),
+            running: view(self.running),
+            epsilon: self.epsilon,
+            ..Params::default()
+        };
+        vec![
+            Dispatch::new(SHADER, "inference", &params)
+                .read(2, self.x.buffer)
+                .read(3, self.gamma.buffer)
+                .write(4, self.y.buffer)
+                .read(7, self.running.buffer)
+                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 60.0),
+        ]
+    }
+}
+
+impl BatchNormBackward {
+    /// `running` of the parameters holds where d_gamma goes, `beta` where d_beta goes.
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(program, view);
+        let params = Params {
+            x: view(self.x),
+            dy: view(self.dy),
+            y: view(self.dx),
+            gamma: view(self.gamma),
+            beta: view(self.d_beta),
+            saved: view(self.saved),
+            running: view(self.d_gamma),
+            below: GpuView::of(program, self.slope.map(|slope| slope.saved)),
+            ..Params::default()
+        };
+        let below = self.slope.map_or(Memory::Nothing, |s| Memory::Buffer { buffer: s.saved.buffer, part: 0 });
+        let dispatch = Dispatch::new(SHADER, "backward", &params)
+            .constant("SLOPE", self.slope.map_or(0, |slope| slope.activation as u32))
+            .constant("SEEDS", self.slope.map_or(1, |slope| word(slope.seeds)))
+            .read(2, self.x.buffer)
+            .read(3, self.gamma.buffer)
+            .write(4, self.dx.buffer)
+            .read(7, self.saved.buffer)
+            .read(8, self.dy.buffer)
+            .bind(9, below, false)
+            .write(10, self.d_gamma.buffer);
+        vec![columns(dispatch, caps, self.x, 16.0)]
+    }
 }

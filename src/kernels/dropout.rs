@@ -1,6 +1,10 @@
 //! Inverted dropout with counter-based random numbers.
 
-use crate::engine::{Buffer, View};
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::engine::{Buffer, Program, View};
+use crate::kernels::twins::dropout_threshold;
 
 /// `y[r, c] = x[r, c] / (1 − p)` where `random(seed, count, node, r·cols + c) ≥ p·2³²`, else 0. The same operation is its
 /// own backward: the mask is drawn again, not stored. See [`crate::kernels::twins::dropout_word`] for the integers.
@@ -13,4 +17,37 @@ pub struct Dropout {
     /// Tells the dropout nodes of a network apart.
     pub node: u32,
     pub settings: Buffer,
+}
+
+pub const SHADER: Shader = shader!("dropout");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub x: GpuView,
+    pub y: GpuView,
+    pub scale: f32,
+    pub threshold: u32,
+    pub node: u32,
+    pub settings_stride: u32,
+}
+
+impl Dropout {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            x: GpuView::new(program, self.x),
+            y: GpuView::new(program, self.y),
+            scale: 1.0 / (1.0 - self.probability),
+            threshold: dropout_threshold(self.probability),
+            node: self.node,
+            settings_stride: stride(program, self.settings),
+        };
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .read(2, self.x.buffer)
+                .read(3, self.settings)
+                .write(4, self.y.buffer)
+                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 100.0),
+        ]
+    }
 }

@@ -1,18 +1,22 @@
 //! Matrix products that build the spectral weight as they load it.
 
-use crate::engine::View;
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::{Program, View};
 
 use super::activation::{Activation, Slope};
+use crate::engine::dispatch::{Caps, Dispatch, GemmVariant, GpuView, Memory, Shader, shader, word};
 
 /// Which product. B: batch rows (step.rows × seeds), N: inputs, M: outputs; W is `[M, N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
 pub enum Form {
     /// Forward: `out[B, M] = a[B, N] · Wᵀ`, with `b` = W.
-    Nt,
+    Nt = 0,
     /// Backward to the input: `out[B, N] = a[B, M] · W`, with `b` = W.
-    Nn,
+    Nn = 1,
     /// Gradient of the weight: `out[M, N] = a[B, M]ᵀ · b[B, N]`; `b`'s row is the sample `r / seeds`.
-    Tn,
+    Tn = 2,
 }
 
 /// The eigenvalues that turn a ψ into a weight: `W[j,i] = (lambda_in[i] − lambda_out[j]) · ψ[j,i]`.
@@ -44,4 +48,117 @@ pub struct Gemm {
     pub bias_gradient: Option<View>,
     /// Samples → batch rows.
     pub seeds: usize,
+}
+
+pub const BROADCAST: Shader = shader!("gemm_broadcast");
+pub const TILE: Shader = shader!("gemm_tile");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub a: GpuView,
+    pub b: GpuView,
+    pub out: GpuView,
+    /// `Nt`: pre; `Nn`: what the slope is read from; `Tn`: bias_gradient.
+    pub extra: GpuView,
+    pub lambda_in: GpuView,
+    pub lambda_out: GpuView,
+    pub bias: GpuView,
+    pub tiles: u32,
+    pub rows: u32,
+    pub depth: u32,
+    pub b_last: u32,
+}
+
+/// Workgroups from which on the large tile fills a GPU.
+const FULL_GRID: usize = 128;
+
+impl Gemm {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let grid = |tile: usize| (self.out.rows.div_ceil(tile), self.out.ld.div_ceil(tile));
+        let (shader, tile, threads) = match caps.gemm {
+            GemmVariant::Broadcast8 => (BROADCAST, 32, None),
+            GemmVariant::Tile64 => (TILE, 64, Some(256)),
+            GemmVariant::Tile32 => (TILE, 32, Some(64)),
+            GemmVariant::Tile => {
+                let (rows, cols) = grid(64);
+                if rows * cols * program.replicas >= FULL_GRID { (TILE, 64, Some(256)) } else { (TILE, 32, Some(64)) }
+            }
+        };
+        let (row_tiles, tiles) = grid(tile);
+        let work = 2.0 * (self.out.rows * self.out.cols) as f64 * self.depth() as f64;
+        let mut dispatch = Dispatch::new(shader, "main", &self.params(program, tiles))
+            .read(2, self.a.buffer)
+            .read(3, self.b.buffer)
+            .write(4, self.out.buffer)
+            .groups(row_tiles * tiles, work);
+        if let Some(threads) = threads {
+            dispatch = dispatch.constant("TILE", word(tile)).constant("THREADS", threads);
+        }
+        vec![self.epilogue(dispatch)]
+    }
+
+    /// Terms of the sum, at most.
+    fn depth(&self) -> usize {
+        if self.form == Form::Tn { self.a.rows } else { self.a.cols }
+    }
+
+    fn params(&self, program: &Program, tiles: usize) -> Params {
+        let extra = match self.form {
+            Form::Nt => self.pre,
+            Form::Nn => self.slope.map(|slope| slope.saved),
+            Form::Tn => self.bias_gradient,
+        };
+        Params {
+            a: GpuView::new(program, self.a),
+            b: GpuView::new(program, self.b),
+            out: GpuView::new(program, self.out),
+            extra: GpuView::of(program, extra),
+            lambda_in: GpuView::of(program, self.eigenvalues.map(|e| e.lambda_in)),
+            lambda_out: GpuView::of(program, self.eigenvalues.map(|e| e.lambda_out)),
+            bias: GpuView::of(program, self.bias),
+            tiles: word(tiles),
+            rows: word(self.out.rows),
+            depth: word(self.a.cols.div_ceil(4) * 4),
+            b_last: word(self.b.rows - 1),
+        }
+    }
+
+    /// The constants that choose the parts of the product, and the bindings that only some have.
+    fn epilogue(&self, dispatch: Dispatch) -> Dispatch {
+        let (mut written, mut read) = (Memory::Nothing, Memory::Nothing);
+        let dispatch = dispatch
+            .constant("FORM", self.form as u32)
+            .constant("SEEDS", word(self.seeds))
+            .constant("SPECTRAL", (self.form != Form::Tn && self.eigenvalues.is_some()).into());
+        let dispatch = match self.form {
+            Form::Nt => {
+                if let Some(pre) = self.pre {
+                    written = Memory::Buffer { buffer: pre.buffer, part: 0 };
+                }
+                dispatch
+                    .constant("BIAS", self.bias.is_some().into())
+                    .constant("PRE", self.pre.is_some().into())
+                    .constant("ACTIVATION", self.activation as u32)
+            }
+            Form::Nn => {
+                if let Some(slope) = self.slope {
+                    read = Memory::Buffer { buffer: slope.saved.buffer, part: 0 };
+                }
+                dispatch.constant("SLOPE", self.slope.map_or(0, |slope| slope.activation as u32))
+            }
+            Form::Tn => {
+                let place = match self.bias_gradient {
+                    None => 0,
+                    Some(view) if view.buffer == self.out.buffer => 1,
+                    Some(view) => {
+                        written = Memory::Buffer { buffer: view.buffer, part: 0 };
+                        2
+                    }
+                };
+                dispatch.constant("BIAS_GRADIENT", place)
+            }
+        };
+        dispatch.bind(5, written, true).bind(6, read, false)
+    }
 }

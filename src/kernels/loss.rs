@@ -1,8 +1,10 @@
 //! Losses with their gradients, one row at a time.
 
+use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Buffer, View};
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride};
+use crate::engine::{Buffer, Program, View};
 
 /// A loss, averaged over the batch (and, for regression, over the outputs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,4 +36,40 @@ pub struct Loss {
     pub gradient: Option<View>,
     /// `[B, 4]`.
     pub row_stats: View,
+}
+
+pub const SHADER: Shader = shader!("loss");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub output: GpuView,
+    pub gradient: GpuView,
+    pub stats: GpuView,
+    pub rows_stride: u32,
+    pub pad: [u32; 3],
+}
+
+impl Loss {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            output: GpuView::new(program, self.output),
+            gradient: GpuView::of(program, self.gradient),
+            stats: GpuView::new(program, self.row_stats),
+            rows_stride: stride(program, self.rows),
+            ..Params::default()
+        };
+        let gradient = self.gradient.map_or(Memory::Nothing, |g| Memory::Buffer { buffer: g.buffer, part: 0 });
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .constant("KIND", self.kind as u32)
+                .constant("GRADIENT", self.gradient.is_some().into())
+                .read(2, self.output.buffer)
+                .read(3, self.rows)
+                .read(4, self.targets)
+                .write(5, self.row_stats.buffer)
+                .bind(6, gradient, true)
+                .invocations(self.output.rows, caps.workgroup(), 60.0 * self.output.cols as f64),
+        ]
+    }
 }

@@ -1,6 +1,9 @@
 //! Masked evaluation: keeps the k best inputs of an ordering and replaces the others.
 
-use crate::engine::{Buffer, View};
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::engine::{Buffer, Program, View};
 
 /// `x[r, c] = fill[c]` in place wherever `position[ordering, c] ≥ kept` (`ordering` and `kept` come with the step).
 #[derive(Debug, Clone)]
@@ -10,4 +13,31 @@ pub struct Mask {
     pub position: Buffer,
     /// Floats, shared: `[ld]`, zero in the padding.
     pub fill: Buffer,
+}
+
+pub const SHADER: Shader = shader!("mask");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub x: GpuView,
+    pub position_stride: u32,
+    pub pad: [u32; 3],
+}
+
+impl Mask {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            x: GpuView::new(program, self.x),
+            position_stride: stride(program, self.position),
+            ..Params::default()
+        };
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .read(2, self.position)
+                .read(3, self.fill)
+                .write(4, self.x.buffer)
+                .invocations(self.x.rows * self.x.ld / 4, caps.workgroup(), 20.0),
+        ]
+    }
 }

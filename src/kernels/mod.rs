@@ -29,6 +29,9 @@ pub use pullback::Pullback;
 pub use reduce::Reduce;
 pub use select::Select;
 
+use crate::engine::Program;
+use crate::engine::dispatch::{Caps, Dispatch};
+
 /// Layout of the per-replica settings buffer (words): the replica's seed, then `f32` bit patterns.
 pub const SETTING_SEED: usize = 0;
 /// r_λ, as `f32` bits.
@@ -50,6 +53,10 @@ macro_rules! ops {
             /// The kernel's name: the same for shader, file, twin and pipeline label.
             pub fn name(&self) -> &'static str {
                 match self { $(Op::$name(_) => stringify!($name)),* }
+            }
+            /// What the GPU runs for it.
+            pub fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+                match self { $(Op::$name(op) => op.dispatches(caps, program)),* }
             }
             /// Runs the twin on one replica's memory.
             pub(crate) fn twin<T: twins::Real>(&self, cx: &mut twins::Context<'_, T>) {

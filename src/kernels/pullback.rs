@@ -1,6 +1,9 @@
 //! From the gradient of W to those of ψ and the eigenvalues.
 
-use crate::engine::View;
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::engine::{Program, View};
 
 /// `dψ[j,i] = (λ_in[i] − λ_out[j])·G[j,i]`, `dλ_in[i] = Σ_j ψ[j,i]·G[j,i]`, `dλ_out[j] = −Σ_i ψ[j,i]·G[j,i]`
 /// (`method.md` section 1). What is frozen has no view and is not computed.
@@ -16,4 +19,65 @@ pub struct Pullback {
     pub d_psi: Option<View>,
     pub d_lambda_in: Option<View>,
     pub d_lambda_out: Option<View>,
+}
+
+pub const SHADER: Shader = shader!("pullback");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub g: GpuView,
+    pub psi: GpuView,
+    pub lambda_in: GpuView,
+    pub lambda_out: GpuView,
+    pub d_psi: GpuView,
+    pub d_lambda_in: GpuView,
+    pub d_lambda_out: GpuView,
+    pub rows: u32,
+    pub pad: [u32; 3],
+}
+
+impl Pullback {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(program, view);
+        let params = Params {
+            g: view(self.g),
+            psi: view(self.psi),
+            lambda_in: view(self.lambda_in),
+            lambda_out: view(self.lambda_out),
+            d_psi: GpuView::of(program, self.d_psi),
+            d_lambda_in: GpuView::of(program, self.d_lambda_in),
+            d_lambda_out: GpuView::of(program, self.d_lambda_out),
+            rows: word(self.g.rows),
+            ..Params::default()
+        };
+        let work = 8.0 * (self.g.rows * self.g.ld) as f64;
+        let mut dispatches = Vec::new();
+        if let Some(target) = self.d_psi.or(self.d_lambda_in) {
+            // Barriers cost on a software adapter, and a few subgroups fill it.
+            let (lanes, slices) = if caps.software { (8, 1) } else { (16, 16) };
+            dispatches.push(
+                Dispatch::new(SHADER, "columns", &params)
+                    .constant("LANES", lanes)
+                    .constant("SLICES", slices)
+                    .constant("PSI", self.d_psi.is_some().into())
+                    .constant("LAMBDA_IN", self.d_lambda_in.is_some().into())
+                    .read(2, self.g.buffer)
+                    .read(3, self.psi.buffer)
+                    .write(4, target.buffer)
+                    .groups((self.g.ld / 4).div_ceil(lanes as usize), work),
+            );
+        }
+        if let Some(target) = self.d_lambda_out {
+            dispatches.push(
+                Dispatch::new(SHADER, "rows", &params)
+                    .constant("WORKGROUP", if caps.software { 8 } else { 64 })
+                    .read(2, self.g.buffer)
+                    .read(3, self.psi.buffer)
+                    .write(5, target.buffer)
+                    .groups(self.g.rows, work),
+            );
+        }
+        dispatches
+    }
 }

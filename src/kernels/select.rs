@@ -1,6 +1,10 @@
 //! Which rows of the data set make up the batch.
 
 use crate::engine::Buffer;
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::Program;
+use crate::engine::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
 
 /// `out[r] = list[offset + π(begin + r)]` for r < rows, where π is the identity or, with `shuffle`, a pseudo-random
 /// permutation of `0..len` keyed by the replica's seed and the epoch (the same on every engine).
@@ -17,4 +21,35 @@ pub struct Select {
     pub len: usize,
     pub shuffle: bool,
     pub settings: Buffer,
+}
+
+pub const SHADER: Shader = shader!("select");
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub struct Params {
+    pub out_stride: u32,
+    pub offset: u32,
+    pub len: u32,
+    pub settings_stride: u32,
+}
+
+impl Select {
+    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+        let params = Params {
+            out_stride: stride(program, self.out),
+            offset: word(self.offset),
+            len: word(self.len),
+            settings_stride: stride(program, self.settings),
+        };
+        let rows = program.spec(self.out).len;
+        vec![
+            Dispatch::new(SHADER, "main", &params)
+                .constant("SHUFFLE", self.shuffle.into())
+                .read(2, self.list)
+                .read(3, self.settings)
+                .write(4, self.out)
+                .invocations(rows, caps.workgroup(), 100.0),
+        ]
+    }
 }

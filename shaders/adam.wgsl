@@ -1,0 +1,91 @@
+// adam: one step of Adam with the penalties' gradients in it.
+//
+//     g = gradient + 2 * r * p          (r: r_psi in the psi range, r_lambda in the lambda range, else 0)
+//     m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2;  p = p - rate * factor * m / (sqrt(v) + epsilon)
+//
+// rate: of the step, bias corrections included; factor: of the replica. |p|, |m|, v below 1e-30 become 0, so that dropped
+// columns never reach denormal numbers. Elements 0..trainable of each replica. One invocation a vec4.
+// Bytes moved: 64 in, 48 out, an invocation.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+
+struct Params {
+    psi_begin: u32,
+    psi_end: u32,
+    lambda_begin: u32,
+    lambda_end: u32,
+    trainable: u32,
+    settings_stride: u32,
+    parameters_stride: u32,
+    gradient_stride: u32,
+    m_stride: u32,
+    v_stride: u32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> gradient: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> settings: array<u32>;
+@group(0) @binding(4) var<storage, read_write> parameters: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+
+// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
+fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
+    return (group.y * groups.x + group.x) * WORKGROUP + local;
+}
+
+// A comparison that is false for NaN: what is not finite stays visible.
+fn without_tiny(x: vec4<f32>) -> vec4<f32> {
+    return select(x, vec4<f32>(0.0), abs(x) < vec4<f32>(1e-30));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let quad = flat(group, groups, local);
+    let i = 4u * quad;
+    if i >= p.trainable {
+        return;
+    }
+    let setting = group.z * p.settings_stride;
+    let r_lambda = bitcast<f32>(settings[setting + 1u]);
+    let r_psi = bitcast<f32>(settings[setting + 2u]);
+    let factor = bitcast<f32>(settings[setting + 3u]);
+    let in_psi = i >= p.psi_begin && i < p.psi_end;
+    let in_lambda = i >= p.lambda_begin && i < p.lambda_end;
+    let strength = select(0.0, r_psi, in_psi) + select(0.0, r_lambda, in_lambda);
+
+    let at_parameter = group.z * (p.parameters_stride / 4u) + quad;
+    let at_m = group.z * (p.m_stride / 4u) + quad;
+    let at_v = group.z * (p.v_stride / 4u) + quad;
+    let old = parameters[at_parameter];
+    let g = gradient[group.z * (p.gradient_stride / 4u) + quad] + 2.0 * strength * old;
+    let first = without_tiny(p.beta1 * m[at_m] + (1.0 - p.beta1) * g);
+    let second = without_tiny(p.beta2 * v[at_v] + (1.0 - p.beta2) * g * g);
+    m[at_m] = first;
+    v[at_v] = second;
+    let moved = now.rate * factor * first / (sqrt(second) + p.epsilon);
+    parameters[at_parameter] = without_tiny(old - moved);
+}

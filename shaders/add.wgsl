@@ -1,0 +1,72 @@
+// add: out[r, c] = a[r, c] + b[r, c]          r < step.rows * SEEDS
+//
+// One invocation a vec4. Bytes moved: 32 in, 16 out, an invocation.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    a: View,
+    b: View,
+    out: View,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override SEEDS: u32 = 1u;
+
+// Index of the vec4 at row r, column 4 * quad.
+fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
+    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
+}
+
+// Zero in the padding columns.
+fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
+}
+
+// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
+fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
+    return (group.y * groups.x + group.x) * WORKGROUP + local;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat(group, groups, local);
+    let quads = p.out.ld / 4u;
+    let r = i / quads;
+    let quad = i % quads;
+    if r >= now.rows * SEEDS {
+        return;
+    }
+    var value = vec4<f32>(0.0);
+    if 4u * quad < p.out.cols {
+        value = a[at(p.a, group.z, r, quad)] + b[at(p.b, group.z, r, quad)];
+    }
+    out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
+}

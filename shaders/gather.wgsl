@@ -1,0 +1,104 @@
+// gather: loads the batch's inputs from the resident data set and scales them.
+//
+//     out[r, c] = (data[rows[r], c] - shift[c]) * scale[c]          r < step.rows, c < cols; padding columns become 0
+//
+// data: words, shared, row-major: four bytes a word (BYTES = 1) or one f32 a word (BYTES = 0). A data set larger than a
+// binding comes in parts of whole rows: each dispatch sees rows first..last and leaves the others alone.
+// scaling: [2, ld], shift then scale. One invocation writes one vec4. Bytes moved: 4 or 16 in, 16 out, an invocation.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    out: View,
+    rows_stride: u32,
+    row_words: u32,
+    first: u32,
+    last: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@group(0) @binding(3) var<storage, read> data: array<u32>;
+@group(0) @binding(4) var<storage, read> scaling: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+override BYTES: u32 = 0u;
+
+// Index of the vec4 at row r, column 4 * quad.
+fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
+    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
+}
+
+// Zero in the padding columns.
+fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
+}
+
+// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
+fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
+    return (group.y * groups.x + group.x) * WORKGROUP + local;
+}
+
+fn load(word: u32, c: u32) -> vec4<f32> {
+    if BYTES != 0u {
+        let packed = data[word + c / 4u];
+        return vec4<f32>(
+            f32(packed & 255u),
+            f32((packed >> 8u) & 255u),
+            f32((packed >> 16u) & 255u),
+            f32(packed >> 24u),
+        );
+    }
+    // The last columns of a row repeat the last value; keep() zeroes them.
+    let last = p.out.cols - 1u;
+    return vec4<f32>(
+        bitcast<f32>(data[word + c]),
+        bitcast<f32>(data[word + min(c + 1u, last)]),
+        bitcast<f32>(data[word + min(c + 2u, last)]),
+        bitcast<f32>(data[word + min(c + 3u, last)]),
+    );
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat(group, groups, local);
+    let quads = p.out.ld / 4u;
+    let r = i / quads;
+    let quad = i % quads;
+    if r >= now.rows {
+        return;
+    }
+    let row = rows[group.z * p.rows_stride + r];
+    if row < p.first || row >= p.last {
+        return;
+    }
+    var value = vec4<f32>(0.0);
+    if 4u * quad < p.out.cols {
+        let x = load((row - p.first) * p.row_words, 4u * quad);
+        value = keep((x - scaling[quad]) * scaling[quads + quad], quad, p.out.cols);
+    }
+    out[at(p.out, group.z, r, quad)] = value;
+}

@@ -1,0 +1,326 @@
+// gemm_tile: the matrix product through workgroup memory, for real GPUs.
+//
+//     NT  out[r, j] = activation(sum over i of a[r, i] * W[j, i] + bias[j])          forward;       b = psi or W: [M, N]
+//     NN  out[r, i] = slope(saved[r / SEEDS, i]) * sum over j of a[r, j] * W[j, i]   backward;      b = psi or W: [M, N]
+//     TN  out[j, i] = sum over r of a[r, j] * b[r / SEEDS, i]                        dW;            b: [B, N]
+//         bias_gradient[j] = sum over r of a[r, j]
+//     SPECTRAL: W[j, i] = (lambda_in[i] - lambda_out[j]) * psi[j, i], built while loading
+//
+// Batch rows r < step.rows * SEEDS. All matrices row-major with rows padded to whole vec4s of zeros; psi, the eigenvalues
+// and the bias lie in one buffer.
+//
+// Tile: a workgroup of (TILE/4)^2 invocations makes TILE x TILE of out (64 or 32), 4 x 4 an invocation, in slices of 16
+// along the sum. Both operands lie in workgroup memory as [k][quad of rows or columns]; blocks of 4 x 4 are transposed in
+// registers on the way where memory is contiguous along the sum. Workgroup memory: 8 KiB.
+// Bytes loaded a workgroup and 16 steps: 128 TILE, for 32 TILE^2 flops.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    a: View,
+    b: View,
+    out: View,
+    // NT: pre; NN: what the slope is read from; TN: bias_gradient.
+    extra: View,
+    lambda_in: View,
+    lambda_out: View,
+    bias: View,
+    // Tiles along the columns of out; TN: rows of out; NT, NN: length of the sum, a multiple of 4; last row of b.
+    tiles: u32,
+    rows: u32,
+    depth: u32,
+    b_last: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+// NT: z, kept for the activation's slope. TN: the bias's gradient, where that is not in out's buffer.
+@group(0) @binding(5) var<storage, read_write> extra: array<vec4<f32>>;
+// NN: what the slope is read from.
+@group(0) @binding(6) var<storage, read> saved: array<vec4<f32>>;
+
+const NT: u32 = 0u;
+const NN: u32 = 1u;
+const TN: u32 = 2u;
+override FORM: u32 = 0u;
+override SPECTRAL: u32 = 0u;
+override BIAS: u32 = 0u;
+override PRE: u32 = 0u;
+// 0: none, 1: in out's buffer, 2: in extra.
+override BIAS_GRADIENT: u32 = 0u;
+override SEEDS: u32 = 1u;
+
+// --- slope (the same text in every shader that has it) ---
+override SLOPE: u32 = 0u;
+
+fn erf4(x: vec4<f32>) -> vec4<f32> {
+    // Abramowitz & Stegun 7.1.26: |error| < 1.5e-7.
+    let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+    let poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+    return sign(x) * (1.0 - poly * exp(-x * x));
+}
+
+// The derivative, from z for GELU (6) and SiLU (7), from y = activation(z) for the others.
+fn slope4(y: vec4<f32>) -> vec4<f32> {
+    switch SLOPE {
+        case 1u: { return select(vec4<f32>(1.0), vec4<f32>(0.0), y <= vec4<f32>(0.0)); }
+        case 2u: { return select(vec4<f32>(1.0), vec4<f32>(0.01), y <= vec4<f32>(0.0)); }
+        case 3u: { return 1.0 - y * y; }
+        case 4u: { return y * (1.0 - y); }
+        case 5u: { return select(vec4<f32>(1.0), y + 1.0, y <= vec4<f32>(0.0)); }
+        case 6u: {
+            return 0.5 * (1.0 + erf4(y * 0.70710678)) + y * 0.39894228 * exp(-0.5 * y * y);
+        }
+        case 7u: {
+            let s = 1.0 / (1.0 + exp(-y));
+            return s * (1.0 + y * (1.0 - s));
+        }
+        default: { return vec4<f32>(1.0); }
+    }
+}
+// --- end of slope ---
+
+// --- activation (the same text in every shader that has it) ---
+override ACTIVATION: u32 = 0u;
+
+// Written out: the built-in tanh of some drivers clamps its argument, and so hides a NaN.
+fn tanh4(x: vec4<f32>) -> vec4<f32> {
+    let t = exp(-2.0 * abs(x));
+    let large = sign(x) * (1.0 - t) / (1.0 + t);
+    let q = x * x;
+    let small = x * (1.0 + q * (-0.33333333 + q * (0.13333333 + q * (-0.053968254 + q * 0.021869488))));
+    return select(large, small, abs(x) < vec4<f32>(0.2));
+}
+
+fn expm4(x: vec4<f32>) -> vec4<f32> {
+    let small = x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666667 + x * 0.0083333333))));
+    return select(exp(x) - 1.0, small, abs(x) < vec4<f32>(0.1));
+}
+
+fn activate4(z: vec4<f32>) -> vec4<f32> {
+    switch ACTIVATION {
+        // Comparisons, not max(): a NaN stays one.
+        case 1u: { return select(z, vec4<f32>(0.0), z <= vec4<f32>(0.0)); }
+        case 2u: { return select(z, 0.01 * z, z <= vec4<f32>(0.0)); }
+        case 3u: { return tanh4(z); }
+        case 4u: { return 1.0 / (1.0 + exp(-z)); }
+        case 5u: { return select(z, expm4(z), z <= vec4<f32>(0.0)); }
+        case 6u: { return z * 0.5 * (1.0 + erf4(z * 0.70710678)); }
+        case 7u: { return z / (1.0 + exp(-z)); }
+        default: { return z; }
+    }
+}
+// --- end of activation ---
+
+// Index of the vec4 at row r, column 4 * quad.
+fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
+    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
+}
+
+// Zero in the padding columns.
+fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
+}
+
+// The epilogue, and the store, of four neighbouring columns.
+fn put(replica: u32, row: u32, rows: u32, quad: u32, sum: vec4<f32>) {
+    if row >= rows || 4u * quad >= p.out.ld {
+        return;
+    }
+    var value = sum;
+    if FORM == NT {
+        if BIAS != 0u && 4u * quad < p.bias.cols {
+            value += b[at(p.bias, replica, 0u, quad)];
+        }
+        if PRE != 0u {
+            extra[at(p.extra, replica, row, quad)] = keep(value, quad, p.out.cols);
+        }
+        value = activate4(value);
+    }
+    if FORM == NN && SLOPE != 0u && 4u * quad < p.extra.cols {
+        value *= slope4(saved[at(p.extra, replica, row / SEEDS, quad)]);
+    }
+    out[at(p.out, replica, row, quad)] = keep(value, quad, p.out.cols);
+}
+
+fn put_bias_gradient(replica: u32, quad: u32, sum: vec4<f32>) {
+    if 4u * quad >= p.extra.cols {
+        return;
+    }
+    let value = keep(sum, quad, p.extra.cols);
+    if BIAS_GRADIENT == 1u {
+        out[at(p.extra, replica, 0u, quad)] = value;
+    } else {
+        extra[at(p.extra, replica, 0u, quad)] = value;
+    }
+}
+
+override TILE: u32 = 64u;
+override THREADS: u32 = 256u;
+const SLICE: u32 = 16u;
+
+var<workgroup> a_tile: array<vec4<f32>, 256>;
+var<workgroup> b_tile: array<vec4<f32>, 256>;
+
+// Four steps of the sum for four rows of out: column c of the result is row r0 + c at step k + (its index).
+fn load_a(replica: u32, row: u32, rows: u32, k: u32, depth: u32) -> mat4x4<f32> {
+    var m = mat4x4<f32>();
+    if row >= rows || k >= depth {
+        return m;
+    }
+    if FORM == TN {
+        let quad = row / 4u;
+        m[0] = a[at(p.a, replica, k, quad)];
+        if k + 1u < depth { m[1] = a[at(p.a, replica, k + 1u, quad)]; }
+        if k + 2u < depth { m[2] = a[at(p.a, replica, k + 2u, quad)]; }
+        if k + 3u < depth { m[3] = a[at(p.a, replica, k + 3u, quad)]; }
+        return m;
+    }
+    // Rows beyond the last are loaded as the last, and dropped at the store.
+    let last = rows - 1u;
+    m[0] = a[at(p.a, replica, row, k / 4u)];
+    m[1] = a[at(p.a, replica, min(row + 1u, last), k / 4u)];
+    m[2] = a[at(p.a, replica, min(row + 2u, last), k / 4u)];
+    m[3] = a[at(p.a, replica, min(row + 3u, last), k / 4u)];
+    return transpose(m);
+}
+
+// Four steps of the sum (columns of the result) for four columns of out.
+fn load_b(replica: u32, quad: u32, k: u32, depth: u32) -> mat4x4<f32> {
+    var m = mat4x4<f32>();
+    if 4u * quad >= p.out.cols || k >= depth {
+        return m;
+    }
+    if FORM == TN {
+        let last = depth - 1u;
+        m[0] = b[at(p.b, replica, k / SEEDS, quad)];
+        m[1] = b[at(p.b, replica, min(k + 1u, last) / SEEDS, quad)];
+        m[2] = b[at(p.b, replica, min(k + 2u, last) / SEEDS, quad)];
+        m[3] = b[at(p.b, replica, min(k + 3u, last) / SEEDS, quad)];
+        return m;
+    }
+    if FORM == NT {
+        let j = 4u * quad;
+        m[0] = b[at(p.b, replica, j, k / 4u)];
+        m[1] = b[at(p.b, replica, min(j + 1u, p.b_last), k / 4u)];
+        m[2] = b[at(p.b, replica, min(j + 2u, p.b_last), k / 4u)];
+        m[3] = b[at(p.b, replica, min(j + 3u, p.b_last), k / 4u)];
+        if SPECTRAL != 0u {
+            let lambda_in = b[at(p.lambda_in, replica, 0u, k / 4u)];
+            let lambda_out = b[at(p.lambda_out, replica, 0u, quad)];
+            m[0] *= lambda_in - lambda_out.x;
+            m[1] *= lambda_in - lambda_out.y;
+            m[2] *= lambda_in - lambda_out.z;
+            m[3] *= lambda_in - lambda_out.w;
+        }
+        return transpose(m);
+    }
+    // Beyond the last row of W, a holds its zero padding.
+    m[0] = b[at(p.b, replica, k, quad)];
+    m[1] = b[at(p.b, replica, min(k + 1u, p.b_last), quad)];
+    m[2] = b[at(p.b, replica, min(k + 2u, p.b_last), quad)];
+    m[3] = b[at(p.b, replica, min(k + 3u, p.b_last), quad)];
+    if SPECTRAL != 0u {
+        let lambda_in = b[at(p.lambda_in, replica, 0u, quad)];
+        let lambda_out = b[at(p.lambda_out, replica, 0u, k / 4u)];
+        m[0] *= lambda_in - lambda_out.x;
+        m[1] *= lambda_in - lambda_out.y;
+        m[2] *= lambda_in - lambda_out.z;
+        m[3] *= lambda_in - lambda_out.w;
+    }
+    return m;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let replica = group.z;
+    let tile = group.y * groups.x + group.x;
+    let quads = TILE / 4u;
+    let row0 = (tile / p.tiles) * TILE;
+    let quad0 = (tile % p.tiles) * quads;
+    let batch = now.rows * SEEDS;
+    var rows = batch;
+    var depth = p.depth;
+    if FORM == TN {
+        rows = p.rows;
+        depth = batch;
+    }
+    // A tile beyond the rows has nothing to sum; the same for the whole workgroup.
+    depth = select(0u, depth, row0 < rows);
+    let x = local % quads;
+    let y = local / quads;
+    var c0 = vec4<f32>(0.0);
+    var c1 = vec4<f32>(0.0);
+    var c2 = vec4<f32>(0.0);
+    var c3 = vec4<f32>(0.0);
+    var column_sum = vec4<f32>(0.0);
+    for (var k0 = 0u; k0 < depth; k0 += SLICE) {
+        // 4 x 4 blocks, first all of a, then all of b; neighbours are contiguous in memory.
+        for (var i = local; i < 8u * quads; i += THREADS) {
+            let block = i % (4u * quads);
+            let of_b = i >= 4u * quads;
+            let along_k = (of_b && FORM == NT) || (!of_b && FORM != TN);
+            let kq = select(block / quads, block % 4u, along_k);
+            let q = select(block % quads, block / 4u, along_k);
+            let to = 4u * kq * quads + q;
+            if of_b {
+                let m = load_b(replica, quad0 + q, k0 + 4u * kq, depth);
+                b_tile[to] = m[0];
+                b_tile[to + quads] = m[1];
+                b_tile[to + 2u * quads] = m[2];
+                b_tile[to + 3u * quads] = m[3];
+            } else {
+                let m = load_a(replica, row0 + 4u * q, rows, k0 + 4u * kq, depth);
+                a_tile[to] = m[0];
+                a_tile[to + quads] = m[1];
+                a_tile[to + 2u * quads] = m[2];
+                a_tile[to + 3u * quads] = m[3];
+            }
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < SLICE; k++) {
+            let s = a_tile[k * quads + y];
+            let w = b_tile[k * quads + x];
+            c0 += s.x * w;
+            c1 += s.y * w;
+            c2 += s.z * w;
+            c3 += s.w * w;
+            if BIAS_GRADIENT != 0u {
+                column_sum += s;
+            }
+        }
+        workgroupBarrier();
+    }
+    let row = row0 + 4u * y;
+    put(replica, row, rows, quad0 + x, c0);
+    put(replica, row + 1u, rows, quad0 + x, c1);
+    put(replica, row + 2u, rows, quad0 + x, c2);
+    put(replica, row + 3u, rows, quad0 + x, c3);
+    if BIAS_GRADIENT != 0u && tile % p.tiles == 0u && x == 0u {
+        put_bias_gradient(replica, row / 4u, column_sum);
+    }
+}

@@ -1,0 +1,136 @@
+// loss: the loss of every sample and its gradient with respect to the network's output.
+//
+//     stats[r] = [loss, metric, square, 0]          gradient[r, c] = d(mean loss over the batch) / d output[r, c]
+//
+// KIND 0: softmax cross-entropy (metric: the first largest output is the label); 1: absolute error, 2: squared error,
+// 3: Huber with delta 1, averaged over the C outputs (metric: mean |e|, square: mean e^2). targets: words, shared:
+// labels [row], or f32 bits [row, C]. rows: words of each replica. One invocation a row, r < step.rows.
+// Bytes moved: 4 C in (twice), 4 C out, 16 out, a row.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    output: View,
+    gradient: View,
+    stats: View,
+    rows_stride: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> output: array<f32>;
+@group(0) @binding(3) var<storage, read> rows: array<u32>;
+@group(0) @binding(4) var<storage, read> targets: array<u32>;
+@group(0) @binding(5) var<storage, read_write> stats: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+
+override WORKGROUP: u32 = 64u;
+override KIND: u32 = 0u;
+override GRADIENT: u32 = 1u;
+
+// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
+fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
+    return (group.y * groups.x + group.x) * WORKGROUP + local;
+}
+
+fn cross_entropy(base: u32, to: u32, label: u32) -> vec4<f32> {
+    let cols = p.output.cols;
+    var largest = output[base];
+    var best = 0u;
+    for (var c = 1u; c < cols; c++) {
+        let o = output[base + c];
+        if o > largest {
+            largest = o;
+            best = c;
+        }
+    }
+    var sum = 0.0;
+    for (var c = 0u; c < cols; c++) {
+        sum += exp(output[base + c] - largest);
+    }
+    if GRADIENT != 0u {
+        let scale = 1.0 / f32(now.rows);
+        for (var c = 0u; c < cols; c++) {
+            let share = exp(output[base + c] - largest) / sum;
+            gradient[to + c] = (share - select(0.0, 1.0, c == label)) * scale;
+        }
+    }
+    let loss = log(sum) - (output[base + label] - largest);
+    return vec4<f32>(loss, select(0.0, 1.0, best == label), 0.0, 0.0);
+}
+
+fn regression(base: u32, to: u32, from_target: u32) -> vec4<f32> {
+    let cols = p.output.cols;
+    let scale = 1.0 / (f32(now.rows) * f32(cols));
+    var sum = vec4<f32>(0.0);
+    for (var c = 0u; c < cols; c++) {
+        let e = output[base + c] - bitcast<f32>(targets[from_target + c]);
+        let size = abs(e);
+        var loss = size;
+        // Not sign(): a NaN stays one.
+        var slope = select(e / size, 0.0, e == 0.0);
+        if KIND == 2u {
+            loss = e * e;
+            slope = 2.0 * e;
+        } else if KIND == 3u {
+            let inside = size <= 1.0;
+            loss = select(size - 0.5, 0.5 * e * e, inside);
+            slope = select(slope, e, inside);
+        } else {
+            // e / |e| of an infinite error would be NaN.
+            slope = select(slope, sign(e), size > 1.0);
+        }
+        sum += vec4<f32>(loss, size, e * e, 0.0);
+        if GRADIENT != 0u {
+            gradient[to + c] = slope * scale;
+        }
+    }
+    return sum / f32(cols);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let r = flat(group, groups, local);
+    if r >= now.rows {
+        return;
+    }
+    let row = rows[group.z * p.rows_stride + r];
+    let base = group.z * p.output.stride + p.output.offset + r * p.output.ld;
+    let to = group.z * p.gradient.stride + p.gradient.offset + r * p.gradient.ld;
+    var result: vec4<f32>;
+    if KIND == 0u {
+        result = cross_entropy(base, to, targets[row]);
+    } else {
+        result = regression(base, to, row * p.output.cols);
+    }
+    if GRADIENT != 0u {
+        for (var c = p.gradient.cols; c < p.gradient.ld; c++) {
+            gradient[to + c] = 0.0;
+        }
+    }
+    stats[(group.z * p.stats.stride + p.stats.offset + r * p.stats.ld) / 4u] = result;
+}

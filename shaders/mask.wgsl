@@ -1,0 +1,74 @@
+// mask: keeps the `kept` best inputs of an ordering and replaces the others, in place.
+//
+//     x[r, c] = fill[c] where position[ordering, c] >= kept          r < step.rows; ordering, kept: of the step
+//
+// position: words of each replica, [orderings, ld]; fill: [ld], shared, zero in the padding.
+// One invocation a vec4. Bytes moved: 48 in, 16 out, an invocation.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    x: View,
+    position_stride: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> position: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> fill: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
+
+override WORKGROUP: u32 = 64u;
+
+// Index of the vec4 at row r, column 4 * quad.
+fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
+    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
+}
+
+// Zero in the padding columns.
+fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
+}
+
+// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
+fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
+    return (group.y * groups.x + group.x) * WORKGROUP + local;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat(group, groups, local);
+    let quads = p.x.ld / 4u;
+    let r = i / quads;
+    let quad = i % quads;
+    if r >= now.rows {
+        return;
+    }
+    let place = position[group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
+    let index = at(p.x, group.z, r, quad);
+    x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);
+}

@@ -1,0 +1,114 @@
+// penalty: the value of the L2 penalties, and a check that the parameters are finite.
+//
+//     results[8 * index + 4 ...] = [r_lambda * sum of lambda^2, r_psi * sum of psi^2, 0 or NaN, 0]
+//
+// The third is NaN unless every parameter is finite. parameters: `psi | lambda | others` of each replica, as ranges.
+// sums: workgroup w of PARTS takes one contiguous part of a replica's parameters and leaves three sums in `scratch`;
+// finish: one workgroup a replica adds them up. Binary trees: a fixed order. Bytes moved: 4 a parameter.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+
+struct Params {
+    psi_begin: u32,
+    psi_end: u32,
+    lambda_begin: u32,
+    lambda_end: u32,
+    len: u32,
+    stride: u32,
+    settings_stride: u32,
+    results_stride: u32,
+    // vec4s of a replica that one workgroup takes, and how many workgroups there are.
+    part: u32,
+    parts: u32,
+    pad0: u32,
+    pad1: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> parameters: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> scratch: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> sums_of: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> settings: array<u32>;
+@group(0) @binding(6) var<storage, read_write> results: array<vec4<f32>>;
+
+// A power of two.
+override WORKGROUP: u32 = 64u;
+
+var<workgroup> partial: array<vec4<f32>, 256>;
+
+// The sum of every invocation's value, in a fixed order; all of them receive it.
+fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
+    partial[local] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            partial[local] += partial[local + half];
+        }
+        workgroupBarrier();
+    }
+    let sum = partial[0];
+    workgroupBarrier();
+    return sum;
+}
+
+fn infinite(exponents: vec4<u32>) -> bool {
+    return any(exponents == vec4<u32>(0x7f800000u));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sums(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let begin = group.x * p.part;
+    let end = min(begin + p.part, p.len / 4u);
+    let base = group.z * (p.stride / 4u);
+    var lambda = 0.0;
+    var psi = 0.0;
+    var broken = 0.0;
+    for (var quad = begin + local; quad < end; quad += WORKGROUP) {
+        let value = parameters[base + quad];
+        let square = dot(value, value);
+        let i = 4u * quad;
+        // By its bits: a compiler may take 0 * x for 0, and x != x for false.
+        let exponents = bitcast<vec4<u32>>(value) & vec4<u32>(0x7f800000u);
+        broken += select(0.0, 1.0, infinite(exponents));
+        psi += select(0.0, square, i >= p.psi_begin && i < p.psi_end);
+        lambda += select(0.0, square, i >= p.lambda_begin && i < p.lambda_end);
+    }
+    let sum = total(local, vec4<f32>(lambda, psi, broken, 0.0));
+    if local == 0u {
+        scratch[group.z * p.parts + group.x] = sum;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn finish(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    var sum = vec4<f32>(0.0);
+    for (var i = local; i < p.parts; i += WORKGROUP) {
+        sum += sums_of[group.z * p.parts + i];
+    }
+    sum = total(local, sum);
+    if local == 0u {
+        let setting = group.z * p.settings_stride;
+        let r_lambda = bitcast<f32>(settings[setting + 1u]);
+        let r_psi = bitcast<f32>(settings[setting + 2u]);
+        let finite = bitcast<f32>(select(0u, 0x7fc00000u, sum.z > 0.0));
+        let result = vec4<f32>(r_lambda * sum.x, r_psi * sum.y, finite, 0.0);
+        results[group.z * (p.results_stride / 4u) + 2u * now.index + 1u] = result;
+    }
+}

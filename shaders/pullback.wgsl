@@ -1,0 +1,144 @@
+// pullback: from the gradient G of a spectral weight to those of psi and of the eigenvalues.
+//
+//     d_psi[j, i] = (lambda_in[i] - lambda_out[j]) * G[j, i]
+//     d_lambda_in[i] = sum over j of psi[j, i] * G[j, i]          d_lambda_out[j] = -sum over i of psi[j, i] * G[j, i]
+//
+// G, psi: [M, N]. columns: a workgroup takes 4 * LANES columns; SLICES invocations share a column's rows and their sums
+// meet in slice order. rows: one workgroup a row j, a binary tree. All orders are fixed.
+// Bytes moved: columns 32 in, 16 out, a vec4; rows 32 in, a vec4.
+
+struct Step {
+    index: u32,
+    rows: u32,
+    begin: u32,
+    epoch: u32,
+    count: u32,
+    rate: f32,
+    ordering: u32,
+    kept: u32,
+}
+
+// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
+struct View {
+    offset: u32,
+    stride: u32,
+    cols: u32,
+    ld: u32,
+}
+
+struct Params {
+    g: View,
+    psi: View,
+    lambda_in: View,
+    lambda_out: View,
+    d_psi: View,
+    d_lambda_in: View,
+    d_lambda_out: View,
+    rows: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+@group(0) @binding(0) var<uniform> now: Step;
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> gradients: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> gradients_scalar: array<f32>;
+
+override LANES: u32 = 8u;
+override SLICES: u32 = 8u;
+override PSI: u32 = 1u;
+override LAMBDA_IN: u32 = 1u;
+// A power of two.
+override WORKGROUP: u32 = 64u;
+
+// Index of the vec4 at row r, column 4 * quad.
+fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
+    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
+}
+
+// Zero in the padding columns.
+fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
+}
+
+var<workgroup> partial: array<vec4<f32>, 256>;
+
+// The sum of every invocation's value, in a fixed order; all of them receive it.
+fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
+    partial[local] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            partial[local] += partial[local + half];
+        }
+        workgroupBarrier();
+    }
+    let sum = partial[0];
+    workgroupBarrier();
+    return sum;
+}
+
+@compute @workgroup_size(LANES, SLICES)
+fn columns(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let quad = (group.y * groups.x + group.x) * LANES + local.x;
+    let cols = p.g.cols;
+    let inside = 4u * quad < cols;
+    let slot = local.y * LANES + local.x;
+    let rows = select(0u, p.rows, inside);
+    var lambda_in = vec4<f32>(0.0);
+    if inside {
+        lambda_in = parameters[at(p.lambda_in, group.z, 0u, quad)];
+    }
+    var sum = vec4<f32>(0.0);
+    for (var j = local.y; j < rows; j += SLICES) {
+        let gradient = g[at(p.g, group.z, j, quad)];
+        if LAMBDA_IN != 0u {
+            sum += parameters[at(p.psi, group.z, j, quad)] * gradient;
+        }
+        if PSI != 0u {
+            let lambda_out = parameters[at(p.lambda_out, group.z, 0u, j / 4u)][j % 4u];
+            gradients[at(p.d_psi, group.z, j, quad)] = keep((lambda_in - lambda_out) * gradient, quad, cols);
+        }
+    }
+    if LAMBDA_IN == 0u {
+        return;
+    }
+    if SLICES > 1u {
+        partial[slot] = sum;
+        workgroupBarrier();
+        if local.y == 0u {
+            for (var s = 1u; s < SLICES; s++) {
+                sum += partial[s * LANES + local.x];
+            }
+        }
+    }
+    if inside && local.y == 0u {
+        gradients[at(p.d_lambda_in, group.z, 0u, quad)] = keep(sum, quad, cols);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn rows(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let j = group.y * groups.x + group.x;
+    let quads = select(0u, (p.g.cols + 3u) / 4u, j < p.rows);
+    var sum = vec4<f32>(0.0);
+    for (var quad = local; quad < quads; quad += WORKGROUP) {
+        sum += parameters[at(p.psi, group.z, j, quad)] * g[at(p.g, group.z, j, quad)];
+    }
+    let all = total(local, sum);
+    if local == 0u && j < p.rows {
+        let to = group.z * p.d_lambda_out.stride + p.d_lambda_out.offset + j;
+        gradients_scalar[to] = -(all.x + all.y + all.z + all.w);
+    }
+}

@@ -1,0 +1,183 @@
+//! A program's buffers on the device, cut where a binding can't span them.
+
+use std::collections::HashMap;
+
+use super::device::Gpu;
+use crate::engine::dispatch::Memory;
+use crate::engine::{Buffer, BufferSpec, Program, Scope};
+use crate::kernels::Op;
+use crate::{Error, Result};
+
+/// Where an element is: which of a buffer's allocations, and its byte offset there.
+pub(super) struct Place {
+    pub piece: usize,
+    pub byte: u64,
+    /// Elements from there to the end of the piece.
+    pub room: usize,
+}
+
+/// Every buffer of a program.
+///
+/// Replicas come in tiles of equal size, each with an allocation of its own for every buffer, so that a binding never
+/// exceeds the adapter's limit; a kernel is dispatched once for each tile. A shared data set is cut by rows instead.
+pub(super) struct Buffers {
+    pieces: Vec<Vec<wgpu::Buffer>>,
+    /// Elements of a piece of a shared buffer.
+    part_len: Vec<usize>,
+    tile: usize,
+    replicas: usize,
+    /// One for each tile.
+    scratch: Vec<wgpu::Buffer>,
+    nothing: [wgpu::Buffer; 2],
+}
+
+impl Buffers {
+    pub fn new(gpu: &Gpu, program: &Program, scratch_len: usize) -> Result<Self> {
+        let limit = gpu.caps().max_binding;
+        let rows = data_set_rows(program);
+        let tile = tile(gpu, program, scratch_len)?;
+        let tiles = program.replicas.div_ceil(tile);
+        let mut part_len = Vec::new();
+        for (i, spec) in program.buffers.iter().enumerate() {
+            let row = rows.get(&Buffer(i as u32)).copied();
+            if spec.scope == Scope::Shared && row.is_none() && bytes(spec) > limit {
+                return Err(too_large(gpu, spec));
+            }
+            part_len.push(row.map_or(spec.len, |row| gpu.caps().part_len(row)));
+        }
+        refuse_beyond_memory(gpu, program)?;
+        let allocate = |label: &str, len: usize| {
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: 4 * len as u64,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let in_tile = |t: usize| tile.min(program.replicas - t * tile);
+        let pieces = program
+            .buffers
+            .iter()
+            .zip(&part_len)
+            .map(|(spec, &part)| match spec.scope {
+                Scope::Replica => (0..tiles).map(|t| allocate(&spec.label, spec.len * in_tile(t))).collect(),
+                Scope::Shared => {
+                    (0..spec.len.div_ceil(part)).map(|p| allocate(&spec.label, part.min(spec.len - p * part))).collect()
+                }
+            })
+            .collect();
+        Ok(Buffers {
+            pieces,
+            part_len,
+            tile,
+            replicas: program.replicas,
+            scratch: (0..tiles).map(|t| allocate("scratch", scratch_len.max(4) * in_tile(t))).collect(),
+            nothing: [allocate("nothing", 4), allocate("nothing", 4)],
+        })
+    }
+
+    pub fn tiles(&self) -> usize {
+        self.scratch.len()
+    }
+
+    /// Replicas of a tile.
+    pub fn in_tile(&self, tile: usize) -> usize {
+        self.tile.min(self.replicas - tile * self.tile)
+    }
+
+    pub fn piece(&self, buffer: Buffer, piece: usize) -> &wgpu::Buffer {
+        &self.pieces[buffer.0 as usize][piece]
+    }
+
+    /// What a binding of a dispatch for this tile shows.
+    pub fn bound(&self, program: &Program, memory: Memory, write: bool, tile: usize) -> &wgpu::Buffer {
+        match memory {
+            Memory::Buffer { buffer, part } => match program.spec(buffer).scope {
+                Scope::Replica => self.piece(buffer, tile),
+                Scope::Shared => self.piece(buffer, part as usize),
+            },
+            Memory::Scratch { .. } => &self.scratch[tile],
+            Memory::Nothing => &self.nothing[usize::from(write)],
+        }
+    }
+
+    /// Where an element of one replica (any, for a shared buffer) is.
+    pub fn place(&self, program: &Program, buffer: Buffer, replica: usize, element: usize) -> Place {
+        let spec = program.spec(buffer);
+        match spec.scope {
+            Scope::Replica => {
+                let start = replica % self.tile * spec.len + element;
+                Place { piece: replica / self.tile, byte: 4 * start as u64, room: spec.len - element }
+            }
+            Scope::Shared => {
+                let part = self.part_len[buffer.0 as usize];
+                let start = element % part;
+                Place { piece: element / part, byte: 4 * start as u64, room: part - start }
+            }
+        }
+    }
+}
+
+fn bytes(spec: &BufferSpec) -> u64 {
+    4 * spec.len as u64
+}
+
+/// Words a row of the shared data sets: what they may be cut by.
+fn data_set_rows(program: &Program) -> HashMap<Buffer, usize> {
+    let gathers = program.plans.iter().flat_map(|plan| &plan.ops).filter_map(|op| match op {
+        Op::Gather(gather) => Some((gather.data, gather.stride)),
+        _ => None,
+    });
+    gathers.collect()
+}
+
+/// Replicas whose copies of the largest buffer fit into one binding.
+fn tile(gpu: &Gpu, program: &Program, scratch_len: usize) -> Result<usize> {
+    let limit = gpu.caps().max_binding;
+    let mut tile = program.replicas.clamp(1, gpu.caps().max_groups as usize);
+    for spec in program.buffers.iter().filter(|spec| spec.scope == Scope::Replica) {
+        if bytes(spec) > limit {
+            return Err(too_large(gpu, spec));
+        }
+        tile = tile.min((limit / bytes(spec)) as usize);
+    }
+    if scratch_len > 0 {
+        tile = tile.min((limit / (4 * scratch_len as u64)).max(1) as usize);
+    }
+    Ok(tile)
+}
+
+fn too_large(gpu: &Gpu, spec: &BufferSpec) -> Error {
+    Error::Device(format!(
+        "`{}` takes {} MiB, but {} binds at most {} MiB at once; use a smaller batch or --device cpu",
+        spec.label,
+        bytes(spec) >> 20,
+        gpu.info().name,
+        gpu.caps().max_binding >> 20,
+    ))
+}
+
+/// A software adapter allocates without asking whether the machine has the memory, so ask first. (A GPU's driver
+/// refuses by itself.)
+fn refuse_beyond_memory(gpu: &Gpu, program: &Program) -> Result<()> {
+    let copies = |spec: &BufferSpec| if spec.scope == Scope::Replica { program.replicas as u64 } else { 1 };
+    let total: u64 = program.buffers.iter().map(|spec| bytes(spec) * copies(spec)).sum();
+    if !gpu.caps().software {
+        return Ok(());
+    }
+    match available_memory() {
+        Some(available) if total > available => Err(Error::Device(format!(
+            "the run needs {} MiB, but only {} MiB of memory are free; use fewer replicas or a smaller batch",
+            total >> 20,
+            available >> 20,
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Free memory in bytes, where the system tells it.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+}

@@ -1,0 +1,361 @@
+//! A program on a device: loading, running and reading it.
+
+use std::collections::VecDeque;
+use std::sync::mpsc;
+
+use super::device::Gpu;
+use super::memory::Buffers;
+use crate::engine::dispatch::{Dispatch, Memory};
+use crate::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step};
+use crate::{Error, Result};
+
+/// Steps whose uniforms are uploaded at once.
+const STEPS: usize = 128;
+/// Estimated flops after which the work is submitted: well under a second, so that no watchdog ends it.
+const SOFTWARE_WORK: f64 = 1e9;
+const GPU_WORK: f64 = 1e11;
+/// Submissions in flight.
+const IN_FLIGHT: usize = 3;
+/// Bytes uploaded at once, to bound the staging memory that wgpu holds.
+const UPLOAD: usize = 16 << 20;
+
+/// A dispatch ready to be encoded.
+struct Prepared {
+    label: String,
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    grid: [u32; 3],
+    work: f64,
+}
+
+/// A program loaded onto a device.
+pub struct GpuSession {
+    gpu: Gpu,
+    program: Program,
+    buffers: Buffers,
+    plans: Vec<Vec<Prepared>>,
+    steps: wgpu::Buffer,
+    /// Bytes from one step's uniform to the next.
+    step_stride: u64,
+    staging: Option<wgpu::Buffer>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+}
+
+impl GpuSession {
+    /// Creates every buffer, pipeline and bind group of a program.
+    pub fn new(gpu: &Gpu, program: Program) -> Result<Self> {
+        gpu.check()?;
+        gpu.scoped(|| {
+            let dispatches: Vec<Vec<(String, Dispatch)>> = program
+                .plans
+                .iter()
+                .map(|plan| {
+                    let ops = plan.ops.iter().flat_map(|op| {
+                        op.dispatches(gpu.caps(), &program).into_iter().map(|d| (op.name().to_owned(), d))
+                    });
+                    ops.collect()
+                })
+                .collect();
+            let scratch_len = dispatches
+                .iter()
+                .flatten()
+                .flat_map(|(_, dispatch)| &dispatch.bindings)
+                .map(|binding| if let Memory::Scratch { len } = binding.memory { len } else { 0 })
+                .max()
+                .unwrap_or(0);
+            let buffers = Buffers::new(gpu, &program, scratch_len)?;
+            let alignment = u64::from(gpu.device().limits().min_uniform_buffer_offset_alignment).max(32);
+            let step_stride = (size_of::<Step>() as u64).next_multiple_of(alignment);
+            let steps = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("steps"),
+                size: step_stride * STEPS as u64,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let plans = prepare(gpu, &program, &buffers, &steps, &dispatches, alignment);
+            Ok(GpuSession {
+                gpu: gpu.clone(),
+                buffers,
+                plans,
+                steps,
+                step_stride,
+                staging: None,
+                in_flight: VecDeque::new(),
+                program,
+            })
+        })
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Runs one step of a plan and returns what each of its dispatches took, in seconds; `None` where the adapter has no
+    /// timestamps inside a pass.
+    pub fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
+        let device = self.gpu.device();
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
+            return Ok(None);
+        }
+        self.upload(std::slice::from_ref(step));
+        let prepared = &self.plans[plan.0];
+        let count = prepared.len() as u32 + 1;
+        let queries =
+            device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: 8 * u64::from(count),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.write_timestamp(&queries, 0);
+            for (i, prepared) in prepared.iter().enumerate() {
+                encode(&mut pass, prepared, 0);
+                pass.write_timestamp(&queries, i as u32 + 1);
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        self.gpu.queue().submit([encoder.finish()]);
+        let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
+        let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
+        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
+    }
+
+    /// Writes the uniforms of up to `STEPS` steps; ordered after everything submitted before.
+    fn upload(&self, steps: &[Step]) {
+        let mut bytes = vec![0; self.step_stride as usize * steps.len()];
+        for (slot, step) in bytes.chunks_exact_mut(self.step_stride as usize).zip(steps) {
+            slot[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        self.gpu.queue().write_buffer(&self.steps, 0, &bytes);
+    }
+
+    fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        self.in_flight.push_back(self.gpu.queue().submit([encoder.finish()]));
+        if self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.poll(oldest)?;
+        }
+        self.gpu.check()
+    }
+
+    fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
+        self.gpu.check()?;
+        waited.map(drop).map_err(|e| Error::Device(format!("{}: waiting failed: {e}; try again", self.gpu.info().name)))
+    }
+
+    /// Copies bytes back through a staging buffer that is kept.
+    fn fetch(&mut self, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
+        if self.staging.as_ref().is_none_or(|staging| staging.size() < size) {
+            self.staging = Some(self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: size.next_power_of_two().max(4096),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
+        }
+        let staging = self.staging.as_ref().expect("created above");
+        let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, size);
+        self.gpu.queue().submit([encoder.finish()]);
+        let (sender, receiver) = mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, 0..size, move |result| drop(sender.send(result)));
+        self.poll(None)?;
+        let failed =
+            |problem: String| Error::Device(format!("reading from {} failed: {problem}", self.gpu.info().name));
+        match receiver.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(failed(e.to_string())),
+            Err(e) => return Err(failed(e.to_string())),
+        }
+        let bytes = staging.get_mapped_range(0..size).map_err(|e| failed(e.to_string()))?.to_vec();
+        staging.unmap();
+        Ok(bytes)
+    }
+
+    /// Uploads 32-bit elements to one replica.
+    fn put(&mut self, buffer: Buffer, replica: usize, offset: usize, data: &[u32]) -> Result<()> {
+        let (mut offset, mut data) = (offset, data);
+        while !data.is_empty() {
+            let place = self.buffers.place(&self.program, buffer, replica, offset);
+            let count = data.len().min(place.room).min(UPLOAD / 4);
+            let bytes = bytemuck::cast_slice(&data[..count]);
+            self.gpu.queue().write_buffer(self.buffers.piece(buffer, place.piece), place.byte, bytes);
+            if data.len() > count {
+                self.gpu.queue().submit([]);
+                self.poll(None)?;
+            }
+            (offset, data) = (offset + count, &data[count..]);
+        }
+        self.gpu.check()
+    }
+
+    fn put_all(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
+        let spec = self.program.spec(buffer);
+        assert!(offset + data.len() <= spec.len, "`{}` has {} elements", spec.label, spec.len);
+        let replicas = match (spec.scope, replica) {
+            (Scope::Shared, _) => 0..1,
+            (_, Some(replica)) => replica..replica + 1,
+            (_, None) => 0..self.program.replicas,
+        };
+        replicas.into_iter().try_for_each(|r| self.put(buffer, r, offset, data))
+    }
+
+    fn get(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>> {
+        let mut out = Vec::with_capacity(len);
+        while out.len() < len {
+            let place = self.buffers.place(&self.program, buffer, replica, offset + out.len());
+            let count = (len - out.len()).min(place.room);
+            let piece = self.buffers.piece(buffer, place.piece).clone();
+            let bytes = self.fetch(&piece, place.byte, 4 * count as u64)?;
+            out.extend(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes));
+        }
+        Ok(out)
+    }
+}
+
+/// Compiles the pipelines and binds the buffers: for each plan, each dispatch once for each tile of replicas.
+fn prepare(
+    gpu: &Gpu,
+    program: &Program,
+    buffers: &Buffers,
+    steps: &wgpu::Buffer,
+    plans: &[Vec<(String, Dispatch)>],
+    alignment: u64,
+) -> Vec<Vec<Prepared>> {
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut offsets = Vec::new();
+    for (_, dispatch) in plans.iter().flatten() {
+        bytes.resize(bytes.len().next_multiple_of(alignment as usize), 0);
+        offsets.push(bytes.len() as u64);
+        bytes.extend(&dispatch.params);
+    }
+    let params = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("parameters"),
+        size: (bytes.len() as u64).next_multiple_of(4).max(16),
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue().write_buffer(&params, 0, &bytes);
+    let mut offsets = offsets.into_iter();
+    plans
+        .iter()
+        .map(|dispatches| {
+            let mut prepared = Vec::new();
+            for (label, dispatch) in dispatches {
+                let offset = offsets.next().expect("one offset for each dispatch");
+                for tile in 0..buffers.tiles() {
+                    let uniforms = [(steps, 0, size_of::<Step>()), (&params, offset, dispatch.params.len())];
+                    prepared.push(prepare_one(gpu, program, buffers, uniforms, label, dispatch, tile));
+                }
+            }
+            prepared
+        })
+        .collect()
+}
+
+fn prepare_one(
+    gpu: &Gpu,
+    program: &Program,
+    buffers: &Buffers,
+    uniforms: [(&wgpu::Buffer, u64, usize); 2],
+    label: &str,
+    dispatch: &Dispatch,
+    tile: usize,
+) -> Prepared {
+    let compiled = gpu.pipeline(dispatch);
+    let mut entries: Vec<_> = (0..)
+        .zip(uniforms)
+        .map(|(binding, (buffer, offset, size))| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size: wgpu::BufferSize::new(size as u64),
+            }),
+        })
+        .collect();
+    entries.extend(dispatch.bindings.iter().map(|binding| wgpu::BindGroupEntry {
+        binding: binding.slot,
+        resource: buffers.bound(program, binding.memory, binding.write, tile).as_entire_binding(),
+    }));
+    let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(label),
+        layout: &compiled.layout,
+        entries: &entries,
+    });
+    let replicas = buffers.in_tile(tile) as u32;
+    let x = dispatch.groups.min(gpu.caps().max_groups);
+    Prepared {
+        label: label.to_owned(),
+        pipeline: compiled.pipeline,
+        group,
+        grid: [x, dispatch.groups.div_ceil(x), replicas],
+        work: dispatch.work * f64::from(replicas),
+    }
+}
+
+fn encode(pass: &mut wgpu::ComputePass<'_>, prepared: &Prepared, step_offset: u32) {
+    pass.set_pipeline(&prepared.pipeline);
+    pass.set_bind_group(0, &prepared.group, &[step_offset]);
+    let [x, y, z] = prepared.grid;
+    pass.dispatch_workgroups(x, y, z);
+}
+
+impl Session for GpuSession {
+    fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()> {
+        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        let words: Vec<u32> = data.iter().map(|&x| (x as f32).to_bits()).collect();
+        self.put_all(buffer, replica, offset, &words)
+    }
+
+    fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
+        debug_assert_eq!(self.program.spec(buffer).element, Element::Word);
+        self.put_all(buffer, replica, offset, data)
+    }
+
+    fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>> {
+        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        Ok(self.get(buffer, replica, offset, len)?.into_iter().map(|w| f64::from(f32::from_bits(w))).collect())
+    }
+
+    fn read_words(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>> {
+        self.get(buffer, replica, offset, len)
+    }
+
+    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()> {
+        let most = if self.gpu.caps().software { SOFTWARE_WORK } else { GPU_WORK };
+        for chunk in steps.chunks(STEPS) {
+            self.upload(chunk);
+            // Where each submit begins: (step, dispatch) pairs in order, cut by estimated work.
+            let count = self.plans[plan.0].len();
+            let mut next = 0;
+            while next < chunk.len() * count {
+                let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+                {
+                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    let mut work = 0.0;
+                    while next < chunk.len() * count && work < most {
+                        let prepared = &self.plans[plan.0][next % count];
+                        encode(&mut pass, prepared, (next / count) as u32 * self.step_stride as u32);
+                        work += prepared.work;
+                        next += 1;
+                    }
+                }
+                self.submit(encoder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.in_flight.clear();
+        self.poll(None)
+    }
+}

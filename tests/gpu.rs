@@ -1,0 +1,385 @@
+//! Every WGSL kernel but the matrix products (see `gpu_gemm.rs`) against its f64 twin.
+
+mod common;
+
+use common::{Case, Random, gpu};
+use eigenlens::engine::dispatch::Caps;
+use eigenlens::engine::gpu::{Adapters, Gpu, Request};
+use eigenlens::engine::{Element, Scope, Session, View};
+use eigenlens::engine::plan::RESULT_LEN;
+use eigenlens::kernels::*;
+
+/// (replicas, batch, rows of the step, columns): 1, around the workgroup of 64, a prime, partial batches.
+const SHAPES: [(usize, usize, usize, usize); 7] =
+    [(1, 1, 1, 1), (2, 3, 2, 5), (1, 16, 16, 16), (3, 13, 11, 19), (1, 63, 63, 4), (1, 64, 64, 3), (2, 67, 65, 101)];
+
+fn slope(case: &mut Case, activation: Activation, rows: usize, cols: usize, defined: usize, seeds: usize) -> Slope {
+    let saved = case.input(rows, cols, defined);
+    Slope { activation, saved, seeds }
+}
+
+#[test]
+fn select_permutes_alike() {
+    for (len, batch, rows) in [(1, 1, 1), (70, 68, 65), (4097, 513, 511)] {
+        for shuffle in [false, true] {
+            let mut case = Case::new(2, rows);
+            case.step.begin = (len - rows) as u32;
+            let list = case.words(len + 3, Scope::Shared, |random, _| random.word() % 1000);
+            let settings = case.settings();
+            let out = case.program.buffer("rows", batch, Scope::Replica, Element::Word);
+            case.expect_words(out, rows);
+            let op = Select { out, list, offset: 3, len, shuffle, settings };
+            case.check(gpu(), vec![op.into()], &format!("select {len} {shuffle}"));
+        }
+    }
+}
+
+fn gather(gpu: &Gpu, (replicas, batch, rows, cols): (usize, usize, usize, usize), storage: Storage, samples: usize) {
+    let mut case = Case::new(replicas, rows);
+    let picked = case.words(batch, Scope::Replica, |random, _| random.word() % samples as u32);
+    let stride = if storage == Storage::U8 { cols.div_ceil(4) } else { cols };
+    let data = case.words(samples * stride, Scope::Shared, |random, _| match storage {
+        Storage::U8 => random.word(),
+        Storage::F32 => (random.unit() as f32).to_bits(),
+    });
+    let out = case.output(batch, cols);
+    let scaling = case.program.buffer("scaling", 2 * out.ld, Scope::Shared, Element::Float);
+    let scales = (0..2 * out.ld).map(|i| if i % out.ld < cols { case.random.unit() } else { 0.0 }).collect();
+    case.floats(scaling, 0, 0, scales);
+    // Bytes go up to 255.
+    case.expect(out, rows, 100.0);
+    let op = Gather { rows: picked, data, storage, stride, scaling, out };
+    case.check(gpu, vec![op.into()], &format!("gather {storage:?} {replicas} {rows}x{cols}"));
+}
+
+#[test]
+fn gather_loads_and_scales() {
+    for shape in SHAPES {
+        for storage in [Storage::U8, Storage::F32] {
+            gather(gpu(), shape, storage, 17);
+        }
+    }
+}
+
+#[test]
+fn buffers_beyond_a_binding_are_cut() {
+    // Bindings of 8 KiB: parts of a data set, tiles of replicas.
+    let small = gpu().with_caps(Caps { max_binding: 8 << 10, ..gpu().caps().clone() }).unwrap();
+    for storage in [Storage::U8, Storage::F32] {
+        gather(&small, (5, 13, 11, 101), storage, 211);
+    }
+    let mut case = Case::new(5, 30);
+    let (a, b) = (case.input(30, 29, 30), case.input(30, 29, 30));
+    let out = case.output(30, 29);
+    case.expect(out, 30, 1.0);
+    case.check(&small, vec![Add { a, b, out, seeds: 1 }.into()], "tiles");
+    let mut case = Case::new(1, 100);
+    let x = case.input(100, 100, 100);
+    let y = case.output(100, 100);
+    let plan = case.program.plan("large", vec![Activate { x, y, activation: Activation::Relu }.into()]);
+    assert_eq!(plan.0, 0);
+    let error = eigenlens::engine::gpu::GpuSession::new(&small, case.program).err().expect("too large").to_string();
+    assert!(error.contains("binds at most"), "{error}");
+}
+
+#[test]
+fn mask_keeps_the_best() {
+    for (replicas, batch, rows, cols) in SHAPES {
+        let mut case = Case::new(replicas, rows);
+        let x = case.input(batch, cols, rows);
+        let position = case.words(3 * x.ld, Scope::Replica, |random, _| random.word() % 6);
+        let fill = case.program.buffer("fill", x.ld, Scope::Shared, Element::Float);
+        let fills = (0..x.ld).map(|c| if c < cols { case.random.unit() } else { 0.0 }).collect();
+        case.floats(fill, 0, 0, fills);
+        case.expect(x, rows, 1.0);
+        case.check(gpu(), vec![Mask { x, position, fill }.into()], "mask");
+    }
+}
+
+#[test]
+fn activations_and_their_slopes() {
+    for activation in Activation::ALL {
+        for (replicas, batch, rows, cols) in SHAPES {
+            let mut case = Case::new(replicas, rows);
+            let x = case.program.matrix("x", batch, cols);
+            case.fill(x, rows, |random| 4.0 * random.unit());
+            let y = case.output(batch, cols);
+            case.expect(y, rows, 1.0);
+            case.check(gpu(), vec![Activate { x, y, activation }.into()], &format!("{activation:?}"));
+
+            let seeds = 1 + rows % 3;
+            let mut case = Case::new(replicas, rows);
+            let dy = case.input(batch * seeds, cols, rows * seeds);
+            let slope = slope(&mut case, activation, batch, cols, rows, seeds);
+            let dx = case.output(batch * seeds, cols);
+            case.expect(dx, rows * seeds, 1.0);
+            let op = ActivateBackward { dy, dx, slope };
+            case.check(gpu(), vec![op.into()], &format!("{activation:?} backward"));
+        }
+    }
+}
+
+#[test]
+fn large_arguments_do_not_overflow() {
+    for activation in Activation::ALL {
+        let mut case = Case::new(1, 1);
+        let x = case.program.matrix("x", 1, 8);
+        case.floats(x.buffer, 0, 0, vec![-1e4, -100.0, -20.0, -1e-3, 0.0, 1e-3, 100.0, 1e4]);
+        let y = case.output(1, 8);
+        case.expect(y, 1, 1.0);
+        case.check(gpu(), vec![Activate { x, y, activation }.into()], &format!("{activation:?}"));
+    }
+}
+
+#[test]
+fn add_and_dropout() {
+    for (replicas, batch, rows, cols) in SHAPES {
+        let seeds = 1 + rows % 2;
+        let mut case = Case::new(replicas, rows);
+        let a = case.input(batch * seeds, cols, rows * seeds);
+        let b = case.input(batch * seeds, cols, rows * seeds);
+        let out = case.output(batch * seeds, cols);
+        case.expect(out, rows * seeds, 1.0);
+        case.check(gpu(), vec![Add { a, b, out, seeds }.into()], "add");
+
+        let mut case = Case::new(replicas, rows);
+        let x = case.input(batch, cols, rows);
+        let settings = case.settings();
+        let y = case.output(batch, cols);
+        case.expect(y, rows, 1.0);
+        case.check(gpu(), vec![Dropout { x, y, probability: 0.3, node: 4, settings }.into()], "dropout");
+    }
+}
+
+#[test]
+fn more_than_65535_workgroups() {
+    let rows = 1_050_000;
+    let mut case = Case::new(1, rows);
+    let (a, b) = (case.program.matrix("a", rows, 16), case.program.matrix("b", rows, 16));
+    let out = case.output(rows, 16);
+    assert!(rows * 16 / 4 / 64 > 65_535);
+    let places = [0, 16 * 65_535 * 16, 16 * (rows - 1)];
+    for place in places {
+        case.floats(a.buffer, 0, place, (0..16).map(f64::from).collect());
+        case.floats(b.buffer, 0, place, vec![0.5; 16]);
+    }
+    let mut session = case.run_gpu(gpu(), vec![Add { a, b, out, seeds: 1 }.into()]);
+    for place in places {
+        let found = session.read(out.buffer, 0, place, 16).unwrap();
+        assert_eq!(found, (0..16).map(|i| f64::from(i) + 0.5).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn folded_grids() {
+    // At most 3 workgroups in a dimension: everything folds into two.
+    let folding = gpu().with_caps(Caps { max_groups: 3, ..gpu().caps().clone() }).unwrap();
+    let mut case = Case::new(2, 65);
+    let (a, b) = (case.input(67, 13, 65), case.input(67, 13, 65));
+    let out = case.output(67, 13);
+    case.expect(out, 65, 1.0);
+    case.check(&folding, vec![Add { a, b, out, seeds: 1 }.into()], "folded");
+    let mut case = Case::new(2, 65);
+    let op = batch_norm_forward(&mut case, 67, 21, 65);
+    case.check(&folding, vec![op.into()], "folded batch norm");
+}
+
+fn batch_norm_forward(case: &mut Case, batch: usize, cols: usize, rows: usize) -> BatchNormForward {
+    let x = case.input(batch, cols, rows);
+    let y = case.output(batch, cols);
+    let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
+    let saved = case.output(2, cols);
+    let running = case.input(2, cols, 2);
+    // inv_std reaches 1/√ε = 31 where all rows agree.
+    let scale = 40.0;
+    case.expect(y, rows, scale);
+    case.expect(saved, 2, scale);
+    case.expect(running, 2, scale);
+    BatchNormForward { x, y, gamma: views[0], beta: views[1], saved, running, momentum: 0.9, epsilon: 1e-3 }
+}
+
+#[test]
+fn batch_norm() {
+    for (replicas, batch, rows, cols) in SHAPES {
+        let mut case = Case::new(replicas, rows);
+        let op = batch_norm_forward(&mut case, batch, cols, rows);
+        case.check(gpu(), vec![op.into()], "batch norm forward");
+
+        let mut case = Case::new(replicas, rows);
+        let x = case.input(batch, cols, rows);
+        let y = case.output(batch, cols);
+        let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
+        let running = case.program.matrix("running", 2, cols);
+        case.fill(running, 2, |random| random.unit().abs() + 0.1);
+        case.expect(y, rows, 10.0);
+        let (gamma, beta) = (views[0], views[1]);
+        let op = BatchNormInference { x, y, gamma, beta, running, epsilon: 1e-3 };
+        case.check(gpu(), vec![op.into()], "batch norm inference");
+
+        for activation in [None, Some(Activation::Relu), Some(Activation::Tanh), Some(Activation::Gelu)] {
+            let mut case = Case::new(replicas, rows);
+            let (dy, x) = (case.input(batch, cols, rows), case.input(batch, cols, rows));
+            let (_, views) = case.parameters(&[(1, cols)]);
+            let saved = case.program.matrix("saved", 2, cols);
+            case.fill(saved, 2, |random| random.unit().abs() + 0.1);
+            let (_, gradients) = case.parameters(&[(1, cols), (1, 2), (1, cols)]);
+            let dx = case.output(batch, cols);
+            let slope = activation.map(|activation| slope(&mut case, activation, batch, cols, rows, 1));
+            let scale = 4.0 * (1.0 + (rows as f64).sqrt());
+            case.expect(dx, rows, scale);
+            gradients.iter().for_each(|&view| case.expect(view, 1, scale));
+            let (d_gamma, d_beta) = (gradients[0], gradients[2]);
+            let op = BatchNormBackward { dy, x, saved, gamma: views[0], dx, d_gamma, d_beta, slope };
+            case.check(gpu(), vec![op.into()], &format!("batch norm backward {activation:?}"));
+        }
+    }
+}
+
+#[test]
+fn losses_and_their_sums() {
+    for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
+        for (replicas, batch, rows, cols) in SHAPES {
+            for with_gradient in [true, false] {
+                let mut case = Case::new(replicas, rows);
+                let output = case.program.matrix("output", batch, cols);
+                case.fill(output, rows, |random| 3.0 * random.unit());
+                let picked = case.words(batch, Scope::Replica, |random, _| random.word() % 9);
+                let targets = if kind == LossKind::Ce {
+                    case.words(9, Scope::Shared, |random, _| random.word() % cols as u32)
+                } else {
+                    case.words(9 * cols, Scope::Shared, |random, _| (random.unit() as f32).to_bits())
+                };
+                let gradient = with_gradient.then(|| case.output(batch, cols));
+                let row_stats = case.output(batch, 4);
+                let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+                let scale = 4.0 * (1.0 + (cols as f64).sqrt());
+                case.expect(row_stats, rows, scale);
+                gradient.iter().for_each(|&view| case.expect(view, rows, scale));
+                let slot = View { buffer: results, offset: RESULT_LEN, rows: 1, cols: 8, ld: 8 };
+                case.expect(slot, 1, scale * (1.0 + (rows as f64).sqrt()));
+                let loss = Loss { kind, output, rows: picked, targets, gradient, row_stats };
+                let ops = vec![loss.into(), Reduce { row_stats, results }.into()];
+                case.check(gpu(), ops, &format!("{kind:?} {rows}x{cols}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn pullback() {
+    for (replicas, m, _, n) in SHAPES {
+        for wanted in 1..8 {
+            let mut case = Case::new(replicas, 1);
+            let g = case.input(m, n, m);
+            let shapes = [(m, n), (1, n), (1, m), (1, 3)];
+            let ((_, p), (_, d)) = (case.parameters(&shapes), case.parameters(&shapes));
+            d.iter().for_each(|&view| case.expect(view, view.rows, 1.0 + (m.max(n) as f64).sqrt()));
+            let keep = |bit: usize| (wanted >> bit & 1 == 1).then_some(d[bit]);
+            let op = Pullback {
+                g,
+                psi: p[0],
+                lambda_in: p[1],
+                lambda_out: p[2],
+                d_psi: keep(0),
+                d_lambda_in: keep(1),
+                d_lambda_out: keep(2),
+            };
+            case.check(gpu(), vec![op.into()], &format!("pullback {m}x{n} {wanted:03b}"));
+        }
+    }
+}
+
+#[test]
+fn penalty_and_adam() {
+    for (replicas, quads) in [(1, 3), (2, 64), (3, 67), (1, 20_011)] {
+        let len = 4 * quads;
+        let (psi, lambda, trainable) = (0..4 * (quads / 2), 4 * (quads / 2)..len - 4, len - 4);
+        let row = |buffer| View { buffer, offset: 0, rows: 1, cols: len, ld: len };
+        let mut case = Case::new(replicas, 1);
+        let settings = case.settings();
+        let parameters = case.input(1, len, 1).buffer;
+        let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+        let slot = View { buffer: results, offset: RESULT_LEN, rows: 1, cols: 8, ld: 8 };
+        case.expect(slot, 1, 1.0 + (len as f64).sqrt());
+        let penalty = Penalty { parameters, psi: psi.clone(), lambda: lambda.clone(), len, settings, results };
+
+        let gradient = case.input(1, len, 1).buffer;
+        let m = case.input(1, len, 1);
+        let v = case.program.matrix("v", 1, len);
+        case.fill(v, 1, |random| random.unit().abs() + 0.01);
+        // What is tiny becomes 0.
+        case.floats(m.buffer, 0, 0, vec![1e-31, -1e-33]);
+        case.floats(parameters, 0, 0, vec![0.0, 0.0]);
+        case.floats(gradient, 0, 0, vec![0.0, 0.0]);
+        case.floats(v.buffer, 0, 0, vec![1e-32, 1e-31]);
+        for buffer in [parameters, m.buffer, v.buffer] {
+            case.expect(row(buffer), 1, 2.0);
+        }
+        let (m, v) = (m.buffer, v.buffer);
+        let adam = Adam {
+            parameters,
+            gradient,
+            m,
+            v,
+            psi,
+            lambda,
+            trainable,
+            settings,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-7,
+        };
+        case.check(gpu(), vec![penalty.into(), adam.into()], &format!("penalty, adam {len}"));
+    }
+}
+
+#[test]
+fn poison_reaches_the_results() {
+    for poison in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut case = Case::new(1, 3);
+        let settings = case.settings();
+        let p = case.input(1, 64, 1);
+        case.floats(p.buffer, 0, 17, vec![poison]);
+        let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+        let (psi, lambda) = (0..16, 16..32);
+        let op = Penalty { parameters: p.buffer, psi, lambda, len: 64, settings, results };
+        let mut session = case.run_gpu(gpu(), vec![op.into()]);
+        assert!(session.read(results, 0, RESULT_LEN + 6, 1).unwrap()[0].is_nan(), "{poison} in a parameter");
+
+        for activation in Activation::ALL {
+            let mut case = Case::new(1, 1);
+            let x = case.program.matrix("x", 1, 4);
+            case.floats(x.buffer, 0, 0, vec![f64::NAN, 1.0, 1.0, f64::NAN]);
+            let y = case.output(1, 4);
+            let mut session = case.run_gpu(gpu(), vec![Activate { x, y, activation }.into()]);
+            let y = session.read(y.buffer, 0, 0, 4).unwrap();
+            assert!(y[0].is_nan() && !y[1].is_nan() && y[3].is_nan(), "{activation:?} {y:?}");
+        }
+        for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
+            let mut case = Case::new(1, 3);
+            let output = case.input(3, 2, 3);
+            case.floats(output.buffer, 0, 5, vec![poison]);
+            let rows = case.words(3, Scope::Replica, |_, i| i as u32);
+            let targets = case.words(6, Scope::Shared, |_, _| 0);
+            let row_stats = case.output(3, 4);
+            let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+            let loss = Loss { kind, output, rows, targets, gradient: None, row_stats };
+            let mut session = case.run_gpu(gpu(), vec![loss.into(), Reduce { row_stats, results }.into()]);
+            let sum = session.read(results, 0, RESULT_LEN, 1).unwrap()[0];
+            // A logit of −∞ is a class ruled out.
+            let harmless = kind == LossKind::Ce && poison == f64::NEG_INFINITY;
+            assert!(harmless || !sum.is_finite(), "{kind:?} of {poison}: {sum}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_adapter_is_explained() {
+    let error = Gpu::open(&Request::Named("no such adapter".into())).err().expect("none").to_string();
+    assert!(error.contains("adapters seen: ") && error.contains("--device cpu"), "{error}");
+    let seen = Adapters::list();
+    assert!(!seen.is_empty() && serde_json::to_string(&seen).is_ok());
+    let name = seen[0].name.to_uppercase();
+    assert!(Gpu::open(&Request::Named(name)).is_ok());
+    assert_eq!(Random(1).word(), Random(1).word());
+}
