@@ -90,42 +90,6 @@ impl GpuSession {
         &self.gpu
     }
 
-    /// Runs one step of a plan and returns what each of its dispatches took, in seconds; `None` where the adapter has no
-    /// timestamps inside a pass.
-    pub fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
-        let device = self.gpu.device();
-        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
-            return Ok(None);
-        }
-        self.upload(std::slice::from_ref(step));
-        let prepared = &self.plans[plan.0];
-        let count = prepared.len() as u32 + 1;
-        let queries =
-            device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
-        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size: 8 * u64::from(count),
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        let mut encoder = device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.write_timestamp(&queries, 0);
-            for (i, prepared) in prepared.iter().enumerate() {
-                encode(&mut pass, prepared, 0);
-                pass.write_timestamp(&queries, i as u32 + 1);
-            }
-        }
-        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-        self.gpu.queue().submit([encoder.finish()]);
-        let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
-        let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
-        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
-    }
-
     /// Writes the uniforms of up to `STEPS` steps; ordered after everything submitted before.
     fn upload(&self, steps: &[Step]) {
         let mut bytes = vec![0; self.step_stride as usize * steps.len()];
@@ -357,5 +321,40 @@ impl Session for GpuSession {
     fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
         self.poll(None)
+    }
+
+    /// `None` where the adapter has no timestamps inside a pass.
+    fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
+        let device = self.gpu.device();
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
+            return Ok(None);
+        }
+        self.upload(std::slice::from_ref(step));
+        let prepared = &self.plans[plan.0];
+        let count = prepared.len() as u32 + 1;
+        let queries =
+            device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: 8 * u64::from(count),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.write_timestamp(&queries, 0);
+            for (i, prepared) in prepared.iter().enumerate() {
+                encode(&mut pass, prepared, 0);
+                pass.write_timestamp(&queries, i as u32 + 1);
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        self.gpu.queue().submit([encoder.finish()]);
+        let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
+        let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
+        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
     }
 }
