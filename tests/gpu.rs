@@ -5,8 +5,8 @@ mod common;
 use common::{Case, Random, gpu};
 use eigenlens::engine::dispatch::Caps;
 use eigenlens::engine::gpu::{Adapters, Gpu, Request};
-use eigenlens::engine::{Element, Scope, Session, View};
 use eigenlens::engine::plan::RESULT_LEN;
+use eigenlens::engine::{Element, Scope, Session, View};
 use eigenlens::kernels::*;
 
 /// (replicas, batch, rows of the step, columns): 1, around the workgroup of 64, a prime, partial batches.

@@ -51,9 +51,11 @@ fn data(columns: usize, outputs: usize, rows: usize) -> Resident {
 
 #[test]
 fn training_follows_the_oracle() {
-    for (activation, batch_norm, dropout) in
-        [(Activation::Relu, Place::First, 0.2), (Activation::Tanh, Place::None, 0.0), (Activation::Gelu, Place::None, 0.0)]
-    {
+    for (activation, batch_norm, dropout) in [
+        (Activation::Relu, Place::First, 0.2),
+        (Activation::Tanh, Place::None, 0.0),
+        (Activation::Gelu, Place::None, 0.0),
+    ] {
         let network = network(20, 3, activation, batch_norm, dropout).build().unwrap();
         let settings = Settings { replicas: Settings::ensemble(2, 3, 1e-2, 1e-3), batch: 30, ..Settings::default() };
         let data = data(20, 3, 100);

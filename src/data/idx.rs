@@ -105,10 +105,8 @@ fn read_file(path: &Path, axes: u8) -> Result<(Vec<usize>, Vec<u8>)> {
         let problem = format!("it starts with {:02x?} instead of [00, 00, 08, {axes:02x}]", &header[..4]);
         return Err(Error::input(path, "header", problem, "give an idx file of unsigned bytes"));
     }
-    let shape: Vec<usize> = header[4..]
-        .chunks_exact(4)
-        .map(|b| u32::from_be_bytes(b.try_into().expect("four bytes")) as usize)
-        .collect();
+    let shape: Vec<usize> =
+        header[4..].chunks_exact(4).map(|b| u32::from_be_bytes(b.try_into().expect("four bytes")) as usize).collect();
     let len = shape.iter().try_fold(1u64, |a, &n| a.checked_mul(n as u64)).filter(|&len| len <= MOST_VALUES);
     let Some(len) = len else {
         return Err(broken("header", format!("it claims the impossible shape {shape:?}")));

@@ -158,7 +158,9 @@ impl Dataset {
     /// Only the rows of the named classes, relabelled in the order given.
     pub fn keep_classes(self, names: &[String]) -> Result<Self> {
         let Targets::Classes { labels, names: all } = &self.y else {
-            return Err(Error::Usage("--classes needs a classification target; leave it out or add --task classify".into()));
+            return Err(Error::Usage(
+                "--classes needs a classification target; leave it out or add --task classify".into(),
+            ));
         };
         let mut new_label = vec![None; all.len()];
         for (new, name) in names.iter().enumerate() {
@@ -217,7 +219,12 @@ impl Dataset {
     /// What every reader promises besides its own checks.
     fn check(&self, request: &Request) -> Result<()> {
         if self.rows == 0 || self.columns == 0 {
-            return Err(Error::input(&self.source, "data", "no rows or no columns are left", "give at least one of each"));
+            return Err(Error::input(
+                &self.source,
+                "data",
+                "no rows or no columns are left",
+                "give at least one of each",
+            ));
         }
         if !request.need_target {
             return Ok(());

@@ -77,14 +77,8 @@ impl Scaling {
             Values::F32(_) if largest.is_finite() && largest > 0.0 => largest,
             Values::F32(_) => 1.0,
         };
-        let mut scaling = Scaling {
-            kind,
-            shift: Vec::new(),
-            scale: Vec::new(),
-            fill: Vec::new(),
-            mean: Vec::new(),
-            std: Vec::new(),
-        };
+        let mut scaling =
+            Scaling { kind, shift: Vec::new(), scale: Vec::new(), fill: Vec::new(), mean: Vec::new(), std: Vec::new() };
         for column in columns {
             let std = (column.squares / column.count.max(1.0)).sqrt();
             let inverse = |width: f64| if width > 0.0 { 1.0 / width } else { 1.0 };

@@ -41,9 +41,7 @@ impl Workspace {
     /// A matrix that belongs to a node, made on first use.
     fn matrix(&mut self, node: &str, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
         let Workspace { matrices, program, .. } = self;
-        *matrices
-            .entry((id, what.to_owned()))
-            .or_insert_with(|| program.matrix(format!("{node} {what}"), rows, cols))
+        *matrices.entry((id, what.to_owned())).or_insert_with(|| program.matrix(format!("{node} {what}"), rows, cols))
     }
 }
 
@@ -61,13 +59,7 @@ pub struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     /// Starts with the network's input in `x: [batch, N]`. With `input_gradient` backward goes down to the input.
-    pub fn new(
-        network: &'a Network,
-        workspace: &'a mut Workspace,
-        mode: Mode,
-        x: View,
-        input_gradient: bool,
-    ) -> Self {
+    pub fn new(network: &'a Network, workspace: &'a mut Workspace, mode: Mode, x: View, input_gradient: bool) -> Self {
         let mut outputs = vec![None; network.nodes.len()];
         outputs[0] = Some(x);
         Recorder {
@@ -169,8 +161,7 @@ impl<'a> Recorder<'a> {
 
     pub(crate) fn parameter(&self, id: NodeId, name: &str) -> View {
         let tensor = self.workspace.layout.find(id, name).expect("invariant: a node asks for tensors that it declared");
-        let buffer =
-            if tensor.role == Role::Statistic { self.workspace.statistics } else { self.workspace.parameters };
+        let buffer = if tensor.role == Role::Statistic { self.workspace.statistics } else { self.workspace.parameters };
         View { buffer, offset: tensor.offset, rows: tensor.rows, cols: tensor.cols, ld: tensor.ld }
     }
 

@@ -162,8 +162,7 @@ impl Job {
             let mut first = 0;
             while first < per_epoch {
                 let last = (first + stretch).min(per_epoch);
-                let steps: Vec<Step> =
-                    (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
+                let steps: Vec<Step> = (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
                 let clock = Instant::now();
                 self.session.run(self.plans.train, &steps)?;
                 let stretch_sums = self.read_training(&steps)?;
@@ -377,10 +376,7 @@ impl Job {
         let steps: Vec<Step> = (0..steps)
             .map(|slot| {
                 let count = self.step as usize + slot;
-                Step {
-                    index: 0,
-                    ..self.training_step(count % per_epoch, slot, count / per_epoch, u64::MAX)
-                }
+                Step { index: 0, ..self.training_step(count % per_epoch, slot, count / per_epoch, u64::MAX) }
             })
             .collect();
         self.session.run(self.plans.train, &steps)?;
