@@ -26,3 +26,12 @@ impl Device {
         }
     }
 }
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Cpu { .. } => write!(f, "CPU"),
+            Device::CpuF64 { .. } => write!(f, "CPU (f64)"),
+        }
+    }
+}

@@ -47,6 +47,9 @@ impl From<Dense> for Layer {
     }
 }
 
+/// More units than any layer needs; keeps sizes from a hostile model file from overflowing.
+const MOST_UNITS: usize = 1 << 24;
+
 /// Names of a dense layer's tensors.
 pub(crate) const WEIGHT: &str = "weight";
 pub(crate) const PSI: &str = "psi";
@@ -77,6 +80,9 @@ impl NodeType for Dense {
         match inputs {
             [input] if input.iter().product::<usize>() == 0 => Err("its input is empty; give at least one".into()),
             [_] if self.units == 0 => Err("it has 0 units; every layer needs at least 1".into()),
+            [_] if self.units > MOST_UNITS => {
+                Err(format!("it has {} units; the most that is supported is {MOST_UNITS}", self.units))
+            }
             [_] => Ok(vec![self.units]),
             _ => Err(format!("it reads one node, not {}", inputs.len())),
         }

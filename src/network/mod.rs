@@ -140,10 +140,9 @@ impl Network {
 
 /// A feed-forward network in the usual order: dense, activation, batch norm, dropout; the output layer is bare.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sequential {
-    pub inputs: usize,
     pub hidden: Vec<usize>,
-    pub outputs: usize,
     /// One for each hidden layer, or one for all.
     pub activations: Vec<Activation>,
     pub batch_norm: Place,
@@ -171,10 +170,28 @@ impl Place {
     }
 }
 
+impl Default for Sequential {
+    /// The papers' 100-100-50 with ReLU, without batch norm and dropout, all layers spectral.
+    fn default() -> Self {
+        Sequential {
+            hidden: vec![100, 100, 50],
+            activations: vec![Activation::Relu],
+            batch_norm: Place::None,
+            dropout: 0.0,
+            dropout_place: Place::All,
+            spectral: Place::All,
+            train: Spectral::default(),
+            train_bias: true,
+        }
+    }
+}
+
 impl Sequential {
+    /// The network for `inputs` features and `outputs` outputs.
+    ///
     /// # Errors
     /// [`Error::Shape`] for a width of 0 or a wrong number of activations.
-    pub fn build(&self) -> Result<Network> {
+    pub fn build(&self, inputs: usize, outputs: usize) -> Result<Network> {
         if self.activations.len() != 1 && self.activations.len() != self.hidden.len() {
             return Err(Error::Shape(format!(
                 "{} activations for {} hidden layers; give one for all or one for each",
@@ -182,7 +199,7 @@ impl Sequential {
                 self.hidden.len()
             )));
         }
-        let mut network = Network::new(&[self.inputs]);
+        let mut network = Network::new(&[inputs]);
         let dense = |layer: usize, units: usize| Dense {
             units,
             weight: if self.spectral.covers(layer) { Weight::Spectral(self.train) } else { Weight::Direct },
@@ -199,7 +216,7 @@ impl Sequential {
                 network.then(DropoutNode { probability: self.dropout })?;
             }
         }
-        network.then(dense(self.hidden.len(), self.outputs))?;
+        network.then(dense(self.hidden.len(), outputs))?;
         Ok(network)
     }
 }

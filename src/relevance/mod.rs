@@ -1,6 +1,12 @@
 //! Which inputs count: the ranking by λ̃ and the curves that prove it.
 
+mod curve;
+mod ranking;
+
 use serde::{Deserialize, Serialize};
+
+pub use curve::{CurveOptions, MaskFill, curve, steps_of_k};
+pub use ranking::order;
 
 /// One input feature in the ranking (`method.md` section 1, *Relevance*). Over R replicas: means and a standard deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,9 +18,9 @@ pub struct RankedFeature {
     pub name: String,
     /// Mean over replicas of λ_in.
     pub lambda: f64,
-    /// Mean over replicas of ‖ψ[:,i]‖₂.
+    /// Mean over replicas of `‖ψ[:,i]‖₂`.
     pub psi_norm: f64,
-    /// Mean over replicas of |λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂.
+    /// Mean over replicas of `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂`.
     pub relevance: f64,
     /// Standard deviation over replicas (0 for a single one).
     pub relevance_std: f64,

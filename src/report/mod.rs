@@ -1,6 +1,5 @@
 //! What a person gets to look at: CSV, JSON, pictures, one self-contained HTML page.
 //!
-//! - [`mod@write`]: files that are either whole or absent;
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
 //! - [`page`]: `report.html` of a training ([`TrainPage`]), put together from `figures` and `examples`;
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
@@ -13,6 +12,5 @@ pub mod picture;
 pub mod svg;
 pub mod tables;
 pub mod text;
-pub mod write;
 
 pub use page::{Example, TrainPage};

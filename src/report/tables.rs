@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::Result;
 use crate::relevance::{Curve, RankedFeature};
-use crate::report::{text, write};
+use crate::report::text;
 use crate::train::EpochRecord;
+use crate::write;
 
 /// `relevance.csv`: one row a feature, best first.
 pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Result<()> {

@@ -1,0 +1,301 @@
+//! A trained model with everything needed to use it again, and the one call that makes one.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::engine::Device;
+use crate::kernels::LossKind;
+use crate::network::{Network, Parameters, Sequential};
+use crate::train::{EpochRecord, Flow, Job, Progress, Resident, Scores, Settings};
+use crate::{Error, Result};
+
+/// What is told about a model besides its numbers; stored with it as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    pub task: Task,
+    /// Class names, or names of the predicted numbers.
+    pub targets: Vec<String>,
+    /// The target column of a table.
+    pub target_column: Option<String>,
+    pub features: Vec<Feature>,
+    pub axes: Vec<Axis>,
+    pub scaling: Scaling,
+    pub target_scaling: TargetScaling,
+    pub missing: Missing,
+    /// What was read, as the user named it.
+    pub source: String,
+    /// Fingerprint of the data, with which the split can be found again.
+    pub fingerprint: u64,
+    pub split_seed: u64,
+    pub validation: f64,
+    pub test: f64,
+    pub architecture: Sequential,
+    pub settings: Settings,
+    /// Training steps done.
+    pub steps: u64,
+    /// Which engine trained it.
+    pub engine: String,
+}
+
+/// A trained network: one set of parameters for each replica.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub description: Description,
+    pub network: Network,
+    pub parameters: Vec<Parameters>,
+}
+
+/// What to train on a data set.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub architecture: Sequential,
+    pub settings: Settings,
+    /// `None`: [`ScaleKind::default_for`].
+    pub scale: Option<ScaleKind>,
+    /// Shares of the rows.
+    pub validation: f64,
+    pub test: f64,
+    pub split_seed: u64,
+    pub target_column: Option<String>,
+    pub missing: Missing,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan {
+            architecture: Sequential::default(),
+            settings: Settings::default(),
+            scale: None,
+            validation: 0.1,
+            test: 0.2,
+            split_seed: 0,
+            target_column: None,
+            missing: Missing::Refuse,
+        }
+    }
+}
+
+/// A model with the story of its training.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    pub model: Model,
+    pub history: Vec<EpochRecord>,
+    /// Scores on the parts that have rows: `train`, `validation`, `test`; means over replicas.
+    pub scores: Vec<(&'static str, PartScore)>,
+    pub seconds: f64,
+    /// Training was stopped before its last epoch by whoever watched it.
+    pub stopped: bool,
+}
+
+/// Loss and metrics on one part of the data, means over replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartScore {
+    pub rows: usize,
+    pub loss: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Mean absolute error in the target's units (in standard deviations with several targets).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mae: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
+}
+
+impl Plan {
+    /// Trains the plan's replicas on `dataset` (whose missing cells are filled) and scores them.
+    ///
+    /// ```
+    /// use eigenlens::{Device, Plan, data::synthetic};
+    ///
+    /// let mut gaussian = synthetic::gaussian(1, 4_000);
+    /// let mut plan = Plan::default();
+    /// plan.settings.epochs = 20;
+    /// let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 }, &mut |_| eigenlens::train::Flow::Continue)?;
+    /// let ranking = fit.model.ranking();
+    /// assert!(gaussian.distance[ranking[0].feature] > 0.0, "the best feature is a relevant one");
+    /// assert!(fit.scores[0].1.accuracy.unwrap() > 0.9);
+    /// # Ok::<(), eigenlens::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Settings that make no sense, a split that leaves nothing to train on, divergence, the engine's own.
+    pub fn fit(
+        &self,
+        dataset: &mut Dataset,
+        device: &Device,
+        observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
+    ) -> Result<Fit> {
+        let parts = split(dataset, self.validation, self.test, self.split_seed)?;
+        let fingerprint = dataset.fingerprint();
+        let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
+        let scaling = Scaling::fit(kind, dataset, &parts.train);
+        scaling.fill_missing(dataset);
+        let target_scaling = TargetScaling::fit(dataset, &parts.train);
+        let (task, targets) = match &dataset.y {
+            Targets::Classes { names, .. } => (Task::Classify, names.clone()),
+            Targets::Numbers { names, .. } => (Task::Regress, names.clone()),
+            Targets::None => return Err(Error::Usage(format!("{} has no target to train on", dataset.source))),
+        };
+        if (task == Task::Classify) != (self.settings.loss == LossKind::Ce) {
+            return Err(Error::Usage(format!(
+                "--loss {} doesn't fit a {} target; use ce for classes and mae, mse or huber for numbers",
+                serde_name(&self.settings.loss),
+                if task == Task::Classify { "class" } else { "numeric" },
+            )));
+        }
+        let network = self.architecture.build(dataset.columns, targets.len())?;
+        let resident = resident(dataset, &scaling, &target_scaling, &parts);
+        let mut job = Job::new(&network, &resident, &self.settings, None, device)?;
+        let clock = Instant::now();
+        let mut stopped = false;
+        let history = job.train(&mut |progress| {
+            let flow = observe(progress);
+            stopped |= flow == Flow::Stop;
+            flow
+        })?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let mut scores = Vec::new();
+        for (name, range) in
+            [("train", &resident.train), ("validation", &resident.validation), ("test", &resident.test)]
+        {
+            if !range.is_empty() {
+                let replicas = job.evaluate(range.clone())?;
+                scores.push((name, part_score(&resident, range.clone(), task, &replicas)));
+            }
+        }
+        let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
+        let description = Description {
+            task,
+            targets,
+            target_column: self.target_column.clone(),
+            features: dataset.features.clone(),
+            axes: dataset.axes.clone(),
+            scaling,
+            target_scaling,
+            missing: self.missing,
+            source: dataset.source.clone(),
+            fingerprint,
+            split_seed: self.split_seed,
+            validation: self.validation,
+            test: self.test,
+            architecture: self.architecture.clone(),
+            settings: self.settings.clone(),
+            steps: job.steps(),
+            engine: device.to_string(),
+        };
+        Ok(Fit { model: Model { description, network, parameters }, history, scores, seconds, stopped })
+    }
+}
+
+/// A setting's name as it is written on the command line and in files.
+pub(crate) fn serde_name(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+pub(crate) fn resident(dataset: &Dataset, scaling: &Scaling, target: &TargetScaling, parts: &Split) -> Resident {
+    Resident::new(
+        dataset,
+        (&scaling.shift, &scaling.scale),
+        (&target.shift, &target.scale),
+        [&parts.train, &parts.validation, &parts.test],
+    )
+}
+
+fn part_score(data: &Resident, range: std::ops::Range<usize>, task: Task, replicas: &[Scores]) -> PartScore {
+    let mean = |f: fn(&Scores) -> f64| replicas.iter().map(f).sum::<f64>() / replicas.len() as f64;
+    let numbers = task == Task::Regress;
+    PartScore {
+        rows: range.len(),
+        loss: mean(|s| s.loss),
+        accuracy: (!numbers).then(|| mean(|s| s.metric)),
+        mae: numbers.then(|| mean(|s| s.metric)),
+        r2: numbers.then(|| 1.0 - mean(|s| s.square) / target_variance(data, range)),
+    }
+}
+
+/// Variance of the standardised targets on some rows, mean over outputs.
+fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
+    let m = data.outputs;
+    let rows = &data.list[range];
+    let n = rows.len().max(1) as f64;
+    let variance = |c: usize| {
+        let column = || rows.iter().map(|&r| f64::from(f32::from_bits(data.targets[r as usize * m + c])));
+        let mean = column().sum::<f64>() / n;
+        column().map(|y| (y - mean).powi(2)).sum::<f64>() / n
+    };
+    (0..m).map(variance).sum::<f64>() / m as f64
+}
+
+impl Model {
+    /// Puts the model on an engine with data to evaluate; see [`Resident`] for how rows are addressed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the data don't fit the model.
+    pub fn job(&self, data: &Resident, masking: Option<&crate::train::Masking>, device: &Device) -> Result<Job> {
+        let mut job = Job::new(&self.network, data, &self.description.settings, masking, device)?;
+        for (r, parameters) in self.parameters.iter().enumerate() {
+            job.set_parameters(r, parameters)?;
+        }
+        Ok(job)
+    }
+
+    /// The split that the model was trained with, if these are the same data; else every row is a test row.
+    pub fn split(&self, dataset: &Dataset) -> Result<(Split, bool)> {
+        let d = &self.description;
+        if dataset.fingerprint() == d.fingerprint {
+            return Ok((split(dataset, d.validation, d.test, d.split_seed)?, true));
+        }
+        Ok((Split { test: (0..dataset.rows as u32).collect(), ..Split::default() }, false))
+    }
+
+    /// The data as this model takes them: missing cells filled, scaled with the model's scaling.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of columns or classes that the model doesn't know.
+    pub fn prepare(&self, dataset: &mut Dataset, parts: &Split) -> Result<Resident> {
+        let d = &self.description;
+        if dataset.columns != d.features.len() {
+            return Err(Error::Shape(format!(
+                "{} has {} columns and the model was trained on {} ({}); give data with the model's columns",
+                dataset.source,
+                dataset.columns,
+                d.features.len(),
+                d.source
+            )));
+        }
+        d.scaling.fill_missing(dataset);
+        self.match_targets(dataset)?;
+        Ok(resident(dataset, &d.scaling, &d.target_scaling, parts))
+    }
+
+    /// Brings class labels into the model's numbering.
+    fn match_targets(&self, dataset: &mut Dataset) -> Result<()> {
+        let d = &self.description;
+        let mismatch = |found: &str| {
+            Error::Shape(format!(
+                "{} has {found} and the model predicts {}; give data with the model's targets",
+                dataset.source,
+                d.targets.join(", ")
+            ))
+        };
+        match (&dataset.y, d.task) {
+            (Targets::None, _) => Ok(()),
+            (Targets::Classes { labels, names }, Task::Classify) => {
+                if names == &d.targets {
+                    return Ok(());
+                }
+                let map: Vec<Option<u32>> =
+                    names.iter().map(|n| d.targets.iter().position(|t| t == n).map(|i| i as u32)).collect();
+                let labels: Option<Vec<u32>> = labels.iter().map(|&l| map[l as usize]).collect();
+                let labels = labels.ok_or_else(|| mismatch(&format!("the classes {}", names.join(", "))))?;
+                dataset.y = Targets::Classes { labels, names: d.targets.clone() };
+                Ok(())
+            }
+            (Targets::Numbers { names, .. }, Task::Regress) if names.len() == d.targets.len() => Ok(()),
+            (Targets::Classes { .. }, _) => Err(mismatch("classes")),
+            (Targets::Numbers { names, .. }, _) => Err(mismatch(&format!("{} numbers", names.len()))),
+        }
+    }
+}

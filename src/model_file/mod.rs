@@ -1,0 +1,143 @@
+//! Model files: `model.safetensors` (see `docs/formats.md`).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::model::{Description, Model};
+use crate::network::{Layout, Network, Parameters, Tensor};
+use crate::{Error, Result, write};
+
+/// Written into every file, checked on loading.
+const FORMAT: &str = "eigenlens-model-1";
+
+/// Largest number of elements that a tensor in a file may have.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+impl Model {
+    /// Writes the model, through a temporary file that is renamed when it is whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file can't be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let layout = Layout::new(&self.network);
+        let stacked: Vec<(String, Vec<usize>, Vec<u8>)> = layout
+            .tensors
+            .iter()
+            .map(|tensor| {
+                let values = self.parameters.iter().flat_map(|p| p.get(tensor)).map(|x| x as f32);
+                let bytes = values.flat_map(f32::to_le_bytes).collect();
+                (tensor.path.clone(), vec![self.parameters.len(), tensor.rows, tensor.cols], bytes)
+            })
+            .collect();
+        let views = stacked.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("invariant: bytes fit the shape");
+            (name.as_str(), view)
+        });
+        let json = |value: serde_json::Result<String>| value.expect("invariant: plain data serialises");
+        let metadata = HashMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("eigenlens".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("description".to_owned(), json(serde_json::to_string(&self.description))),
+            ("network".to_owned(), json(serde_json::to_string(&self.network))),
+        ]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| {
+            Error::io("write", path, std::io::Error::other(e.to_string()), "please report this as a bug")
+        })?;
+        write::atomic(path, |out| out.write_all(&bytes))
+    }
+
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that is broken or not a model of this program, [`Error::Io`] for one that can't be read.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::io("read", path, e, "give the model.safetensors that `eigenlens train` wrote"))?;
+        let broken = |place: &str, problem: String| {
+            Error::input(
+                path,
+                place,
+                problem,
+                "give a model.safetensors that `eigenlens train` wrote, whole and unchanged",
+            )
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|e| broken("header", format!("it is not a model file ({e})")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        if metadata.get("format").map(String::as_str) != Some(FORMAT) {
+            let found = metadata.get("format").map_or("none", String::as_str);
+            return Err(broken("header", format!("its format is {found:.40}, not {FORMAT}")));
+        }
+        let text = |key: &str| metadata.get(key).ok_or_else(|| broken("header", format!("it has no {key}")));
+        let parse = |key: &str, e: serde_json::Error| broken("header", format!("its {key} can't be read ({e})"));
+        let description: Description =
+            serde_json::from_str(text("description")?).map_err(|e| parse("description", e))?;
+        let claimed: Network = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
+        let network = rebuild(&claimed).map_err(|problem| broken("network", problem))?;
+        if network.input_width() != description.features.len()
+            || network.output().width() != description.targets.len()
+            || description.scaling.shift.len() != description.features.len()
+            || description.scaling.scale.len() != description.features.len()
+            || description.scaling.fill.len() != description.features.len()
+            || description.scaling.mean.len() != description.features.len()
+        {
+            return Err(broken("network", "its sizes don't fit its description".into()));
+        }
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken("tensors", e.to_string()))?;
+        let replicas = description.settings.replicas.len();
+        let layout = Layout::new(&network);
+        // Every tensor is checked before room is made for the whole: a false size can't take the memory.
+        let mut values = Vec::new();
+        for tensor in &layout.tensors {
+            values.push(read_tensor(&tensors, tensor, replicas).map_err(|problem| broken(&tensor.path, problem))?);
+        }
+        let mut parameters =
+            vec![
+                Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
+                replicas
+            ];
+        for (tensor, values) in layout.tensors.iter().zip(&values) {
+            for (replica, values) in parameters.iter_mut().zip(values.chunks_exact(tensor.rows * tensor.cols)) {
+                replica.set(tensor, values);
+            }
+        }
+        if parameters.is_empty() {
+            return Err(broken("description", "it has no replica".into()));
+        }
+        Ok(Model { description, network, parameters })
+    }
+}
+
+/// Builds the network anew, so that its shapes are inferred and checked and not believed.
+fn rebuild(claimed: &Network) -> Result<Network, String> {
+    let input = claimed.nodes.first().ok_or("it has no nodes")?;
+    if input.shape.iter().try_fold(1usize, |a, &n| a.checked_mul(n)).is_none_or(|n| n == 0 || n > MOST_ELEMENTS) {
+        return Err(format!("its input has the impossible shape {:?}", input.shape));
+    }
+    let mut network = Network::new(&input.shape);
+    for node in &claimed.nodes[1..] {
+        let id = network.push(node.layer.clone(), &node.inputs).map_err(|e| e.to_string())?;
+        if network.nodes[id] != *node {
+            return Err(format!("node {:.40} is not what its layer makes of its inputs", node.name));
+        }
+    }
+    Ok(network)
+}
+
+fn read_tensor(tensors: &SafeTensors<'_>, tensor: &Tensor, replicas: usize) -> Result<Vec<f64>, String> {
+    let view = tensors.tensor(&tensor.path).map_err(|_| "the tensor is missing".to_owned())?;
+    let shape = [replicas, tensor.rows, tensor.cols];
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        return Err(format!("it is {:?} {:?} instead of F32 {shape:?}", view.dtype(), view.shape()));
+    }
+    let values: Vec<f64> =
+        view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes")))).collect();
+    match values.iter().position(|x| !x.is_finite()) {
+        Some(i) => Err(format!("element {i} is not finite")),
+        None => Ok(values),
+    }
+}
