@@ -217,6 +217,11 @@ fn main(
     let b_column = at(p.b, replica, 0u, b_quad);
     let a_ld = p.a.ld / 4u;
     let b_ld = p.b.ld / 4u;
+    // TN: where the sum has got to in both matrices, and their last rows.
+    var a_at = a_column;
+    var b_at = b_column;
+    let a_end = a_column + (max(depth, 1u) - 1u) * a_ld;
+    let b_end = b_column + (max(depth, 1u) - 1u) * b_ld;
     // NT: lambda_out of this lane's columns, lambda_in along the sum; NN: the other way round.
     var mine = vec4<f32>(0.0);
     var along = 0u;
@@ -274,14 +279,14 @@ fn main(
         var w3: vec4<f32>;
         if FORM == TN {
             // Rows beyond the batch are undefined: load the last one again, and count it as 0.
-            let end = depth - 1u;
-            let k1 = min(k + 1u, end);
-            let k2 = min(k + 2u, end);
-            let k3 = min(k + 3u, end);
-            let s0 = a[a_column + k * a_ld];
-            let s1 = select(vec4<f32>(0.0), a[a_column + k1 * a_ld], k + 1u < depth);
-            let s2 = select(vec4<f32>(0.0), a[a_column + k2 * a_ld], k + 2u < depth);
-            let s3 = select(vec4<f32>(0.0), a[a_column + k3 * a_ld], k + 3u < depth);
+            let a1_at = min(a_at + a_ld, a_end);
+            let a2_at = min(a1_at + a_ld, a_end);
+            let a3_at = min(a2_at + a_ld, a_end);
+            let s0 = a[a_at];
+            let s1 = select(vec4<f32>(0.0), a[a1_at], k + 1u < depth);
+            let s2 = select(vec4<f32>(0.0), a[a2_at], k + 2u < depth);
+            let s3 = select(vec4<f32>(0.0), a[a3_at], k + 3u < depth);
+            a_at = a_at + 4u * a_ld;
             a0 = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
             a1 = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
             a2 = vec4<f32>(s0.z, s1.z, s2.z, s3.z);
@@ -289,10 +294,19 @@ fn main(
             if BIAS_GRADIENT != 0u {
                 column_sum += (s0 + s1) + (s2 + s3);
             }
-            w0 = b[b_column + (k / SEEDS) * b_ld];
-            w1 = b[b_column + (k1 / SEEDS) * b_ld];
-            w2 = b[b_column + (k2 / SEEDS) * b_ld];
-            w3 = b[b_column + (k3 / SEEDS) * b_ld];
+            if SEEDS == 1u {
+                w0 = b[b_at];
+                w1 = b[min(b_at + b_ld, b_end)];
+                w2 = b[min(b_at + 2u * b_ld, b_end)];
+                w3 = b[min(b_at + 3u * b_ld, b_end)];
+                b_at = b_at + 4u * b_ld;
+            } else {
+                let end = depth - 1u;
+                w0 = b[b_column + (k / SEEDS) * b_ld];
+                w1 = b[b_column + (min(k + 1u, end) / SEEDS) * b_ld];
+                w2 = b[b_column + (min(k + 2u, end) / SEEDS) * b_ld];
+                w3 = b[b_column + (min(k + 3u, end) / SEEDS) * b_ld];
+            }
         } else {
             a0 = a[ia0 + k4];
             a1 = a[ia1 + k4];

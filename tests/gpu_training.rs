@@ -11,10 +11,8 @@ use eigenlens::kernels::{Activation, Storage};
 use eigenlens::network::{Place, Sequential, Spectral};
 use eigenlens::train::{Job, Resident, Settings};
 
-fn network(inputs: usize, outputs: usize, activation: Activation, batch_norm: Place, dropout: f32) -> Sequential {
+fn network(activation: Activation, batch_norm: Place, dropout: f32) -> Sequential {
     Sequential {
-        inputs,
-        outputs,
         hidden: vec![100, 100, 50],
         activations: vec![activation],
         batch_norm,
@@ -56,7 +54,7 @@ fn training_follows_the_oracle() {
         (Activation::Tanh, Place::None, 0.0),
         (Activation::Gelu, Place::None, 0.0),
     ] {
-        let network = network(20, 3, activation, batch_norm, dropout).build().unwrap();
+        let network = network(activation, batch_norm, dropout).build(20, 3).unwrap();
         let settings = Settings { replicas: Settings::ensemble(2, 3, 1e-2, 1e-3), batch: 30, ..Settings::default() };
         let data = data(20, 3, 100);
         let mut losses = Vec::new();
@@ -80,8 +78,8 @@ fn step_times() {
     let gpu = Gpu::open(&Request::Gpu).unwrap();
     println!("{} {:?}", gpu.info().name, gpu.caps());
     for (columns, outputs) in [(784, 10), (20, 2)] {
-        for replicas in [1, 16] {
-            let network = network(columns, outputs, Activation::Relu, Place::None, 0.0).build().unwrap();
+        for replicas in [1, 16usize] {
+            let network = network(Activation::Relu, Place::None, 0.0).build(columns, outputs).unwrap();
             let settings = Settings { replicas: Settings::ensemble(replicas, 3, 1e-2, 1e-4), ..Settings::default() };
             let mut job =
                 Job::new(&network, &data(columns, outputs, 2000), &settings, None, &Device::Gpu(gpu.clone())).unwrap();

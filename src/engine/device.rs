@@ -32,6 +32,7 @@ impl std::fmt::Display for Device {
         match self {
             Device::Cpu { .. } => write!(f, "CPU"),
             Device::CpuF64 { .. } => write!(f, "CPU (f64)"),
+            Device::Gpu(gpu) => write!(f, "{} ({})", gpu.info().name, gpu.info().backend),
         }
     }
 }
