@@ -188,8 +188,16 @@ fn main(
 ) {
     let replica = group.z;
     let tile = group.y * groups.x + group.x;
-    let row0 = (tile / p.tiles) * 32u;
-    let quad = (tile % p.tiles) * 8u + lane;
+    // TN: neighbouring workgroups share columns of b, the larger matrix; else they share rows of a.
+    var tile_row = tile / p.tiles;
+    var tile_column = tile % p.tiles;
+    if FORM == TN {
+        let tile_rows = (p.rows + 31u) / 32u;
+        tile_row = tile % tile_rows;
+        tile_column = tile / tile_rows;
+    }
+    let row0 = tile_row * 32u;
+    let quad = tile_column * 8u + lane;
     let batch = now.rows * SEEDS;
     var rows = batch;
     var depth = p.depth;
@@ -410,7 +418,7 @@ fn main(
     put(replica, row0 + 29u, rows, quad, c29);
     put(replica, row0 + 30u, rows, quad, c30);
     put(replica, row0 + 31u, rows, quad, c31);
-    if BIAS_GRADIENT != 0u && tile % p.tiles == 0u {
+    if BIAS_GRADIENT != 0u && tile_column == 0u {
         put_bias_gradient(replica, my_row / 4u, column_sum);
     }
 }

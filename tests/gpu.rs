@@ -157,7 +157,7 @@ fn more_than_65535_workgroups() {
     let mut case = Case::new(1, rows);
     let (a, b) = (case.program.matrix("a", rows, 16), case.program.matrix("b", rows, 16));
     let out = case.output(rows, 16);
-    assert!(rows * 16 / 4 / 64 > 65_535);
+    assert!(rows / 8 > 65_535);
     let places = [0, 16 * 65_535 * 16, 16 * (rows - 1)];
     for place in places {
         case.floats(a.buffer, 0, place, (0..16).map(f64::from).collect());
@@ -172,8 +172,8 @@ fn more_than_65535_workgroups() {
 
 #[test]
 fn folded_grids() {
-    // At most 3 workgroups in a dimension: everything folds into two.
-    let folding = gpu().with_caps(Caps { max_groups: 3, ..gpu().caps().clone() }).unwrap();
+    // At most 5 workgroups in a dimension: everything folds into two.
+    let folding = gpu().with_caps(Caps { max_groups: 5, ..gpu().caps().clone() }).unwrap();
     let mut case = Case::new(2, 65);
     let (a, b) = (case.input(67, 13, 65), case.input(67, 13, 65));
     let out = case.output(67, 13);

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use super::device::Gpu;
 use super::memory::Buffers;
-use crate::engine::dispatch::{Dispatch, Memory};
+use crate::engine::dispatch::{Dispatch, Groups, Memory};
 use crate::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step};
 use crate::{Error, Result};
 
@@ -255,12 +255,16 @@ fn prepare_one(
         entries: &entries,
     });
     let replicas = buffers.in_tile(tile) as u32;
-    let x = dispatch.groups.min(gpu.caps().max_groups);
+    let most = gpu.caps().max_groups;
+    let (x, y) = match dispatch.groups {
+        Groups::Flat(count) => (count.min(most), count.div_ceil(count.min(most))),
+        Groups::Plane(columns, rows) => (columns, rows.min(most)),
+    };
     Prepared {
         label: label.to_owned(),
         pipeline: compiled.pipeline,
         group,
-        grid: [x, dispatch.groups.div_ceil(x), replicas],
+        grid: [x, y, replicas],
         work: dispatch.work * f64::from(replicas),
     }
 }
