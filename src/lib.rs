@@ -1,5 +1,6 @@
 //! eigenlens.
 
+pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;

@@ -1,7 +1,7 @@
 //! Which engine a job runs on.
 
 use super::cpu::CpuSession;
-use super::gpu::{Gpu, GpuSession};
+use super::gpu::{AdapterKind, Gpu, GpuSession, Request};
 use super::{Program, Session};
 use crate::Result;
 
@@ -17,6 +17,25 @@ pub enum Device {
 }
 
 impl Device {
+    /// The engine that a name asks for: `cpu`, `gpu` (the best adapter, a software one at worst), `auto` (a real GPU, or
+    /// else the CPU engine, which beats a software adapter), or part of an adapter's name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when there is no such adapter; the sentence lists those there are, and the remedy.
+    pub fn open(name: &str) -> Result<Self> {
+        let cpu = Device::Cpu { threads: 0 };
+        match name {
+            "cpu" => Ok(cpu),
+            "auto" => Ok(Gpu::open(&Request::Auto).map_or(cpu, Device::Gpu)),
+            name => Gpu::open(&Request::parse(name)).map(Device::Gpu),
+        }
+    }
+
+    /// Whether kernels run on a driver that computes on the CPU.
+    pub fn is_software_adapter(&self) -> bool {
+        matches!(self, Device::Gpu(gpu) if gpu.info().kind == AdapterKind::Software)
+    }
+
     /// Allocates a program's buffers on the engine.
     pub fn load(&self, program: Program) -> Result<Box<dyn Session>> {
         match self {
@@ -32,7 +51,11 @@ impl std::fmt::Display for Device {
         match self {
             Device::Cpu { .. } => write!(f, "CPU"),
             Device::CpuF64 { .. } => write!(f, "CPU (f64)"),
-            Device::Gpu(gpu) => write!(f, "{} ({})", gpu.info().name, gpu.info().backend),
+            Device::Gpu(gpu) => {
+                let info = gpu.info();
+                let software = if info.kind == AdapterKind::Software { ", software" } else { "" };
+                write!(f, "GPU ({}, {}{software})", info.name, info.backend)
+            }
         }
     }
 }

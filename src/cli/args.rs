@@ -1,0 +1,231 @@
+//! Options that several subcommands share, and how they become library settings.
+
+use clap::{Args, ValueEnum};
+
+use crate::data::{Missing, Request, ScaleKind, Task};
+use crate::engine::Device;
+use crate::kernels::{Activation, LossKind};
+use crate::model::Plan;
+use crate::network::{Initialisation, Place, Sequential, Spectral};
+use crate::train::{Schedule, Settings};
+use crate::{Error, Result};
+
+/// Parses an enum by the names that its serialised form has.
+fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| {
+        // serde's sentence lists the names that there are.
+        e.to_string().replace("unknown variant", "there is no").replace("expected one of", "there are")
+    })
+}
+
+/// What to compute on.
+#[derive(Args, Debug, Clone)]
+pub struct DeviceArgs {
+    /// auto (a real GPU, else the CPU engine), cpu, gpu (a software adapter at worst), or part of an adapter's name
+    #[arg(long, default_value = "auto", value_name = "NAME", help_heading = "Engine")]
+    pub device: String,
+    /// Threads of the CPU engine; 0 takes every core
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Engine")]
+    pub threads: usize,
+}
+
+impl DeviceArgs {
+    /// Opens the device; a software adapter is announced on stderr.
+    pub fn open(&self) -> Result<Device> {
+        let device = match Device::open(&self.device)? {
+            Device::Cpu { .. } => Device::Cpu { threads: self.threads },
+            device => device,
+        };
+        if device.is_software_adapter() {
+            eprintln!("eigenlens: {device} computes on the CPU; --device cpu is faster");
+        }
+        Ok(device)
+    }
+}
+
+/// How the data are read.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// The target column of a table
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// classify or regress; guessed from the target unless given
+    #[arg(long, value_parser = by_name::<Task>)]
+    pub task: Option<Task>,
+    /// Only these classes, in this order, as in 0,1
+    #[arg(long, value_delimiter = ',', value_name = "A,B,…")]
+    pub classes: Option<Vec<String>>,
+    /// Missing cells: refuse, mean (of the training rows), or drop (the row)
+    #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
+    pub missing: Missing,
+}
+
+impl DataArgs {
+    pub fn request(&self, source: &str, seed: u64) -> Request {
+        Request {
+            target: self.target.clone(),
+            task: self.task,
+            classes: self.classes.clone(),
+            missing: self.missing,
+            seed,
+            ..Request::new(source)
+        }
+    }
+}
+
+/// Where something stands.
+#[derive(ValueEnum, Debug, Clone, Copy)]
+pub enum Layers {
+    None,
+    First,
+    All,
+}
+
+impl From<Layers> for Place {
+    fn from(layers: Layers) -> Place {
+        match layers {
+            Layers::None => Place::None,
+            Layers::First => Place::First,
+            Layers::All => Place::All,
+        }
+    }
+}
+
+/// The network.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Units of the hidden layers
+    #[arg(long, default_value = "100,100,50", value_delimiter = ',', value_name = "N,N,…")]
+    pub hidden: Vec<usize>,
+    /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all hidden layers, or one for each
+    #[arg(long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
+    pub activation: Vec<Activation>,
+    /// Batch normalisation, after the activation and before dropout
+    #[arg(long, default_value = "none")]
+    pub batch_norm: Layers,
+    /// Probability to drop a unit, after the hidden layers named: 0.2@first or 0.2@all (the same as 0.2)
+    #[arg(long, default_value = "0", value_name = "P[@first|all]")]
+    pub dropout: String,
+    /// Which layers have a spectral weight; the others are ordinary dense layers
+    #[arg(long, default_value = "all")]
+    pub spectral: Layers,
+    /// What is trained: any of psi, lambda_in, lambda_out, bias
+    #[arg(long, default_value = "psi,lambda_in,bias", value_delimiter = ',', value_name = "PART,…")]
+    pub train: Vec<String>,
+}
+
+impl NetworkArgs {
+    pub fn sequential(&self) -> Result<Sequential> {
+        let wrong = |text: String| Err(Error::Usage(text));
+        const PARTS: [&str; 4] = ["psi", "lambda_in", "lambda_out", "bias"];
+        if let Some(part) = self.train.iter().find(|part| !PARTS.contains(&part.as_str())) {
+            return wrong(format!("--train names {part}; the parts are {}", PARTS.join(", ")));
+        }
+        let trains = |part: &str| self.train.iter().any(|p| p == part);
+        let (probability, place) = self.dropout.split_once('@').unwrap_or((&self.dropout, "all"));
+        let dropout_place = match place {
+            "first" => Place::First,
+            "all" => Place::All,
+            other => return wrong(format!("--dropout ends in @{other}; it can be @first or @all")),
+        };
+        let dropout = match probability.parse::<f32>() {
+            Ok(p) if (0.0..1.0).contains(&p) => p,
+            _ => return wrong(format!("--dropout is {probability}; it is a probability, at least 0 and below 1")),
+        };
+        Ok(Sequential {
+            hidden: self.hidden.clone(),
+            activations: self.activation.clone(),
+            batch_norm: self.batch_norm.into(),
+            dropout,
+            dropout_place,
+            spectral: self.spectral.into(),
+            train: Spectral { psi: trains("psi"), lambda_in: trains("lambda_in"), lambda_out: trains("lambda_out") },
+            train_bias: trains("bias"),
+        })
+    }
+}
+
+/// The training.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Training")]
+pub struct TrainingArgs {
+    /// ce for classes; mae, mse or huber for numbers [default: ce or mse]
+    #[arg(long, value_parser = by_name::<LossKind>)]
+    pub loss: Option<LossKind>,
+    /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic
+    /// sets, else standard]
+    #[arg(long, value_parser = by_name::<ScaleKind>)]
+    pub scale: Option<ScaleKind>,
+    /// glorot or he
+    #[arg(long, default_value = "glorot", value_parser = by_name::<Initialisation>)]
+    pub init: Initialisation,
+    /// Start λ and ψ so that the penalties are smallest for the initial weight
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub balanced: bool,
+    /// Penalty on the eigenvalues: X·Σλ² is part of the loss
+    #[arg(long, default_value_t = 1e-2, value_name = "X")]
+    pub reg_lambda: f64,
+    /// Penalty on the eigenvectors: X·Σψ² is part of the loss
+    #[arg(long, default_value_t = 1e-4, value_name = "X")]
+    pub reg_psi: f64,
+    /// A feature counts as dropped when its relevance is below this share of the largest
+    #[arg(long, default_value_t = 0.01, value_name = "X")]
+    pub threshold: f64,
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub epochs: usize,
+    /// Rows a step; more than there are means one batch
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub batch: usize,
+    /// Adam's learning rate
+    #[arg(long, default_value_t = 1e-3, value_name = "X")]
+    pub lr: f64,
+    /// constant, cosine (to a hundredth) or step (a tenth at half, a hundredth at three quarters)
+    #[arg(long, default_value = "cosine", value_parser = by_name::<Schedule>)]
+    pub schedule: Schedule,
+    /// Stop after N epochs without a better validation loss, and keep the best parameters
+    #[arg(long, value_name = "N")]
+    pub early_stop: Option<usize>,
+    /// Share of the rows for validation
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub validation: f64,
+    /// Share of the rows for the test, where the data have no test rows of their own
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    pub test: f64,
+    /// Independent networks, trained at once; they share data and split, and differ in seed
+    #[arg(long, default_value_t = 1, value_name = "R")]
+    pub replicas: usize,
+    /// Of the split, the initial weights, the shuffles and dropout
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+}
+
+impl TrainingArgs {
+    /// `default_loss` fits the data's target.
+    pub fn plan(&self, architecture: Sequential, data: &DataArgs, default_loss: LossKind) -> Plan {
+        Plan {
+            architecture,
+            settings: Settings {
+                loss: self.loss.unwrap_or(default_loss),
+                epochs: self.epochs,
+                batch: self.batch,
+                rate: self.lr,
+                schedule: self.schedule,
+                initialisation: self.init,
+                balanced: self.balanced,
+                early_stop: self.early_stop,
+                threshold: self.threshold,
+                replicas: Settings::ensemble(self.replicas, self.seed, self.reg_lambda, self.reg_psi),
+                ..Settings::default()
+            },
+            scale: self.scale,
+            validation: self.validation,
+            test: self.test,
+            split_seed: self.seed,
+            target_column: data.target.clone(),
+            missing: data.missing,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `eigenlens curve`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use super::args::{DataArgs, DeviceArgs};
+use super::{print, print_json};
+use crate::data;
+use crate::model::Model;
+use crate::relevance::{CurveOptions, MaskFill, Metric, curve};
+use crate::report::tables;
+use crate::{Error, Result, write};
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum Fill {
+    Zero,
+    Mean,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Test,
+    Validation,
+    Train,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// The data it was trained on, or others with the same columns
+    data: String,
+    /// Where curve.csv goes
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Largest number of inputs kept
+    #[arg(long, default_value_t = 100, value_name = "K")]
+    max_k: usize,
+    /// Random orderings to compare with
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    controls: usize,
+    /// What replaces an input that is not kept: zero (after scaling) or the training mean
+    #[arg(long, default_value = "zero")]
+    mask: Fill,
+    /// Which rows [default: test, else validation]
+    #[arg(long)]
+    rows: Option<Rows>,
+    /// Also train networks anew on the best inputs alone, at some k
+    #[arg(long)]
+    retrain: bool,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the curve as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let device = args.device.open()?;
+    write::create_dir(&args.out)?;
+    let d = &model.description;
+    let mut request = args.read.request(&args.data, d.split_seed);
+    super::predict::fill_in(&mut request, &model);
+    let mut dataset = data::load(&request)?;
+    let (parts, known) = model.split(&dataset)?;
+    if !known {
+        eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);
+    }
+    let resident = model.prepare(&mut dataset, &parts)?;
+    let all = [
+        (Rows::Test, "test", resident.test.clone()),
+        (Rows::Validation, "validation", resident.validation.clone()),
+        (Rows::Train, "train", resident.train.clone()),
+    ];
+    let chosen = match args.rows {
+        Some(rows) => all.into_iter().find(|(r, ..)| *r == rows),
+        None => all.into_iter().find(|(r, _, range)| *r != Rows::Train && !range.is_empty()),
+    };
+    let (_, name, range) = chosen
+        .ok_or_else(|| Error::Usage("the data have neither test nor validation rows; add --rows train".into()))?;
+    let options = CurveOptions {
+        max_k: args.max_k,
+        controls: args.controls,
+        fill: match args.mask {
+            Fill::Zero => MaskFill::Zero,
+            Fill::Mean => MaskFill::Mean,
+        },
+        seed: d.split_seed,
+        retrain: args.retrain,
+    };
+    let count = range.len();
+    let curve = curve(&model, &resident, (name, range), &options, &device)?;
+    let path = args.out.join("curve.csv");
+    tables::write_curve(&path, &curve)?;
+    if args.json {
+        print_json(&serde_json::json!(curve))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let metric = if curve.metric == Metric::Accuracy { "accuracy" } else { "MAE" };
+    let mut text = format!("{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
+    for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
+        text.push_str(&format!(
+            "{:6}  {:.4}  {:.4} ± {:.4}",
+            point.k, point.ranked, point.random_mean, point.random_std
+        ));
+        if let Some(retrained) = point.retrained {
+            text.push_str(&format!("  retrained {retrained:.4}"));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("Curve: {}\n", path.display()));
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

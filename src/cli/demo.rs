@@ -1,0 +1,49 @@
+//! `eigenlens demo`: the main job on real data, with nothing to set up.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::DeviceArgs;
+use super::train::train;
+use crate::data::{self, Request};
+use crate::model::Plan;
+use crate::{Error, Result, write};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Where model, tables and report go
+    #[arg(long, value_name = "DIR", default_value = "out/demo")]
+    out: PathBuf,
+    /// The directory with the four MNIST files
+    #[arg(long, value_name = "DIR", default_value = "examples/data/mnist")]
+    mnist: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the metrics as JSON instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if !args.mnist.is_dir() {
+        return Err(Error::input(
+            &args.mnist,
+            "directory",
+            "the demo's MNIST files are not here",
+            "run it in the repository's folder, or give --mnist DIR",
+        ));
+    }
+    let device = args.device.open()?;
+    write::create_dir(&args.out)?;
+    let source = format!("idx:{}", args.mnist.display());
+    let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
+    let dataset = data::load(&request)?;
+    train("MNIST 0 v 1".into(), dataset, &plan(), &device, Path::new(&args.out), args.json)
+}
+
+/// 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule.
+fn plan() -> Plan {
+    let mut plan = Plan::default();
+    plan.settings.epochs = 100;
+    plan
+}

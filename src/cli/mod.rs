@@ -1,0 +1,80 @@
+//! The command line: one file for each subcommand. Results go to stdout, progress to stderr.
+
+mod adapters;
+mod args;
+mod curve;
+mod demo;
+mod output;
+mod predict;
+mod progress;
+mod rank;
+mod train;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Result;
+
+/// Shows which inputs a neural network uses.
+///
+/// Trains spectral networks, whose eigenvalues rank the inputs as a by-product, on any GPU or on the CPU.
+#[derive(Parser)]
+#[command(name = "eigenlens", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// MNIST, 0 against 1: train, rank the pixels, draw the curve, write the report
+    Demo(demo::Args),
+    /// The engines and adapters of this machine, and which one `auto` takes
+    Adapters(adapters::Args),
+    /// Train a spectral network and rank its inputs
+    Train(Box<train::Args>),
+    /// The ranking of a trained model's inputs
+    Rank(rank::Args),
+    /// Accuracy (or error) against the number of inputs kept
+    Curve(curve::Args),
+    /// A model's outputs for every row of some data
+    Predict(predict::Args),
+}
+
+/// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Adapters(args) => adapters::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Rank(args) => rank::run(args),
+        Command::Curve(args) => curve::run(args),
+        Command::Predict(args) => predict::run(args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("eigenlens: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Prints to stdout; a reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(crate::Error::io("write to", "standard output", e, "check where it is redirected to"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}

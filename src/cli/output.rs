@@ -1,0 +1,222 @@
+//! What `train` leaves in its directory.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::data::{Dataset, Split, Targets, Task};
+use crate::engine::Device;
+use crate::model::{Fit, Model, serde_name};
+use crate::relevance::{Curve, Metric, RankedFeature};
+use crate::report::{Example, TrainPage, tables};
+use crate::train::Resident;
+use crate::{Result, write};
+
+/// Everything about one training that files and pages are made from.
+pub struct Outcome<'a> {
+    pub title: String,
+    pub fit: &'a Fit,
+    pub ranking: &'a [RankedFeature],
+    pub curve: &'a Curve,
+    pub examples: &'a [Example],
+    pub device: &'a Device,
+}
+
+pub fn metric_of(model: &Model) -> Metric {
+    if model.description.task == Task::Classify { Metric::Accuracy } else { Metric::Mae }
+}
+
+/// Features above the threshold, relative to the largest.
+pub fn kept(model: &Model, ranking: &[RankedFeature]) -> usize {
+    let largest = ranking.first().map_or(0.0, |f| f.relevance);
+    ranking.iter().filter(|f| f.relevance > model.description.settings.threshold * largest).count()
+}
+
+impl Outcome<'_> {
+    /// Writes model, tables, metrics and report.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        write::create_dir(directory)?;
+        self.fit.model.save(directory.join("model.safetensors"))?;
+        tables::write_relevance(directory.join("relevance.csv"), self.ranking)?;
+        tables::write_history(directory.join("history.csv"), &self.fit.history)?;
+        tables::write_curve(directory.join("curve.csv"), self.curve)?;
+        let metrics = format!("{:#}\n", self.metrics());
+        write::atomic(directory.join("metrics.json"), |out| out.write_all(metrics.as_bytes()))?;
+        let html = self.html();
+        write::atomic(directory.join("report.html"), |out| out.write_all(html.as_bytes()))
+    }
+
+    /// The content of `metrics.json`.
+    pub fn metrics(&self) -> serde_json::Value {
+        let d = &self.fit.model.description;
+        let mut value = json!({
+            "task": d.task,
+            "source": d.source,
+            "engine": engine(self.device),
+            "adapter": d.engine,
+            "seconds": self.fit.seconds,
+            "steps": d.steps,
+            "replicas": d.settings.replicas.len(),
+            "features": d.features.len(),
+            "kept_features": kept(&self.fit.model, self.ranking),
+            "stopped": self.fit.stopped,
+        });
+        for (name, score) in &self.fit.scores {
+            value[*name] = json!(score);
+        }
+        value
+    }
+
+    fn html(&self) -> String {
+        let model = &self.fit.model;
+        let scores: Vec<(String, Vec<(String, f64)>)> = self
+            .fit
+            .scores
+            .iter()
+            .map(|(name, score)| {
+                let named =
+                    [("accuracy", score.accuracy), ("MAE", score.mae), ("R²", score.r2), ("loss", Some(score.loss))];
+                let values = named.into_iter().filter_map(|(n, v)| v.map(|v| (n.to_owned(), v))).collect();
+                ((*name).to_owned(), values)
+            })
+            .collect();
+        TrainPage {
+            title: &self.title,
+            summary: self.summary(),
+            ranking: self.ranking,
+            columns: model.description.features.len(),
+            axes: &model.description.axes,
+            threshold: model.description.settings.threshold,
+            history: &self.fit.history,
+            curve: Some(self.curve),
+            metric: metric_of(model),
+            examples: self.examples,
+            scores: &scores,
+            settings: &settings(model),
+            machine: &machine(self.device, self.fit),
+        }
+        .html()
+    }
+
+    /// A few plain sentences.
+    pub fn summary(&self) -> Vec<String> {
+        let model = &self.fit.model;
+        let d = &model.description;
+        let (n, kept) = (d.features.len(), kept(model, self.ranking));
+        let constant = d.scaling.constant().iter().filter(|&&c| c).count();
+        let mut lines = vec![format!(
+            "Of {n} inputs{}, {kept} carry a relevance above {} % of the largest.",
+            if constant > 0 { format!(" ({constant} of them constant)") } else { String::new() },
+            d.settings.threshold * 100.0
+        )];
+        let k = 20.min(n);
+        if let Some(point) = self.curve.points.iter().find(|p| p.k == k) {
+            let show = |x: f64| match self.curve.metric {
+                Metric::Accuracy => format!("{:.2} %", 100.0 * x),
+                Metric::Mae => format!("{x:.4}"),
+            };
+            let name = if self.curve.metric == Metric::Accuracy { "accuracy" } else { "mean absolute error" };
+            lines.push(format!(
+                "With the {k} best inputs alone (the others masked), the same network reaches a {} {name} of {}; with {k} random ones {}; with all {}.",
+                self.curve.rows,
+                show(point.ranked),
+                show(point.random_mean),
+                show(self.curve.full),
+            ));
+        }
+        lines
+    }
+}
+
+fn engine(device: &Device) -> &'static str {
+    if matches!(device, Device::Gpu(_)) { "gpu" } else { "cpu" }
+}
+
+fn settings(model: &Model) -> Vec<(String, String)> {
+    let d = &model.description;
+    let (a, s) = (&d.architecture, &d.settings);
+    let widths: Vec<String> =
+        [d.features.len()].iter().chain(&a.hidden).chain([&d.targets.len()]).map(usize::to_string).collect();
+    let activations: Vec<String> = a.activations.iter().map(serde_name).collect();
+    let replica = &s.replicas[0];
+    [
+        ("data", d.source.clone()),
+        ("targets", d.targets.join(", ")),
+        ("network", widths.join(" – ")),
+        ("activation", activations.join(", ")),
+        ("spectral layers", serde_name(&a.spectral)),
+        ("batch norm", serde_name(&a.batch_norm)),
+        ("dropout", a.dropout.to_string()),
+        ("loss", serde_name(&s.loss)),
+        ("r_λ, r_ψ", format!("{}, {}", replica.reg_lambda, replica.reg_psi)),
+        ("group-lasso strength 2√(r_λ r_ψ)", format!("{:.3e}", 2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
+        ("start", format!("{}{}", serde_name(&s.initialisation), if s.balanced { ", balanced" } else { "" })),
+        ("optimiser", format!("Adam, learning rate {}, {}", s.rate, serde_name(&s.schedule))),
+        ("epochs, batch", format!("{}, {}", s.epochs, s.batch)),
+        ("scaling", serde_name(&d.scaling.kind)),
+        ("replicas, seed", format!("{}, {}", s.replicas.len(), replica.seed)),
+        ("validation, test share", format!("{}, {}", d.validation, d.test)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn machine(device: &Device, fit: &Fit) -> Vec<(String, String)> {
+    let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
+    [
+        ("engine", device.to_string()),
+        ("cores", cores.to_string()),
+        ("system", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+        ("training time", format!("{:.1} s, {} steps", fit.seconds, fit.model.description.steps)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// A few rows with what the network says about them: the first of each class in turn.
+pub fn examples(
+    model: &Model,
+    dataset: &Dataset,
+    parts: &Split,
+    data: &Resident,
+    device: &Device,
+) -> Result<Vec<Example>> {
+    const MOST: usize = 8;
+    let (rows, start) =
+        if parts.test.is_empty() { (&parts.train, data.train.start) } else { (&parts.test, data.test.start) };
+    let mut chosen: Vec<usize> = Vec::new();
+    match &dataset.y {
+        Targets::Classes { labels, names } => {
+            let per_class = MOST.div_ceil(names.len().max(1));
+            for round in 0..per_class {
+                for class in 0..names.len() as u32 {
+                    chosen.extend((0..rows.len()).filter(|&i| labels[rows[i] as usize] == class).nth(round));
+                }
+            }
+        }
+        _ => chosen.extend(0..rows.len().min(MOST)),
+    }
+    chosen.truncate(MOST);
+    let d = &model.description;
+    let mut job = model.job(data, None, device)?;
+    let outputs = d.targets.len();
+    let mut examples = Vec::new();
+    for i in chosen {
+        let row = rows[i] as usize;
+        let output = job.predict(0, start + i..start + i + 1)?;
+        let (label, predicted) = match &dataset.y {
+            Targets::Classes { labels, names } => {
+                let best = (0..outputs).fold(0, |best, c| if output[c] > output[best] { c } else { best });
+                (names[labels[row] as usize].clone(), names[best].clone())
+            }
+            Targets::Numbers { values, .. } => {
+                let y = output[0] / f64::from(d.target_scaling.scale[0]) + f64::from(d.target_scaling.shift[0]);
+                (format!("{:.4}", values[row * outputs]), format!("{y:.4}"))
+            }
+            Targets::None => continue,
+        };
+        let values = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
+        examples.push(Example { values, label, predicted });
+    }
+    Ok(examples)
+}

@@ -1,0 +1,82 @@
+//! `eigenlens predict`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::args::{DataArgs, DeviceArgs};
+use super::print;
+use crate::data::{self, Request, Split, Task};
+use crate::model::Model;
+use crate::{Error, Result, write};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// Data with the model's columns; a target is not needed
+    data: String,
+    /// The table of outputs
+    #[arg(long, value_name = "FILE.csv")]
+    out: PathBuf,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Takes from the model what the command line leaves open.
+pub fn fill_in(request: &mut Request, model: &Model) {
+    let d = &model.description;
+    request.expect = Some(d.features.clone());
+    request.target = request.target.take().or_else(|| d.target_column.clone());
+    request.task = request.task.or(Some(d.task));
+    if request.classes.is_none() && d.task == Task::Classify && request.need_target && request.target.is_none() {
+        request.classes = Some(d.targets.clone());
+    }
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let device = args.device.open()?;
+    let d = &model.description;
+    let mut request = args.read.request(&args.data, d.split_seed);
+    request.need_target = false;
+    fill_in(&mut request, &model);
+    let mut dataset = data::load(&request)?;
+    // Outputs don't depend on targets, which may be absent or of other classes.
+    dataset.y = data::Targets::None;
+    let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
+    let resident = model.prepare(&mut dataset, &parts)?;
+    let mut job = model.job(&resident, None, &device)?;
+    let m = d.targets.len();
+    let mut mean = vec![0.0; dataset.rows * m];
+    for replica in 0..job.replicas() {
+        let outputs = job.predict(replica, resident.test.clone())?;
+        mean.iter_mut().zip(outputs).for_each(|(sum, x)| *sum += x / model.parameters.len() as f64);
+    }
+    if d.task == Task::Regress {
+        for row in mean.chunks_exact_mut(m) {
+            for (c, y) in row.iter_mut().enumerate() {
+                *y = *y / f64::from(d.target_scaling.scale[c]) + f64::from(d.target_scaling.shift[c]);
+            }
+        }
+    }
+    if let Some(bad) = mean.iter().position(|y| !y.is_finite()) {
+        return Err(Error::input(
+            &args.data,
+            format!("row {}", bad / m),
+            "the network's output is not finite",
+            "check that row for extreme values",
+        ));
+    }
+    write::atomic(&args.out, |out| {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(std::iter::once("row").chain(d.targets.iter().map(String::as_str)))?;
+        for (r, row) in mean.chunks_exact(m).enumerate() {
+            writer.write_record(std::iter::once(r.to_string()).chain(row.iter().map(|y| (*y as f32).to_string())))?;
+        }
+        writer.flush()
+    })?;
+    print(&format!("{} rows, {m} outputs: {}\n", dataset.rows, args.out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,67 @@
+//! The progress bar, and Ctrl-C.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::train::{Flow, Progress};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first Ctrl-C asks for a clean stop, the second ends the program at once.
+fn catch_interrupt() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let handler = || {
+            if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                std::process::exit(1);
+            }
+            eprintln!(
+                "\neigenlens: stopping after this stretch; what is trained is saved (Ctrl-C again to quit at once)"
+            );
+        };
+        // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.
+        let _ = ctrlc::set_handler(handler);
+    });
+}
+
+/// A bar on stderr with loss, metric, steps a second and the time left; nothing where stderr is no terminal.
+pub struct Bar {
+    bar: ProgressBar,
+    metric: &'static str,
+    started: Instant,
+}
+
+impl Bar {
+    /// `metric` is `accuracy` or `MAE`.
+    pub fn new(metric: &'static str) -> Self {
+        catch_interrupt();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+        let style = ProgressStyle::with_template("{bar:28} epoch {msg}  {elapsed} of about {duration}")
+            .expect("invariant: the template is valid");
+        bar.set_style(style.progress_chars("━╸ "));
+        Bar { bar, metric, started: Instant::now() }
+    }
+
+    /// Shows how far training is, and says whether it goes on.
+    pub fn show(&self, progress: &Progress<'_>) -> Flow {
+        self.bar.set_length(progress.steps);
+        self.bar.set_position(progress.step);
+        let rate = progress.step as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.bar.set_message(format!(
+            "{}/{}  loss {:.4}  {} {:.4}  {rate:.0} steps/s",
+            progress.epoch + 1,
+            progress.epochs,
+            progress.loss,
+            self.metric,
+            progress.metric,
+        ));
+        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,47 @@
+//! `eigenlens rank`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{output, print, print_json};
+use crate::model::Model;
+use crate::report::tables;
+use crate::{Error, Result};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// How many inputs to show [default: 20; all with --json]
+    #[arg(long, value_name = "K")]
+    top: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.top == Some(0) {
+        return Err(Error::Usage("--top is 0; give 1 or more".into()));
+    }
+    let model = Model::load(&args.model)?;
+    let ranking = model.ranking();
+    if args.json {
+        let top = args.top.unwrap_or(ranking.len()).min(ranking.len());
+        print_json(&json!({
+            "features": ranking.len(),
+            "kept_features": output::kept(&model, &ranking),
+            "threshold": model.description.settings.threshold,
+            "replicas": model.parameters.len(),
+            "ranking": ranking[..top],
+        }))?;
+    } else {
+        let kept = output::kept(&model, &ranking);
+        let text = tables::ranking_text(&ranking, args.top.unwrap_or(20));
+        let threshold = model.description.settings.threshold * 100.0;
+        print(&format!("{text}{kept} of {} inputs are above {threshold} % of the largest\n", ranking.len()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

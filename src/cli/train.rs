@@ -1,0 +1,119 @@
+//! `eigenlens train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::{DataArgs, DeviceArgs, NetworkArgs, TrainingArgs};
+use super::output::{self, Outcome};
+use super::progress::Bar;
+use super::{print, print_json};
+use crate::data::{self, Dataset, Request, Targets};
+use crate::engine::Device;
+use crate::kernels::LossKind;
+use crate::model::Plan;
+use crate::relevance::{CurveOptions, curve};
+use crate::report::tables;
+use crate::{Result, write};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian or correlated
+    data: String,
+    /// Where model, tables and report go; made if it isn't there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the metrics as JSON instead of the table
+    #[arg(long, help_heading = "Engine")]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let architecture = args.network.sequential()?;
+    let device = args.device.open()?;
+    let request = args.read.request(&args.data, args.training.seed);
+    // Refused now rather than after an hour of training.
+    write::create_dir(&args.out)?;
+    let dataset = data::load(&request)?;
+    let default_loss = if matches!(dataset.y, Targets::Numbers { .. }) { LossKind::Mse } else { LossKind::Ce };
+    let plan = args.training.plan(architecture, &args.read, default_loss);
+    let title = title(&request, &dataset);
+    train(title, dataset, &plan, &device, &args.out, args.json)
+}
+
+/// What a person would call the data.
+fn title(request: &Request, dataset: &Dataset) -> String {
+    let path = request.source.strip_prefix("idx:").unwrap_or(&request.source);
+    let name = Path::new(path).file_stem().map_or_else(|| path.to_owned(), |s| s.to_string_lossy().into_owned());
+    match (&dataset.y, &request.target) {
+        (Targets::Classes { names, .. }, _) if request.classes.is_some() => format!("{name}: {}", names.join(" v ")),
+        (_, Some(target)) => format!("{name}: {target}"),
+        _ => name,
+    }
+}
+
+/// Trains, ranks, draws the curve, writes everything and prints the table.
+pub fn train(
+    title: String,
+    mut dataset: Dataset,
+    plan: &Plan,
+    device: &Device,
+    out: &Path,
+    as_json: bool,
+) -> Result<ExitCode> {
+    for note in &dataset.notes {
+        eprintln!("eigenlens: {note}");
+    }
+    let bar = Bar::new(if matches!(dataset.y, Targets::Numbers { .. }) { "MAE" } else { "accuracy" });
+    let fit = plan.fit(&mut dataset, device, &mut |progress| bar.show(progress));
+    bar.finish();
+    let fit = fit?;
+    let model = &fit.model;
+    let ranking = model.ranking();
+    let (parts, _) = model.split(&dataset)?;
+    let resident = model.prepare(&mut dataset, &parts)?;
+    let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];
+    let (name, range) = rows.into_iter().find(|(_, r)| !r.is_empty()).expect("there are training rows");
+    let curve = curve(model, &resident, (name, range.clone()), &CurveOptions::default(), device)?;
+    let examples = output::examples(model, &dataset, &parts, &resident, device)?;
+    let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
+    outcome.write(out)?;
+    if as_json {
+        print_json(&outcome.metrics())?;
+    } else {
+        print(&text(&outcome, out))?;
+    }
+    Ok(if fit.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The ranking's head, the scores and where to look further.
+fn text(outcome: &Outcome<'_>, out: &Path) -> String {
+    let mut text = tables::ranking_text(outcome.ranking, 20);
+    text.push('\n');
+    for (name, score) in &outcome.fit.scores {
+        let parts = [("accuracy", score.accuracy), ("MAE", score.mae), ("R²", score.r2), ("loss", Some(score.loss))];
+        let shown: Vec<String> = parts.iter().filter_map(|(n, v)| v.map(|v| format!("{n} {v:.4}"))).collect();
+        text.push_str(&format!("{name:<11} {} ({} rows)\n", shown.join(", "), score.rows));
+    }
+    text.push('\n');
+    for line in outcome.summary() {
+        text.push_str(&format!("{line}\n"));
+    }
+    let fit = outcome.fit;
+    text.push_str(&format!(
+        "{} {} steps in {:.1} s on {}.\nReport: {}\n",
+        if fit.stopped { "Stopped early:" } else { "Trained" },
+        fit.model.description.steps,
+        fit.seconds,
+        outcome.device,
+        out.join("report.html").display()
+    ));
+    text
+}
