@@ -83,6 +83,15 @@ fn buffers_beyond_a_binding_are_cut() {
 }
 
 #[test]
+fn more_than_the_memory_is_refused() {
+    // 100 MB for each of a million replicas.
+    let mut case = Case::new(1_000_000, 1);
+    case.program.matrix("x", 25_000, 1000);
+    let refused = eigenlens::engine::gpu::GpuSession::new(gpu(), case.program).err().expect("too much").to_string();
+    assert!(refused.contains("memory"), "{refused}");
+}
+
+#[test]
 fn mask_keeps_the_best() {
     for (replicas, batch, rows, cols) in SHAPES {
         let mut case = Case::new(replicas, rows);
@@ -375,7 +384,7 @@ fn poison_reaches_the_results() {
 
 #[test]
 fn a_missing_adapter_is_explained() {
-    let error = Gpu::open(&Request::Named("no such adapter".into())).err().expect("none").to_string();
+    let error = Gpu::open(&Request::Named("no such adapter".into())).expect_err("none").to_string();
     assert!(error.contains("adapters seen: ") && error.contains("--device cpu"), "{error}");
     let seen = Adapters::list();
     assert!(!seen.is_empty() && serde_json::to_string(&seen).is_ok());

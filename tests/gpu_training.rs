@@ -71,6 +71,19 @@ fn training_follows_the_oracle() {
     }
 }
 
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let network = network(Activation::Tanh, Place::First, 0.2).build(20, 3).unwrap();
+    let settings = Settings { replicas: Settings::ensemble(3, 3, 1e-2, 1e-3), batch: 30, ..Settings::default() };
+    let run = || {
+        let device = Device::Gpu(common::gpu().clone());
+        let mut job = Job::new(&network, &data(20, 3, 100), &settings, None, &device).unwrap();
+        job.run_steps(20).unwrap();
+        (0..3).map(|replica| job.parameters(replica).unwrap()).collect::<Vec<_>>()
+    };
+    assert!(run() == run());
+}
+
 /// `cargo test --release --test gpu_training -- --ignored --nocapture`: milliseconds a step, and its costliest kernels.
 #[test]
 #[ignore = "measures"]

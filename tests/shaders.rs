@@ -25,7 +25,8 @@ fn every_file_is_listed() {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
     let mut listed: Vec<_> = SHADERS.iter().map(|shader| format!("{}.wgsl", shader.name)).collect();
-    (files.sort(), listed.sort());
+    files.sort();
+    listed.sort();
     assert_eq!(files, listed);
 }
 

@@ -59,7 +59,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
         device => device,
     };
     if device.is_software_adapter() && !args.allow_software {
-        bail!("{device} computes on the CPU, so its figures say nothing about GPUs; add --allow-software to measure it");
+        bail!(
+            "{device} computes on the CPU, so its figures say nothing about GPUs; add --allow-software to measure it"
+        );
     }
     let mut bench = Bench { device, samples: args.samples.max(3), results: Vec::new(), peak: None };
     println!("{}", bench.device);
@@ -167,7 +169,9 @@ impl Bench {
         let share = self.peak.map(|peak| rate / peak);
         let of_peak = share.map_or(String::new(), |s| format!(" ({:.0} % of the best product)", 100.0 * s));
         let case = net.name();
-        println!("{suite:<9} {case:<24} {variant:<8} R={replicas:<4} {median:9.3} ms ± {iqr:.3}  {rate:8.1} GFLOP/s{of_peak}");
+        println!(
+            "{suite:<9} {case:<24} {variant:<8} R={replicas:<4} {median:9.3} ms ± {iqr:.3}  {rate:8.1} GFLOP/s{of_peak}"
+        );
         self.results.push(json!({
             "suite": suite, "case": case, "variant": variant, "replicas": replicas, "batch": BATCH,
             "median_ms": median, "iqr_ms": iqr, "n": self.samples, "gflops": rate, "share_of_peak": share,

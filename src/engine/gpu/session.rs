@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 
 use super::device::Gpu;
-use super::memory::Buffers;
+use super::memory::{Buffers, check};
 use crate::engine::dispatch::{Dispatch, Groups, Memory};
 use crate::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step};
 use crate::{Error, Result};
@@ -45,6 +45,7 @@ impl GpuSession {
     /// Creates every buffer, pipeline and bind group of a program.
     pub fn new(gpu: &Gpu, program: Program) -> Result<Self> {
         gpu.check()?;
+        check(gpu, &program)?;
         gpu.scoped(|| {
             let dispatches: Vec<Vec<(String, Dispatch)>> = program
                 .plans
@@ -63,7 +64,7 @@ impl GpuSession {
                 .map(|binding| if let Memory::Scratch { len } = binding.memory { len } else { 0 })
                 .max()
                 .unwrap_or(0);
-            let buffers = Buffers::new(gpu, &program, scratch_len)?;
+            let buffers = Buffers::new(gpu, &program, scratch_len);
             let alignment = u64::from(gpu.device().limits().min_uniform_buffer_offset_alignment).max(32);
             let step_stride = (size_of::<Step>() as u64).next_multiple_of(alignment);
             let steps = gpu.device().create_buffer(&wgpu::BufferDescriptor {
