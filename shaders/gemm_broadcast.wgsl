@@ -14,8 +14,8 @@
 // subgroupBroadcast, and 4 vec4 of b: there the price is a load instruction, not a multiplication. No shared memory, no
 // early return and no branch around the loop (both would put an execution mask over it).
 // Bytes loaded a workgroup and 4 steps: 512 of a, 512 of b (and 16 of eigenvalues), for 8,192 flops.
-// Measured on lavapipe, 2 cores: 42-48 GFLOP/s at 500 x 784 x 100, 30-38 at 500 x 100 x 100. With TN's workgroups in row
-// order, each sweep over 16 replicas' b came from memory again: 34 GFLOP/s, against 38-40 in column order.
+// Measured on lavapipe, 2 cores otherwise idle, GFLOP/s: 500 x 784 x 100: NT 45-48, NN 40-42, TN 48-50 (16 replicas: 46-48,
+// 29-30, 38); 500 x 100 x 100: 30-38. TN at 16 replicas made 33-34 with its workgroups in row order.
 // Each pipeline costs lavapipe some 0.2 s to compile, once (Mesa keeps them on disk).
 
 struct Step {
