@@ -287,7 +287,7 @@ impl Net {
             Net::Small => vec![Activation::Tanh, Activation::Relu, Activation::Relu],
             Net::Digits => vec![Activation::Relu],
         };
-        let architecture = Sequential { activations, batch_norm, ..Sequential::default() };
+        let architecture = Sequential { activations, batch_norm, spectral: Place::All, ..Sequential::default() };
         let network = architecture.build(dataset.columns, data.outputs)?;
         let settings = Settings {
             batch: BATCH,
