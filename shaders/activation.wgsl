@@ -3,7 +3,7 @@
 //     activate:           y[r, c] = activation(x[r, c])                       r < step.rows
 //     activate_backward:  dx[r, c] = dy[r, c] * slope(saved[r / SEEDS, c])     r < step.rows * SEEDS
 //
-// One invocation a vec4. Bytes moved: 16 in (32 backward), 16 out, an invocation.
+// Workgroups of 8 vec4s by 8 rows. Bytes moved: 16 in (32 backward), 16 out, a vec4.
 
 struct Step {
     index: u32,
@@ -36,7 +36,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> saved: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
 override SEEDS: u32 = 1u;
 
 // --- slope (the same text in every shader that has it) ---
@@ -111,48 +110,39 @@ fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn activate(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.y.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.x.cols {
+            value = keep(activate4(x[at(p.x, group.z, r, quad)]), quad, p.x.cols);
+        }
+        y[at(p.y, group.z, r, quad)] = value;
     }
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.x.cols {
-        value = keep(activate4(x[at(p.x, group.z, r, quad)]), quad, p.x.cols);
-    }
-    y[at(p.y, group.z, r, quad)] = value;
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn activate_backward(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.y.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows * SEEDS {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows * SEEDS, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.x.cols {
+            let slope = slope4(saved[at(p.saved, group.z, r / SEEDS, quad)]);
+            value = keep(x[at(p.x, group.z, r, quad)] * slope, quad, p.x.cols);
+        }
+        y[at(p.y, group.z, r, quad)] = value;
     }
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.x.cols {
-        let slope = slope4(saved[at(p.saved, group.z, r / SEEDS, quad)]);
-        value = keep(x[at(p.x, group.z, r, quad)] * slope, quad, p.x.cols);
-    }
-    y[at(p.y, group.z, r, quad)] = value;
 }

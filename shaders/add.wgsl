@@ -1,6 +1,6 @@
 // add: out[r, c] = a[r, c] + b[r, c]          r < step.rows * SEEDS
 //
-// One invocation a vec4. Bytes moved: 32 in, 16 out, an invocation.
+// Workgroups of 8 vec4s by 8 rows. Bytes moved: 32 in, 16 out, a vec4.
 
 struct Step {
     index: u32,
@@ -33,7 +33,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
 override SEEDS: u32 = 1u;
 
 // Index of the vec4 at row r, column 4 * quad.
@@ -46,27 +45,20 @@ fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.out.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows * SEEDS {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows * SEEDS, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.out.cols {
+            value = a[at(p.a, group.z, r, quad)] + b[at(p.b, group.z, r, quad)];
+        }
+        out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
     }
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.out.cols {
-        value = a[at(p.a, group.z, r, quad)] + b[at(p.b, group.z, r, quad)];
-    }
-    out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
 }

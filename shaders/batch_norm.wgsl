@@ -7,7 +7,7 @@
 //                 dx = gamma * inv_std * (dy - d_beta / n - xhat * d_gamma / n) * slope(below[r / SEEDS])
 //
 // forward, backward: one workgroup takes four columns of one replica: an invocation takes every WORKGROUP-th row, sums meet
-// in a binary tree (a fixed order). inference: one invocation a vec4.
+// in a binary tree (a fixed order). inference: workgroups of 8 vec4s by 8 rows.
 // Bytes moved a vec4: forward 48 in, 16 out; backward 64 (80 with a slope) in, 16 out; inference 16 in, 16 out.
 
 struct Step {
@@ -102,11 +102,6 @@ fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
 var<workgroup> partial: array<vec4<f32>, 256>;
 
 // The sum of every invocation's value, in a fixed order; all of them receive it.
@@ -165,27 +160,25 @@ fn forward(
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn inference(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.y.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.x.cols {
+            let mean = known[at(p.running, group.z, 0u, quad)];
+            let inv_std = 1.0 / sqrt(known[at(p.running, group.z, 1u, quad)] + p.epsilon);
+            let gain = inv_std * parameters[at(p.gamma, group.z, 0u, quad)];
+            value = (x[at(p.x, group.z, r, quad)] - mean) * gain + parameters[at(p.beta, group.z, 0u, quad)];
+        }
+        y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
     }
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.x.cols {
-        let mean = known[at(p.running, group.z, 0u, quad)];
-        let inv_std = 1.0 / sqrt(known[at(p.running, group.z, 1u, quad)] + p.epsilon);
-        let gain = inv_std * parameters[at(p.gamma, group.z, 0u, quad)];
-        value = (x[at(p.x, group.z, r, quad)] - mean) * gain + parameters[at(p.beta, group.z, 0u, quad)];
-    }
-    y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
 }
 
 @compute @workgroup_size(WORKGROUP)

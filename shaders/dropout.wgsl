@@ -2,8 +2,8 @@
 //
 //     y[r, c] = x[r, c] * scale where random(seed, count, node, r * cols + c) >= threshold, else 0       r < step.rows
 //
-// settings: words of each replica, the first is the seed. One invocation a vec4 draws four words.
-// Bytes moved: 16 in, 16 out, an invocation.
+// settings: words of each replica, the first is the seed. Workgroups of 8 vec4s by 8 rows draws four words.
+// Bytes moved: 16 in, 16 out, a vec4.
 
 struct Step {
     index: u32,
@@ -39,7 +39,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> settings: array<u32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
 
 // A bijection of 32-bit words that mixes well ("lowbias32").
 fn mix_word(word: u32) -> u32 {
@@ -61,38 +60,31 @@ fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.y.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        let seed = settings[group.z * p.settings_stride];
+        let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
+        let turned = (key << 16u) | (key >> 16u);
+        let element = r * p.y.cols + 4u * quad;
+        let word = vec4<u32>(
+            mix_word(mix_word(element ^ key) + turned),
+            mix_word(mix_word((element + 1u) ^ key) + turned),
+            mix_word(mix_word((element + 2u) ^ key) + turned),
+            mix_word(mix_word((element + 3u) ^ key) + turned),
+        );
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.x.cols {
+            value = x[at(p.x, group.z, r, quad)] * p.scale;
+        }
+        value = select(vec4<f32>(0.0), value, word >= vec4<u32>(p.threshold));
+        y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
     }
-    let seed = settings[group.z * p.settings_stride];
-    let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
-    let turned = (key << 16u) | (key >> 16u);
-    let element = r * p.y.cols + 4u * quad;
-    let word = vec4<u32>(
-        mix_word(mix_word(element ^ key) + turned),
-        mix_word(mix_word((element + 1u) ^ key) + turned),
-        mix_word(mix_word((element + 2u) ^ key) + turned),
-        mix_word(mix_word((element + 3u) ^ key) + turned),
-    );
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.x.cols {
-        value = x[at(p.x, group.z, r, quad)] * p.scale;
-    }
-    value = select(vec4<f32>(0.0), value, word >= vec4<u32>(p.threshold));
-    y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
 }

@@ -4,7 +4,7 @@
 //
 // data: words, shared, row-major: four bytes a word (BYTES = 1) or one f32 a word (BYTES = 0). A data set larger than a
 // binding comes in parts of whole rows: each dispatch sees rows first..last and leaves the others alone.
-// scaling: [2, ld], shift then scale. One invocation writes one vec4. Bytes moved: 4 or 16 in, 16 out, an invocation.
+// scaling: [2, ld], shift then scale. Workgroups of 8 vec4s by 8 rows. Bytes moved: 4 or 16 in, 16 out, a vec4.
 
 struct Step {
     index: u32,
@@ -35,12 +35,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@group(0) @binding(2) var<storage, read> picked: array<u32>;
 @group(0) @binding(3) var<storage, read> data: array<u32>;
 @group(0) @binding(4) var<storage, read> scaling: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
 override BYTES: u32 = 0u;
 
 // Index of the vec4 at row r, column 4 * quad.
@@ -51,11 +50,6 @@ fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
 // Zero in the padding columns.
 fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
-
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
 }
 
 fn load(word: u32, c: u32) -> vec4<f32> {
@@ -78,27 +72,29 @@ fn load(word: u32, c: u32) -> vec4<f32> {
     );
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.out.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows, quad < quads);
+    // Outside the loop: a load costs more than the arithmetic.
+    let column = min(quad, quads - 1u);
+    let shift = scaling[column];
+    let scale = scaling[quads + column];
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        let row = picked[group.z * p.rows_stride + r];
+        if row < p.first || row >= p.last {
+            continue;
+        }
+        var value = vec4<f32>(0.0);
+        if 4u * quad < p.out.cols {
+            let x = load((row - p.first) * p.row_words, 4u * quad);
+            value = keep((x - shift) * scale, quad, p.out.cols);
+        }
+        out[at(p.out, group.z, r, quad)] = value;
     }
-    let row = rows[group.z * p.rows_stride + r];
-    if row < p.first || row >= p.last {
-        return;
-    }
-    var value = vec4<f32>(0.0);
-    if 4u * quad < p.out.cols {
-        let x = load((row - p.first) * p.row_words, 4u * quad);
-        value = keep((x - scaling[quad]) * scaling[quads + quad], quad, p.out.cols);
-    }
-    out[at(p.out, group.z, r, quad)] = value;
 }

@@ -14,6 +14,9 @@
 // subgroupBroadcast, and 4 vec4 of b: there the price is a load instruction, not a multiplication. No shared memory, no
 // early return and no branch around the loop (both would put an execution mask over it).
 // Bytes loaded a workgroup and 4 steps: 512 of a, 512 of b (and 16 of eigenvalues), for 8,192 flops.
+// Measured on lavapipe, 2 cores otherwise idle, GFLOP/s: 500 x 784 x 100: NT 45-48, NN 40-42, TN 48-50 (16 replicas: 46-48,
+// 29-30, 38); 500 x 100 x 100: 30-38. TN at 16 replicas made 33-34 with its workgroups in row order.
+// Each pipeline costs lavapipe some 0.2 s to compile, once (Mesa keeps them on disk).
 
 struct Step {
     index: u32,
@@ -188,8 +191,16 @@ fn main(
 ) {
     let replica = group.z;
     let tile = group.y * groups.x + group.x;
-    let row0 = (tile / p.tiles) * 32u;
-    let quad = (tile % p.tiles) * 8u + lane;
+    // TN: neighbouring workgroups share columns of b, the larger matrix; else they share rows of a.
+    var tile_row = tile / p.tiles;
+    var tile_column = tile % p.tiles;
+    if FORM == TN {
+        let tile_rows = (p.rows + 31u) / 32u;
+        tile_row = tile % tile_rows;
+        tile_column = tile / tile_rows;
+    }
+    let row0 = tile_row * 32u;
+    let quad = tile_column * 8u + lane;
     let batch = now.rows * SEEDS;
     var rows = batch;
     var depth = p.depth;
@@ -217,6 +228,11 @@ fn main(
     let b_column = at(p.b, replica, 0u, b_quad);
     let a_ld = p.a.ld / 4u;
     let b_ld = p.b.ld / 4u;
+    // TN: where the sum has got to in both matrices, and their last rows.
+    var a_at = a_column;
+    var b_at = b_column;
+    let a_end = a_column + (max(depth, 1u) - 1u) * a_ld;
+    let b_end = b_column + (max(depth, 1u) - 1u) * b_ld;
     // NT: lambda_out of this lane's columns, lambda_in along the sum; NN: the other way round.
     var mine = vec4<f32>(0.0);
     var along = 0u;
@@ -274,14 +290,14 @@ fn main(
         var w3: vec4<f32>;
         if FORM == TN {
             // Rows beyond the batch are undefined: load the last one again, and count it as 0.
-            let end = depth - 1u;
-            let k1 = min(k + 1u, end);
-            let k2 = min(k + 2u, end);
-            let k3 = min(k + 3u, end);
-            let s0 = a[a_column + k * a_ld];
-            let s1 = select(vec4<f32>(0.0), a[a_column + k1 * a_ld], k + 1u < depth);
-            let s2 = select(vec4<f32>(0.0), a[a_column + k2 * a_ld], k + 2u < depth);
-            let s3 = select(vec4<f32>(0.0), a[a_column + k3 * a_ld], k + 3u < depth);
+            let a1_at = min(a_at + a_ld, a_end);
+            let a2_at = min(a1_at + a_ld, a_end);
+            let a3_at = min(a2_at + a_ld, a_end);
+            let s0 = a[a_at];
+            let s1 = select(vec4<f32>(0.0), a[a1_at], k + 1u < depth);
+            let s2 = select(vec4<f32>(0.0), a[a2_at], k + 2u < depth);
+            let s3 = select(vec4<f32>(0.0), a[a3_at], k + 3u < depth);
+            a_at = a_at + 4u * a_ld;
             a0 = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
             a1 = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
             a2 = vec4<f32>(s0.z, s1.z, s2.z, s3.z);
@@ -289,10 +305,19 @@ fn main(
             if BIAS_GRADIENT != 0u {
                 column_sum += (s0 + s1) + (s2 + s3);
             }
-            w0 = b[b_column + (k / SEEDS) * b_ld];
-            w1 = b[b_column + (k1 / SEEDS) * b_ld];
-            w2 = b[b_column + (k2 / SEEDS) * b_ld];
-            w3 = b[b_column + (k3 / SEEDS) * b_ld];
+            if SEEDS == 1u {
+                w0 = b[b_at];
+                w1 = b[min(b_at + b_ld, b_end)];
+                w2 = b[min(b_at + 2u * b_ld, b_end)];
+                w3 = b[min(b_at + 3u * b_ld, b_end)];
+                b_at = b_at + 4u * b_ld;
+            } else {
+                let end = depth - 1u;
+                w0 = b[b_column + (k / SEEDS) * b_ld];
+                w1 = b[b_column + (min(k + 1u, end) / SEEDS) * b_ld];
+                w2 = b[b_column + (min(k + 2u, end) / SEEDS) * b_ld];
+                w3 = b[b_column + (min(k + 3u, end) / SEEDS) * b_ld];
+            }
         } else {
             a0 = a[ia0 + k4];
             a1 = a[ia1 + k4];
@@ -396,7 +421,7 @@ fn main(
     put(replica, row0 + 29u, rows, quad, c29);
     put(replica, row0 + 30u, rows, quad, c30);
     put(replica, row0 + 31u, rows, quad, c31);
-    if BIAS_GRADIENT != 0u && tile % p.tiles == 0u {
+    if BIAS_GRADIENT != 0u && tile_column == 0u {
         put_bias_gradient(replica, my_row / 4u, column_sum);
     }
 }

@@ -3,7 +3,7 @@
 //     x[r, c] = fill[c] where position[ordering, c] >= kept          r < step.rows; ordering, kept: of the step
 //
 // position: words of each replica, [orderings, ld]; fill: [ld], shared, zero in the padding.
-// One invocation a vec4. Bytes moved: 48 in, 16 out, an invocation.
+// Workgroups of 8 vec4s by 8 rows. Bytes moved: 48 in, 16 out, a vec4.
 
 struct Step {
     index: u32,
@@ -38,7 +38,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> fill: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
-override WORKGROUP: u32 = 64u;
 
 // Index of the vec4 at row r, column 4 * quad.
 fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
@@ -50,25 +49,18 @@ fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let i = flat(group, groups, local);
     let quads = p.x.ld / 4u;
-    let r = i / quads;
-    let quad = i % quads;
-    if r >= now.rows {
-        return;
+    let quad = group.x * 8u + local.x;
+    let rows = select(0u, now.rows, quad < quads);
+    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+        let place = position[group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
+        let index = at(p.x, group.z, r, quad);
+        x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);
     }
-    let place = position[group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
-    let index = at(p.x, group.z, r, quad);
-    x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);
 }

@@ -4,7 +4,6 @@ use eigenlens::Device;
 use eigenlens::data::{Dataset, Targets, Values, synthetic};
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::{Element, Program, Scope, Session, Step};
-use eigenlens::kernels::twins::permute;
 use eigenlens::kernels::{Activation, LossKind, SETTINGS_LEN, Select};
 use eigenlens::network::{Network, Parameters, Place, Sequential};
 use eigenlens::train::{EpochRecord, Flow, Job, ReplicaSettings, Resident, Settings};
@@ -184,17 +183,10 @@ fn a_replica_is_the_single_run_with_its_seed() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    #[test]
-    fn the_shuffle_is_a_permutation(len in 1u32..3000, seed: u32, epoch: u32) {
-        let mut places: Vec<u32> = (0..len).map(|i| permute(i, len, seed, epoch)).collect();
-        places.sort_unstable();
-        prop_assert!(places.iter().copied().eq(0..len));
-    }
-
-    /// Batch by batch, as the training loop asks for them.
+    /// The shuffle is a permutation, batch by batch as the training loop asks for it.
     #[test]
     fn an_epoch_selects_every_row_once(
-        len in 1usize..700, batch in 1usize..300, before in 0usize..5, seed: u32, epoch: u32,
+        len in 1usize..3000, batch in 1usize..600, before in 0usize..5, seed: u32, epoch: u32,
     ) {
         let mut program = Program::new(1);
         let out = program.buffer("rows", batch, Scope::Replica, Element::Word);

@@ -178,3 +178,48 @@ fn infinite_and_undefined_weights_stay_visible() {
         }
     }
 }
+
+/// `cargo test --release --test gpu_gemm -- --ignored --nocapture`: GFLOP/s of the products of a training step.
+#[test]
+#[ignore = "measures"]
+fn gemm_rates() {
+    let open = eigenlens::engine::gpu::Gpu::open(&eigenlens::engine::gpu::Request::Gpu).unwrap();
+    for (inputs, outputs) in [(784, 100), (100, 100), (100, 50), (50, 10), (20, 100)] {
+        for replicas in [1, 16] {
+            let shape = Shape { replicas, batch: 500, rows: 500, inputs, outputs, seeds: 1 };
+            let mut line = format!("500 x {inputs} x {outputs}, R = {replicas}:");
+            for form in [Form::Nt, Form::Nn, Form::Tn] {
+                let mut case = Case::new(replicas, 500);
+                let (x, y) = (case.input(500, inputs, 500), case.input(500, outputs, 500));
+                let (psi, eigenvalues, bias) = weights(&mut case, shape);
+                let (_, gradients) = case.parameters(&[(outputs, inputs), (1, outputs)]);
+                let mut gemm = match form {
+                    Form::Nt => plain(form, x, psi, case.output(500, outputs), 1),
+                    Form::Nn => plain(form, y, psi, case.output(500, inputs), 1),
+                    Form::Tn => plain(form, y, x, gradients[0], 1),
+                };
+                match form {
+                    Form::Nt => (gemm.bias, gemm.activation) = (Some(bias), Activation::Relu),
+                    Form::Nn => gemm.slope = Some(Slope { activation: Activation::Relu, saved: x, seeds: 1 }),
+                    Form::Tn => gemm.bias_gradient = Some(gradients[1]),
+                }
+                if form != Form::Tn {
+                    gemm.eigenvalues = Some(eigenvalues);
+                }
+                let step = case.step;
+                let mut session = case.run_gpu(&open, vec![gemm.into()]);
+                let steps = vec![step; if inputs > 100 { 8 } else { 32 } / replicas.min(4)];
+                let mut best = f64::INFINITY;
+                for _ in 0..12 {
+                    let start = std::time::Instant::now();
+                    eigenlens::engine::Session::run(&mut session, eigenlens::engine::PlanId(0), &steps).unwrap();
+                    eigenlens::engine::Session::wait(&mut session).unwrap();
+                    best = best.min(start.elapsed().as_secs_f64() / steps.len() as f64);
+                }
+                let rate = 2e-9 * (500 * inputs * outputs * replicas) as f64 / best;
+                line += &format!("  {form:?} {:.3} ms {rate:.1} GFLOP/s", best * 1e3);
+            }
+            println!("{line}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::data::{Missing, Request, ScaleKind, Task};
+use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
@@ -109,7 +109,7 @@ pub struct NetworkArgs {
     #[arg(long, default_value = "0", value_name = "P[@first|all]")]
     pub dropout: String,
     /// Which layers have a spectral weight; the others are ordinary dense layers
-    #[arg(long, default_value = "all")]
+    #[arg(long, default_value = "first")]
     pub spectral: Layers,
     /// What is trained: any of psi, lambda_in, lambda_out, bias
     #[arg(long, default_value = "psi,lambda_in,bias", value_delimiter = ',', value_name = "PART,…")]
@@ -174,13 +174,15 @@ pub struct TrainingArgs {
     /// A feature counts as dropped when its relevance is below this share of the largest
     #[arg(long, default_value_t = 0.01, value_name = "X")]
     pub threshold: f64,
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    /// Passes over the training rows
+    #[arg(long, default_value_t = 200, value_name = "N")]
     pub epochs: usize,
-    /// Rows a step; more than there are means one batch
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    pub batch: usize,
-    /// Adam's learning rate
-    #[arg(long, default_value_t = 1e-3, value_name = "X")]
+    /// Rows a step; more than there are means one batch [default: 500, or a twentieth of the rows where that is less, but
+    /// 32 at least]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Adam's learning rate at the start
+    #[arg(long, default_value_t = 3e-3, value_name = "X")]
     pub lr: f64,
     /// constant, cosine (to a hundredth) or step (a tenth at half, a hundredth at three quarters)
     #[arg(long, default_value = "cosine", value_parser = by_name::<Schedule>)]
@@ -203,14 +205,17 @@ pub struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    /// `default_loss` fits the data's target.
-    pub fn plan(&self, architecture: Sequential, data: &DataArgs, default_loss: LossKind) -> Plan {
+    /// The plan for a data set, with the defaults that depend on it.
+    pub fn plan(&self, architecture: Sequential, data: &DataArgs, dataset: &Dataset) -> Plan {
+        let default_loss = if matches!(dataset.y, Targets::Numbers { .. }) { LossKind::Mse } else { LossKind::Ce };
+        // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
+        let default_batch = (dataset.rows / 20).clamp(32, 500);
         Plan {
             architecture,
             settings: Settings {
                 loss: self.loss.unwrap_or(default_loss),
                 epochs: self.epochs,
-                batch: self.batch,
+                batch: self.batch.unwrap_or(default_batch),
                 rate: self.lr,
                 schedule: self.schedule,
                 initialisation: self.init,

@@ -38,12 +38,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let source = format!("idx:{}", args.mnist.display());
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
-    train("MNIST 0 v 1".into(), dataset, &plan(), &device, Path::new(&args.out), args.json)
-}
-
-/// 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule.
-fn plan() -> Plan {
-    let mut plan = Plan::default();
-    plan.settings.epochs = 100;
-    plan
+    // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
+    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, Path::new(&args.out), args.json)
 }

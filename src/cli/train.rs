@@ -9,7 +9,6 @@ use super::progress::Bar;
 use super::{print, print_json};
 use crate::data::{self, Dataset, Request, Targets};
 use crate::engine::Device;
-use crate::kernels::LossKind;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
 use crate::report::tables;
@@ -42,8 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;
-    let default_loss = if matches!(dataset.y, Targets::Numbers { .. }) { LossKind::Mse } else { LossKind::Ce };
-    let plan = args.training.plan(architecture, &args.read, default_loss);
+    let plan = args.training.plan(architecture, &args.read, &dataset);
     let title = title(&request, &dataset);
     train(title, dataset, &plan, &device, &args.out, args.json)
 }

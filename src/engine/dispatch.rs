@@ -104,6 +104,15 @@ pub struct Binding {
     pub write: bool,
 }
 
+/// Workgroups for one replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    /// So many; the engine folds them into two dimensions, the shader unfolds them.
+    Flat(u32),
+    /// Columns and rows; the shader strides over rows that the grid's limit cuts off.
+    Plane(u32, u32),
+}
+
 /// One dispatch; the grid's z is the replica. Binding 0 is the [`super::Step`], binding 1 holds `params`.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
@@ -112,8 +121,7 @@ pub struct Dispatch {
     pub constants: Vec<(&'static str, u32)>,
     pub params: Vec<u8>,
     pub bindings: Vec<Binding>,
-    /// Workgroups for one replica; the engine folds them into two dimensions, the shader unfolds them.
-    pub groups: u32,
+    pub groups: Groups,
     /// Estimated cost in flops, to cap the work of a submit.
     pub work: f64,
 }
@@ -126,7 +134,7 @@ impl Dispatch {
             constants: Vec::new(),
             params: bytemuck::bytes_of(params).to_vec(),
             bindings: Vec::new(),
-            groups: 1,
+            groups: Groups::Flat(1),
             work: 0.0,
         }
     }
@@ -155,8 +163,17 @@ impl Dispatch {
     }
 
     pub fn groups(mut self, groups: usize, work: f64) -> Self {
-        self.groups = u32::try_from(groups.max(1)).expect("fewer than 2³² workgroups a replica");
+        self.groups = Groups::Flat(u32::try_from(groups.max(1)).expect("fewer than 2³² workgroups a replica"));
         self.work = work;
+        self
+    }
+
+    /// Workgroups of 8 vec4s by 8 rows over a matrix, of so much work a vec4.
+    pub fn plane(mut self, caps: &Caps, out: View, work: f64) -> Self {
+        // A workgroup costs more than a loop where there are few threads to run them.
+        let rows = if caps.software { 64 } else { 8 };
+        self.groups = Groups::Plane(word((out.ld / 4).div_ceil(8)), word(out.rows.div_ceil(rows)).max(1));
+        self.work = work * (out.rows * out.ld / 4) as f64;
         self
     }
 }

@@ -32,6 +32,12 @@ pub trait Session: Send {
     /// Runs a plan once for each step, in order. Returns when the work is submitted; a read waits for it.
     fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()>;
 
+    /// Runs one step of a plan and returns what each kernel took, in seconds; `None` where the engine can't tell.
+    fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
+        self.run(plan, std::slice::from_ref(step))?;
+        Ok(None)
+    }
+
     /// Waits until everything submitted is done.
     fn wait(&mut self) -> Result<()>;
 }

@@ -86,7 +86,7 @@ impl Activate {
                 .constant("ACTIVATION", self.activation as u32)
                 .read(2, self.x.buffer)
                 .write(4, self.y.buffer)
-                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 60.0),
+                .plane(caps, self.y, 60.0),
         ]
     }
 }
@@ -105,7 +105,7 @@ impl ActivateBackward {
                 .read(2, self.dy.buffer)
                 .read(3, self.slope.saved.buffer)
                 .write(4, self.dx.buffer)
-                .invocations(self.dx.rows * self.dx.ld / 4, caps.workgroup(), 60.0),
+                .plane(caps, self.dx, 60.0),
         ]
     }
 }

@@ -34,7 +34,7 @@ impl Add {
                 .read(2, self.a.buffer)
                 .read(3, self.b.buffer)
                 .write(4, self.out.buffer)
-                .invocations(self.out.rows * self.out.ld / 4, caps.workgroup(), 20.0),
+                .plane(caps, self.out, 20.0),
         ]
     }
 }

@@ -115,7 +115,7 @@ impl BatchNormInference {
                 .read(3, self.gamma.buffer)
                 .write(4, self.y.buffer)
                 .read(7, self.running.buffer)
-                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 60.0),
+                .plane(caps, self.y, 60.0),
         ]
     }
 }

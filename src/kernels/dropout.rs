@@ -47,7 +47,7 @@ impl Dropout {
                 .read(2, self.x.buffer)
                 .read(3, self.settings)
                 .write(4, self.y.buffer)
-                .invocations(self.y.rows * self.y.ld / 4, caps.workgroup(), 100.0),
+                .plane(caps, self.y, 100.0),
         ]
     }
 }

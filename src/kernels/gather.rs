@@ -61,7 +61,7 @@ impl Gather {
                     .bind(3, Memory::Buffer { buffer: self.data, part: word(part) }, false)
                     .read(4, self.scaling)
                     .write(5, self.out.buffer)
-                    .invocations(self.out.rows * self.out.ld / 4, caps.workgroup(), 30.0)
+                    .plane(caps, self.out, 30.0)
             })
             .collect()
     }

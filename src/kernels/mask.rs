@@ -37,7 +37,7 @@ impl Mask {
                 .read(2, self.position)
                 .read(3, self.fill)
                 .write(4, self.x.buffer)
-                .invocations(self.x.rows * self.x.ld / 4, caps.workgroup(), 20.0),
+                .plane(caps, self.x, 20.0),
         ]
     }
 }

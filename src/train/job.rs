@@ -394,6 +394,16 @@ impl Job {
     }
 }
 
+#[doc(hidden)]
+impl Job {
+    /// Runs one training step and returns what each kernel took, in seconds, where the engine can tell.
+    pub fn step_timings(&mut self) -> Result<Option<Vec<(String, f64)>>> {
+        let step = self.training_step(0, 0, 0, u64::MAX);
+        self.step += 1;
+        self.session.timings(self.plans.train, &step)
+    }
+}
+
 /// The job's own buffers, besides the network's.
 struct Buffers {
     data: Buffer,

@@ -70,9 +70,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             loss: LossKind::Ce,
-            epochs: 100,
+            epochs: 200,
             batch: 500,
-            rate: 1e-3,
+            rate: 3e-3,
             schedule: Schedule::Cosine,
             beta1: 0.9,
             beta2: 0.999,

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::dispatch::GemmVariant;
 use eigenlens::engine::gpu::{Gpu, GpuSession, Request};
-use eigenlens::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step, View};
+use eigenlens::engine::{Buffer, Element, Program, Scope, Session, Step, View};
 use eigenlens::kernels::Op;
 
 /// Rounding of a handful of f32 operations on numbers of order 1 (2⁻²⁴ = 6e-8 each), and of the approximations in the
@@ -15,11 +15,12 @@ pub const ATOL: f64 = 2e-6;
 /// The same, relative.
 pub const RTOL: f64 = 4e-6;
 
-/// The adapter under test, with the shaders' run-time checks on.
+/// The adapter under test, with the shaders' run-time checks on; `EIGENLENS_CHECKED=0` tests what users run.
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
     GPU.get_or_init(|| {
-        Gpu::open_with(&Request::Gpu, true)
+        let checked = std::env::var("EIGENLENS_CHECKED").map_or(true, |v| v != "0");
+        Gpu::open_with(&Request::Gpu, checked)
             .unwrap_or_else(|e| panic!("the GPU tests need an adapter (scripts/test.sh installs one): {e}"))
     })
 }
@@ -212,8 +213,4 @@ fn compare(session: &mut GpuSession, oracle: &mut CpuSession<f64>, replica: usiz
             assert!((found - wanted).abs() <= tolerance, "{}: {found}, not {wanted} ± {tolerance:.1e}", place());
         }
     }
-}
-
-pub fn plan_of(program: &mut Program, ops: Vec<Op>) -> PlanId {
-    program.plan("test", ops)
 }

@@ -1,8 +1,9 @@
 //! The CPU engine: runs the kernels' twins, in `f32` to compute and in `f64` as the oracle of the tests.
 
 mod denormals;
+mod team;
 
-use rayon::prelude::*;
+pub use team::{Disjoint, Team};
 
 use super::plan::{Buffer, PlanId, Program, Scope, Step};
 use super::{Element, Session};
@@ -24,28 +25,24 @@ pub struct CpuSession<T> {
     program: Program,
     replicas: Vec<Replica<T>>,
     shared: Vec<Slot<T>>,
-    pool: rayon::ThreadPool,
+    team: Team,
 }
 
 impl<T: Real> CpuSession<T> {
     /// Allocates a program's buffers; `threads` 0 takes every core.
     pub fn new(program: Program, threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .start_handler(|_| denormals::flush_to_zero())
-            .thread_name(|i| format!("eigenlens-{i}"))
-            .build()
-            .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try a smaller load")))?;
+        let team = Team::new(threads)
+            .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
         let slots = |scope| program.buffers.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();
         let replicas =
             (0..program.replicas).map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() }).collect();
         let shared = slots(Scope::Shared);
-        Ok(CpuSession { program, replicas, shared, pool })
+        Ok(CpuSession { program, replicas, shared, team })
     }
 
     /// The threads it computes with.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.team.threads()
     }
 
     fn slot(&mut self, buffer: Buffer, replica: usize) -> &mut Slot<T> {
@@ -105,24 +102,25 @@ impl<T: Real> Session for CpuSession<T> {
     }
 
     fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()> {
-        let CpuSession { program, replicas, shared, pool } = self;
+        let CpuSession { program, replicas, shared, team } = self;
+        let _mode = denormals::FlushToZero::set();
         let ops = &program.plans[plan.0].ops;
-        let run = |replica: &mut Replica<T>, threads: usize| {
+        let run = |replica: &mut Replica<T>, team: Option<&Team>| {
             for step in steps {
                 for op in ops {
                     let Replica { slots, scratch } = replica;
-                    op.twin(&mut Context { replica: slots, shared, step, scratch, threads });
+                    op.twin(&mut Context { replica: slots, shared, step, scratch, team });
                 }
             }
         };
-        let threads = pool.current_num_threads();
         // Whole rounds of one replica a thread; what is left over shares its kernels' rows.
+        let threads = team.threads();
         let alone = replicas.len() / threads * threads;
         let (first, rest) = replicas.split_at_mut(alone);
-        pool.install(|| {
-            first.par_iter_mut().for_each(|replica| run(replica, 1));
-            rest.iter_mut().for_each(|replica| run(replica, threads));
-        });
+        let first = Disjoint::new(first);
+        // SAFETY: every task takes the one replica of its number.
+        team.run(alone, &|i| run(&mut unsafe { first.part(i, 1) }[0], None));
+        rest.iter_mut().for_each(|replica| run(replica, Some(team)));
         Ok(())
     }
 

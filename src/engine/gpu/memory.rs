@@ -32,20 +32,15 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub fn new(gpu: &Gpu, program: &Program, scratch_len: usize) -> Result<Self> {
-        let limit = gpu.caps().max_binding;
+    /// Allocates everything; `check` has passed.
+    pub fn new(gpu: &Gpu, program: &Program, scratch_len: usize) -> Self {
         let rows = data_set_rows(program);
-        let tile = tile(gpu, program, scratch_len)?;
+        let tile = tile(gpu, program, scratch_len);
         let tiles = program.replicas.div_ceil(tile);
-        let mut part_len = Vec::new();
-        for (i, spec) in program.buffers.iter().enumerate() {
-            let row = rows.get(&Buffer(i as u32)).copied();
-            if spec.scope == Scope::Shared && row.is_none() && bytes(spec) > limit {
-                return Err(too_large(gpu, spec));
-            }
-            part_len.push(row.map_or(spec.len, |row| gpu.caps().part_len(row)));
-        }
-        refuse_beyond_memory(gpu, program)?;
+        let part_len: Vec<usize> = (0..)
+            .zip(&program.buffers)
+            .map(|(i, spec)| rows.get(&Buffer(i)).map_or(spec.len, |&row| gpu.caps().part_len(row)))
+            .collect();
         let allocate = |label: &str, len: usize| {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
@@ -66,14 +61,14 @@ impl Buffers {
                 }
             })
             .collect();
-        Ok(Buffers {
+        Buffers {
             pieces,
             part_len,
             tile,
             replicas: program.replicas,
             scratch: (0..tiles).map(|t| allocate("scratch", scratch_len.max(4) * in_tile(t))).collect(),
             nothing: [allocate("nothing", 4), allocate("nothing", 4)],
-        })
+        }
     }
 
     pub fn tiles(&self) -> usize {
@@ -131,20 +126,24 @@ fn data_set_rows(program: &Program) -> HashMap<Buffer, usize> {
     gathers.collect()
 }
 
-/// Replicas whose copies of the largest buffer fit into one binding.
-fn tile(gpu: &Gpu, program: &Program, scratch_len: usize) -> Result<usize> {
-    let limit = gpu.caps().max_binding;
-    let mut tile = program.replicas.clamp(1, gpu.caps().max_groups as usize);
-    for spec in program.buffers.iter().filter(|spec| spec.scope == Scope::Replica) {
-        if bytes(spec) > limit {
+/// Refuses a program that the adapter's bindings or the memory can't hold.
+pub(super) fn check(gpu: &Gpu, program: &Program) -> Result<()> {
+    let rows = data_set_rows(program);
+    for (i, spec) in (0..).zip(&program.buffers) {
+        let cut = spec.scope == Scope::Shared && rows.contains_key(&Buffer(i));
+        if bytes(spec) > gpu.caps().max_binding && !cut {
             return Err(too_large(gpu, spec));
         }
-        tile = tile.min((limit / bytes(spec)) as usize);
     }
-    if scratch_len > 0 {
-        tile = tile.min((limit / (4 * scratch_len as u64)).max(1) as usize);
-    }
-    Ok(tile)
+    refuse_beyond_memory(gpu, program)
+}
+
+/// Replicas whose copies of the largest buffer fit into one binding.
+fn tile(gpu: &Gpu, program: &Program, scratch_len: usize) -> usize {
+    let of_replicas = program.buffers.iter().filter(|spec| spec.scope == Scope::Replica).map(bytes);
+    let largest = of_replicas.max().unwrap_or(0).max(4 * scratch_len as u64).max(16);
+    let fit = usize::try_from(gpu.caps().max_binding / largest).unwrap_or(usize::MAX);
+    program.replicas.min(gpu.caps().max_groups as usize).min(fit).max(1)
 }
 
 fn too_large(gpu: &Gpu, spec: &BufferSpec) -> Error {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 
 use super::device::Gpu;
-use super::memory::Buffers;
-use crate::engine::dispatch::{Dispatch, Memory};
+use super::memory::{Buffers, check};
+use crate::engine::dispatch::{Dispatch, Groups, Memory};
 use crate::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step};
 use crate::{Error, Result};
 
@@ -45,6 +45,7 @@ impl GpuSession {
     /// Creates every buffer, pipeline and bind group of a program.
     pub fn new(gpu: &Gpu, program: Program) -> Result<Self> {
         gpu.check()?;
+        check(gpu, &program)?;
         gpu.scoped(|| {
             let dispatches: Vec<Vec<(String, Dispatch)>> = program
                 .plans
@@ -63,7 +64,7 @@ impl GpuSession {
                 .map(|binding| if let Memory::Scratch { len } = binding.memory { len } else { 0 })
                 .max()
                 .unwrap_or(0);
-            let buffers = Buffers::new(gpu, &program, scratch_len)?;
+            let buffers = Buffers::new(gpu, &program, scratch_len);
             let alignment = u64::from(gpu.device().limits().min_uniform_buffer_offset_alignment).max(32);
             let step_stride = (size_of::<Step>() as u64).next_multiple_of(alignment);
             let steps = gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -88,42 +89,6 @@ impl GpuSession {
 
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
-    }
-
-    /// Runs one step of a plan and returns what each of its dispatches took, in seconds; `None` where the adapter has no
-    /// timestamps inside a pass.
-    pub fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
-        let device = self.gpu.device();
-        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
-            return Ok(None);
-        }
-        self.upload(std::slice::from_ref(step));
-        let prepared = &self.plans[plan.0];
-        let count = prepared.len() as u32 + 1;
-        let queries =
-            device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
-        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size: 8 * u64::from(count),
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        let mut encoder = device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.write_timestamp(&queries, 0);
-            for (i, prepared) in prepared.iter().enumerate() {
-                encode(&mut pass, prepared, 0);
-                pass.write_timestamp(&queries, i as u32 + 1);
-            }
-        }
-        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-        self.gpu.queue().submit([encoder.finish()]);
-        let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
-        let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
-        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
     }
 
     /// Writes the uniforms of up to `STEPS` steps; ordered after everything submitted before.
@@ -291,12 +256,16 @@ fn prepare_one(
         entries: &entries,
     });
     let replicas = buffers.in_tile(tile) as u32;
-    let x = dispatch.groups.min(gpu.caps().max_groups);
+    let most = gpu.caps().max_groups;
+    let (x, y) = match dispatch.groups {
+        Groups::Flat(count) => (count.min(most), count.div_ceil(count.min(most))),
+        Groups::Plane(columns, rows) => (columns, rows.min(most)),
+    };
     Prepared {
         label: label.to_owned(),
         pipeline: compiled.pipeline,
         group,
-        grid: [x, dispatch.groups.div_ceil(x), replicas],
+        grid: [x, y, replicas],
         work: dispatch.work * f64::from(replicas),
     }
 }
@@ -357,5 +326,40 @@ impl Session for GpuSession {
     fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
         self.poll(None)
+    }
+
+    /// `None` where the adapter has no timestamps inside a pass.
+    fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
+        let device = self.gpu.device();
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
+            return Ok(None);
+        }
+        self.upload(std::slice::from_ref(step));
+        let prepared = &self.plans[plan.0];
+        let count = prepared.len() as u32 + 1;
+        let queries =
+            device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: 8 * u64::from(count),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.write_timestamp(&queries, 0);
+            for (i, prepared) in prepared.iter().enumerate() {
+                encode(&mut pass, prepared, 0);
+                pass.write_timestamp(&queries, i as u32 + 1);
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        self.gpu.queue().submit([encoder.finish()]);
+        let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
+        let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
+        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
     }
 }

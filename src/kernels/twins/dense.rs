@@ -97,8 +97,8 @@ impl Gemm {
             let rows = cx.rows(self.seeds);
             let slope = self.slope.map(|slope| (slope, cx.view(slope.saved)));
             let ld = target.ld;
-            let work = rows * cols * inner / FLOPS_PER_ELEMENT;
-            for_rows(cx.threads, work, &mut out[target.offset..][..rows * ld], ld, |first, chunk| {
+            let work = rows * cols * (inner / FLOPS_PER_ELEMENT + 1);
+            for_rows(cx.team, work, &mut out[target.offset..][..rows * ld], ld, |first, chunk| {
                 let batch = Operand { values: &a[first * self.a.ld..], row: self.a.ld, column: 1 };
                 product(chunk, ld, (chunk.len() / ld, cols, inner), batch, weight);
                 if let Some(bias) = bias {
@@ -132,7 +132,7 @@ impl Gemm {
     fn activate_saved<T: Real>(&self, cx: &mut Context<'_, T>, pre: View) {
         let mut out = cx.take(self.out.buffer);
         let (z, rows, ld) = (cx.view(pre), cx.rows(self.seeds), self.out.ld);
-        for_rows(cx.threads, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
+        for_rows(cx.team, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 let cols = self.out.cols;
                 row[..cols].copy_from_slice(&z[(first + r) * pre.ld..][..cols]);
@@ -153,7 +153,7 @@ impl Gemm {
             let (a, b) = (cx.view(self.a), cx.view(self.b));
             let ld = self.out.ld;
             let work = rows * m * n / FLOPS_PER_ELEMENT;
-            for_rows(cx.threads, work, &mut out[self.out.range()], ld, |first, chunk| {
+            for_rows(cx.team, work, &mut out[self.out.range()], ld, |first, chunk| {
                 let lhs = Operand { values: &a[first..], row: 1, column: self.a.ld };
                 let rhs = Operand { values: b, row: self.b.ld, column: 1 };
                 product(chunk, ld, (chunk.len() / ld, n, rows), lhs, rhs);

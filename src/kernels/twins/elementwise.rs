@@ -66,7 +66,7 @@ impl Activate {
         let (rows, ld, cols) = (cx.rows(1), self.y.ld, self.y.cols);
         let mut y = cx.take(self.y.buffer);
         let x = cx.view(self.x);
-        for_rows(cx.threads, rows * ld, &mut y[self.y.offset..][..rows * ld], ld, |first, chunk| {
+        for_rows(cx.team, rows * ld, &mut y[self.y.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 row[..cols].copy_from_slice(&x[(first + r) * self.x.ld..][..cols]);
                 activate(self.activation, &mut row[..cols]);
@@ -81,7 +81,7 @@ impl ActivateBackward {
         let (rows, ld, cols) = (cx.rows(self.slope.seeds), self.dx.ld, self.dx.cols);
         let mut dx = cx.take(self.dx.buffer);
         let (dy, saved) = (cx.view(self.dy), cx.view(self.slope.saved));
-        for_rows(cx.threads, rows * ld, &mut dx[self.dx.offset..][..rows * ld], ld, |first, chunk| {
+        for_rows(cx.team, rows * ld, &mut dx[self.dx.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 row[..cols].copy_from_slice(&dy[(first + r) * self.dy.ld..][..cols]);
                 let start = (first + r) / self.slope.seeds * self.slope.saved.ld;
@@ -100,7 +100,7 @@ impl Dropout {
         let scale = T::ONE / (T::ONE - T::of(f64::from(self.probability)));
         let mut y = cx.take(self.y.buffer);
         let x = cx.view(self.x);
-        for_rows(cx.threads, rows * ld, &mut y[self.y.offset..][..rows * ld], ld, |first, chunk| {
+        for_rows(cx.team, rows * ld, &mut y[self.y.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 let x = &x[(first + r) * self.x.ld..][..cols];
                 let start = ((first + r) * cols) as u32;
@@ -121,7 +121,7 @@ impl Add {
         let (rows, ld, cols) = (cx.rows(self.seeds), self.out.ld, self.out.cols);
         let mut out = cx.take(self.out.buffer);
         let (a, b) = (cx.view(self.a), cx.view(self.b));
-        for_rows(cx.threads, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
+        for_rows(cx.team, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 let (a, b) = (&a[(first + r) * self.a.ld..][..cols], &b[(first + r) * self.b.ld..][..cols]);
                 vectorised(|| {

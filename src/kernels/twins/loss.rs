@@ -1,10 +1,13 @@
 //! Twins of the losses and of the sums over a batch.
 
+use super::rows::{split_rows, vectorised};
 use super::{Context, Real};
+use crate::engine::cpu::Disjoint;
 use crate::engine::plan::RESULT_LEN;
 use crate::kernels::{Loss, LossKind, Reduce};
 
 /// Loss, right or not, and the gradient of one row of logits (written over `gradient`, not yet divided by the batch).
+#[inline(always)]
 fn cross_entropy<T: Real>(logits: &[T], label: usize, gradient: &mut [T]) -> [T; 4] {
     let mut best = 0;
     for (c, &o) in logits.iter().enumerate() {
@@ -19,8 +22,9 @@ fn cross_entropy<T: Real>(logits: &[T], label: usize, gradient: &mut [T]) -> [T;
         sum += *g;
     }
     let loss = sum.ln() - (logits[label] - max);
+    let share = T::ONE / sum;
     for g in gradient.iter_mut() {
-        *g = *g / sum;
+        *g *= share;
     }
     gradient[label] -= T::ONE;
     let right = if best == label { T::ONE } else { T::ZERO };
@@ -28,6 +32,7 @@ fn cross_entropy<T: Real>(logits: &[T], label: usize, gradient: &mut [T]) -> [T;
 }
 
 /// Mean loss, |e| and e² over one row's outputs, and the gradient (divided by the outputs, not by the batch).
+#[inline(always)]
 fn regression<T: Real>(kind: LossKind, output: &[T], target: &[u32], gradient: &mut [T]) -> [T; 4] {
     let share = T::ONE / T::of(output.len() as f64);
     let (half, two) = (T::of(0.5), T::of(2.0));
@@ -61,22 +66,34 @@ impl Loss {
         let mut stats = cx.take(self.row_stats.buffer);
         let mut gradient = self.gradient.map(|view| (view, cx.take(view.buffer)));
         let (output, picked, targets) = (cx.view(self.output), cx.words(self.rows), cx.words(self.targets));
-        let mut discarded = vec![T::ZERO; cols];
-        let batch = T::of(rows as f64);
-        for r in 0..rows {
-            let row = picked[r] as usize;
-            let output = &output[r * self.output.ld..][..cols];
-            let slot = match &mut gradient {
-                Some((view, values)) => &mut values[view.offset + r * view.ld..][..cols],
-                None => &mut discarded[..],
-            };
-            let row_stats = match self.kind {
-                LossKind::Ce => cross_entropy(output, targets[row] as usize, slot),
-                kind => regression(kind, output, &targets[row * cols..][..cols], slot),
-            };
-            slot.iter_mut().for_each(|g| *g = *g / batch);
-            stats[self.row_stats.offset + 4 * r..][..4].copy_from_slice(&row_stats);
-        }
+        let share = T::ONE / T::of(rows as f64);
+        let stats_rows = Disjoint::new(&mut stats[self.row_stats.range()]);
+        let gradient_rows = gradient.as_mut().map(|(view, values)| (*view, Disjoint::new(&mut values[view.range()])));
+        // An exponential counts for some ten loads.
+        split_rows(cx.team, 10 * rows * cols, rows, |first, count| {
+            let mut discarded = vec![T::ZERO; cols];
+            vectorised(
+                #[inline(always)]
+                || {
+                    for r in first..first + count {
+                        let row = picked[r] as usize;
+                        let output = &output[r * self.output.ld..][..cols];
+                        let slot = match &gradient_rows {
+                            // SAFETY: every row belongs to one range.
+                            Some((view, rows)) => unsafe { rows.part(r * view.ld, cols) },
+                            None => &mut discarded[..],
+                        };
+                        let row_stats = match self.kind {
+                            LossKind::Ce => cross_entropy(output, targets[row] as usize, slot),
+                            kind => regression(kind, output, &targets[row * cols..][..cols], slot),
+                        };
+                        slot.iter_mut().for_each(|g| *g *= share);
+                        // SAFETY: as above.
+                        unsafe { stats_rows.part(4 * r, 4) }.copy_from_slice(&row_stats);
+                    }
+                },
+            );
+        });
         cx.put(self.row_stats.buffer, stats);
         if let Some((view, values)) = gradient {
             cx.put(view.buffer, values);

@@ -13,6 +13,7 @@ mod rows;
 
 pub use real::Real;
 
+use crate::engine::cpu::Team;
 use crate::engine::{Buffer, Element, Scope, Step, View};
 
 /// One buffer's memory.
@@ -42,7 +43,8 @@ pub struct Context<'a, T> {
     pub step: &'a Step,
     /// Room for a weight while it is used, kept between invocations.
     pub scratch: &'a mut Vec<T>,
-    pub threads: usize,
+    /// The threads that may share this invocation's rows; `None` when they work on other replicas.
+    pub team: Option<&'a Team>,
 }
 
 impl<T: Real> Context<'_, T> {
@@ -111,24 +113,47 @@ pub fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// Position `i` of the pseudo-random permutation of `0..len` that `seed` and `epoch` key; see [`super::Select`].
-pub fn permute(i: u32, len: u32, seed: u32, epoch: u32) -> u32 {
-    let mut half = 1;
-    while half < 16 && (1u32 << (2 * half)) < len {
-        half += 1;
+/// The pseudo-random permutation of `0..len` that a seed and an epoch key; see [`super::Select`].
+#[derive(Debug, Clone, Copy)]
+pub struct Permutation {
+    len: u32,
+    half: u32,
+    keys: [u32; 4],
+}
+
+impl Permutation {
+    pub fn new(len: u32, seed: u32, epoch: u32) -> Self {
+        let mut half = 1;
+        while half < 16 && (1u32 << (2 * half)) < len {
+            half += 1;
+        }
+        let key = mix(seed ^ mix(epoch.wrapping_add(0x9e37_79b9)));
+        Permutation { len, half, keys: std::array::from_fn(|round| mix(key.wrapping_add(round as u32))) }
     }
-    let mask = (1u32 << half) - 1;
-    let key = mix(seed ^ mix(epoch.wrapping_add(0x9e37_79b9)));
-    let mut value = i;
-    loop {
-        let (mut left, mut right) = (value >> half, value & mask);
-        for round in 0..4 {
-            (left, right) = (right, left ^ (mix(right ^ mix(key.wrapping_add(round))) & mask));
+
+    /// The network itself, a permutation of `0..4^half`.
+    #[inline(always)]
+    pub fn cipher(&self, value: u32) -> u32 {
+        let mask = (1u32 << self.half) - 1;
+        let (mut left, mut right) = (value >> self.half, value & mask);
+        for key in self.keys {
+            (left, right) = (right, left ^ (mix(right ^ key) & mask));
         }
-        value = (left << half) | right;
-        if value < len {
-            return value;
+        (left << self.half) | right
+    }
+
+    /// Walks on from a value until it falls below `len`.
+    #[inline(always)]
+    pub fn walk(&self, mut value: u32) -> u32 {
+        while value >= self.len {
+            value = self.cipher(value);
         }
+        value
+    }
+
+    /// Where position `i` goes.
+    pub fn at(&self, i: u32) -> u32 {
+        self.walk(self.cipher(i))
     }
 }
 
@@ -163,13 +188,13 @@ mod tests {
         for len in [1u32, 2, 3, 5, 16, 17, 64, 65, 1000, 12665] {
             let mut seen = vec![false; len as usize];
             for i in 0..len {
-                let p = permute(i, len, 7, 3) as usize;
+                let p = Permutation::new(len, 7, 3).at(i) as usize;
                 assert!(!seen[p], "{p} twice in a permutation of {len}");
                 seen[p] = true;
             }
         }
-        let a: Vec<_> = (0..100).map(|i| permute(i, 100, 1, 0)).collect();
-        let b: Vec<_> = (0..100).map(|i| permute(i, 100, 1, 1)).collect();
+        let a: Vec<_> = (0..100).map(|i| Permutation::new(100, 1, 0).at(i)).collect();
+        let b: Vec<_> = (0..100).map(|i| Permutation::new(100, 1, 1).at(i)).collect();
         assert_ne!(a, b, "every epoch has a shuffle of its own");
     }
 

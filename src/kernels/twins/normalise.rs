@@ -83,26 +83,40 @@ impl BatchNormBackward {
         let mut d_gamma = vec![T::ZERO; cols];
         let mut d_beta = vec![T::ZERO; cols];
         column_sums(dy, self.dy.ld, rows, &mut d_beta);
-        vectorised(|| {
-            for (dy, x) in dy.chunks_exact(self.dy.ld).zip(x.chunks_exact(self.x.ld)).take(rows) {
-                for c in 0..cols {
-                    d_gamma[c] += dy[c] * ((x[c] - mean[c]) * inv_std[c]);
+        let (mean, inv_std, gamma) = (&mean[..cols], &inv_std[..cols], &gamma[..cols]);
+        vectorised(
+            #[inline(always)]
+            || {
+                let d_gamma = &mut d_gamma[..cols];
+                for (dy, x) in dy.chunks_exact(self.dy.ld).zip(x.chunks_exact(self.x.ld)).take(rows) {
+                    let (dy, x) = (&dy[..cols], &x[..cols]);
+                    for c in 0..cols {
+                        d_gamma[c] += dy[c] * ((x[c] - mean[c]) * inv_std[c]);
+                    }
                 }
-            }
-        });
+            },
+        );
+        // dx = slope·(dy − offset − (x − mean)·pull), with what is constant in a column computed once.
+        let slope_of: Vec<T> = (0..cols).map(|c| gamma[c] * inv_std[c]).collect();
+        let offset: Vec<T> = (0..cols).map(|c| d_beta[c] / n).collect();
+        let pull: Vec<T> = (0..cols).map(|c| inv_std[c] * (d_gamma[c] / n)).collect();
         let saved = self.slope.map(|slope| (slope, cx.view(slope.saved)));
         let rows_of_dx = dx[self.dx.offset..].chunks_exact_mut(self.dx.ld);
         let inputs = dy.chunks_exact(self.dy.ld).zip(x.chunks_exact(self.x.ld));
         for (r, (dx, (dy, x))) in rows_of_dx.zip(inputs).take(rows).enumerate() {
-            vectorised(|| {
-                for c in 0..cols {
-                    let x_hat = (x[c] - mean[c]) * inv_std[c];
-                    dx[c] = gamma[c] * inv_std[c] * (dy[c] - d_beta[c] / n - x_hat * (d_gamma[c] / n));
-                }
-            });
+            let (dx, dy, x) = (&mut dx[..cols], &dy[..cols], &x[..cols]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    let (slope_of, offset, pull) = (&slope_of[..cols], &offset[..cols], &pull[..cols]);
+                    for c in 0..cols {
+                        dx[c] = slope_of[c] * (dy[c] - offset[c] - (x[c] - mean[c]) * pull[c]);
+                    }
+                },
+            );
             if let Some((slope, saved)) = saved {
                 let start = r / slope.seeds * slope.saved.ld;
-                multiply_slope(slope.activation, &saved[start..start + cols], &mut dx[..cols]);
+                multiply_slope(slope.activation, &saved[start..start + cols], dx);
             }
         }
         gradients[self.d_gamma.offset..][..cols].copy_from_slice(&d_gamma);

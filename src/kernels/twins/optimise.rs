@@ -1,24 +1,24 @@
 //! Twins of the penalties and of Adam.
 
-use rayon::prelude::*;
-
-use super::rows::vectorised;
+use super::rows::{split_rows, vectorised};
 use super::{Context, Real};
+use crate::engine::cpu::Disjoint;
 use crate::engine::plan::{RESULT_FINITE, RESULT_LEN, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI};
 use crate::kernels::adam::TINY;
 use crate::kernels::{Adam, Penalty, SETTING_RATE, SETTING_REG_LAMBDA, SETTING_REG_PSI};
 
-/// Parameters that one task of a parallel Adam step updates.
-const ADAM_CHUNK: usize = 1 << 14;
-
-/// Σ f(x) in 16 interleaved sums: a fixed order that vectorises.
+/// Σ f(x) in 64 interleaved sums: a fixed order that vectorises.
 #[inline(always)]
 fn sum<T: Real>(values: &[T], f: impl Fn(T) -> T) -> T {
-    let mut lanes = [T::ZERO; 16];
-    for chunk in values.chunks(16) {
+    let mut lanes = [T::ZERO; 64];
+    let (chunks, rest) = values.as_chunks::<64>();
+    for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
             *lane += f(x);
         }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += f(x);
     }
     lanes.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
 }
@@ -52,18 +52,22 @@ impl<T: Real> Update<T> {
     /// One chunk with the penalty 'twice the regularisation' on it.
     fn apply(self, penalty: T, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
         let tiny = T::of(f64::from(TINY));
-        let flush = |x: T| if x.abs() < tiny { T::ZERO } else { x };
         let (keep1, keep2) = (T::ONE - self.beta1, T::ONE - self.beta2);
-        vectorised(|| {
-            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                let g = g + penalty * *p;
-                let m_new = flush(self.beta1 * *m + keep1 * g);
-                let v_new = flush(self.beta2 * *v + keep2 * g * g);
-                *m = m_new;
-                *v = v_new;
-                *p = flush(*p - self.rate * m_new / (v_new.sqrt() + self.epsilon));
-            }
-        });
+        let Update { rate, beta1, beta2, epsilon } = self;
+        let n = p.len();
+        let (g, m, v) = (&g[..n], &mut m[..n], &mut v[..n]);
+        vectorised(
+            #[inline(always)]
+            || {
+                let flush = |x: T| if x.abs() < tiny { T::ZERO } else { x };
+                for i in 0..n {
+                    let g = g[i] + penalty * p[i];
+                    m[i] = flush(beta1 * m[i] + keep1 * g);
+                    v[i] = flush(beta2 * v[i] + keep2 * g * g);
+                    p[i] = flush(p[i] - rate * m[i] / (v[i].sqrt() + epsilon));
+                }
+            },
+        );
     }
 }
 
@@ -89,14 +93,13 @@ impl Adam {
         for (region, penalty) in regions {
             let (p, g) = (&mut p[region.clone()], &g[region.clone()]);
             let (m, v) = (&mut m[region.clone()], &mut v[region]);
-            if cx.threads < 2 || p.len() < 2 * ADAM_CHUNK {
-                update.apply(penalty, p, g, m, v);
-            } else {
-                p.par_chunks_mut(ADAM_CHUNK)
-                    .zip(g.par_chunks(ADAM_CHUNK))
-                    .zip(m.par_chunks_mut(ADAM_CHUNK).zip(v.par_chunks_mut(ADAM_CHUNK)))
-                    .for_each(|((p, g), (m, v))| update.apply(penalty, p, g, m, v));
-            }
+            let n = p.len();
+            let (p, m, v) = (Disjoint::new(p), Disjoint::new(m), Disjoint::new(v));
+            split_rows(cx.team, n, n, |first, len| {
+                // SAFETY: the ranges are disjoint.
+                let (p, m, v) = unsafe { (p.part(first, len), m.part(first, len), v.part(first, len)) };
+                update.apply(penalty, p, &g[first..first + len], m, v);
+            });
         }
         cx.put(self.parameters, p);
         cx.put(self.m, m);

@@ -40,6 +40,10 @@ pub trait Real:
         Self::of(f64::from(f32::from_bits(bits)))
     }
     #[inline(always)]
+    fn of_u8(x: u8) -> Self {
+        Self::of(f64::from(x))
+    }
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         Self::ONE / (Self::ONE + (-self).exp())
     }
@@ -92,6 +96,10 @@ impl Real for f32 {
     #[inline(always)]
     fn of_bits(bits: u32) -> f32 {
         f32::from_bits(bits)
+    }
+    #[inline(always)]
+    fn of_u8(x: u8) -> f32 {
+        f32::from(x)
     }
     #[inline(always)]
     fn sqrt(self) -> f32 {

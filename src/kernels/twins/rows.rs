@@ -1,28 +1,35 @@
 //! Twins that pick and load rows, and the helper that spreads rows over threads.
 
-use rayon::prelude::*;
-
-use super::{Context, Real, permute};
+use super::{Context, Permutation, Real};
+use crate::engine::cpu::{Disjoint, Team};
 use crate::kernels::{Gather, Mask, SETTING_SEED, Select, Storage};
 
-/// Elements below which starting other threads costs more than it gains (a fork and join takes some 20 µs).
-const PARALLEL_ELEMENTS: usize = 1 << 16;
+/// Elements below which another thread's start (about a microsecond) costs more than it gains.
+const PARALLEL_ELEMENTS: usize = 1 << 12;
 
-/// Calls `body(first row, rows of out)` on disjoint chunks of whole rows, on several threads when there is work enough.
-/// Every row is computed alike in whichever chunk it falls, so the result does not depend on the number of threads.
+/// Calls `body(first row, rows)` for ranges that cover all rows, on several threads when there is work enough (`work` in
+/// loads, roughly). A range doesn't depend on the work, so that a thread finds in its cache what it wrote before.
+pub(super) fn split_rows(team: Option<&Team>, work: usize, rows: usize, body: impl Fn(usize, usize) + Sync) {
+    let Some(team) = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && rows > 1) else {
+        return body(0, rows);
+    };
+    let chunk = rows.div_ceil(team.threads());
+    team.run(rows.div_ceil(chunk), &|i| body(i * chunk, chunk.min(rows - i * chunk)));
+}
+
+/// [`split_rows`] for a matrix that is written: calls `body(first row, rows of out)`. Every row is computed alike in
+/// whichever range it falls, so the result does not depend on the number of threads.
 pub(super) fn for_rows<T: Real>(
-    threads: usize,
+    team: Option<&Team>,
     work: usize,
     out: &mut [T],
     ld: usize,
-    body: impl Fn(usize, &mut [T]) + Sync + Send,
+    body: impl Fn(usize, &mut [T]) + Sync,
 ) {
     let rows = out.len() / ld.max(1);
-    if threads < 2 || work < PARALLEL_ELEMENTS || rows < 2 {
-        return body(0, out);
-    }
-    let chunk = rows.div_ceil(threads);
-    out.par_chunks_mut(chunk * ld).enumerate().for_each(|(i, rows)| body(i * chunk, rows));
+    let out = Disjoint::new(out);
+    // SAFETY: the ranges of rows are disjoint.
+    split_rows(team, work, rows, |first, rows| body(first, unsafe { out.part(first * ld, rows * ld) }));
 }
 
 /// Runs a loop with the widest vectors that this processor has.
@@ -35,14 +42,19 @@ impl Select {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         let (rows, begin, epoch) = (cx.step.rows as usize, cx.step.begin, cx.step.epoch);
         let seed = cx.words(self.settings)[SETTING_SEED];
-        let len = self.len as u32;
+        let permutation = Permutation::new(self.len as u32, seed, epoch);
         let picked: Vec<u32> = {
             let list = &cx.words(self.list)[self.offset..self.offset + self.len];
-            (0..rows as u32)
-                .map(|r| begin + r)
-                .map(|i| if self.shuffle { permute(i, len, seed, epoch) } else { i })
-                .map(|i| list[i as usize])
-                .collect()
+            let mut at: Vec<u32> = (begin..begin + rows as u32).collect();
+            if self.shuffle {
+                // One pass in vectors, then the few that have to walk on.
+                vectorised(
+                    #[inline(always)]
+                    || at.iter_mut().for_each(|i| *i = permutation.cipher(*i)),
+                );
+                at.iter_mut().for_each(|i| *i = permutation.walk(*i));
+            }
+            at.iter().map(|&i| list[i as usize]).collect()
         };
         cx.words_mut(self.out)[..rows].copy_from_slice(&picked);
     }
@@ -55,26 +67,32 @@ impl Gather {
         let picked = cx.words(self.rows);
         let data = cx.words(self.data);
         let (shift, scale) = cx.floats(self.scaling).split_at(ld);
-        for_rows(cx.threads, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
-            for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
-                let start = picked[first + r] as usize * self.stride;
-                let words = &data[start..start + self.stride];
-                match self.storage {
-                    Storage::U8 => {
-                        let bytes: &[u8] = bytemuck::cast_slice(words);
-                        vectorised(|| {
-                            for c in 0..cols {
-                                row[c] = (T::of(f64::from(bytes[c])) - shift[c]) * scale[c];
+        for_rows(cx.team, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    let (shift, scale) = (&shift[..cols], &scale[..cols]);
+                    for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
+                        let start = picked[first + r] as usize * self.stride;
+                        let words = &data[start..start + self.stride];
+                        let row = &mut row[..cols];
+                        match self.storage {
+                            Storage::U8 => {
+                                let bytes = &bytemuck::cast_slice::<u32, u8>(words)[..cols];
+                                for c in 0..cols {
+                                    row[c] = (T::of_u8(bytes[c]) - shift[c]) * scale[c];
+                                }
                             }
-                        });
-                    }
-                    Storage::F32 => vectorised(|| {
-                        for c in 0..cols {
-                            row[c] = (T::of_bits(words[c]) - shift[c]) * scale[c];
+                            Storage::F32 => {
+                                let words = &words[..cols];
+                                for c in 0..cols {
+                                    row[c] = (T::of_bits(words[c]) - shift[c]) * scale[c];
+                                }
+                            }
                         }
-                    }),
-                }
-            }
+                    }
+                },
+            );
         });
         cx.put(self.out.buffer, out);
     }
@@ -86,7 +104,7 @@ impl Mask {
         let mut x = cx.take(self.x.buffer);
         let position = &cx.words(self.position)[cx.step.ordering as usize * ld..][..cols];
         let fill = &cx.floats(self.fill)[..cols];
-        for_rows(cx.threads, rows * ld, &mut x[self.x.offset..][..rows * ld], ld, |_, chunk| {
+        for_rows(cx.team, rows * ld, &mut x[self.x.offset..][..rows * ld], ld, |_, chunk| {
             vectorised(|| {
                 for row in chunk.chunks_exact_mut(ld) {
                     for ((x, &p), &f) in row.iter_mut().zip(position).zip(fill) {

@@ -1,0 +1,301 @@
+//! Measures the engines without a screen: matrix products, training steps, ensembles.
+//!
+//! Every figure is a median over samples after a warm-up, with the distance between the quartiles as spread.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use serde_json::{Value, json};
+
+use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
+use eigenlens::engine::{Device, PlanId, Program, Step};
+use eigenlens::kernels::{Activation, Form, Gemm, Op};
+use eigenlens::network::{Place, Sequential};
+use eigenlens::random::Random;
+use eigenlens::train::{Job, Resident, Settings};
+
+#[derive(Parser)]
+#[command(name = "eigenlens-bench", version, about = "Measures eigenlens' engines")]
+struct Args {
+    /// gemm, train, ensemble, denormals: any of them
+    #[arg(long, default_value = "gemm,train,ensemble", value_delimiter = ',')]
+    suite: Vec<String>,
+    /// auto, cpu, gpu, or part of an adapter's name
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Threads of the CPU engine; 0 takes every core
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Measure a software adapter too
+    #[arg(long)]
+    allow_software: bool,
+    /// Samples of each case
+    #[arg(long, default_value_t = 12)]
+    samples: usize,
+    /// Replicas of the ensemble suite
+    #[arg(long, default_value = "10", value_delimiter = ',')]
+    replicas: Vec<usize>,
+    /// Where the results go as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("eigenlens-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let device = match Device::open(&args.device)? {
+        Device::Cpu { .. } => Device::Cpu { threads: args.threads },
+        device => device,
+    };
+    if device.is_software_adapter() && !args.allow_software {
+        bail!(
+            "{device} computes on the CPU, so its figures say nothing about GPUs; add --allow-software to measure it"
+        );
+    }
+    let mut bench = Bench { device, samples: args.samples.max(3), results: Vec::new(), peak: None };
+    println!("{}", bench.device);
+    for suite in &args.suite {
+        match suite.as_str() {
+            "gemm" => bench.gemm()?,
+            "train" => bench.train(&[1])?,
+            "ensemble" => bench.train(&args.replicas)?,
+            "denormals" => bench.denormals()?,
+            other => bail!("there is no suite {other}; there are gemm, train, ensemble and denormals"),
+        }
+    }
+    if let Some(path) = &args.json {
+        let adapter = match &bench.device {
+            Device::Gpu(gpu) => json!(gpu.info()),
+            _ => json!({ "name": "CPU engine" }),
+        };
+        let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
+        let machine = json!({ "os": std::env::consts::OS, "arch": std::env::consts::ARCH, "cores": cores });
+        let all = json!({ "machine": machine, "adapter": adapter, "results": bench.results });
+        std::fs::write(path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Median, and the distance between the quartiles.
+fn spread(mut samples: Vec<f64>) -> (f64, f64) {
+    samples.sort_by(f64::total_cmp);
+    let at = |q: f64| samples[((samples.len() - 1) as f64 * q).round() as usize];
+    (at(0.5), at(0.75) - at(0.25))
+}
+
+struct Bench {
+    device: Device,
+    samples: usize,
+    results: Vec<Value>,
+    /// GFLOP/s of the largest product on this device.
+    peak: Option<f64>,
+}
+
+impl Bench {
+    /// Times `body`, which does `repeats` units of work, and returns the spread in milliseconds a unit.
+    fn time(&self, repeats: usize, mut body: impl FnMut() -> eigenlens::Result<()>) -> anyhow::Result<(f64, f64)> {
+        for _ in 0..3 {
+            body()?;
+        }
+        let mut samples = Vec::new();
+        for _ in 0..self.samples {
+            let clock = Instant::now();
+            body()?;
+            samples.push(clock.elapsed().as_secs_f64() * 1e3 / repeats as f64);
+        }
+        Ok(spread(samples))
+    }
+
+    fn gemm(&mut self) -> anyhow::Result<()> {
+        let mut cases = vec![
+            (Form::Nt, 500, 784, 100),
+            (Form::Nt, 500, 100, 100),
+            (Form::Tn, 100, 500, 784),
+            (Form::Nn, 512, 512, 512),
+            (Form::Nn, 1024, 1024, 1024),
+        ];
+        if !matches!(self.device, Device::Cpu { .. }) && !self.device.is_software_adapter() {
+            cases.push((Form::Nn, 4096, 4096, 4096));
+        }
+        for (form, m, k, n) in cases {
+            let (mut session, plan, batch) = product(&self.device, form, m, k, n)?;
+            let flops = 2.0 * (m * k * n) as f64;
+            let repeats = (2e9 / flops).clamp(1.0, 200.0) as usize;
+            let steps = vec![Step { rows: batch as u32, ..blank() }; repeats];
+            let (median, iqr) = self.time(repeats, || {
+                session.run(plan, &steps)?;
+                session.wait()
+            })?;
+            let rate = flops / median / 1e6;
+            self.peak = Some(self.peak.unwrap_or(0.0).max(rate));
+            let case = format!("{form:?} {m}x{k}x{n}").to_uppercase().replace('X', "x");
+            println!("gemm      {case:<24} {median:9.3} ms ± {iqr:.3}  {rate:8.1} GFLOP/s");
+            self.results.push(json!({
+                "suite": "gemm", "case": case, "median_ms": median, "iqr_ms": iqr, "n": self.samples, "gflops": rate,
+            }));
+        }
+        Ok(())
+    }
+
+    fn train(&mut self, replicas: &[usize]) -> anyhow::Result<()> {
+        for net in [Net::Small, Net::Digits] {
+            for batch_norm in [Place::None, Place::First] {
+                for &replicas in replicas {
+                    self.step(net, batch_norm, replicas)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, net: Net, batch_norm: Place, replicas: usize) -> anyhow::Result<()> {
+        let mut job = net.job(batch_norm, replicas, 1e-2, &self.device)?;
+        let steps = if self.device.is_software_adapter() { 8 } else { 120usize.div_ceil(replicas) };
+        let (median, iqr) = self.time(steps, || job.run_steps(steps))?;
+        let variant = if batch_norm == Place::None { "bn=none" } else { "bn=first" };
+        let suite = if replicas == 1 { "train" } else { "ensemble" };
+        let rate = net.flops() * replicas as f64 / median / 1e6;
+        let share = self.peak.map(|peak| rate / peak);
+        let of_peak = share.map_or(String::new(), |s| format!(" ({:.0} % of the best product)", 100.0 * s));
+        let case = net.name();
+        println!(
+            "{suite:<9} {case:<24} {variant:<8} R={replicas:<4} {median:9.3} ms ± {iqr:.3}  {rate:8.1} GFLOP/s{of_peak}"
+        );
+        self.results.push(json!({
+            "suite": suite, "case": case, "variant": variant, "replicas": replicas, "batch": BATCH,
+            "median_ms": median, "iqr_ms": iqr, "n": self.samples, "gflops": rate, "share_of_peak": share,
+        }));
+        Ok(())
+    }
+
+    /// Step time before and after penalties have driven most columns to nothing.
+    fn denormals(&mut self) -> anyhow::Result<()> {
+        for net in [Net::Small, Net::Digits] {
+            let mut job = net.job(Place::None, 1, 10.0, &self.device)?;
+            let steps = 120;
+            let (fresh, iqr) = self.time(steps, || job.run_steps(steps))?;
+            // Long enough for Adam's moments of a column without gradient to decay below the normal numbers.
+            job.run_steps(6000)?;
+            let (dead, dead_iqr) = self.time(steps, || job.run_steps(steps))?;
+            let case = net.name();
+            println!("denormals {case:<24} fresh {fresh:.3} ms ± {iqr:.3}, dead columns {dead:.3} ms ± {dead_iqr:.3}");
+            for (variant, median, iqr) in [("fresh", fresh, iqr), ("dead columns", dead, dead_iqr)] {
+                self.results.push(json!({
+                    "suite": "denormals", "case": case, "variant": variant, "replicas": 1, "batch": BATCH,
+                    "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+                }));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn blank() -> Step {
+    Step { index: 0, rows: 0, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: 0 }
+}
+
+type Product = (Box<dyn eigenlens::engine::Session>, PlanId, usize);
+
+/// One product `[m, k]·[k, n]` in the given form; the last number is the batch dimension.
+fn product(device: &Device, form: Form, m: usize, k: usize, n: usize) -> eigenlens::Result<Product> {
+    let mut program = Program::new(1);
+    let (a, b, out, batch) = match form {
+        Form::Nt => (program.matrix("a", m, k), program.matrix("b", n, k), program.matrix("out", m, n), m),
+        Form::Nn => (program.matrix("a", m, k), program.matrix("b", k, n), program.matrix("out", m, n), m),
+        Form::Tn => (program.matrix("a", k, m), program.matrix("b", k, n), program.matrix("out", m, n), k),
+    };
+    let plan = program.plan("product", vec![Op::from(Gemm::plain(form, a, b, out))]);
+    let mut session = device.load(program)?;
+    let mut random = Random::new(1, 0);
+    for view in [a, b] {
+        for row in 0..view.rows {
+            let values: Vec<f64> = (0..view.cols).map(|_| random.uniform() - 0.5).collect();
+            session.write(view.buffer, None, row * view.ld, &values)?;
+        }
+    }
+    Ok((session, plan, batch))
+}
+
+const BATCH: usize = 500;
+const ROWS: usize = 60_000;
+
+/// The two networks that the papers' experiments use.
+#[derive(Clone, Copy)]
+enum Net {
+    Small,
+    Digits,
+}
+
+impl Net {
+    fn name(self) -> &'static str {
+        match self {
+            Net::Small => "20-100-100-50-2",
+            Net::Digits => "784-100-100-50-10",
+        }
+    }
+
+    /// Multiply-adds of a step, twice: forward, both halves of backward, without the first layer's input gradient.
+    fn flops(self) -> f64 {
+        let widths: &[f64] = match self {
+            Net::Small => &[20.0, 100.0, 100.0, 50.0, 2.0],
+            Net::Digits => &[784.0, 100.0, 100.0, 50.0, 10.0],
+        };
+        let layers: Vec<f64> = widths.windows(2).map(|w| w[0] * w[1]).collect();
+        2.0 * BATCH as f64 * (3.0 * layers.iter().sum::<f64>() - layers[0])
+    }
+
+    fn dataset(self) -> Dataset {
+        let mut random = Random::new(7, 1);
+        let (columns, classes, x) = match self {
+            Net::Small => (20, 2, Values::F32((0..ROWS * 20).map(|_| random.normal() as f32).collect())),
+            Net::Digits => (784, 10, Values::U8((0..ROWS * 784).map(|_| random.next_u64() as u8).collect())),
+        };
+        Dataset {
+            source: self.name().into(),
+            rows: ROWS,
+            columns,
+            x,
+            y: Targets::Classes {
+                labels: (0..ROWS as u32).map(|r| r % classes).collect(),
+                names: (0..classes).map(|c| c.to_string()).collect(),
+            },
+            features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+            axes: vec![Axis { name: "feature".into(), len: columns }],
+            test_from: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn job(self, batch_norm: Place, replicas: usize, reg_lambda: f64, device: &Device) -> eigenlens::Result<Job> {
+        let dataset = self.dataset();
+        let scale = if matches!(self, Net::Digits) { 1.0 / 255.0 } else { 1.0 };
+        let (shift, scale) = (vec![0.0; dataset.columns], vec![scale; dataset.columns]);
+        let rows: Vec<u32> = (0..ROWS as u32).collect();
+        let data = Resident::new(&dataset, (&shift, &scale), (&[], &[]), [&rows, &[], &[]]);
+        let activations = match self {
+            Net::Small => vec![Activation::Tanh, Activation::Relu, Activation::Relu],
+            Net::Digits => vec![Activation::Relu],
+        };
+        let architecture = Sequential { activations, batch_norm, spectral: Place::All, ..Sequential::default() };
+        let network = architecture.build(dataset.columns, data.outputs)?;
+        let settings = Settings {
+            batch: BATCH,
+            epochs: 1000,
+            balanced: false,
+            replicas: Settings::ensemble(replicas, 0, reg_lambda, 1e-4),
+            ..Settings::default()
+        };
+        Job::new(&network, &data, &settings, None, device)
+    }
+}
