@@ -1,0 +1,452 @@
+//! Gradients of every node type and loss against central differences, and Adam against its formula, all in f64.
+
+use eigenlens::engine::cpu::CpuSession;
+use eigenlens::engine::plan::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
+use eigenlens::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step, View};
+use eigenlens::kernels::{Activation, Adam, Loss, LossKind, Reduce, SETTINGS_LEN};
+use eigenlens::network::record::{Mode, Recorder, Workspace};
+use eigenlens::network::{
+    ActivationNode, AddNode, BatchNorm, Dense, DropoutNode, Layer, Layout, Network, Role, Spectral, Weight,
+};
+use eigenlens::random::Random;
+use eigenlens::train::{ReplicaSettings, Schedule, Settings};
+
+/// Distance between the points of a central difference of fourth order, `(8(f₁ − f₋₁) − (f₂ − f₋₂))/12H`.
+const H: f64 = 2e-5;
+const STENCIL: [(f64, f64); 4] =
+    [(H, 8.0 / (12.0 * H)), (-H, -8.0 / (12.0 * H)), (2.0 * H, -1.0 / (12.0 * H)), (-2.0 * H, 1.0 / (12.0 * H))];
+/// Of such a difference of sums of order 10 in f64, times 1 + |gradient|: rounding, 2⁻⁵³·10·1.5/H ≈ 1e-10 (measured: at
+/// most 2.5e-10); the truncation is far below, even behind batch norm, whose higher derivatives grow as 1/ε². An error in a
+/// formula is orders of magnitude larger.
+const TOLERANCE: f64 = 2e-9;
+
+const BATCH: usize = 7;
+const ROWS: usize = 6;
+const REPLICAS: usize = 2;
+const INPUTS: usize = 5;
+
+fn step(rows: usize) -> Step {
+    Step { index: 0, rows: rows as u32, begin: 0, epoch: 0, count: 3, rate: 0.0, ordering: 0, kept: 1 }
+}
+
+fn dense(units: usize) -> Layer {
+    Dense { units, weight: Weight::Direct, train_bias: true }.into()
+}
+
+fn spectral(units: usize, psi: bool, lambda_in: bool, lambda_out: bool, train_bias: bool) -> Layer {
+    Dense { units, weight: Weight::Spectral(Spectral { psi, lambda_in, lambda_out }), train_bias }.into()
+}
+
+fn activation(activation: Activation) -> Layer {
+    ActivationNode { activation }.into()
+}
+
+/// A chain of layers on [`INPUTS`] inputs.
+fn chain(layers: Vec<Layer>) -> Network {
+    let mut network = Network::new(&[INPUTS]);
+    for layer in layers {
+        network.then(layer).unwrap();
+    }
+    network
+}
+
+/// A forward and a backward pass with random parameters, inputs and cotangents in every replica.
+struct Check {
+    session: CpuSession<f64>,
+    plan: PlanId,
+    layout: Layout,
+    parameters: Buffer,
+    gradient: Buffer,
+    x: View,
+    dx: View,
+    output: View,
+    cotangent: Vec<Vec<f64>>,
+    rows: usize,
+}
+
+impl Check {
+    fn new(network: &Network, rows: usize, seed: u64) -> Self {
+        let mut random = Random::new(seed, 0);
+        let mut workspace = Workspace::new(network, REPLICAS, BATCH);
+        let x = workspace.program.matrix("x", BATCH, network.input_width());
+        let dy = workspace.program.matrix("dy", BATCH, network.output().width());
+        let mut recorder = Recorder::new(network, &mut workspace, Mode::Train, x, true);
+        let output = recorder.forward();
+        recorder.backward(dy);
+        let dx = recorder.gradient(0).expect("the input has a gradient");
+        let ops = recorder.finish();
+        let Workspace { mut program, layout, parameters, gradient, settings, .. } = workspace;
+        let plan = program.plan("check", ops);
+        let mut session = CpuSession::<f64>::new(program, 1).unwrap();
+        let mut cotangent = Vec::new();
+        for r in 0..REPLICAS {
+            let mut values = vec![0.0; layout.parameters];
+            for t in layout.tensors.iter().filter(|t| t.role != Role::Statistic) {
+                for row in values[t.offset..][..t.rows * t.ld].chunks_exact_mut(t.ld) {
+                    row[..t.cols].iter_mut().for_each(|p| *p = 0.5 * random.normal());
+                }
+            }
+            session.write(parameters, Some(r), 0, &values).unwrap();
+            session.write(x.buffer, Some(r), 0, &rows_of(x, rows, &mut random)).unwrap();
+            let dy_values = rows_of(dy, rows, &mut random);
+            session.write(dy.buffer, Some(r), 0, &dy_values).unwrap();
+            cotangent.push(dy_values);
+            session.write_words(settings, Some(r), 0, &[77 + r as u32, 0, 0, 1f32.to_bits()]).unwrap();
+        }
+        Check { session, plan, layout, parameters, gradient, x, dx, output, cotangent, rows }
+    }
+
+    /// `⟨cotangent, output⟩` of every replica.
+    fn value(&mut self) -> Vec<f64> {
+        self.session.run(self.plan, &[step(self.rows)]).unwrap();
+        let View { buffer, offset, ld, .. } = self.output;
+        (0..REPLICAS)
+            .map(|r| {
+                let y = self.session.read(buffer, r, offset, self.rows * ld).unwrap();
+                y.iter().zip(&self.cotangent[r]).map(|(y, c)| y * c).sum()
+            })
+            .collect()
+    }
+
+    /// The derivative of [`Check::value`] by one element of a buffer, in every replica.
+    fn difference(&mut self, buffer: Buffer, index: usize) -> Vec<f64> {
+        let at: Vec<f64> = (0..REPLICAS).map(|r| self.session.read(buffer, r, index, 1).unwrap()[0]).collect();
+        let mut difference = vec![0.0; REPLICAS];
+        for (h, weight) in STENCIL {
+            for (r, &p) in at.iter().enumerate() {
+                self.session.write(buffer, Some(r), index, &[p + h]).unwrap();
+            }
+            difference.iter_mut().zip(self.value()).for_each(|(d, value)| *d += weight * value);
+        }
+        for (r, &p) in at.iter().enumerate() {
+            self.session.write(buffer, Some(r), index, &[p]).unwrap();
+        }
+        difference
+    }
+
+    fn compare(&mut self, buffer: Buffer, index: usize, found: &[Vec<f64>], place: usize, what: &str) -> f64 {
+        let mut worst = 0.0f64;
+        for (r, wanted) in self.difference(buffer, index).into_iter().enumerate() {
+            let found = found[r][place];
+            let error = (found - wanted).abs() / (1.0 + wanted.abs());
+            assert!(error <= TOLERANCE, "{what}, replica {r}, element {place}: {found}, differences say {wanted}");
+            worst = worst.max(error);
+        }
+        worst
+    }
+
+    /// Compares every element of every gradient; returns the largest error.
+    fn run(mut self, what: &str) -> f64 {
+        self.value();
+        let read = |session: &mut CpuSession<f64>, buffer, offset, len| -> Vec<Vec<f64>> {
+            (0..REPLICAS).map(|r| session.read(buffer, r, offset, len).unwrap()).collect()
+        };
+        let gradient = read(&mut self.session, self.gradient, 0, self.layout.trained_end);
+        let dx = read(&mut self.session, self.dx.buffer, self.dx.offset, self.rows * self.dx.ld);
+        let (x, mut worst) = (self.x, 0.0f64);
+        for i in (0..self.rows).flat_map(|r| (0..x.cols).map(move |c| r * x.ld + c)) {
+            worst = worst.max(self.compare(x.buffer, x.offset + i, &dx, i, &format!("{what}: input")));
+        }
+        for t in self.layout.tensors.clone().iter().filter(|t| t.trained) {
+            for i in (0..t.rows).flat_map(|r| (0..t.cols).map(move |c| t.offset + r * t.ld + c)) {
+                worst = worst.max(self.compare(self.parameters, i, &gradient, i, &format!("{what}: {}", t.path)));
+            }
+        }
+        worst
+    }
+}
+
+/// Random rows; NaN from row `rows` on, which no kernel may read.
+fn rows_of(view: View, rows: usize, random: &mut Random) -> Vec<f64> {
+    let mut values = vec![0.0; view.rows * view.ld];
+    for (r, row) in values.chunks_exact_mut(view.ld).enumerate() {
+        row[..view.cols].iter_mut().for_each(|x| *x = if r < rows { random.normal() } else { f64::NAN });
+    }
+    values
+}
+
+/// Whole and partial batches. The seeds are fixed, so no test point comes to lie on a kink one day.
+fn check(network: &Network, what: &str) {
+    let whole = Check::new(network, BATCH, 1).run(what);
+    let partial = Check::new(network, ROWS, 2).run(&format!("{what}, partial batch"));
+    println!("{what}: {:.1e}", whole.max(partial));
+}
+
+#[test]
+fn dense_direct() {
+    check(&chain(vec![dense(3)]), "dense");
+    check(&chain(vec![dense(6), dense(1)]), "two dense");
+    let frozen = Dense { units: 3, weight: Weight::Direct, train_bias: false };
+    check(&chain(vec![dense(4), frozen.into()]), "dense without bias");
+}
+
+#[test]
+fn dense_spectral_with_every_choice_of_what_is_trained() {
+    for bits in 0..16u32 {
+        let on = |bit: u32| bits & (1 << bit) != 0;
+        let layer = |units| spectral(units, on(0), on(1), on(2), on(3));
+        check(&chain(vec![layer(3), activation(Activation::Tanh), layer(6)]), &format!("spectral {bits:04b}"));
+    }
+}
+
+#[test]
+fn activations_fused_and_alone() {
+    for sigma in Activation::ALL {
+        let bare = |layers: Vec<Layer>, what: &str| check(&chain(layers), &format!("{sigma:?} {what}"));
+        bare(vec![dense(6), activation(sigma), dense(3)], "between dense layers");
+        bare(vec![spectral(6, true, true, true, true), activation(sigma)], "as output");
+        bare(vec![activation(sigma), dense(3)], "on the input");
+        bare(vec![activation(sigma)], "by itself");
+        bare(vec![dense(6), BatchNorm::default().into(), activation(sigma), dense(3)], "behind batch norm");
+        bare(vec![dense(6), activation(sigma), BatchNorm::default().into(), dense(2)], "before batch norm");
+        bare(vec![dense(6), activation(sigma), activation(sigma), dense(2)], "twice");
+        bare(vec![dense(6), activation(sigma), DropoutNode { probability: 0.4 }.into(), dense(2)], "before dropout");
+        let mut network = chain(vec![dense(4)]);
+        let a = network.push(activation(sigma), &[1]).unwrap();
+        let b = network.push(activation(Activation::Sigmoid), &[1]).unwrap();
+        network.push(AddNode {}.into(), &[a, b]).unwrap();
+        check(&network, &format!("{sigma:?} reading a node with two readers"));
+    }
+}
+
+#[test]
+fn batch_norm() {
+    check(&chain(vec![BatchNorm::default().into()]), "batch norm by itself");
+    check(&chain(vec![dense(6), BatchNorm { epsilon: 0.1, momentum: 0.5 }.into(), dense(3)]), "batch norm");
+    let twice = vec![BatchNorm::default().into(), dense(3), BatchNorm::default().into(), dense(2)];
+    check(&chain(twice), "two batch norms");
+}
+
+#[test]
+fn dropout() {
+    check(&chain(vec![DropoutNode { probability: 0.5 }.into()]), "dropout by itself");
+    let two =
+        vec![DropoutNode { probability: 0.3 }.into(), dense(6), DropoutNode { probability: 0.5 }.into(), dense(3)];
+    check(&chain(two), "two dropouts");
+}
+
+#[test]
+fn residual_blocks() {
+    for sigma in [Activation::Relu, Activation::Gelu] {
+        // z = dense(x); y = z + dense(σ(dense(z))); σ(y) read twice; out = dense(σ(y)) + σ(y).
+        let mut network = chain(vec![dense(5)]);
+        network.push(spectral(3, true, true, true, true), &[1]).unwrap();
+        network.then(activation(sigma)).unwrap();
+        let branch = network.then(dense(5)).unwrap();
+        let sum = network.push(AddNode {}.into(), &[1, branch]).unwrap();
+        let shared = network.push(activation(sigma), &[sum]).unwrap();
+        let last = network.push(dense(5), &[shared]).unwrap();
+        network.push(AddNode {}.into(), &[last, shared]).unwrap();
+        check(&network, &format!("residual {sigma:?}"));
+    }
+    // The input itself with three readers, a node added to itself, and a dead end.
+    let mut network = Network::new(&[INPUTS]);
+    let a = network.push(dense(INPUTS), &[0]).unwrap();
+    let b = network.push(AddNode {}.into(), &[0, a]).unwrap();
+    let c = network.push(AddNode {}.into(), &[b, b]).unwrap();
+    network.push(dense(2), &[a]).unwrap();
+    network.push(AddNode {}.into(), &[c, 0]).unwrap();
+    check(&network, "fan-out of the input");
+}
+
+/// Runs one loss on given outputs and returns `[results, gradient]`.
+struct LossCheck {
+    session: CpuSession<f64>,
+    plan: PlanId,
+    results: Buffer,
+    output: View,
+    gradient: View,
+    rows: usize,
+}
+
+impl LossCheck {
+    fn new(kind: LossKind, cols: usize, rows: usize) -> Self {
+        let mut random = Random::new(kind as u64, cols as u64);
+        let mut program = Program::new(1);
+        let output = program.matrix("output", BATCH, cols);
+        let gradient = program.matrix("gradient", BATCH, cols);
+        let row_stats = program.matrix("row statistics", BATCH, 4);
+        let picked = program.buffer("rows", BATCH, Scope::Replica, Element::Word);
+        let targets = program.buffer("targets", BATCH * cols, Scope::Shared, Element::Word);
+        let results = program.buffer("results", RESULT_LEN, Scope::Replica, Element::Float);
+        let loss = Loss { kind, output, rows: picked, targets, gradient: Some(gradient), row_stats };
+        let plan = program.plan("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
+        let mut session = CpuSession::<f64>::new(program, 1).unwrap();
+        let words = (0..BATCH * cols).map(|_| match kind {
+            LossKind::Ce => random.below(cols) as u32,
+            // Errors of order 2: on both sides of Huber's δ = 1.
+            _ => (2.0 * random.normal() as f32).to_bits(),
+        });
+        session.write_words(targets, None, 0, &words.collect::<Vec<_>>()).unwrap();
+        let reversed: Vec<u32> = (0..BATCH as u32).rev().collect();
+        session.write_words(picked, None, 0, &reversed).unwrap();
+        session.write(output.buffer, None, 0, &rows_of(output, rows, &mut random)).unwrap();
+        LossCheck { session, plan, results, output, gradient, rows }
+    }
+
+    fn loss(&mut self) -> f64 {
+        self.session.run(self.plan, &[step(self.rows)]).unwrap();
+        self.session.read(self.results, 0, RESULT_LOSS, 1).unwrap()[0] / self.rows as f64
+    }
+}
+
+#[test]
+fn losses() {
+    for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
+        for (cols, rows) in [(3, BATCH), (3, ROWS), (1, ROWS), (5, 1)] {
+            if kind == LossKind::Ce && cols == 1 {
+                continue;
+            }
+            let mut check = LossCheck::new(kind, cols, rows);
+            check.loss();
+            let (output, view) = (check.output, check.gradient);
+            let found = check.session.read(view.buffer, 0, view.offset, rows * view.ld).unwrap();
+            for i in (0..rows).flat_map(|r| (0..cols).map(move |c| r * output.ld + c)) {
+                let o = check.session.read(output.buffer, 0, i, 1).unwrap()[0];
+                let mut side = |h: f64| {
+                    check.session.write(output.buffer, None, i, &[o + h]).unwrap();
+                    check.loss()
+                };
+                let wanted: f64 = STENCIL.iter().map(|(h, weight)| weight * side(*h)).sum();
+                side(0.0);
+                let place = format!("{kind:?} [{rows}, {cols}] element {i}");
+                assert!((found[i] - wanted).abs() <= TOLERANCE, "{place}: {}, differences say {wanted}", found[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn losses_and_metrics_are_their_formulas() {
+    for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
+        let cols = 3;
+        let mut check = LossCheck::new(kind, cols, ROWS);
+        check.loss();
+        let results = check.session.read(check.results, 0, 0, RESULT_LEN).unwrap();
+        let outputs = check.session.read(check.output.buffer, 0, 0, BATCH * check.output.ld).unwrap();
+        let targets = check.session.read_words(Buffer(4), 0, 0, BATCH * cols).unwrap();
+        let mut wanted = [0.0; 3];
+        for r in 0..ROWS {
+            let o = &outputs[r * check.output.ld..][..cols];
+            let row = BATCH - 1 - r;
+            if kind == LossKind::Ce {
+                let label = targets[row] as usize;
+                wanted[0] += o.iter().map(|o| o.exp()).sum::<f64>().ln() - o[label];
+                wanted[1] += f64::from(o.iter().all(|&x| x <= o[label]));
+                continue;
+            }
+            for (c, o) in o.iter().enumerate() {
+                let e = (o - f64::from(f32::from_bits(targets[row * cols + c]))).abs();
+                let loss = match kind {
+                    LossKind::Mae => e,
+                    LossKind::Mse => e * e,
+                    _ if e <= 1.0 => e * e / 2.0,
+                    _ => e - 0.5,
+                };
+                wanted.iter_mut().zip([loss, e, e * e]).for_each(|(w, x)| *w += x / cols as f64);
+            }
+        }
+        for (slot, wanted) in [RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE].into_iter().zip(wanted) {
+            // Sums of a few f64 numbers of order 1.
+            assert!((results[slot] - wanted).abs() < 1e-13, "{kind:?} result {slot}: {}, not {wanted}", results[slot]);
+        }
+    }
+}
+
+/// Regions of the parameters in [`adam_follows_its_formula`]: ψ, λ, others, frozen.
+const REGIONS: [usize; 4] = [8, 12, 20, 24];
+
+#[test]
+fn adam_follows_its_formula() {
+    let mut random = Random::new(9, 9);
+    let len = REGIONS[3];
+    let mut program = Program::new(REPLICAS);
+    let mut floats = |label: &str| program.buffer(label, len, Scope::Replica, Element::Float);
+    let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
+    let settings_buffer = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let settings = Settings { rate: 0.01, schedule: Schedule::Cosine, ..Settings::default() };
+    let adam = Adam {
+        parameters,
+        gradient,
+        m,
+        v,
+        psi: 0..REGIONS[0],
+        lambda: REGIONS[0]..REGIONS[1],
+        trainable: REGIONS[2],
+        settings: settings_buffer,
+        beta1: settings.beta1 as f32,
+        beta2: settings.beta2 as f32,
+        epsilon: settings.epsilon as f32,
+    };
+    let plan = program.plan("adam", vec![adam.into()]);
+    let mut session = CpuSession::<f64>::new(program, 1).unwrap();
+    // Numbers that f32 holds exactly; the replicas differ in all three.
+    let replicas = [(0.5, 0.25, 1.0), (0.125, 2.0, 0.5)].map(|(reg_lambda, reg_psi, rate_factor)| ReplicaSettings {
+        seed: 0,
+        reg_lambda,
+        reg_psi,
+        rate_factor,
+    });
+    let mut reference = Vec::new();
+    for (r, replica) in replicas.iter().enumerate() {
+        let bits = [replica.reg_lambda, replica.reg_psi, replica.rate_factor].map(|x| (x as f32).to_bits());
+        session.write_words(settings_buffer, Some(r), 0, &[0, bits[0], bits[1], bits[2]]).unwrap();
+        let p: Vec<f64> = (0..len).map(|_| random.normal()).collect();
+        session.write(parameters, Some(r), 0, &p).unwrap();
+        reference.push((p, vec![0.0; len], vec![0.0; len]));
+    }
+    let steps = 8;
+    for t in 1..=steps {
+        let step = Step { rate: settings.step_rate(t - 1, steps), ..step(1) };
+        for (r, (p, m, v)) in reference.iter_mut().enumerate() {
+            let g: Vec<f64> = (0..len).map(|_| random.normal()).collect();
+            session.write(gradient, Some(r), 0, &g).unwrap();
+            let lr = settings.rate * settings.schedule.factor(t - 1, steps) * replicas[r].rate_factor;
+            let correction = (1.0 - 0.999f64.powi(t as i32)).sqrt() / (1.0 - 0.9f64.powi(t as i32));
+            for i in 0..REGIONS[2] {
+                let penalty = match i {
+                    _ if i < REGIONS[0] => replicas[r].reg_psi,
+                    _ if i < REGIONS[1] => replicas[r].reg_lambda,
+                    _ => 0.0,
+                };
+                let g = g[i] + 2.0 * penalty * p[i];
+                m[i] = 0.9 * m[i] + 0.1 * g;
+                v[i] = 0.999 * v[i] + 0.001 * g * g;
+                p[i] -= lr * correction * m[i] / (v[i].sqrt() + 1e-7);
+            }
+        }
+        session.run(plan, &[step]).unwrap();
+        for (r, (p, _, _)) in reference.iter().enumerate() {
+            let found = session.read(parameters, r, 0, len).unwrap();
+            for i in 0..len {
+                // β₂ is handed over as f32, and 1 − β₂ is then 1.3e-5 off, √v 6.5e-6; steps are at most 0.01·3 and add up.
+                let tolerance = if i < REGIONS[2] { 8e-6 * 0.03 * t as f64 } else { 0.0 };
+                let error = (found[i] - p[i]).abs();
+                assert!(error <= tolerance, "step {t}, replica {r}, parameter {i}: {}, not {}", found[i], p[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn adam_writes_zero_for_tiny_numbers() {
+    let mut program = Program::new(1);
+    let mut floats = |label: &str| program.buffer(label, 8, Scope::Replica, Element::Float);
+    let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
+    let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let (beta1, beta2, epsilon) = (0.5, 0.5, 1e-7);
+    let adam =
+        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..4, trainable: 4, settings, beta1, beta2, epsilon };
+    let plan = program.plan("adam", vec![adam.into()]);
+    let mut session = CpuSession::<f64>::new(program, 1).unwrap();
+    session.write_words(settings, None, 0, &[0, 0, 0, 1f32.to_bits()]).unwrap();
+    // Halved, m and v come to lie below, below, above and above 1e-30; the last four parameters are frozen.
+    session.write(parameters, None, 0, &[9e-31, -9e-31, 1.1e-30, 1.0, 9e-31, 0.0, 0.0, 0.0]).unwrap();
+    session.write(m, None, 0, &[1.9e-30, -1.9e-30, 2.1e-30, -2.1e-30, 1e-31, 0.0, 0.0, 0.0]).unwrap();
+    session.write(v, None, 0, &[1.9e-30, 1.9e-30, 2.1e-30, 2.1e-30, 1e-31, 0.0, 0.0, 0.0]).unwrap();
+    session.run(plan, &[Step { rate: 0.0, ..step(1) }]).unwrap();
+    let mut read = |buffer| session.read(buffer, 0, 0, 5).unwrap();
+    assert_eq!(read(parameters), [0.0, 0.0, 1.1e-30, 1.0, 9e-31]);
+    assert_eq!(read(m), [0.0, 0.0, 1.05e-30, -1.05e-30, 1e-31]);
+    assert_eq!(read(v), [0.0, 0.0, 1.05e-30, 1.05e-30, 1e-31]);
+}
