@@ -105,7 +105,7 @@ fn broken_tables_are_refused() {
 
 #[test]
 fn missing_cells_are_filled_or_dropped_when_asked() {
-    let text = "a,kind,y\n1,red,0\n,red,1\n3,?,1\n5,blue,0\n";
+    let text = "a,kind,y\n1,red,0\n,red,1\n3,?,1\n5,blue,1\n";
     let dropped = table(text, |r| r.missing = Missing::Drop).unwrap();
     assert_eq!((dropped.rows, dropped.notes.len()), (2, 1));
     let mut filled = table(text, |r| r.missing = Missing::Mean).unwrap();

@@ -15,6 +15,7 @@ use crate::report::tables;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
+#[command(args_override_self = true)]
 pub struct Args {
     /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian or correlated
     data: String,

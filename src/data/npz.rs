@@ -52,11 +52,11 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         return Err(Error::input(path, "X_test", problem, "use arrays of one kind"));
     }
     for (x, y, names) in [(Some(x), y, "X and y"), (x_test, y_test, "X_test and y_test")] {
-        if let (Some(x), Some(y)) = (x, y) {
-            if x.shape[0] != y.shape[0] {
-                let problem = format!("they have {} and {} rows", x.shape[0], y.shape[0]);
-                return Err(Error::input(path, names, problem, "save arrays of equal length"));
-            }
+        if let (Some(x), Some(y)) = (x, y)
+            && x.shape[0] != y.shape[0]
+        {
+            let problem = format!("they have {} and {} rows", x.shape[0], y.shape[0]);
+            return Err(Error::input(path, names, problem, "save arrays of equal length"));
         }
     }
     if request.need_target && x_test.is_some() != y_test.is_some() {

@@ -158,10 +158,10 @@ fn attend(shared: &Shared, index: usize, threads: usize) {
             return;
         }
         let job = *shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(job) = job {
-            if catch_unwind(AssertUnwindSafe(|| share(job, index, threads))).is_err() {
-                shared.panicked.store(true, Ordering::Relaxed);
-            }
+        if let Some(job) = job
+            && catch_unwind(AssertUnwindSafe(|| share(job, index, threads))).is_err()
+        {
+            shared.panicked.store(true, Ordering::Relaxed);
         }
         shared.busy.fetch_sub(1, Ordering::Release);
     }
