@@ -4,7 +4,6 @@ mod common;
 
 use common::Random;
 use eigenlens::engine::Device;
-use eigenlens::engine::gpu::{Gpu, Request};
 use eigenlens::kernels::{Activation, Storage};
 use eigenlens::network::{Place, Sequential, Spectral};
 use eigenlens::train::{Job, Resident, Settings};
