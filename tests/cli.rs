@@ -170,10 +170,10 @@ fn wrong_options_are_refused() {
     let place = Place::new();
     let (data, out) = (place.write("table.csv", table()), place.text("run"));
     let with = |more: &[&str]| train(&data, &out, &[&["--target", "class"], more].concat());
-    refused(&with(&["--hidden", "0"]), 1, &["dense1", "0 units"]);
+    refused(&with(&["--hidden", "0"]), 1, &["dense2", "0 units"]);
     refused(&with(&["--loss", "mse"]), 2, &["--loss mse", "ce"]);
     refused(&with(&["--epochs", "0"]), 2, &["--epochs", "above 0"]);
-    refused(&with(&["--lr", "-1"]), 2, &["--lr", "above 0"]);
+    refused(&with(&["--lr=-1"]), 2, &["--lr", "above 0"]);
     refused(&with(&["--activation", "relu,tanh"]), 1, &["2 activations", "1 hidden"]);
     refused(&with(&["--validation", "0.6", "--test", "0.5"]), 2, &["--validation", "below 1"]);
     refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);

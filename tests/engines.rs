@@ -4,7 +4,7 @@ use eigenlens::Device;
 use eigenlens::data::{Dataset, Targets, Values, synthetic};
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::{Element, Program, Scope, Session, Step};
-use eigenlens::kernels::twins::permute;
+use eigenlens::kernels::twins::Permutation;
 use eigenlens::kernels::{Activation, LossKind, SETTINGS_LEN, Select};
 use eigenlens::network::{Network, Parameters, Place, Sequential};
 use eigenlens::train::{EpochRecord, Flow, Job, ReplicaSettings, Resident, Settings};
@@ -182,7 +182,7 @@ proptest! {
 
     #[test]
     fn the_shuffle_is_a_permutation(len in 1u32..3000, seed: u32, epoch: u32) {
-        let mut places: Vec<u32> = (0..len).map(|i| permute(i, len, seed, epoch)).collect();
+        let mut places: Vec<u32> = (0..len).map(|i| Permutation::new(len, seed, epoch).at(i)).collect();
         places.sort_unstable();
         prop_assert!(places.iter().copied().eq(0..len));
     }
