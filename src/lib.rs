@@ -1,4 +1,46 @@
-//! eigenlens.
+//! Which inputs a neural network uses: spectral training on wgpu compute shaders or on the CPU.
+//!
+//! A dense layer's weight is `W[j,i] = (λ_in[i] − λ_out[j])·ψ[j,i]` (Chicchi et al., arXiv:2406.01183). With penalties on
+//! λ and ψ the eigenvalues of useless inputs go to zero during training, and `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂` ranks the rest.
+//!
+//! ```
+//! use eigenlens::{Device, Plan, data::synthetic, train::Flow};
+//!
+//! let mut gaussian = synthetic::gaussian(1, 4_000);
+//! let mut plan = Plan::default();
+//! plan.settings.epochs = 30;
+//! let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 }, &mut |_| Flow::Continue)?;
+//! let best = &fit.model.ranking()[0];
+//! assert!(gaussian.distance[best.feature] > 0.0, "the best feature is one that tells the classes apart");
+//! # Ok::<(), eigenlens::Error>(())
+//! ```
+//!
+//! # The house
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
+//! | [`engine`] | `plan`: buffers, views and lists of operations as data; `cpu` and `gpu` execute them (wgpu is named in `engine/gpu` alone) |
+//! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl`, and in `twins` the same arithmetic in Rust |
+//! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
+//! | [`data`] | readers, synthetic sets, splits, scaling |
+//! | [`train`] | settings, the resident data set, the training job |
+//! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
+//! | [`relevance`] | the ranking and the curves that prove it |
+//! | [`report`] | tables, plots, the page |
+//! | [`cli`] | one file for each subcommand |
+//!
+//! Each room may use those above it. A training goes like this: [`data::load`] → [`Plan::fit`] splits and scales, builds the
+//! [`network::Network`], and makes a [`train::Job`]; the job records its three plans (train, evaluate, masked evaluation)
+//! through [`network::record::Recorder`] into an [`engine::Program`] and loads it with [`Device::load`]; from then on a step
+//! is one [`engine::Session::run`] over buffers that exist already, with nothing but a small [`engine::Step`] that changes.
+//!
+//! A batch has the shape `[replica, sample, …]`: replicas are independent networks with seeds and penalties of their own. The
+//! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
+//! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`engine::View`], [`engine::Step`]).
+//!
+//! *A new node type* is one file in `network` (implement `NodeType`) and a variant of [`network::Layer`]. *A new kernel* is a
+//! struct in `kernels` (add it to `ops!`), a twin, a shader of the same name, and its comparison in `tests/gpu.rs`.
 
 pub mod cli;
 pub mod data;

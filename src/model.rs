@@ -81,6 +81,8 @@ impl Default for Plan {
 #[derive(Debug, Clone)]
 pub struct Fit {
     pub model: Model,
+    /// Which rows were used for what.
+    pub split: Split,
     pub history: Vec<EpochRecord>,
     /// Scores on the parts that have rows: `train`, `validation`, `test`; means over replicas.
     pub scores: Vec<(&'static str, PartScore)>,
@@ -185,7 +187,7 @@ impl Plan {
             steps: job.steps(),
             engine: device.to_string(),
         };
-        Ok(Fit { model: Model { description, network, parameters }, history, scores, seconds, stopped })
+        Ok(Fit { model: Model { description, network, parameters }, split: parts, history, scores, seconds, stopped })
     }
 }
 
@@ -241,7 +243,8 @@ impl Model {
         Ok(job)
     }
 
-    /// The split that the model was trained with, if these are the same data; else every row is a test row.
+    /// The split that the model was trained with (and `true`), if these are the same data as they were read; else every row
+    /// is a test row. Right after a training, [`Fit::split`] has it.
     pub fn split(&self, dataset: &Dataset) -> Result<(Split, bool)> {
         let d = &self.description;
         if dataset.fingerprint() == d.fingerprint {

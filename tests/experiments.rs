@@ -89,7 +89,7 @@ fn digits(classes: [&str; 2], plan: &Plan) -> (Fit, Curve) {
     let mut dataset = data::load(&Request { classes, ..Request::new(root) }).unwrap();
     let fit = plan.fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap();
     let (parts, same) = fit.model.split(&dataset).unwrap();
-    assert!(same, "the data are what the model was trained on");
+    assert!(same && parts == fit.split, "the split is found again from the data");
     let resident = fit.model.prepare(&mut dataset, &parts).unwrap();
     let rows = ("test", resident.test.clone());
     let curve = curve(&fit.model, &resident, rows, &CurveOptions::default(), &CPU).unwrap();

@@ -1,12 +1,9 @@
-//! Whole training steps on the GPU engine: against the f64 oracle, and (ignored) how long they take.
+//! Whole training steps on the GPU engine, against the f64 oracle.
 
 mod common;
 
-use std::time::Instant;
-
 use common::Random;
 use eigenlens::engine::Device;
-use eigenlens::engine::gpu::{Gpu, Request};
 use eigenlens::kernels::{Activation, Storage};
 use eigenlens::network::{Place, Sequential, Spectral};
 use eigenlens::train::{Job, Resident, Settings};
@@ -82,36 +79,4 @@ fn the_same_seed_gives_the_same_bits() {
         (0..3).map(|replica| job.parameters(replica).unwrap()).collect::<Vec<_>>()
     };
     assert!(run() == run());
-}
-
-/// `cargo test --release --test gpu_training -- --ignored --nocapture`: milliseconds a step, and its costliest kernels.
-#[test]
-#[ignore = "measures"]
-fn step_times() {
-    let gpu = Gpu::open(&Request::Gpu).unwrap();
-    println!("{} {:?}", gpu.info().name, gpu.caps());
-    for (columns, outputs) in [(784, 10), (20, 2)] {
-        for replicas in [1, 16usize] {
-            let network = network(Activation::Relu, Place::None, 0.0).build(columns, outputs).unwrap();
-            let settings = Settings { replicas: Settings::ensemble(replicas, 3, 1e-2, 1e-4), ..Settings::default() };
-            let start = Instant::now();
-            let mut job =
-                Job::new(&network, &data(columns, outputs, 2000), &settings, None, &Device::Gpu(gpu.clone())).unwrap();
-            job.run_steps(5).unwrap();
-            println!("loaded, compiled and run for 5 steps in {:.2} s", start.elapsed().as_secs_f64());
-            let mut best = f64::INFINITY;
-            let steps = if gpu.caps().software { 32 / replicas } else { 200 };
-            for _ in 0..5 {
-                let start = Instant::now();
-                job.run_steps(steps).unwrap();
-                best = best.min(start.elapsed().as_secs_f64() / steps as f64);
-            }
-            println!("{columns} inputs, R = {replicas}: {:.3} ms a step and replica", best * 1e3 / replicas as f64);
-            if let Some(times) = job.step_timings().unwrap() {
-                for (name, seconds) in times.iter().filter(|(_, s)| *s > 0.02 * best) {
-                    println!("    {name:20} {:8.3} ms", seconds * 1e3);
-                }
-            }
-        }
-    }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use eigenlens::data::Axis;
 use eigenlens::relevance::{Curve, CurvePoint, Metric, RankedFeature};
-use eigenlens::report::{Example, TrainPage, write};
+use eigenlens::report::{Example, TrainPage};
 use eigenlens::train::EpochRecord;
+use eigenlens::write;
 
 /// Even numbers from 0 to 1 that are the same on every machine.
 struct Noise(u64);

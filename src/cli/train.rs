@@ -15,6 +15,7 @@ use crate::report::tables;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
+#[command(args_override_self = true)]
 pub struct Args {
     /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian or correlated
     data: String,
@@ -75,12 +76,11 @@ pub fn train(
     let fit = fit?;
     let model = &fit.model;
     let ranking = model.ranking();
-    let (parts, _) = model.split(&dataset)?;
-    let resident = model.prepare(&mut dataset, &parts)?;
+    let resident = model.prepare(&mut dataset, &fit.split)?;
     let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];
     let (name, range) = rows.into_iter().find(|(_, r)| !r.is_empty()).expect("there are training rows");
     let curve = curve(model, &resident, (name, range.clone()), &CurveOptions::default(), device)?;
-    let examples = output::examples(model, &dataset, &parts, &resident, device)?;
+    let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
     outcome.write(out)?;
     if as_json {

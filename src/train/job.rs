@@ -344,17 +344,18 @@ impl Job {
     }
 
     fn run_evaluation(&mut self, plan: PlanId, passes: &[Vec<Step>], rows: usize) -> Result<Vec<Vec<Scores>>> {
-        let mut sums = vec![vec![[0.0; RESULT_LEN]; self.replicas()]; passes.len()];
+        // [replica][pass]
+        let mut sums = vec![vec![[0.0; RESULT_LEN]; passes.len()]; self.replicas()];
         let flat: Vec<(usize, Step)> =
             passes.iter().enumerate().flat_map(|(p, steps)| steps.iter().map(move |&s| (p, s))).collect();
         for chunk in flat.chunks(SLOTS) {
             let steps: Vec<Step> =
                 chunk.iter().enumerate().map(|(i, (_, step))| Step { index: i as u32, ..*step }).collect();
             self.session.run(plan, &steps)?;
-            for r in 0..self.replicas() {
-                let results = self.session.read(self.results, r, 0, steps.len() * RESULT_LEN)?;
+            for (replica, sums) in sums.iter_mut().enumerate() {
+                let results = self.session.read(self.results, replica, 0, steps.len() * RESULT_LEN)?;
                 for ((pass, _), result) in chunk.iter().zip(results.chunks_exact(RESULT_LEN)) {
-                    sums[*pass][r].iter_mut().zip(result).for_each(|(s, x)| *s += x);
+                    sums[*pass].iter_mut().zip(result).for_each(|(s, x)| *s += x);
                 }
             }
         }
@@ -364,7 +365,7 @@ impl Job {
             metric: self.metric(sums[RESULT_METRIC] / n),
             square: sums[RESULT_SQUARE] / n,
         };
-        Ok(sums.iter().map(|pass| pass.iter().map(score).collect()).collect())
+        Ok((0..passes.len()).map(|pass| sums.iter().map(|replica| score(&replica[pass])).collect()).collect())
     }
 
     /// Outputs of one replica for a range of the row list, row-major `[rows, outputs]`; standardised for regression.
@@ -394,9 +395,8 @@ impl Job {
     }
 }
 
-#[doc(hidden)]
 impl Job {
-    /// Runs one training step and returns what each kernel took, in seconds, where the engine can tell.
+    /// Runs one training step and returns what each kernel took, in seconds, where the engine can tell: for measuring.
     pub fn step_timings(&mut self) -> Result<Option<Vec<(String, f64)>>> {
         let step = self.training_step(0, 0, 0, u64::MAX);
         self.step += 1;

@@ -112,17 +112,12 @@ impl Real for f32 {
     /// eˣ = 2ⁿ·eʳ, |r| ≤ ln 2 / 2, with the minimax polynomial of Cephes' `expf`. NaN stays NaN.
     #[inline(always)]
     fn exp(self) -> f32 {
-        let x = if self > 88.3 {
-            88.3
-        } else if self < -87.3 {
-            -87.3
-        } else {
-            self
-        };
+        // `clamp` lets NaN through.
+        let x = self.clamp(-87.3, 88.3);
         let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
         let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
         let mut p = 1.987_569_1e-4f32;
-        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
             p = p * r + c;
         }
         let p = p * r * r + r + 1.0;
@@ -139,7 +134,7 @@ impl Real for f32 {
         let a = f32::abs(self);
         let z = self * self;
         let mut p = -5.704_988_7e-3f32;
-        for c in [2.063_908_9e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328e-1] {
+        for c in [2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328e-1] {
             p = p * z + c;
         }
         let small = p * z * self + self;

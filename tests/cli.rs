@@ -1,0 +1,358 @@
+//! The command line as scripts see it: what it writes, what it says about bad input, and what a kill leaves behind.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use eigenlens::Model;
+use tempfile::TempDir;
+
+fn eigenlens(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eigenlens")).args(arguments).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("stdout is text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("stderr is text")
+}
+
+/// A directory for one test's files.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Place(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        fs::write(self.path(name), content).expect("the fixture is written");
+        self.text(name)
+    }
+}
+
+/// 240 rows; the class depends on `a` and on `kind`, not on `b` and `c`.
+fn table() -> String {
+    let mut text = String::from("a,b,c,kind,class\n");
+    for i in 0..240u32 {
+        let noise = |k: u32| f64::from((i * 7919 + k * 104_729) % 1000) / 500.0 - 1.0;
+        let kind = ["red", "green", "blue"][(i * 31 % 3) as usize];
+        let a = noise(1);
+        let class = if a + if kind == "red" { 0.8 } else { -0.4 } > 0.0 { "yes" } else { "no" };
+        text.push_str(&format!("{a:.3},{:.3},{:.3},{kind},{class}\n", noise(2), noise(3)));
+    }
+    text
+}
+
+const QUICK: [&str; 6] = ["--hidden", "16", "--epochs", "60", "--device", "cpu"];
+
+fn train(data: &str, out: &str, more: &[&str]) -> Output {
+    eigenlens(&[&["train", data, "--out", out], &QUICK[..], more].concat())
+}
+
+/// Fails with the given code, says one sentence that holds all the parts, and doesn't panic.
+#[track_caller]
+fn refused(output: &Output, code: i32, parts: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    assert_eq!(text.trim().lines().count(), 1, "one sentence: {text}");
+}
+
+#[test]
+fn a_table_goes_all_the_way() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    let trained = train(&data, &out, &["--target", "class", "--replicas", "3"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert!(stdout(&trained).contains("report.html"));
+    let relevance = fs::read_to_string(place.path("run/relevance.csv")).unwrap();
+    let mut lines = relevance.lines();
+    assert_eq!(lines.next(), Some("rank,feature,name,lambda,psi_norm,relevance,relevance_std"));
+    let names: Vec<&str> = lines.map(|l| l.split(',').nth(2).unwrap()).collect();
+    assert_eq!(names.len(), 6, "three numbers and three categories: {names:?}");
+    assert_eq!(names[0], "a");
+    assert!(names[1].starts_with("kind="), "{names:?}");
+    let metrics: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(place.path("run/metrics.json")).unwrap()).unwrap();
+    for key in ["task", "engine", "adapter", "seconds", "steps", "replicas", "train", "validation", "test"] {
+        assert!(!metrics[key].is_null(), "{key} is in {metrics}");
+    }
+    assert!(metrics["test"]["accuracy"].as_f64().unwrap() > 0.85, "{metrics}");
+    assert!(fs::read_to_string(place.path("run/history.csv")).unwrap().lines().count() == 61);
+    assert!(fs::read_to_string(place.path("run/report.html")).unwrap().contains("</html>"));
+
+    let model = place.text("run/model.safetensors");
+    let rank = eigenlens(&["rank", &model, "--top", "2", "--json"]);
+    let rank: serde_json::Value = serde_json::from_str(&stdout(&rank)).unwrap();
+    assert_eq!(rank["ranking"][0]["name"], "a");
+    assert_eq!(rank["ranking"].as_array().unwrap().len(), 2);
+
+    let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--retrain", "--device", "cpu"]);
+    assert!(curve.status.success(), "{}", stderr(&curve));
+    let curve = fs::read_to_string(place.path("run/curve.csv")).unwrap();
+    assert_eq!(curve.lines().next(), Some("k,ranked,random_mean,random_std,retrained"));
+    let last: Vec<&str> = curve.lines().last().unwrap().split(',').collect();
+    assert!(last[0] == "6" && last[4].parse::<f64>().unwrap() > 0.8, "{curve}");
+
+    // Without the target, and with the columns in another order.
+    let mut shuffled = String::from("kind,c,extra,a,b\n");
+    for line in table().lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        shuffled.push_str(&format!("{},{},9,{},{}\n", cells[3], cells[2], cells[0], cells[1]));
+    }
+    let (same, other) = (place.text("same.csv"), place.text("other.csv"));
+    let shuffled = place.write("shuffled.csv", shuffled);
+    for (data, out) in [(&data, &same), (&shuffled, &other)] {
+        let predicted = eigenlens(&["predict", &model, data, "--out", out, "--device", "cpu"]);
+        assert!(predicted.status.success(), "{}", stderr(&predicted));
+    }
+    let predictions = fs::read_to_string(&same).unwrap();
+    assert_eq!(predictions.lines().next(), Some("row,no,yes"));
+    assert_eq!(predictions.lines().count(), 241);
+    assert_eq!(predictions, fs::read_to_string(&other).unwrap(), "columns are found by name");
+}
+
+#[test]
+fn the_same_command_gives_the_same_bytes() {
+    let place = Place::new();
+    let data = place.write("table.csv", table());
+    let runs = ["one", "two"].map(|name| {
+        let out = place.text(name);
+        assert!(train(&data, &out, &["--target", "class", "--dropout", "0.2", "--seed", "4"]).status.success());
+        fs::read(Path::new(&out).join("relevance.csv")).unwrap()
+    });
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn regression_is_reported_in_the_targets_units() {
+    let place = Place::new();
+    let mut text = String::from("x,noise,price\n");
+    for i in 0..200u32 {
+        let x = f64::from(i * 37 % 100) / 10.0;
+        text.push_str(&format!("{x},{},{}\n", f64::from(i * 7919 % 100), 1000.0 + 250.0 * x));
+    }
+    let (data, out) = (place.write("prices.csv", text), place.text("run"));
+    let trained = train(&data, &out, &["--target", "price", "--json", "--epochs", "300"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let metrics: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    assert_eq!(metrics["task"], "regress");
+    // The prices' standard deviation is 722: the error is in their units, and small.
+    let mae = metrics["test"]["mae"].as_f64().unwrap();
+    assert!(mae > 0.5 && mae < 150.0, "{metrics}");
+    assert!(metrics["test"]["r2"].as_f64().unwrap() > 0.95, "{metrics}");
+    let predictions = place.text("p.csv");
+    let model = place.text("run/model.safetensors");
+    assert!(eigenlens(&["predict", &model, &data, "--out", &predictions, "--device", "cpu"]).status.success());
+    let first: f64 =
+        fs::read_to_string(predictions).unwrap().lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    assert!((first - 1000.0).abs() < 400.0, "the first price is 1000, predicted {first}");
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    let with = |more: &[&str]| train(&data, &out, &[&["--target", "class"], more].concat());
+    refused(&with(&["--hidden", "0"]), 1, &["dense2", "0 units"]);
+    refused(&with(&["--loss", "mse"]), 2, &["--loss mse", "ce"]);
+    refused(&with(&["--epochs", "0"]), 2, &["--epochs", "above 0"]);
+    refused(&with(&["--lr=-1"]), 2, &["--lr", "above 0"]);
+    refused(&with(&["--activation", "relu,tanh"]), 1, &["2 activations", "1 hidden"]);
+    refused(&with(&["--validation", "0.6", "--test", "0.5"]), 2, &["--validation", "below 1"]);
+    refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);
+    refused(&with(&["--train", "psi,phi"]), 2, &["--train", "phi", "lambda_in"]);
+    refused(&with(&["--classes", "yes,maybe"]), 2, &["maybe", "no, yes"]);
+    let unknown = eigenlens(&["train", &data, "--out", &out, "--target", "class", "--device", "no such adapter"]);
+    refused(&unknown, 1, &["no such adapter", "adapters seen", "--device cpu"]);
+    refused(&eigenlens(&["train", "table.xls", "--out", &out]), 2, &["table.xls", ".csv"]);
+    let usage = eigenlens(&["train", &data]);
+    assert_eq!(usage.status.code(), Some(2), "clap's own errors are usage too");
+    assert!(!place.path("run/model.safetensors").exists(), "nothing was written");
+}
+
+#[test]
+fn a_batch_larger_than_the_data_is_one_batch() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    let trained = train(&data, &out, &["--target", "class", "--batch", "100000", "--json"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let metrics: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    assert_eq!(metrics["steps"], 60, "one step an epoch");
+}
+
+#[test]
+fn an_unwritable_place_is_named_before_training() {
+    let place = Place::new();
+    let data = place.write("table.csv", table());
+    let file = place.write("file", "not a directory");
+    refused(&train(&data, &format!("{file}/run"), &["--target", "class"]), 1, &["file/run", "create the directory"]);
+}
+
+/// Trains a small model and returns its path.
+fn model(place: &Place) -> String {
+    let data = place.write("table.csv", table());
+    let out = place.text("run");
+    assert!(train(&data, &out, &["--target", "class"]).status.success());
+    place.text("run/model.safetensors")
+}
+
+#[test]
+fn a_model_and_data_that_do_not_fit_are_refused() {
+    let place = Place::new();
+    let model = model(&place);
+    let narrow = place.write("narrow.csv", "a,b,class\n1,2,yes\n2,3,no\n");
+    let out = place.text("out");
+    refused(&eigenlens(&["curve", &model, &narrow, "--out", &out, "--device", "cpu"]), 1, &["narrow.csv", "\"c\""]);
+    let digits = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
+    let file = place.text("p.csv");
+    refused(&eigenlens(&["predict", &model, digits, "--out", &file, "--device", "cpu"]), 1, &["784 columns", "6"]);
+    assert!(!Path::new(&file).exists());
+}
+
+#[test]
+fn broken_model_files_are_refused() {
+    let place = Place::new();
+    let whole = fs::read(model(&place)).unwrap();
+    let header_len = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header = String::from_utf8(whole[8..8 + header_len].to_vec()).unwrap();
+    let with_header =
+        |header: &str| [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &whole[8 + header_len..]].concat();
+    let mut cases: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", vec![]),
+        ("truncated in the header", whole[..100].to_vec()),
+        ("truncated in the tensors", whole[..whole.len() - 10].to_vec()),
+        ("a huge header", [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat()),
+        ("a header as long as the memory", [&(1u64 << 40).to_le_bytes()[..], &whole[8..]].concat()),
+        ("no JSON", with_header("{\"dense1.psi\": nonsense")),
+        ("another format", with_header(&header.replace("eigenlens-model-1", "eigenlens-model-9"))),
+        ("a missing tensor", with_header(&header.replace("dense1.psi", "dense9.psi"))),
+        ("a network of impossible width", with_header(&header.replace("\\\"units\\\":16", "\\\"units\\\":16000000"))),
+        (
+            "a width that overflows",
+            with_header(&header.replace("\\\"units\\\":16", "\\\"units\\\":18446744073709551615")),
+        ),
+        ("features that don't fit", with_header(&header.replace("{\\\"name\\\":\\\"a\\\",\\\"group\\\":null},", ""))),
+    ];
+    // Every hundredth byte of the header flipped: whatever comes of it, no panic.
+    let mut flipped = whole.clone();
+    (8..8 + header_len).step_by(100).for_each(|i| flipped[i] ^= 0x15);
+    cases.push(("flipped bytes", flipped));
+    for (name, bytes) in cases {
+        let path = place.write("broken.safetensors", bytes);
+        let output = eigenlens(&["rank", &path]);
+        assert!(!stderr(&output).contains("panicked"), "{name}: {}", stderr(&output));
+        refused(&output, 1, &["broken.safetensors", "eigenlens train"]);
+    }
+    refused(&eigenlens(&["rank", &place.text("nowhere.safetensors")]), 1, &["nowhere.safetensors", "cannot read"]);
+}
+
+/// A training that would take minutes, started and left running.
+fn long_training(place: &Place, out: &str) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_eigenlens"))
+        .args(["train", "gaussian", "--out", out, "--epochs", "100000", "--device", "cpu", "--hidden", "8"])
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(place.path("stderr")).expect("a file for stderr"))
+        .spawn()
+        .expect("the program starts")
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_what_is_trained() {
+    let place = Place::new();
+    let out = place.text("run");
+    let child = long_training(&place, &out);
+    std::thread::sleep(Duration::from_millis(1500));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", fs::read_to_string(place.path("stderr")).unwrap());
+    assert!(stdout(&output).contains("Stopped early"), "{}", stdout(&output));
+    let model = Model::load(place.path("run/model.safetensors")).unwrap();
+    assert!(model.description.steps > 0);
+    assert!(fs::read_to_string(place.path("run/metrics.json")).unwrap().contains("\"stopped\": true"));
+}
+
+/// The program is killed at many moments while it writes a model of some size; what stands there is always whole.
+#[cfg(unix)]
+#[test]
+fn a_kill_leaves_the_old_file_or_the_new_one() {
+    let place = Place::new();
+    let out = place.text("run");
+    let command = |epochs: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eigenlens"));
+        command.args(["train", "gaussian", "--out", &out, "--epochs", epochs, "--device", "cpu"]);
+        command
+            .args(["--hidden", "4", "--batch", "100000", "--replicas", "2"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    };
+    let clock = std::time::Instant::now();
+    assert!(command("1").status().unwrap().success());
+    let whole = clock.elapsed();
+    for i in 0..12 {
+        let mut child = command("2").spawn().unwrap();
+        // The writing is at the end of the run.
+        std::thread::sleep(whole.mul_f64(0.6 + 0.05 * f64::from(i)));
+        let _ = child.kill();
+        let _ = child.wait();
+        let model = Model::load(place.path("run/model.safetensors")).unwrap();
+        assert_eq!(model.parameters.len(), 2);
+    }
+}
+
+#[test]
+fn adapters_are_listed_as_text_and_json() {
+    let output = eigenlens(&["adapters", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(value["auto"].is_string() && value["cpu"]["threads"].as_u64().unwrap() > 0);
+    assert!(stdout(&eigenlens(&["adapters"])).contains("--device auto takes"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let model = model(&place);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_eigenlens"))
+        .args(["rank", &model])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!stderr(&output).contains("panicked"));
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_truncated_gz_is_named() {
+    let place = Place::new();
+    let directory = place.path("digits");
+    fs::create_dir(&directory).unwrap();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&[0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28]).unwrap();
+    gz.write_all(&(0..9 * 784).map(|i| (i * 31 % 251) as u8).collect::<Vec<_>>()).unwrap();
+    let bytes = gz.finish().unwrap();
+    fs::write(directory.join("train-images-idx3-ubyte.gz"), &bytes[..bytes.len() / 2]).unwrap();
+    let data = format!("idx:{}", directory.display());
+    refused(&train(&data, &place.text("run"), &[]), 1, &["train-images-idx3-ubyte.gz", "data", "fetch the file again"]);
+}
