@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{DataArgs, DeviceArgs};
-use super::print;
+use super::{print, print_json};
 use crate::data::{self, Request, Split, Task};
 use crate::model::Model;
 use crate::{Error, Result, write};
@@ -22,6 +22,9 @@ pub struct Args {
     read: DataArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Print what was written as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Takes from the model what the command line leaves open.
@@ -77,6 +80,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         writer.flush()
     })?;
-    print(&format!("{} rows, {m} outputs: {}\n", dataset.rows, args.out.display()))?;
+    if args.json {
+        print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;
+    } else {
+        print(&format!("{} rows, {m} outputs: {}\n", dataset.rows, args.out.display()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,6 +36,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "threshold": model.description.settings.threshold,
             "replicas": model.parameters.len(),
             "ranking": ranking[..top],
+            // By feature, as in the data: what counts where λ_out is trained too.
+            "weight_norm": model.weight_norms(),
         }))?;
     } else {
         let kept = output::kept(&model, &ranking);

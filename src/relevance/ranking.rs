@@ -12,6 +12,17 @@ impl Model {
         self.parameters.iter().map(replica).collect()
     }
 
+    /// `‖W[:,i]‖₂` of every input, mean over replicas: the same as its relevance unless λ_out is trained.
+    pub fn weight_norms(&self) -> Vec<f64> {
+        let layout = crate::network::Layout::new(&self.network);
+        let mut norms = vec![0.0; self.description.features.len()];
+        for parameters in &self.parameters {
+            let inputs = input_relevance(&self.network, &layout, parameters);
+            norms.iter_mut().zip(inputs).for_each(|(sum, e)| *sum += e.weight_norm / self.parameters.len() as f64);
+        }
+        norms
+    }
+
     /// Every input, most relevant first; ties by index. Over replicas: means, and the standard deviation of |λ̃_i|.
     pub fn ranking(&self) -> Vec<RankedFeature> {
         let layout = crate::network::Layout::new(&self.network);

@@ -157,7 +157,7 @@ impl Job {
         let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
         let mut best_epoch = 0;
         let mut stretch = 4;
-        for epoch in 0..self.settings.epochs {
+        'epochs: for epoch in 0..self.settings.epochs {
             let mut sums = [0.0; RESULT_LEN];
             let mut first = 0;
             while first < per_epoch {
@@ -185,7 +185,7 @@ impl Job {
                     record: None,
                 };
                 if observe(&progress) == Flow::Stop {
-                    return Ok(history);
+                    break 'epochs;
                 }
                 first = last;
             }
