@@ -1,288 +1,500 @@
-//! Readers: what they accept, and what they say about what they don't.
+//! Readers, splits and scaling: good files, and what a person is told about bad ones.
 
 use std::fs;
-use std::path::Path;
+use std::io::Write;
+use std::path::PathBuf;
 
-use eigenlens::data::{self, Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, split};
-use npyz::WriterBuilder;
+use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, load, split};
+use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
 use tempfile::TempDir;
 
-struct Place(TempDir);
+/// A directory with one file in it.
+struct Fixture {
+    directory: TempDir,
+    path: PathBuf,
+}
 
-impl Place {
-    fn new() -> Self {
-        Place(tempfile::tempdir().expect("a temporary directory"))
+impl Fixture {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        Fixture { directory, path }
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.0.path().join(name);
-        fs::write(&path, content).expect("the fixture is written");
-        path.to_str().expect("a UTF-8 path").to_owned()
+    fn request(&self) -> Request {
+        Request::new(self.path.to_str().unwrap())
     }
 }
 
-fn table(content: impl AsRef<[u8]>, change: impl FnOnce(&mut Request)) -> eigenlens::Result<Dataset> {
-    let place = Place::new();
-    let mut request = Request { target: Some("y".into()), ..Request::new(place.write("t.csv", content)) };
+fn csv(content: impl AsRef<[u8]>) -> Fixture {
+    Fixture::new("table.csv", content)
+}
+
+/// Loads with the target column `y`.
+fn table(content: impl AsRef<[u8]>, change: impl Fn(&mut Request)) -> eigenlens::Result<Dataset> {
+    let file = csv(content);
+    let mut request = file.request();
+    request.target = Some("y".into());
     change(&mut request);
-    data::load(&request)
+    load(&request)
 }
 
-/// The error's sentence holds all the parts.
 #[track_caller]
 fn refused(result: eigenlens::Result<Dataset>, parts: &[&str]) {
-    let text = result.expect_err("this can't be read").to_string();
+    let message = result.expect_err("must be refused").to_string();
+    assert!(!message.contains('\n'), "{message}");
     for part in parts {
-        assert!(text.contains(part), "{part:?} is not in: {text}");
+        assert!(message.contains(part), "{part:?} is not in: {message}");
     }
-    assert!(!text.contains('\n'), "one sentence: {text}");
+}
+
+#[track_caller]
+fn bad_table(content: impl AsRef<[u8]>, parts: &[&str]) {
+    refused(table(content, |_| {}), &[&["table.csv"], parts].concat());
 }
 
 fn floats(dataset: &Dataset) -> &[f32] {
-    match &dataset.x {
-        Values::F32(values) => values,
-        Values::U8(_) => panic!("the inputs are numbers"),
+    let Values::F32(x) = &dataset.x else { panic!("bytes") };
+    x
+}
+
+fn classes(dataset: &Dataset) -> (&[u32], Vec<&str>) {
+    let Targets::Classes { labels, names } = &dataset.y else { panic!("{:?}", dataset.y) };
+    (labels, names.iter().map(String::as_str).collect())
+}
+
+fn numbers(dataset: &Dataset) -> (&[f32], Vec<&str>) {
+    let Targets::Numbers { values, names } = &dataset.y else { panic!("{:?}", dataset.y) };
+    (values, names.iter().map(String::as_str).collect())
+}
+
+fn names(dataset: &Dataset) -> Vec<&str> {
+    dataset.features.iter().map(|f| f.name.as_str()).collect()
+}
+
+#[test]
+fn table_plain() {
+    let data = table("a,y,b\n1,yes,2.5\n\n-3e1,no,4\n 5 , yes ,6\n", |_| {}).unwrap();
+    assert_eq!((data.rows, data.columns, data.test_from), (3, 2, None));
+    assert_eq!(names(&data), ["a", "b"]);
+    assert_eq!(floats(&data), [1.0, 2.5, -30.0, 4.0, 5.0, 6.0]);
+    assert_eq!(classes(&data), (&[1, 0, 1][..], vec!["no", "yes"]));
+    assert_eq!((data.axes.len(), data.axes[0].name.as_str(), data.axes[0].len), (1, "feature", 2));
+    assert!(data.source.ends_with("table.csv") && data.notes.is_empty());
+}
+
+#[test]
+fn table_delimiters_and_mark() {
+    for content in [
+        "\u{feff}a;y;\"b,c\"\r\n1;0;2\r\n3;1;4\r\n",
+        "a\ty\t\"b,c\"\n1\t0\t2\n3\t1\t4",
+        "\u{feff}\"a\",y,\"b,c\"\r1,0,2\r3,1,4",
+    ] {
+        let data = table(content, |_| {}).unwrap();
+        assert_eq!(names(&data), ["a", "b,c"]);
+        assert_eq!(floats(&data), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(classes(&data), (&[0, 1][..], vec!["0", "1"]));
     }
 }
 
 #[test]
-fn tables_become_columns_and_groups() {
-    for (text, separator) in
-        [("a,kind,y\n1,red,0\n2,blue,1\n3,red,1\n", ","), ("a;kind;y\n1;red;0\n2;blue;1\n3;red;1\n", ";")]
-    {
-        let dataset = table(format!("\u{feff}{text}"), |_| {}).unwrap();
-        let names: Vec<&str> = dataset.features.iter().map(|f| f.name.as_str()).collect();
-        assert_eq!(names, ["a", "kind=blue", "kind=red"], "separator {separator}");
-        assert_eq!(dataset.features[1].group, dataset.features[2].group);
-        assert!(dataset.features[0].group.is_none() && dataset.features[1].group.is_some());
-        assert_eq!(floats(&dataset), [1.0, 0.0, 1.0, 2.0, 1.0, 0.0, 3.0, 0.0, 1.0]);
-        assert_eq!(dataset.y, Targets::Classes { labels: vec![0, 1, 1], names: vec!["0".into(), "1".into()] });
+fn table_one_hot() {
+    let data = table("c,a,d,y\nred,1,u,0\nblue,2,v,1\nred,3,v,1\n", |_| {}).unwrap();
+    assert_eq!(names(&data), ["c=blue", "c=red", "a", "d=u", "d=v"]);
+    let groups: Vec<_> = data.features.iter().map(|f| f.group).collect();
+    assert_eq!(groups, [Some(0), Some(0), None, Some(1), Some(1)]);
+    assert_eq!(floats(&data), [0., 1., 1., 1., 0., 1., 0., 2., 0., 1., 0., 1., 3., 0., 1.]);
+}
+
+#[test]
+fn table_missing() {
+    let content = "a,c,y\n1,u,0\nNA,v,1\n3,?,1\n4,v,1\n";
+    refused(table(content, |_| {}), &["line 3", "\"a\"", "--missing mean", "--missing drop"]);
+    let mean = table(content, |r| r.missing = Missing::Mean).unwrap();
+    let x = floats(&mean);
+    assert_eq!(mean.rows, 4);
+    assert!(x[3].is_nan());
+    assert_eq!(&x[6..9], [3.0, 0.0, 0.0]);
+    assert!(mean.notes[0].contains("2 missing cells"), "{:?}", mean.notes);
+    let drop = table(content, |r| r.missing = Missing::Drop).unwrap();
+    assert_eq!(floats(&drop), [1., 1., 0., 4., 0., 1.]);
+    assert_eq!(classes(&drop), (&[0, 1][..], vec!["0", "1"]));
+}
+
+#[test]
+fn table_missing_words() {
+    for word in ["", "NA", "n/a", "NaN", "null", "None", "?", "  "] {
+        let content = format!("a,b,y\n1,2,0\n{word},2,1\n");
+        bad_table(content, &["line 3", "column \"a\"", "missing", "--missing"]);
     }
-}
-
-#[test]
-fn targets_are_classes_or_numbers() {
-    let rows = |f: &dyn Fn(u32) -> String| (0..30).fold("a,y\n".to_owned(), |t, i| format!("{t}{i},{}\n", f(i)));
-    let dataset = table(rows(&|i| (10 - i % 11).to_string()), |_| {}).unwrap();
-    let Targets::Classes { labels, names } = &dataset.y else { panic!("whole numbers of few values are classes") };
-    assert_eq!((names[0].as_str(), names[10].as_str(), labels[0]), ("0", "10", 10), "in the order of the numbers");
-    let dataset = table(rows(&|i| format!("{}.5", i)), |_| {}).unwrap();
-    assert!(matches!(&dataset.y, Targets::Numbers { values, .. } if values[1] == 1.5));
-    let dataset = table(rows(&|i| (i % 3).to_string()), |r| r.task = Some(Task::Regress)).unwrap();
-    assert!(matches!(dataset.y, Targets::Numbers { .. }));
-    let classes = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
-    let dataset = table(rows(&|i| (i % 3).to_string()), |r| r.classes = classes(&["2", "0"])).unwrap();
-    assert_eq!(dataset.rows, 20);
-    assert!(matches!(&dataset.y, Targets::Classes { labels, .. } if labels[..2] == [1, 0]), "2 is now class 0");
-}
-
-#[test]
-fn broken_tables_are_refused() {
-    let as_is = |_: &mut Request| {};
-    refused(table("a,y\n1,0\n2\n3,1\n", as_is), &["t.csv", "line 3", "1 fields", "mend"]);
-    refused(table("a,y\n1,0\n2,1\nx7,1\n4,0\n", as_is), &["line 4", "column a", "x7", "not a number"]);
-    refused(table("a,y\n1,0\nnan,1\n", as_is), &["line 3", "column a", "missing", "--missing mean"]);
-    refused(table("a,y\n1,0\ninf,1\n2,1\n", as_is), &["line 3", "column a", "infinite"]);
-    refused(table("a,y\n1,0\n1e300,1\n2,1\n", as_is), &["line 3", "32 bits"]);
-    refused(table("a,y\n1,0\n2,\n", as_is), &["line 3", "column y", "missing"]);
-    refused(table("a,y\n1,0\n2,\n", |r| r.missing = Missing::Mean), &["line 3", "the target is missing", "drop"]);
-    refused(table("a,b\n1,0\n2,1\n", as_is), &["header", "\"y\"", "a, b", "--target"]);
-    refused(table("a,b\n1,0\n2,1\n", |r| r.target = None), &["header", "a, b", "--target NAME"]);
-    refused(table("a,y\n1,0\n2,0\n", as_is), &["t.csv", "every row has the class", "two classes"]);
-    refused(table("", as_is), &["t.csv", "empty"]);
-    refused(table("a,y\n", as_is), &["t.csv", "no rows"]);
-    refused(table("a,a,y\n1,2,0\n3,4,1\n", as_is), &["header", "\"a\"", "name of its own"]);
-    refused(table("y\n0\n1\n", as_is), &["no column besides the target"]);
-    refused(table(b"a,y\n1,0\n\xff\xfe,1\n", as_is), &["line 3", "UTF-8"]);
-    refused(table("d,y\n2020-01-02,0\n2020-01-03,1\n", as_is), &["column d", "dates", "days"]);
-    let texts = (0..70).fold("t,y\n".to_owned(), |t, i| format!("{t}name{i},{}\n", i % 2));
-    refused(table(texts, as_is), &["column t", "70 different texts", "remove"]);
-    refused(
-        data::load(&Request { target: Some("y".into()), ..Request::new("nowhere.csv") }),
-        &["cannot read nowhere.csv"],
-    );
-}
-
-#[test]
-fn missing_cells_are_filled_or_dropped_when_asked() {
-    let text = "a,kind,y\n1,red,0\n,red,1\n3,?,1\n5,blue,1\n";
-    let dropped = table(text, |r| r.missing = Missing::Drop).unwrap();
-    assert_eq!((dropped.rows, dropped.notes.len()), (2, 1));
-    let mut filled = table(text, |r| r.missing = Missing::Mean).unwrap();
-    assert!(floats(&filled)[3].is_nan());
-    assert_eq!(&floats(&filled)[6..9], [3.0, 0.0, 0.0], "an unknown category is no category");
-    // Fitted on rows 0 and 2 only: the mean is 2.
-    let scaling = Scaling::fit(ScaleKind::Standard, &filled, &[0, 2]);
-    scaling.fill_missing(&mut filled);
-    assert_eq!(floats(&filled)[3], 2.0);
-    refused(table("a,y\n,0\n,1\n", |r| r.missing = Missing::Drop), &["every row has a missing cell", "mean"]);
-}
-
-/// Writes arrays of `f64`, `i64` or bytes, in C or Fortran order.
-struct Npz(npyz::npz::NpzWriter<std::io::BufWriter<fs::File>>);
-
-impl Npz {
-    fn create(path: &str) -> Self {
-        Npz(npyz::npz::NpzWriter::create(path).unwrap())
+    let content = "a,y\n1,0\n2,\n3,1\n";
+    for missing in [Missing::Refuse, Missing::Mean] {
+        refused(table(content, |r| r.missing = missing), &["line 3", "\"y\"", "--missing drop"]);
     }
-
-    fn add<T: npyz::AutoSerialize + Copy>(
-        mut self,
-        name: &str,
-        shape: &[u64],
-        order: npyz::Order,
-        values: &[T],
-    ) -> Self {
-        let options = Default::default();
-        let mut writer =
-            self.0.array(name, options).unwrap().default_dtype().shape(shape).order(order).begin_nd().unwrap();
-        writer.extend(values.iter().copied()).unwrap();
-        writer.finish().unwrap();
-        self
-    }
-}
-
-use npyz::Order::{C, Fortran};
-
-fn arrays(build: impl FnOnce(Npz) -> Npz, change: impl FnOnce(&mut Request)) -> eigenlens::Result<Dataset> {
-    let place = Place::new();
-    let path = place.0.path().join("a.npz").to_str().unwrap().to_owned();
-    drop(build(Npz::create(&path)));
-    let mut request = Request::new(path);
-    change(&mut request);
-    data::load(&request)
+    let data = table(content, |r| r.missing = Missing::Drop).unwrap();
+    assert_eq!(data.rows, 2);
+    assert!(data.notes[0].contains("1 of 3 rows"), "{:?}", data.notes);
+    refused(table("a,y\n,0\n,1\n", |r| r.missing = Missing::Drop), &["each", "--missing mean"]);
+    refused(table("a,b,y\n,1,0\n,2,1\n", |r| r.missing = Missing::Mean), &["\"a\"", "every cell", "remove"]);
 }
 
 #[test]
-fn arrays_of_both_orders_are_read() {
-    let c = arrays(|n| n.add("X", &[2, 3], C, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).add("y", &[2], C, &[0i64, 1]), |_| {})
-        .unwrap();
-    let f = arrays(
-        |n| n.add("X", &[2, 3], Fortran, &[1.0f32, 4.0, 2.0, 5.0, 3.0, 6.0]).add("y", &[2, 1], C, &[0i32, 1]),
-        |_| {},
-    )
-    .unwrap();
-    assert_eq!(floats(&c), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    assert_eq!(floats(&c), floats(&f));
-    assert_eq!(c.y, f.y);
-    let bytes: Vec<u8> = (0..24).collect();
-    let pictures = arrays(
-        |n| {
-            n.add("X", &[2, 3, 4], C, &bytes)
-                .add("y", &[2], C, &[5i64, 7])
-                .add("X_test", &[1, 3, 4], C, &bytes[..12])
-                .add("y_test", &[1], C, &[7i64])
-        },
-        |_| {},
-    )
-    .unwrap();
-    assert!(matches!(&pictures.x, Values::U8(v) if v.len() == 36));
-    assert_eq!((pictures.test_from, pictures.axes[1].len), (Some(2), 4));
-    assert_eq!(pictures.features[5].name, "r1c1");
-    assert_eq!(pictures.y, Targets::Classes { labels: vec![0, 1, 1], names: vec!["5".into(), "7".into()] });
-    let numbers =
-        arrays(|n| n.add("X", &[2, 1], C, &[1.0, 2.0]).add("y", &[2, 2], C, &[0.5, 1.5, 2.5, 3.5]), |_| {}).unwrap();
-    assert!(matches!(&numbers.y, Targets::Numbers { values, names } if values[3] == 3.5 && names.len() == 2));
+fn table_bad_cells() {
+    bad_table("a,y\n1,0\nx1,1\n3,1\n", &["line 3", "column \"a\"", "\"x1\"", "not a number", "correct"]);
+    bad_table("a,y\r\n\r\n1,0\r\n\r\nx1,1\r\n3,1\r\n", &["line 5", "\"x1\""]);
+    bad_table("a,y\n1,0\ninf,1\n3,1\n", &["line 3", "\"a\"", "\"inf\"", "finite", "correct"]);
+    bad_table("a,y\n1,0\n1e39,1\n3,1\n", &["line 3", "\"a\"", "\"1e39\"", "finite"]);
+    bad_table("a,y\n1,0\n1e999,1\n3,1\n", &["line 3", "\"1e999\"", "finite"]);
+    let long = "z".repeat(500);
+    let message = table(format!("a,y\n1,0\n{long},1\n3,1\n"), |_| {}).unwrap_err().to_string();
+    assert!(message.contains('…') && message.len() < 300, "{message}");
+    let many: String = (0..65).map(|i| format!("v{i},{}\n", i % 2)).collect();
+    bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "remove the column or convert"]);
+    for date in ["2024-01-31", "31.01.2024", "1/31/2024", "2024-01-31T10:00"] {
+        bad_table(format!("a,y\n{date},0\n{date},1\n"), &["\"a\"", "dates", "convert them to numbers"]);
+    }
+    bad_table("a;y\n1,5;0\n2,5;1\n", &["\"a\"", "decimal comma", "decimal point"]);
 }
 
 #[test]
-fn broken_arrays_are_refused() {
-    let as_is = |_: &mut Request| {};
-    let x = |n: Npz| n.add("X", &[2, 2], C, &[1.0, 2.0, 3.0, 4.0]);
-    refused(arrays(|n| x(n).add("y", &[3], C, &[0i64, 1, 1]), as_is), &["a.npz", "X and y", "2 and 3 rows"]);
-    refused(arrays(x, as_is), &["a.npz", "y", "missing", "np.savez"]);
-    refused(arrays(|n| n.add("data", &[1], C, &[1.0]), as_is), &["X", "data"]);
-    refused(arrays(|n| x(n).add("y", &[2], C, &[1i64, 1]), as_is), &["every row has the class"]);
-    refused(
-        arrays(|n| n.add("X", &[2, 2], C, &[true, false, true, true]).add("y", &[2], C, &[0i64, 1]), as_is),
-        &["X", "dtype", "astype"],
-    );
-    refused(arrays(|n| n.add("X", &[2, 1], C, &[1u16, 2]).add("y", &[2], C, &[0i64, 1]), as_is), &["X", "dtype", "u2"]);
-    refused(arrays(|n| n.add("X", &[4], C, &[1.0; 4]).add("y", &[4], C, &[0i64, 1, 0, 1]), as_is), &["X", "shape [4]"]);
-    let with =
-        |bad: f64| arrays(move |n| n.add("X", &[2, 2], C, &[1.0, 2.0, 3.0, bad]).add("y", &[2], C, &[0i64, 1]), as_is);
-    refused(with(f64::NAN), &["X[1, 1]", "not a number", "--missing mean"]);
-    refused(with(f64::INFINITY), &["X[1, 1]", "32 bits"]);
-    refused(with(1e300), &["X[1, 1]", "32 bits"]);
-    refused(arrays(|n| x(n).add("y", &[2], C, &[0.5, f64::NAN]), as_is), &["y row 1", "remove"]);
-    let place = Place::new();
-    let path = place.write("cut.npz", b"PK\x03\x04 and no more");
-    refused(data::load(&Request::new(path)), &["cut.npz", "can't be unpacked"]);
-    // A header that claims far more than the file holds, and one that claims the impossible.
-    for (shape, part) in [("(1000000, 1000)", "breaks off"), ("(4294967296, 4294967296, 4)", "impossible shape")] {
-        let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-        header.push_str(&" ".repeat(117 - header.len()));
-        header.push('\n');
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((header.len() as u16).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        bytes.extend([0u8; 64]);
-        let path = place.write("x.npy", bytes);
-        refused(data::load(&Request { need_target: false, ..Request::new(path) }), &["x.npy", part]);
-    }
+fn table_bad_shape() {
+    bad_table("a,b,y\n1,2,0\n1,2\n", &["line 3", "2 fields", "header has 3", "correct the row"]);
+    bad_table("a,b,y\n1,2,0\n1,2,3,4\n", &["line 3", "4 fields", "header has 3"]);
+    bad_table("a,b,y\n1,\"2,0\n1,2,3\n", &["line 2", "unclosed quote"]);
+    bad_table("", &["line 1", "empty", "header line"]);
+    bad_table("\u{feff}\n\n", &["empty"]);
+    bad_table("a,y\n", &["none after the header", "add rows"]);
+    bad_table("a,b,a,y\n1,2,3,0\n", &["header", "\"a\"", "name of its own"]);
+    bad_table("a,,y\n1,2,0\n", &["header", "column 2", "no name"]);
+    bad_table("1.5,2.5\n1,2\n", &["header", "only numbers", "names"]);
+    bad_table("y\n1\n0\n", &["header", "no column but the target", "delimiter"]);
+    bad_table(b"a,y\n1,0\n\xff,1\n", &["line 3", "UTF-8"]);
+    refused(load(&Request::new("/nowhere/table.csv")), &["/nowhere/table.csv", "readable"]);
 }
 
-fn idx(axes: u8, shape: &[u32], bytes: &[u8]) -> Vec<u8> {
-    let mut file = vec![0, 0, 8, axes];
-    shape.iter().for_each(|n| file.extend(n.to_be_bytes()));
-    file.extend(bytes);
+#[test]
+fn table_target() {
+    refused(load(&csv("a,b\n1,2\n").request()), &["header", "--target NAME", "a, b"]);
+    bad_table("a,b\n1,2\n", &["\"y\"", "--target NAME", "a, b"]);
+    let content = "a,y\n1,10\n2,9\n3,10\n";
+    assert_eq!(classes(&table(content, |_| {}).unwrap()), (&[1, 0, 1][..], vec!["9", "10"]));
+    let regress = table(content, |r| r.task = Some(Task::Regress)).unwrap();
+    assert_eq!(numbers(&regress), (&[10.0, 9.0, 10.0][..], vec!["y"]));
+    assert_eq!(numbers(&table("a,y\n1,0.5\n2,1\n", |_| {}).unwrap()).0, [0.5, 1.0]);
+    let many: String = (0..21).map(|i| format!("1,{i}\n")).collect();
+    assert_eq!(numbers(&table(format!("a,y\n{many}"), |_| {}).unwrap()).0.len(), 21);
+    let mixed = table("a,y\n1,10\n2,9\n3,x\n", |r| r.task = Some(Task::Classify)).unwrap();
+    assert_eq!(classes(&mixed), (&[1, 0, 2][..], vec!["9", "10", "x"]));
+    bad_table("a,y\n1,10\n2,9\n3,x\n", &["line 4", "\"y\"", "\"x\"", "--task classify"]);
+    let text = table("a,y\n1,up\n2,down\n", |r| r.task = Some(Task::Regress));
+    refused(text, &["line 2", "\"y\"", "\"up\"", "--task classify"]);
+    let many: String = (0..1001).map(|i| format!("1,{i}.5\n")).collect();
+    let too_many = table(format!("a,y\n{many}"), |r| r.task = Some(Task::Classify));
+    refused(too_many, &["\"y\"", "1000 classes", "--task regress"]);
+    let many: String = (0..1001).map(|i| format!("1,t{i}\n")).collect();
+    bad_table(format!("a,y\n{many}"), &["\"y\"", "1000 classes", "--target"]);
+}
+
+#[test]
+fn table_as_a_model_expects() {
+    let trained = table("c,a,b,y\nred,1,2,0\nblue,3,4,1\n", |_| {}).unwrap();
+    let predict = |content: &str| {
+        let file = csv(content);
+        let mut request = file.request();
+        request.need_target = false;
+        request.expect = Some(trained.features.clone());
+        load(&request)
+    };
+    let data = predict("b,extra,a,c\n5,2020-01-01,6,blue\n7,,8,green\n").unwrap();
+    assert_eq!(data.features, trained.features);
+    assert_eq!(floats(&data), [1., 0., 6., 5., 0., 0., 8., 7.]);
+    assert!(data.y == Targets::None);
+    assert!(data.notes[0].contains("\"c\"") && data.notes[0].contains("green"), "{:?}", data.notes);
+    refused(predict("b,c\n1,red\n"), &["header", "\"a\"", "model expects", "b, c"]);
+    refused(predict("a,b\n1,2\n"), &["header", "\"c\"", "model expects"]);
+    refused(predict("a,b,c\n1,x,red\n"), &["line 2", "\"b\"", "\"x\"", "correct"]);
+    let everything = csv("a,b\n1,2\n");
+    let mut request = everything.request();
+    request.need_target = false;
+    assert_eq!(names(&load(&request).unwrap()), ["a", "b"]);
+}
+
+type Archive = NpzWriter<std::io::BufWriter<fs::File>>;
+
+fn add<T: AutoSerialize + Copy>(npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {
+    add_in(Order::C, npz, name, shape, values);
+}
+
+fn add_in<T: AutoSerialize + Copy>(order: Order, npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {
+    let options = npz.array::<T>(name, Default::default()).unwrap();
+    let mut writer = options.default_dtype().order(order).shape(shape).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+}
+
+fn npz(write: impl Fn(&mut Archive)) -> Fixture {
+    let file = Fixture::new("arrays.npz", "");
+    let mut archive = NpzWriter::create(&file.path).unwrap();
+    write(&mut archive);
+    drop(archive);
     file
 }
 
-#[test]
-fn idx_files_are_read_and_checked() {
-    let place = Place::new();
-    let images = idx(3, &[3, 2, 2], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    let labels = idx(1, &[3], &[1, 0, 1]);
-    let load = || data::load(&Request::new(format!("idx:{}", place.0.path().display())));
-    refused(load(), &["train-images-idx3-ubyte", "missing"]);
-    place.write("train-images-idx3-ubyte", &images);
-    place.write("train-labels-idx1-ubyte", &labels);
-    let dataset = load().unwrap();
-    assert_eq!((dataset.rows, dataset.columns, dataset.test_from), (3, 4, None));
-    assert_eq!(dataset.value(2, 3), 11.0);
-    place.write("train-images-idx3-ubyte", &images[..20]);
-    refused(load(), &["train-images-idx3-ubyte", "ends after 4 of 12"]);
-    place.write("train-images-idx3-ubyte", idx(3, &[u32::MAX, u32::MAX, 9], &[]));
-    refused(load(), &["impossible shape"]);
-    place.write("train-images-idx3-ubyte", idx(3, &[1000, 1000, 1000], &[1, 2]));
-    refused(load(), &["ends after 2 of 1000000000"]);
-    place.write("train-images-idx3-ubyte", b"\x89PNG\r\n\x1a\n and more that is long enough");
-    refused(load(), &["header", "unsigned bytes"]);
-    place.write("train-images-idx3-ubyte", &images);
-    place.write("train-labels-idx1-ubyte", idx(1, &[2], &[1, 0]));
-    refused(load(), &["train-labels-idx1-ubyte", "2 labels for 3 pictures"]);
-    refused(data::load(&Request::new("idx:no/such/directory")), &["no/such/directory", "no such directory"]);
-    assert!(Path::new(place.0.path()).exists());
+#[track_caller]
+fn bad_npz(write: impl Fn(&mut Archive), parts: &[&str]) {
+    refused(load(&npz(write).request()), &[&["arrays.npz"], parts].concat());
+}
+
+/// An .npy with any header.
+fn npy(header: &str, data: &[u8]) -> Vec<u8> {
+    let len = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
+}
+
+fn raw(npz: &mut Archive, name: &str, content: &[u8]) {
+    npz.zip_writer().start_file(name, Default::default()).unwrap();
+    npz.zip_writer().write_all(content).unwrap();
+}
+
+fn load_npy(content: &[u8]) -> eigenlens::Result<Dataset> {
+    let file = Fixture::new("array.npy", content);
+    let mut request = file.request();
+    request.need_target = false;
+    load(&request)
 }
 
 #[test]
-fn splits_are_stratified_seeded_and_keep_the_files_test_rows() {
-    let dataset = data::synthetic::gaussian(3, 1000).dataset;
-    let parts = split(&dataset, 0.1, 0.2, 7).unwrap();
-    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (700, 100, 200));
-    let Targets::Classes { labels, .. } = &dataset.y else { panic!("the set has classes") };
-    assert_eq!(parts.test.iter().filter(|&&r| labels[r as usize] == 1).count(), 100, "as many of each class");
-    assert_eq!(parts, split(&dataset, 0.1, 0.2, 7).unwrap());
-    assert_ne!(parts, split(&dataset, 0.1, 0.2, 8).unwrap());
-    let mut all = [parts.train, parts.validation, parts.test].concat();
+fn npz_fortran_and_test_rows() {
+    let file = npz(|npz| {
+        add_in(Order::Fortran, npz, "X", &[2, 3], &[1.0f64, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        add(npz, "y", &[2, 1], &[7i64, -1]);
+        add(npz, "X_test", &[1, 3], &[7.0f32, 8.0, 9.0]);
+        add(npz, "y_test", &[1], &[7.0f32]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!((data.rows, data.columns, data.test_from), (3, 3, Some(2)));
+    assert_eq!(floats(&data), [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
+    assert_eq!(classes(&data), (&[1, 0, 1][..], vec!["-1", "7"]));
+    assert_eq!(names(&data), ["x0", "x1", "x2"]);
+}
+
+#[test]
+fn npz_pictures() {
+    let pixels: Vec<u8> = (0..24).collect();
+    let file = npz(|npz| {
+        add(npz, "x", &[2, 3, 4], &pixels);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!(data.x, Values::U8(pixels.clone()));
+    assert_eq!(data.axes.iter().map(|a| (a.name.as_str(), a.len)).collect::<Vec<_>>(), [("row", 3), ("column", 4)]);
+    assert_eq!(names(&data)[5], "r1c1");
+    let file = npz(|npz| {
+        add_in(Order::Fortran, npz, "X", &[2, 1, 11, 1], &pixels[..22]);
+        add(npz, "y", &[2], &[0i32, 1]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!((data.axes.len(), names(&data)[10]), (3, "r00c10ch0"));
+    assert_eq!((data.value(0, 1), data.value(1, 10)), (2.0, 21.0));
+}
+
+#[test]
+fn npz_targets() {
+    let with = |y: &dyn Fn(&mut Archive), task| {
+        let file = npz(|npz| {
+            add(npz, "X", &[2, 1], &[1i32, 2]);
+            y(npz);
+        });
+        let mut request = file.request();
+        request.task = task;
+        load(&request)
+    };
+    let whole = |npz: &mut Archive| add(npz, "y", &[2], &[3.0f64, 1.0]);
+    assert_eq!(classes(&with(&whole, None).unwrap()), (&[1, 0][..], vec!["1", "3"]));
+    assert_eq!(numbers(&with(&whole, Some(Task::Regress)).unwrap()), (&[3.0, 1.0][..], vec!["y"]));
+    let many = |npz: &mut Archive| add(npz, "y", &[2, 2], &[0.5f32, 1.0, 2.0, 3.0]);
+    assert_eq!(numbers(&with(&many, None).unwrap()), (&[0.5, 1.0, 2.0, 3.0][..], vec!["y0", "y1"]));
+    refused(with(&many, Some(Task::Classify)), &["y", "2 outputs", "argmax"]);
+    let nan = |npz: &mut Archive| add(npz, "y", &[2], &[0.5f32, f32::NAN]);
+    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "remove"]);
+    let cube = |npz: &mut Archive| add(npz, "y", &[2, 1, 1], &[0u8, 1]);
+    refused(with(&cube, None), &["y", "[2, 1, 1]", "[rows]"]);
+    let huge = |npz: &mut Archive| add(npz, "y", &[2], &[1i64 << 60, 1]);
+    refused(with(&huge, None), &["y", "2^53", "numpy.unique"]);
+}
+
+#[test]
+fn npz_bad_arrays() {
+    bad_npz(|npz| add(npz, "a", &[1], &[1u8]), &["X", "the file has a", "save it"]);
+    bad_npz(|npz| add(npz, "X", &[1, 1], &[1u8]), &["y", "missing", "the file has X"]);
+    bad_npz(|npz| add(npz, "X", &[0, 4], &[0u8; 0]), &["X", "empty", "[0, 4]"]);
+    bad_npz(|npz| (add(npz, "X", &[2], &[1u8, 2]), add(npz, "y", &[2], &[1u8, 2])).0, &["X", "[2]", "[rows, columns]"]);
+    let both = |npz: &mut Archive| {
+        add(npz, "X", &[2, 1], &[1u8, 2]);
+        add(npz, "y", &[3], &[1u8, 2, 3]);
+    };
+    bad_npz(both, &["X and y", "X has 2 rows and y has 3"]);
+    let good = |npz: &mut Archive| {
+        add(npz, "X", &[2, 1], &[1u8, 2]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    };
+    let test = |x: &dyn Fn(&mut Archive), parts: &[&str]| {
+        bad_npz(|npz| (good(npz), x(npz), add(npz, "y_test", &[1], &[0u8])).0, parts);
+    };
+    test(&|npz| add(npz, "X_test", &[1, 1], &[1.0f32]), &["X and X_test", "uint8 and float32", ".astype"]);
+    test(&|npz| add(npz, "X_test", &[1, 2], &[1u8, 2]), &["X and X_test", "[1] and [2]"]);
+    test(&|_| (), &["X_test", "while there is y_test"]);
+    bad_npz(|npz| (good(npz), add(npz, "X_test", &[1, 1], &[1u8])).0, &["y_test", "while there is X_test"]);
+    bad_npz(|npz| (add(npz, "X", &[1, 1], &[1u16]), add(npz, "y", &[1], &[1u8])).0, &["X", "u2", ".astype"]);
+    refused(load(&Request::new("/nowhere/a.npz")), &["/nowhere/a.npz", "readable"]);
+    let file = npz(good);
+    let mut request = file.request();
+    request.expect = Some(vec![load(&request).unwrap().features[0].clone(); 3]);
+    refused(load(&request), &["X", "1 columns", "[2, 1]", "model expects 3"]);
+}
+
+#[test]
+fn npz_missing() {
+    let with = |bad: f32, missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 2], &[1.0, 2.0, 3.0, bad, 5.0, 6.0]);
+            add(npz, "y", &[3], &[0u8, 0, 1]);
+        });
+        let mut request = file.request();
+        request.missing = missing;
+        load(&request)
+    };
+    refused(with(f32::NAN, Missing::Refuse), &["X, row 1, column 1", "counted from 0", "NaN", "--missing mean"]);
+    for missing in [Missing::Refuse, Missing::Mean, Missing::Drop] {
+        refused(with(f32::INFINITY, missing), &["X, row 1, column 1", "finite"]);
+    }
+    let mut mean = with(f32::NAN, Missing::Mean).unwrap();
+    assert!(floats(&mean)[3].is_nan() && mean.notes[0].contains("1 missing values"), "{:?}", mean.notes);
+    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).fill_missing(&mut mean);
+    assert_eq!(floats(&mean)[3], 4.0);
+    let drop = with(f32::NAN, Missing::Drop).unwrap();
+    assert_eq!(floats(&drop), [1., 2., 5., 6.]);
+    assert!(drop.notes[0].contains("1 of 3 rows"), "{:?}", drop.notes);
+}
+
+#[test]
+fn npy_hostile() {
+    let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n";
+    assert_eq!(floats(&load_npy(&npy(good, &[0; 8])).unwrap()), [0.0, 0.0]);
+    let big = good.replace('<', ">");
+    assert_eq!(floats(&load_npy(&npy(&big, &[0x40, 0, 0, 0, 0, 0, 0, 0])).unwrap()), [2.0, 0.0]);
+    let file = Fixture::new("array.npy", npy(good, &[0; 8]));
+    refused(load(&file.request()), &["array.npy", "without a target", ".npz"]);
+    refused(load_npy(&npy(good, &[0; 7])), &["X", "7 of the 8 bytes", "numpy.save"]);
+    refused(load_npy(&npy(good, &[0; 9])), &["X", "more bytes"]);
+    let shaped = |shape: &str| npy(&good.replace("(1, 2)", shape), &[0; 8]);
+    refused(load_npy(&shaped("(2000000000, 1)")), &["8 of the 8000000000 bytes"]);
+    refused(load_npy(&shaped("(4294967296, 4294967296)")), &["impossible shape"]);
+    refused(load_npy(&shaped("(4294967296, 0)")), &["empty"]);
+    for shape in ["(-1, 2)", "(99999999999999999999999, 2)", "(1.5, 2)", "((((((", "()}{", "(1, 2"] {
+        refused(load_npy(&shaped(shape)), &["X", "not one that NumPy writes"]);
+    }
+    refused(load_npy(&npy(&"(".repeat(60_000), &[])), &["not one that NumPy writes"]);
+    for descr in ["'|O'", "'<U5'", "'<f2'", "[('a', '<f4')]", "'é'"] {
+        let header = good.replace("'<f4'", descr);
+        refused(load_npy(&npy(&header, &[0; 8])), &["X", "dtype", ".astype"]);
+    }
+    refused(load_npy(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"), &["4294967295", "65536"]);
+    refused(load_npy(b"\x93NUMPY\x01\x00\xff\xff{"), &["header breaks off"]);
+    refused(load_npy(b"\x93NUMPY\x09\x00"), &["version 9"]);
+    refused(load_npy(b"PK\x03\x04....."), &["no NumPy array"]);
+    refused(load_npy(b""), &["header breaks off"]);
+}
+
+#[test]
+fn npz_damaged() {
+    let file = npz(|npz| {
+        add(npz, "X", &[2, 2], &[1.0f64, 2.0, 3.0, 4.0]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let whole = fs::read(&file.path).unwrap();
+    for len in 0..whole.len() {
+        refused(load(&Fixture::new("arrays.npz", &whole[..len]).request()), &["arrays.npz", "numpy.savez"]);
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        // Whatever it says, it must say it without a panic.
+        let _ = load(&Fixture::new("arrays.npz", &bytes).request());
+    }
+    bad_npz(|npz| raw(npz, "X.npy", b"nothing"), &["X", "header breaks off"]);
+}
+
+/// An idx directory of two 1×2 pictures.
+fn idx(images: &[u8], labels: &[u8], gzip: bool) -> (Fixture, Request) {
+    let name = if gzip { "train-images-idx3-ubyte.gz" } else { "train-images-idx3-ubyte" };
+    let file = Fixture::new(name, images);
+    fs::write(file.directory.path().join("train-labels-idx1-ubyte"), labels).unwrap();
+    let request = Request::new(format!("idx:{}", file.directory.path().display()));
+    (file, request)
+}
+
+#[test]
+fn idx_bad_files() {
+    let header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    let images = [&header[..], &[1, 2, 3, 4]].concat();
+    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
+    let (_file, request) = idx(&images, &labels, false);
+    let data = load(&request).unwrap();
+    assert_eq!((data.rows, names(&data)), (2, vec!["r0c0", "r0c1"]));
+    let bad = |images: &[u8], labels: &[u8], gzip, parts: &[&str]| {
+        let (_file, request) = idx(images, labels, gzip);
+        refused(load(&request), parts);
+    };
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&images).unwrap();
+    let packed = packed.finish().unwrap();
+    let (_file, request) = idx(&packed, &labels, true);
+    assert_eq!(load(&request).unwrap().x, data.x);
+    for len in 0..packed.len() {
+        bad(&packed[..len], &labels, true, &["train-images-idx3-ubyte.gz", "fetch the file again"]);
+    }
+    bad(&images[..19], &labels, false, &["data", "3 of 4 values", "fetch"]);
+    bad(&images[..9], &labels, false, &["header", "fetch"]);
+    bad(&[&[0, 0, 9, 3], &images[4..]].concat(), &labels, false, &["header", "09", "unsigned bytes"]);
+    bad(&[&header[..4], &[255; 12]].concat(), &labels, false, &["header", "impossible shape"]);
+    bad(&[&header[..4], &[0, 16, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]].concat(), &labels, false, &["data", "0 of 9437184"]);
+    let three = [0u8, 0, 8, 1, 0, 0, 0, 3, 0, 1, 1];
+    bad(&images, &three, false, &["train-labels", "3 labels for 2 pictures"]);
+    refused(load(&Request::new("idx:/nowhere")), &["/nowhere", "no such directory"]);
+}
+
+#[test]
+fn idx_checksum() {
+    let images = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
+    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&images).unwrap();
+    let mut packed = packed.finish().unwrap();
+    let crc = packed.len() - 8;
+    packed[crc] ^= 1;
+    let (_file, request) = idx(&packed, &labels, true);
+    refused(load(&request), &["train-images-idx3-ubyte.gz", "fetch the file again"]);
+}
+
+#[test]
+fn splits_and_scaling() {
+    let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
+    let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();
+    let parts = split(&data, 0.2, 0.2, 5).unwrap();
+    let labels = classes(&data).0;
+    let ones = |rows: &[u32]| rows.iter().filter(|&&r| labels[r as usize] == 1).count();
+    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (60, 20, 20));
+    assert_eq!((ones(&parts.train), ones(&parts.validation), ones(&parts.test)), (15, 5, 5));
+    let mut all = [&parts.train[..], &parts.validation, &parts.test].concat();
     all.sort_unstable();
-    assert!(all.into_iter().eq(0..1000), "every row once");
-    let own = Dataset { test_from: Some(900), ..dataset };
-    let parts = split(&own, 0.1, 0.2, 7).unwrap();
-    assert!(parts.test.into_iter().eq(900..1000));
-    assert_eq!(parts.train.len(), 810);
-}
-
-#[test]
-fn scaling_is_fitted_on_the_training_rows() {
-    let dataset = table("a,b,c,y\n1,5,7,0\n3,9,7,1\n100,1,7,0\n", |_| {}).unwrap();
-    let scaling = Scaling::fit(ScaleKind::Standard, &dataset, &[0, 1]);
-    assert_eq!((scaling.shift[0], scaling.scale[0]), (2.0, 1.0));
-    assert_eq!(scaling.constant(), [false, false, true]);
-    assert_eq!((scaling.shift[2], scaling.scale[2]), (7.0, 1.0), "a constant column goes to zero");
-    let minmax = Scaling::fit(ScaleKind::MinMax, &dataset, &[0, 1]);
-    assert_eq!((minmax.shift[1], minmax.scale[1]), (5.0, 0.25));
-    let unit = Scaling::fit(ScaleKind::Unit, &dataset, &[0, 1]);
-    assert_eq!(unit.scale[0], 1.0 / 9.0);
+    assert!(all.iter().copied().eq(0..100));
+    assert_eq!(split(&data, 0.2, 0.2, 5).unwrap(), parts);
+    assert_ne!(split(&data, 0.2, 0.2, 6).unwrap(), parts);
+    assert!(split(&data, 0.5, 0.5, 5).is_err());
+    let scaling = Scaling::fit(ScaleKind::Standard, &data, &(0..100).collect::<Vec<_>>());
+    assert_eq!(scaling.constant(), [false, true]);
+    assert_eq!((scaling.shift[0], scaling.shift[1], scaling.scale[1]), (49.5, 7.0, 1.0));
+    assert!((scaling.scale[0] - 1.0 / 28.866_07).abs() < 1e-6);
 }

@@ -1,330 +1,477 @@
-//! Tables with a header line.
+//! Tables with a header line: comma, semicolon or tab between the cells.
+//!
+//! The file is gone through twice: [`survey`] finds out what each column holds and refuses bad cells, [`fill`] writes
+//! the numbers. No cell is kept as text but the distinct values of categorical columns.
 
-use std::collections::{BTreeSet, HashMap};
+mod cell;
+mod target;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values, class_names};
+use ::csv::{ByteRecord, Reader, ReaderBuilder};
+
+use self::cell::{has_decimal_comma, is_date, is_missing, listed, number, shortened};
+use self::target::Target;
+use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
-/// More distinct texts than this make a column an identifier, not a category.
-const MOST_CATEGORIES: usize = 64;
-/// More distinct whole numbers than this are taken for a quantity, not for classes.
-const MOST_GUESSED_CLASSES: usize = 20;
-
-/// A table as text: one vector of cells for each column.
-struct Table<'a> {
-    path: &'a Path,
-    header: Vec<String>,
-    columns: Vec<Vec<String>>,
-    /// Line of the file that each row started on.
-    lines: Vec<u64>,
-}
-
-/// What a column turns out to hold.
-enum Column {
-    Numbers(Vec<f32>),
-    /// Sorted categories, and each row's (`None`: missing).
-    Categories(Vec<String>, Vec<Option<usize>>),
-}
+/// Distinct values that a categorical column may have.
+const MOST_VALUES: usize = 64;
 
 /// Reads a table.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let mut table = Table::read(path)?;
-    let target = table.target(request)?;
-    let mut notes = Vec::new();
-    table.settle_missing(target, request, &mut notes)?;
+    let data =
+        std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
+    let table = Table::open(path, &data)?;
+    let target_at = table.find_target(request)?;
+    let mut plan = match &request.expect {
+        Some(features) => Plan::expected(&table, features, target_at)?,
+        None => Plan::new(&table, target_at)?,
+    };
+    let (surveys, target) = survey(&table, &plan, request.missing)?;
+    if request.expect.is_none() {
+        plan.choose_kinds(&table, &surveys)?;
+    } else {
+        plan.check_numbers(&table, &surveys)?;
+    }
     let y = match target {
-        Some(column) => table.targets(column, request.task)?,
+        Some(target) => target.finish(&table, request.task)?,
         None => Targets::None,
     };
-    let wanted: Vec<usize> = (0..table.header.len()).filter(|&c| Some(c) != target).collect();
-    let (features, values) = match &request.expect {
-        Some(expect) => table.expected(expect, &mut notes)?,
-        None => table.features(&wanted)?,
-    };
-    let (rows, columns) = (table.lines.len(), features.len());
-    // From columns to rows.
-    let mut x = vec![0.0; rows * columns];
-    for (c, column) in values.iter().enumerate() {
-        column.iter().enumerate().for_each(|(r, &v)| x[r * columns + c] = v);
-    }
+    let filled = fill(&table, &plan, request.missing)?;
+    let columns = plan.features.len();
     Ok(Dataset {
         source: path.display().to_string(),
-        rows,
+        rows: filled.rows,
         columns,
-        x: Values::F32(x),
+        x: Values::F32(filled.x),
         y,
-        features,
+        features: plan.features,
         axes: vec![Axis { name: "feature".into(), len: columns }],
         test_from: None,
-        notes,
+        notes: filled.notes,
     })
 }
 
-fn is_missing(cell: &str) -> bool {
-    matches!(cell.to_ascii_lowercase().as_str(), "" | "na" | "n/a" | "nan" | "null" | "none" | "?")
-}
-
-/// A cell short enough for a message.
-fn short(cell: &str) -> String {
-    if cell.chars().count() > 30 { cell.chars().take(29).chain(['…']).collect() } else { cell.to_owned() }
-}
-
-fn looks_like_date(cell: &str) -> bool {
-    let date = cell.split([' ', 'T']).next().unwrap_or_default();
-    let parts: Vec<&str> = date.split(['-', '.', '/']).collect();
-    parts.len() == 3
-        && parts.iter().all(|p| (1..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
-        && (parts[0].len() == 4 || parts[2].len() >= 2)
+/// The text of the file and its header.
+struct Table<'a> {
+    path: &'a Path,
+    /// Valid UTF-8, without the byte order mark.
+    text: &'a str,
+    delimiter: u8,
+    names: Vec<String>,
 }
 
 impl<'a> Table<'a> {
-    fn read(path: &'a Path) -> Result<Self> {
-        let remedy = "check that the file is there and readable";
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, remedy))?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(Error::input(path, "file", "it is empty", "give a table with a header line"));
+    fn open(path: &'a Path, data: &'a [u8]) -> Result<Self> {
+        let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+        let text = std::str::from_utf8(data).map_err(|e| {
+            let place = format!("line {}", line_at(data, e.valid_up_to()));
+            Error::input(path, place, "the text is not UTF-8", "save the table as UTF-8")
+        })?;
+        let mut table = Table { path, text, delimiter: sniff(text), names: Vec::new() };
+        let mut header = ByteRecord::new();
+        if text.trim().is_empty() || !table.next(&mut table.reader(), &mut header)? {
+            return Err(Error::input(path, "line 1", "the file is empty", "give a table with a header line and rows"));
         }
-        let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        let count = |d: u8| first.iter().filter(|&&b| b == d).count();
-        // The commonest of the three; a tie goes to the comma.
-        let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|&d| count(d)).unwrap_or(b',');
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
-        let not_text =
-            |line: u64| Error::input(path, format!("line {line}"), "it is not UTF-8 text", "save the table as UTF-8");
-        let header: Vec<String> =
-            reader.headers().map_err(|_| not_text(1))?.iter().map(|h| h.trim().to_owned()).collect();
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = header.iter().find(|name| !seen.insert(name.as_str())) {
-            let problem = format!("two columns are named {:?}", short(twice));
-            return Err(Error::input(path, "header", problem, "give every column a name of its own"));
-        }
-        let mut table = Table { path, columns: vec![Vec::new(); header.len()], header, lines: Vec::new() };
-        let mut record = csv::StringRecord::new();
-        loop {
-            let line = reader.position().line();
-            match reader.read_record(&mut record) {
-                Ok(false) => break,
-                Err(_) => return Err(not_text(line)),
-                Ok(true) => {}
-            }
-            let line = record.position().map_or(line, csv::Position::line);
-            if record.len() != table.header.len() {
-                let problem = format!("it has {} fields and the header {}", record.len(), table.header.len());
-                return Err(Error::input(path, format!("line {line}"), problem, "mend or remove the line"));
-            }
-            table.lines.push(line);
-            for (column, cell) in table.columns.iter_mut().zip(&record) {
-                column.push(cell.trim().to_owned());
-            }
-        }
-        if table.lines.is_empty() {
-            return Err(Error::input(path, "file", "there are no rows below the header", "give a table with rows"));
-        }
+        table.names = header.iter().map(|name| text_of(name).to_owned()).collect();
+        table.check_names()?;
         Ok(table)
     }
 
-    fn cell_error(&self, row: usize, column: usize, problem: String, remedy: &str) -> Error {
-        let place = format!("line {}, column {}", self.lines[row], short(&self.header[column]));
-        Error::input(self.path, place, problem, remedy)
-    }
-
-    /// The target's column; `None` where none is needed.
-    fn target(&self, request: &Request) -> Result<Option<usize>> {
-        let names = || self.header.iter().map(|n| short(n)).collect::<Vec<_>>().join(", ");
-        match &request.target {
-            Some(name) => {
-                let found = self.header.iter().position(|n| n == name);
-                if found.is_none() && request.need_target {
-                    let problem = format!("there is no column {:?}; there are {}", short(name), names());
-                    return Err(Error::input(self.path, "header", problem, "give one of them with --target"));
-                }
-                Ok(found)
+    fn check_names(&self) -> Result<()> {
+        let refuse = |problem: String, remedy: &str| Err(Error::input(self.path, "header", problem, remedy));
+        let mut seen = HashSet::new();
+        for (c, name) in self.names.iter().enumerate() {
+            if name.is_empty() {
+                return refuse(format!("column {} has no name", c + 1), "name the column or remove it");
             }
-            None if request.need_target => {
-                let problem = format!("which column is the target? There are {}", names());
-                Err(Error::input(self.path, "header", problem, "add --target NAME"))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Refuses or drops rows with missing cells, or notes that they will be filled. A target is never filled.
-    fn settle_missing(&mut self, target: Option<usize>, request: &Request, notes: &mut Vec<String>) -> Result<()> {
-        // Columns that a model doesn't read may have holes.
-        let read = |c: usize| match &request.expect {
-            Some(expect) => expect.iter().any(|f| self.base_name(&f.name) == Some(c)),
-            None => true,
-        };
-        let read: Vec<bool> = (0..self.header.len()).map(|c| read(c) || Some(c) == target).collect();
-        let (mut drop, mut holes) = (vec![false; self.lines.len()], 0usize);
-        for (c, column) in self.columns.iter().enumerate().filter(|(c, _)| read[*c]) {
-            for (r, _) in column.iter().enumerate().filter(|(_, cell)| is_missing(cell)) {
-                match request.missing {
-                    Missing::Refuse => {
-                        let remedy = "fill it in, or add --missing mean or --missing drop";
-                        return Err(self.cell_error(r, c, "the cell is missing".into(), remedy));
-                    }
-                    Missing::Mean if Some(c) == target => {
-                        let problem = "the target is missing".to_owned();
-                        return Err(self.cell_error(r, c, problem, "fill it in, or add --missing drop"));
-                    }
-                    Missing::Mean => holes += 1,
-                    Missing::Drop => drop[r] = true,
-                }
+            if !seen.insert(name) {
+                return refuse(format!("two columns are named {name:?}"), "give every column a name of its own");
             }
         }
-        let dropped = drop.iter().filter(|&&d| d).count();
-        if dropped > 0 {
-            for column in &mut self.columns {
-                let mut row = 0;
-                column.retain(|_| (!drop[row], row += 1).0);
-            }
-            let mut row = 0;
-            self.lines.retain(|_| (!drop[row], row += 1).0);
-            notes.push(format!("{dropped} rows with missing cells are left out"));
-            if self.lines.is_empty() {
-                let problem = "every row has a missing cell";
-                return Err(Error::input(self.path, "file", problem, "use --missing mean"));
-            }
-        }
-        if holes > 0 {
-            notes.push(format!("{holes} missing cells are filled with the training rows' means"));
+        let all_numbers = self.names.iter().all(|name| number(name).is_some());
+        if all_numbers && self.names.iter().any(|name| name.contains('.')) {
+            return refuse("it holds only numbers".into(), "put a line with the columns' names before the rows");
         }
         Ok(())
     }
 
-    /// The column behind a feature's name: itself, or what stands before `=value`.
-    fn base_name(&self, feature: &str) -> Option<usize> {
-        let find = |name: &str| self.header.iter().position(|n| n == name);
-        find(feature).or_else(|| feature.match_indices('=').find_map(|(i, _)| find(&feature[..i])))
-    }
-
-    /// Numbers where more than half of the known cells are, else categories.
-    fn interpret(&self, c: usize) -> Result<Column> {
-        let cells = &self.columns[c];
-        let known = || cells.iter().filter(|cell| !is_missing(cell));
-        let numeric = known().filter(|cell| cell.parse::<f64>().is_ok()).count();
-        let total = known().count();
-        if total == 0 || 2 * numeric > total {
-            return Ok(Column::Numbers(self.numbers(c)?));
+    /// The target's column; `None` where none is needed and none is there.
+    fn find_target(&self, request: &Request) -> Result<Option<usize>> {
+        let at = request.target.as_ref().and_then(|target| self.names.iter().position(|name| name == target.trim()));
+        if at.is_some() || !request.need_target {
+            return Ok(at);
         }
-        if 2 * known().filter(|cell| looks_like_date(cell)).count() > total {
-            let problem = format!("it holds dates, like {:?}", known().next().map_or("", String::as_str));
-            let remedy = "turn them into numbers (days since some day, or year, month and day), or remove the column";
-            return Err(Error::input(self.path, format!("column {}", short(&self.header[c])), problem, remedy));
-        }
-        let categories: BTreeSet<&String> = known().collect();
-        if categories.len() > MOST_CATEGORIES {
-            let problem = format!("it holds {} different texts", categories.len());
-            let remedy = format!("remove the column or merge its values; at most {MOST_CATEGORIES} make a category");
-            return Err(Error::input(self.path, format!("column {}", short(&self.header[c])), problem, remedy));
-        }
-        let index: HashMap<&str, usize> = categories.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
-        let rows = cells.iter().map(|cell| index.get(cell.as_str()).copied()).collect();
-        Ok(Column::Categories(categories.into_iter().cloned().collect(), rows))
-    }
-
-    /// A column's numbers, NaN where missing.
-    fn numbers(&self, c: usize) -> Result<Vec<f32>> {
-        let number = |(r, cell): (usize, &String)| {
-            if is_missing(cell) {
-                return Ok(f32::NAN);
-            }
-            match cell.parse::<f64>() {
-                Ok(x) if (x as f32).is_finite() => Ok(x as f32),
-                Ok(_) => {
-                    let problem = format!("{:?} is infinite or doesn't fit into 32 bits", short(cell));
-                    Err(self.cell_error(r, c, problem, "remove or rescale the value"))
-                }
-                Err(_) => {
-                    let problem = format!("{:?} is not a number, as most cells of the column are", short(cell));
-                    Err(self.cell_error(r, c, problem, "mend the cell"))
-                }
-            }
+        let problem = match &request.target {
+            Some(target) => format!("there is no column {target:?}"),
+            None => "no target column is given".into(),
         };
-        self.columns[c].iter().enumerate().map(number).collect()
+        let remedy = format!("name one with --target NAME: {}", listed(&self.names));
+        Err(Error::input(self.path, "header", problem, remedy))
     }
 
-    /// Features and their columns of numbers; a category becomes a group of one-hot columns.
-    fn features(&self, wanted: &[usize]) -> Result<(Vec<Feature>, Vec<Vec<f32>>)> {
-        let (mut features, mut values, mut groups) = (Vec::new(), Vec::new(), 0);
-        for &c in wanted {
-            match self.interpret(c)? {
-                Column::Numbers(column) => {
-                    features.push(Feature { name: self.header[c].clone(), group: None });
-                    values.push(column);
-                }
-                Column::Categories(categories, rows) => {
-                    for (i, category) in categories.iter().enumerate() {
-                        let name = format!("{}={category}", self.header[c]);
-                        features.push(Feature { name, group: Some(groups) });
-                        values.push(rows.iter().map(|&row| f32::from(u8::from(row == Some(i)))).collect());
-                    }
-                    groups += 1;
-                }
+    /// From the header on.
+    fn reader(&self) -> Reader<&'a [u8]> {
+        ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .from_reader(self.text.as_bytes())
+    }
+
+    /// The next row; false at the end.
+    fn next(&self, reader: &mut Reader<&[u8]>, record: &mut ByteRecord) -> Result<bool> {
+        reader.read_byte_record(record).map_err(|e| {
+            Error::input(self.path, "table", format!("it can't be read ({e})"), "check that it is a table of text")
+        })
+    }
+
+    /// Goes through the rows after the header; refuses those with too few or too many cells.
+    fn each_row(&self, mut row: impl FnMut(&ByteRecord) -> Result<()>) -> Result<()> {
+        let (mut reader, mut record) = (self.reader(), ByteRecord::new());
+        self.next(&mut reader, &mut record)?;
+        while self.next(&mut reader, &mut record)? {
+            if record.len() != self.names.len() {
+                return Err(Error::input(
+                    self.path,
+                    format!("line {}", self.line(start(&record))),
+                    format!("{} fields where the header has {}", record.len(), self.names.len()),
+                    "correct the row (a missing delimiter, an unclosed quote?)",
+                ));
             }
+            row(&record)?;
         }
-        if features.is_empty() {
-            let problem = "there is no column besides the target";
-            return Err(Error::input(self.path, "header", problem, "give a table with inputs"));
-        }
-        Ok((features, values))
+        Ok(())
     }
 
-    /// The columns that a model expects, in its order.
-    fn expected(&self, expect: &[Feature], notes: &mut Vec<String>) -> Result<(Vec<Feature>, Vec<Vec<f32>>)> {
-        let mut values = Vec::new();
-        for feature in expect {
-            let Some(c) = self.base_name(&feature.name) else {
-                let name = if feature.group.is_some() { feature.name.split('=').next() } else { None };
-                let problem = format!("the column {:?} is missing", short(name.unwrap_or(&feature.name)));
-                return Err(Error::input(self.path, "header", problem, "give data with the model's columns"));
+    /// Line number of the row that starts at this byte.
+    fn line(&self, byte: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let blank = bytes[byte..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        line_at(bytes, byte + blank)
+    }
+
+    fn place(&self, byte: usize, column: usize) -> String {
+        format!("line {}, column {:?}", self.line(byte), self.names[column])
+    }
+
+    fn missing_cell(&self, byte: usize, column: usize, remedy: &str) -> Error {
+        Error::input(self.path, self.place(byte, column), "the cell is missing", remedy)
+    }
+
+    fn bad_cell(&self, bad: &Bad, column: usize, remedy: &str) -> Error {
+        let problem = if number(&bad.text).is_some() || bad.text.parse::<f64>().is_ok() {
+            format!("{:?} is not a finite 32-bit number", bad.text)
+        } else {
+            format!("{:?} is not a number, as most cells of the column are", bad.text)
+        };
+        Error::input(self.path, self.place(bad.byte, column), problem, remedy)
+    }
+}
+
+/// A cell that is no finite number.
+struct Bad {
+    /// Where its row starts.
+    byte: usize,
+    text: String,
+}
+
+impl Bad {
+    fn new(record: &ByteRecord, text: &str) -> Self {
+        Bad { byte: start(record), text: shortened(text) }
+    }
+}
+
+fn start(record: &ByteRecord) -> usize {
+    record.position().map_or(0, |p| p.byte() as usize)
+}
+
+/// A trimmed cell.
+fn text_of(cell: &[u8]) -> &str {
+    std::str::from_utf8(cell).expect("the whole text is UTF-8 and is cut at ASCII characters").trim()
+}
+
+/// Line number, from 1, of a byte; lines end with LF, CR LF or CR.
+fn line_at(bytes: &[u8], at: usize) -> usize {
+    let ends = |&i: &usize| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
+    1 + (0..at).filter(ends).count()
+}
+
+/// The likeliest delimiter of the header line.
+fn sniff(text: &str) -> u8 {
+    let line = text.trim_start_matches(['\r', '\n']).split(['\r', '\n']).next().unwrap_or_default();
+    let mut counts = [0usize; 3];
+    let mut quoted = false;
+    for b in line.bytes() {
+        match b {
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b',' => counts[0] += 1,
+            b';' => counts[1] += 1,
+            b'\t' => counts[2] += 1,
+            _ => {}
+        }
+    }
+    let most = counts.iter().copied().max().unwrap_or_default();
+    counts.iter().position(|&n| n == most).map_or(b',', |i| b",;\t"[i])
+}
+
+/// How a column of the file becomes columns of the data set.
+enum Kind {
+    Number {
+        to: usize,
+    },
+    /// Where the 1 goes for each value.
+    OneHot {
+        to: HashMap<String, usize>,
+    },
+}
+
+/// Which columns are read and where their numbers go.
+struct Plan {
+    target: Option<usize>,
+    /// Columns of the file that hold features.
+    inputs: Vec<usize>,
+    /// One for each of `inputs`.
+    kinds: Vec<Kind>,
+    features: Vec<Feature>,
+}
+
+impl Plan {
+    /// Every column but the target; the kinds are chosen later.
+    fn new(table: &Table, target: Option<usize>) -> Result<Self> {
+        let inputs: Vec<usize> = (0..table.names.len()).filter(|&c| Some(c) != target).collect();
+        if inputs.is_empty() {
+            let remedy = "add columns to predict it from (is the delimiter a comma, semicolon or tab?)";
+            return Err(Error::input(table.path, "header", "there is no column but the target", remedy));
+        }
+        Ok(Plan { target, inputs, kinds: Vec::new(), features: Vec::new() })
+    }
+
+    /// The columns that a model expects.
+    fn expected(table: &Table, features: &[Feature], target: Option<usize>) -> Result<Self> {
+        let at: HashMap<&str, usize> = table.names.iter().enumerate().map(|(c, n)| (n.as_str(), c)).collect();
+        let mut plan = Plan { target, inputs: Vec::new(), kinds: Vec::new(), features: features.to_vec() };
+        let mut groups: HashMap<usize, usize> = HashMap::new();
+        for (to, feature) in features.iter().enumerate() {
+            let missing = |name: &str| {
+                let problem = format!("there is no column {name:?}, which the model expects");
+                let remedy =
+                    format!("add it or give a table like the one trained on (this one has {})", listed(&table.names));
+                Error::input(table.path, "header", problem, remedy)
             };
             if feature.group.is_none() {
-                values.push(self.numbers(c)?);
+                plan.inputs.push(*at.get(feature.name.as_str()).ok_or_else(|| missing(&feature.name))?);
+                plan.kinds.push(Kind::Number { to });
                 continue;
             }
-            let category = &feature.name[self.header[c].len() + 1..];
-            values.push(self.columns[c].iter().map(|cell| f32::from(u8::from(cell == category))).collect());
-        }
-        let categorical: BTreeSet<usize> =
-            expect.iter().filter(|f| f.group.is_some()).filter_map(|f| self.base_name(&f.name)).collect();
-        for c in categorical {
-            let known = |cell: &str| expect.iter().any(|f| f.name == format!("{}={cell}", self.header[c]));
-            let new = self.columns[c].iter().filter(|cell| !is_missing(cell) && !known(cell)).count();
-            if new > 0 {
-                notes.push(format!("column {}: {new} cells have a value that the model doesn't know", self.header[c]));
+            let mut cuts = feature.name.match_indices('=').map(|(i, _)| (&feature.name[..i], &feature.name[i + 1..]));
+            let (column, value) = cuts
+                .find_map(|(name, value)| Some((*at.get(name)?, value)))
+                .ok_or_else(|| missing(feature.name.split_once('=').map_or(feature.name.as_str(), |(name, _)| name)))?;
+            let slot = *groups.entry(column).or_insert_with(|| {
+                plan.inputs.push(column);
+                plan.kinds.push(Kind::OneHot { to: HashMap::new() });
+                plan.inputs.len() - 1
+            });
+            if let Kind::OneHot { to: places } = &mut plan.kinds[slot] {
+                places.insert(value.to_owned(), to);
             }
         }
-        Ok((expect.to_vec(), values))
+        Ok(plan)
     }
 
-    /// Classes for texts and for whole numbers of few values, else numbers.
-    fn targets(&self, c: usize, task: Option<Task>) -> Result<Targets> {
-        let cells = &self.columns[c];
-        let numeric = cells.iter().filter(|cell| cell.parse::<f64>().is_ok()).count();
-        let distinct: BTreeSet<&str> = cells.iter().map(String::as_str).collect();
-        let whole = cells.iter().all(|cell| cell.parse::<f64>().is_ok_and(|y| y.fract() == 0.0));
-        let guess = if 2 * numeric <= cells.len() || (whole && distinct.len() <= MOST_GUESSED_CLASSES) {
-            Task::Classify
-        } else {
-            Task::Regress
-        };
-        match task.unwrap_or(guess) {
-            Task::Classify => {
-                if distinct.len() > 1000 {
-                    let problem = format!("it has {} different values", distinct.len());
-                    let place = format!("column {}", short(&self.header[c]));
-                    return Err(Error::input(self.path, place, problem, "add --task regress"));
-                }
-                let names = class_names(distinct.iter().copied());
-                let index: HashMap<&str, u32> = names.iter().zip(0..).map(|(n, i)| (n.as_str(), i)).collect();
-                let labels = cells.iter().map(|cell| index[cell.as_str()]).collect();
-                Ok(Targets::Classes { labels, names })
+    /// Numbers or categories, by what the columns hold.
+    fn choose_kinds(&mut self, table: &Table, surveys: &[Survey]) -> Result<()> {
+        let mut group = 0;
+        for (&c, survey) in self.inputs.iter().zip(surveys) {
+            let name = &table.names[c];
+            let next = self.features.len();
+            if survey.is_number(table, c)? {
+                self.features.push(Feature { name: name.clone(), group: None });
+                self.kinds.push(Kind::Number { to: next });
+            } else {
+                let values = survey.values.iter();
+                self.features.extend(values.map(|v| Feature { name: format!("{name}={v}"), group: Some(group) }));
+                let to = survey.values.iter().cloned().zip(next..).collect();
+                self.kinds.push(Kind::OneHot { to });
+                group += 1;
             }
-            Task::Regress => Ok(Targets::Numbers { values: self.numbers(c)?, names: vec![self.header[c].clone()] }),
+        }
+        Ok(())
+    }
+
+    /// Refuses what isn't a number in the columns that must hold numbers.
+    fn check_numbers(&self, table: &Table, surveys: &[Survey]) -> Result<()> {
+        for ((&c, kind), survey) in self.inputs.iter().zip(&self.kinds).zip(surveys) {
+            if let (Kind::Number { .. }, Some(bad)) = (kind, &survey.bad) {
+                return Err(table.bad_cell(bad, c, "correct the cell: the model was trained on numbers here"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a column holds.
+#[derive(Default)]
+struct Survey {
+    known: usize,
+    numbers: usize,
+    dates: usize,
+    decimal_commas: usize,
+    bad: Option<Bad>,
+    /// Distinct values, at most one more than allowed.
+    values: BTreeSet<String>,
+}
+
+impl Survey {
+    fn see(&mut self, record: &ByteRecord, text: &str) {
+        self.known += 1;
+        let value = number(text);
+        if value.is_some() {
+            self.numbers += 1;
+        } else {
+            self.dates += usize::from(is_date(text));
+            self.decimal_commas += usize::from(has_decimal_comma(text));
+        }
+        if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
+            self.bad = Some(Bad::new(record, text));
+        }
+        if self.values.len() <= MOST_VALUES && !self.values.contains(text) {
+            self.values.insert(text.to_owned());
         }
     }
+
+    /// Numbers (true) or categories, and refuses what is neither.
+    fn is_number(&self, table: &Table, column: usize) -> Result<bool> {
+        let refuse = |problem: String, remedy: &str| {
+            let place = format!("column {:?}", table.names[column]);
+            Err(Error::input(table.path, place, problem, remedy))
+        };
+        if self.known == 0 {
+            return refuse("every cell is missing".into(), "remove the column");
+        }
+        if 2 * self.dates > self.known {
+            return refuse(
+                "it holds dates".into(),
+                "convert them to numbers (days since a first day) or remove the column",
+            );
+        }
+        if 2 * self.decimal_commas > self.known {
+            return refuse("it holds numbers with a decimal comma".into(), "write them with a decimal point");
+        }
+        if 2 * self.numbers > self.known {
+            return match &self.bad {
+                Some(bad) => Err(table.bad_cell(bad, column, "correct the cell, or leave it empty if it is unknown")),
+                None => Ok(true),
+            };
+        }
+        if self.values.len() > MOST_VALUES {
+            let problem = format!("it holds text with more than {MOST_VALUES} distinct values");
+            return refuse(problem, "remove the column or convert it to numbers");
+        }
+        Ok(false)
+    }
+}
+
+/// The first way through the file: what the input columns hold, and the target.
+fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<(Vec<Survey>, Option<Target>)> {
+    let mut surveys: Vec<Survey> = plan.inputs.iter().map(|_| Survey::default()).collect();
+    let mut target = plan.target.map(Target::new);
+    let (mut rows, mut kept) = (0usize, 0usize);
+    table.each_row(|record| {
+        rows += 1;
+        if missing == Missing::Drop && lacks_a_cell(record, plan) {
+            return Ok(());
+        }
+        kept += 1;
+        if let Some(target) = &mut target {
+            let text = text_of(&record[target.column]);
+            if is_missing(text) {
+                let remedy = "fill in the target, or leave such rows out with --missing drop";
+                return Err(table.missing_cell(start(record), target.column, remedy));
+            }
+            target.see(record, text);
+        }
+        for (&c, survey) in plan.inputs.iter().zip(&mut surveys) {
+            let text = text_of(&record[c]);
+            if !is_missing(text) {
+                survey.see(record, text);
+            } else if missing == Missing::Refuse {
+                return Err(table.missing_cell(
+                    start(record),
+                    c,
+                    "fill it in or give --missing mean or --missing drop",
+                ));
+            }
+        }
+        Ok(())
+    })?;
+    if rows == 0 {
+        return Err(Error::input(table.path, "rows", "there are none after the header line", "add rows to the table"));
+    }
+    if kept == 0 {
+        let remedy = "fill cells in, remove the emptiest columns or give --missing mean";
+        return Err(Error::input(table.path, "rows", "each of them has a missing cell and is dropped", remedy));
+    }
+    Ok((surveys, target))
+}
+
+fn lacks_a_cell(record: &ByteRecord, plan: &Plan) -> bool {
+    plan.target.iter().chain(&plan.inputs).any(|&c| is_missing(text_of(&record[c])))
+}
+
+struct Filled {
+    rows: usize,
+    x: Vec<f32>,
+    notes: Vec<String>,
+}
+
+/// The second way through the file: the numbers.
+fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
+    let columns = plan.features.len();
+    let mut x: Vec<f32> = Vec::new();
+    let (mut rows, mut dropped, mut absent) = (0usize, 0usize, 0usize);
+    let mut unknown: HashMap<usize, (usize, String)> = HashMap::new();
+    table.each_row(|record| {
+        if missing == Missing::Drop && lacks_a_cell(record, plan) {
+            dropped += 1;
+            return Ok(());
+        }
+        let row = x.len();
+        x.resize(row + columns, 0.0);
+        rows += 1;
+        for (&c, kind) in plan.inputs.iter().zip(&plan.kinds) {
+            let text = text_of(&record[c]);
+            let known = !is_missing(text);
+            absent += usize::from(!known);
+            match kind {
+                Kind::Number { to } => x[row + to] = number(text).filter(|_| known).map_or(f32::NAN, |v| v as f32),
+                Kind::OneHot { to } => match to.get(text) {
+                    Some(to) => x[row + to] = 1.0,
+                    None if known => unknown.entry(c).or_insert_with(|| (0, shortened(text))).0 += 1,
+                    None => {}
+                },
+            }
+        }
+        Ok(())
+    })?;
+    let mut notes = Vec::new();
+    if dropped > 0 {
+        notes.push(format!("{dropped} of {} rows were dropped for a missing cell", rows + dropped));
+    }
+    if absent > 0 {
+        notes.push(format!(
+            "{absent} missing cells: numbers are filled with the training rows' mean, categories are all zero"
+        ));
+    }
+    let mut unknown: Vec<_> = unknown.into_iter().collect();
+    unknown.sort();
+    notes.extend(unknown.into_iter().map(|(c, (count, text))| {
+        let name = &table.names[c];
+        format!("column {name:?}: {count} cells with values the model doesn't know, such as {text:?}, count as none")
+    }));
+    Ok(Filled { rows, x, notes })
 }

@@ -113,10 +113,18 @@ fn read_file(path: &Path, axes: u8) -> Result<(Vec<usize>, Vec<u8>)> {
     };
     // Grows with what is really there: a false length can't make it take the memory.
     let mut bytes = Vec::new();
-    reader.take(len).read_to_end(&mut bytes).map_err(|e| broken("data", format!("it can't be unpacked ({e})")))?;
+    (&mut reader)
+        .take(len)
+        .read_to_end(&mut bytes)
+        .map_err(|e| broken("data", format!("it can't be unpacked ({e})")))?;
     if bytes.len() as u64 != len {
         let problem = format!("it ends after {} of {len} values", bytes.len());
         return Err(broken("data", problem));
+    }
+    // Reading on to the end also makes gzip check its sum.
+    let more = reader.read(&mut [0]).map_err(|e| broken("end", format!("it can't be unpacked ({e})")))?;
+    if more > 0 {
+        return Err(broken("data", format!("it goes on after its {len} values")));
     }
     Ok((shape, bytes))
 }

@@ -67,19 +67,6 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// The distinct class names: in the order of their numbers where all are numbers, else of their letters.
-fn class_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    if let Ok(numbers) = names.iter().map(|n| n.parse::<f64>()).collect::<Result<Vec<_>, _>>() {
-        let mut order: Vec<usize> = (0..names.len()).collect();
-        order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
-        return order.into_iter().map(|i| names[i].to_owned()).collect();
-    }
-    names.into_iter().map(str::to_owned).collect()
-}
-
 /// What kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -212,19 +199,6 @@ impl Dataset {
         };
         let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
         Dataset { rows: keep.len(), x, y, test_from, ..self.clone_without_values() }
-    }
-
-    /// Without the rows that hold a missing (NaN) input.
-    fn without_incomplete_rows(self) -> Self {
-        let Values::F32(values) = &self.x else { return self };
-        let whole = |r: &usize| !values[r * self.columns..(r + 1) * self.columns].iter().any(|x| x.is_nan());
-        let keep: Vec<usize> = (0..self.rows).filter(whole).collect();
-        if keep.len() == self.rows {
-            return self;
-        }
-        let mut kept = self.select_rows(&keep);
-        kept.notes.push(format!("{} rows with missing values are left out", self.rows - keep.len()));
-        kept
     }
 
     /// Everything but the numbers.

@@ -1,310 +1,293 @@
 //! NumPy arrays.
 
+mod npy;
+
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::Path;
 
-use npyz::{DType, NpyFile, Order, TypeChar};
+use npyz::npz::NpzArchive;
 
-use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values, class_names};
+use self::npy::{Array, Kind};
+use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values};
 use crate::{Error, Result};
 
-/// Elements that one array may hold.
-const MOST_VALUES: u64 = 1 << 31;
-/// More distinct whole numbers than this are taken for a quantity, not for classes.
-const MOST_GUESSED_CLASSES: usize = 20;
+/// Classes that a target may have.
+const MOST_CLASSES: usize = 1000;
+/// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
+const GUESSED_CLASSES: usize = 20;
 
-/// One array, row-major.
-struct Array {
-    name: String,
-    shape: Vec<usize>,
-    numbers: Numbers,
-}
-
-enum Numbers {
-    U8(Vec<u8>),
-    /// Integers are exact in `f64` up to 2⁵³, far above any class number.
-    Integer(Vec<f64>),
-    Real(Vec<f64>),
-}
-
-impl Numbers {
-    fn f64s(&self) -> Vec<f64> {
-        match self {
-            Numbers::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
-            Numbers::Integer(v) | Numbers::Real(v) => v.clone(),
-        }
-    }
-}
-
-/// Reads `X`, `y` (and `X_test`, `y_test`) of an .npz, or one .npy that is X.
+/// Reads `X`, `y` (and `X_test`, `y_test`) of an .npz, or one .npy.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let arrays = Arrays::open(path)?;
-    let x = arrays.x()?;
-    let (x_test, y, y_test) =
-        (arrays.find(&["X_test", "x_test"]), arrays.find(&["y", "Y"]), arrays.find(&["y_test", "Y_test"]));
-    if y.is_none() && request.need_target {
-        let remedy = "save it beside X: np.savez(file, X=X, y=y)";
-        return Err(Error::input(path, "y", "the target array is missing", remedy));
+    let Arrays { x, y, x_test, y_test } = Arrays::open(path, request)?;
+    let (shape, rows) = (x.shape.clone(), x.shape[0]);
+    check_rows(path, &x, y.as_ref())?;
+    if let Some(x_test) = &x_test {
+        check_test(path, &x, x_test)?;
+        check_rows(path, x_test, y_test.as_ref())?;
     }
-    if let Some(test) = x_test.filter(|test| test.shape[1..] != x.shape[1..]) {
-        let problem = format!("its rows are {:?} and those of X {:?}", &test.shape[1..], &x.shape[1..]);
-        return Err(Error::input(path, "X_test", problem, "use arrays of one kind"));
-    }
-    for (x, y, names) in [(Some(x), y, "X and y"), (x_test, y_test, "X_test and y_test")] {
-        if let (Some(x), Some(y)) = (x, y)
-            && x.shape[0] != y.shape[0]
-        {
-            let problem = format!("they have {} and {} rows", x.shape[0], y.shape[0]);
-            return Err(Error::input(path, names, problem, "save arrays of equal length"));
-        }
-    }
-    if request.need_target && x_test.is_some() != y_test.is_some() {
-        let problem = "one of the two is missing";
-        return Err(Error::input(path, "X_test and y_test", problem, "save both or neither"));
-    }
-    let columns: usize = x.shape[1..].iter().product();
-    let (features, axes) = describe(&x.shape[1..]);
-    let keep_nan = request.missing != Missing::Refuse;
-    let (mut values, rows) = (values(path, x, columns, keep_nan)?, x.shape[0]);
-    let mut all = rows;
-    if let Some(test) = x_test {
-        append(path, &mut values, self::values(path, test, columns, keep_nan)?)?;
-        all += test.shape[0];
-    }
-    let y = match (y, y_test) {
-        (Some(y), test) => targets(path, y, test, request.task)?,
-        (None, _) => Targets::None,
+    let y = match &y {
+        Some(y) => targets(path, y, y_test.as_ref(), request.task)?,
+        None => Targets::None,
     };
-    let dataset = Dataset {
-        source: path.display().to_string(),
-        rows: all,
-        columns,
-        x: values,
-        y,
-        features,
-        axes,
-        test_from: x_test.map(|_| rows),
-        notes: Vec::new(),
-    };
-    if let Some(expect) = request.expect.as_ref().filter(|expect| expect.len() != columns) {
-        let problem = format!("it has {columns} columns and the model takes {}", expect.len());
-        return Err(Error::input(path, &x.name, problem, "give data with the model's columns"));
-    }
-    Ok(if request.missing == Missing::Drop { dataset.without_incomplete_rows() } else { dataset })
-}
-
-/// The arrays of a file that have names of ours.
-struct Arrays<'a> {
-    path: &'a Path,
-    arrays: Vec<Array>,
-    others: Vec<String>,
-}
-
-impl<'a> Arrays<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let remedy = "check that the file is there and readable";
-        let file = File::open(path).map_err(|e| Error::io("open", path, e, remedy))?;
-        let mut found = Arrays { path, arrays: Vec::new(), others: Vec::new() };
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
-            found.arrays.push(read_array(path, "X", NpyFile::new(BufReader::new(file)))?);
-            return Ok(found);
-        }
-        let broken = |e: std::io::Error| {
-            Error::input(path, "file", format!("it can't be unpacked ({e})"), "give a whole .npz file of np.savez")
-        };
-        let mut archive = npyz::npz::NpzArchive::new(BufReader::new(file)).map_err(broken)?;
-        let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
-        for name in names {
-            let ours = ["X", "y", "X_test", "y_test", "x", "Y", "x_test", "Y_test"].contains(&name.as_str());
-            if ours {
-                let array = archive.by_name(&name).and_then(|a| a.ok_or_else(|| std::io::Error::other("it is gone")));
-                found.arrays.push(read_array(path, &name, array)?);
-            } else {
-                found.others.push(name);
-            }
-        }
-        Ok(found)
-    }
-
-    fn find(&self, names: &[&str]) -> Option<&Array> {
-        self.arrays.iter().find(|a| names.contains(&a.name.as_str()))
-    }
-
-    fn x(&self) -> Result<&Array> {
-        let x = self.find(&["X", "x"]).ok_or_else(|| {
-            let seen = if self.others.is_empty() { "no others".into() } else { self.others.join(", ") };
-            let problem = format!("there is no such array (there are {seen})");
-            Error::input(self.path, "X", problem, "save the inputs as X: np.savez(file, X=X, y=y)")
-        })?;
-        if !(2..=4).contains(&x.shape.len()) {
-            let problem = format!("it has the shape {:?}", x.shape);
+    let test_from = x_test.as_ref().map(|_| rows);
+    let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
+    let (axes, mut features) = describe(&shape[1..]);
+    if let Some(expected) = &request.expect {
+        if expected.len() != features.len() {
             return Err(Error::input(
-                self.path,
-                &x.name,
-                problem,
-                "give [rows, columns], or pictures [rows, height, width]",
+                path,
+                x.name,
+                format!("{} columns (shape {shape:?}) where the model expects {}", features.len(), expected.len()),
+                "give arrays like those trained on",
             ));
         }
-        Ok(x)
+        features.clone_from(expected);
     }
-}
-
-fn read_array<R: Read>(path: &Path, name: &str, file: std::io::Result<NpyFile<R>>) -> Result<Array> {
-    let broken = |problem: String| Error::input(path, name, problem, "save the array again with NumPy");
-    let file = file.map_err(|e| broken(format!("it can't be read ({e})")))?;
-    let shape: Vec<usize> = file.shape().iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
-    let len = file.shape().iter().try_fold(1u64, |a, &n| a.checked_mul(n)).filter(|&len| len <= MOST_VALUES);
-    let Some(len) = len else {
-        return Err(broken(format!("its header claims the impossible shape {shape:?}")));
-    };
-    let order = file.order();
-    let dtype = file.dtype();
-    let (kind, size) = match &dtype {
-        DType::Plain(ty) => (Some(ty.type_char()), ty.size_field()),
-        _ => (None, 0),
-    };
-    let cut = |e: std::io::Error| broken(format!("it breaks off before its {len} values are complete ({e})"));
-    // Collecting grows with what is there: a false shape can't make it take the memory.
-    macro_rules! collect {
-        ($t:ty) => {{
-            let reader = file.data::<$t>().map_err(|e| broken(format!("it can't be read ({e})")))?;
-            reader.collect::<std::io::Result<Vec<$t>>>().map_err(cut)?
-        }};
-    }
-    let numbers = match (kind, size) {
-        (Some(TypeChar::Uint), 1) => Numbers::U8(collect!(u8)),
-        (Some(TypeChar::Int), 4) => Numbers::Integer(collect!(i32).into_iter().map(f64::from).collect()),
-        (Some(TypeChar::Int), 8) => Numbers::Integer(collect!(i64).into_iter().map(|x| x as f64).collect()),
-        (Some(TypeChar::Float), 4) => Numbers::Real(collect!(f32).into_iter().map(f64::from).collect()),
-        (Some(TypeChar::Float), 8) => Numbers::Real(collect!(f64)),
-        _ => {
-            let problem = format!("its dtype is {}", dtype.descr());
-            let remedy = "convert it, as in X.astype('float32'); f32, f64, u8, i32 and i64 can be read";
-            return Err(Error::input(path, name, problem, remedy));
+    let columns = features.len();
+    let mut missing = vec![false; all_rows];
+    let x = match x.kind {
+        Kind::U8 => {
+            let mut bytes = x.into_bytes();
+            bytes.extend(x_test.map(Array::into_bytes).unwrap_or_default());
+            Values::U8(bytes)
         }
-    };
-    let numbers = match (order, numbers) {
-        (Order::C, numbers) => numbers,
-        (Order::Fortran, Numbers::U8(v)) => Numbers::U8(transpose(&v, &shape)),
-        (Order::Fortran, Numbers::Integer(v)) => Numbers::Integer(transpose(&v, &shape)),
-        (Order::Fortran, Numbers::Real(v)) => Numbers::Real(transpose(&v, &shape)),
-    };
-    Ok(Array { name: name.to_owned(), shape, numbers })
-}
-
-/// From first-axis-fastest to last-axis-fastest order.
-fn transpose<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
-    let mut index = vec![0usize; shape.len()];
-    let mut strides = vec![1usize; shape.len()];
-    for axis in 1..shape.len() {
-        strides[axis] = strides[axis - 1] * shape[axis - 1];
-    }
-    let mut out = Vec::with_capacity(values.len());
-    for _ in 0..values.len() {
-        out.push(values[index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>()]);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
+        _ => {
+            let mut values = Vec::new();
+            for array in [Some(x), x_test].into_iter().flatten() {
+                let part = array.to_f32();
+                let first_row = values.len() / columns;
+                check_finite(path, &array.name, &part, columns, request.missing, &mut missing[first_row..])?;
+                values.extend(part);
             }
-            index[axis] = 0;
+            Values::F32(values)
         }
-    }
-    out
+    };
+    let source = path.display().to_string();
+    let dataset = Dataset { source, rows: all_rows, columns, x, y, features, axes, test_from, notes: Vec::new() };
+    Ok(treat_missing(dataset, request.missing, &missing))
 }
 
-/// Names of the columns and axes of one row.
-fn describe(shape: &[usize]) -> (Vec<Feature>, Vec<Axis>) {
-    let names: &[&str] = match shape.len() {
-        1 => &["feature"],
-        2 => &["row", "column"],
-        _ => &["row", "column", "channel"],
-    };
-    let axes = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
-    let digits = (shape.iter().take(2).copied().max().unwrap_or(1).max(2) - 1).to_string().len();
-    let name = |i: usize| match *shape {
-        [_, w] => format!("r{:0digits$}c{:0digits$}", i / w, i % w),
-        [_, w, c] => format!("r{:0digits$}c{:0digits$}ch{}", i / c / w, i / c % w, i % c),
-        _ => format!("x{i}"),
-    };
-    let features = (0..shape.iter().product()).map(|i| Feature { name: name(i), group: None }).collect();
-    (features, axes)
+/// The arrays that are used.
+struct Arrays {
+    x: Array,
+    y: Option<Array>,
+    x_test: Option<Array>,
+    y_test: Option<Array>,
 }
 
-/// The inputs as they are kept: bytes as bytes, all else as `f32` without infinities.
-fn values(path: &Path, array: &Array, columns: usize, keep_nan: bool) -> Result<Values> {
-    let reals = match &array.numbers {
-        Numbers::U8(bytes) => return Ok(Values::U8(bytes.clone())),
-        Numbers::Integer(v) | Numbers::Real(v) => v,
-    };
-    let mut values = Vec::with_capacity(reals.len());
-    for (i, &x) in reals.iter().enumerate() {
-        let y = x as f32;
-        if !(y.is_finite() || (y.is_nan() && keep_nan)) {
-            let place = format!("{}[{}, {}] (counted from 0)", array.name, i / columns, i % columns);
-            let (problem, remedy) = if y.is_nan() {
-                ("it is not a number".to_owned(), "fill it, or add --missing mean or --missing drop")
-            } else {
-                (format!("{x} doesn't fit into 32 bits"), "remove or rescale the value")
+impl Arrays {
+    fn open(path: &Path, request: &Request) -> Result<Self> {
+        let file =
+            File::open(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
+        let reader = BufReader::new(file);
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+            if request.need_target {
+                let remedy = "give an .npz with the arrays X and y (numpy.savez)";
+                return Err(Error::input(path, "file", "an .npy holds inputs only, without a target", remedy));
+            }
+            return Ok(Arrays { x: Array::read(path, "X", reader)?, y: None, x_test: None, y_test: None });
+        }
+        let broken = |place: &str, e: String| {
+            let remedy = "write the file again with numpy.savez";
+            Error::input(path, place, format!("the archive is cut off or damaged ({e})"), remedy)
+        };
+        let mut archive = NpzArchive::new(reader).map_err(|e| broken("file", e.to_string()))?;
+        let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
+        names.sort();
+        let mut read = |choices: [&str; 2]| -> Result<Option<Array>> {
+            let Some(name) = choices.into_iter().find(|choice| names.iter().any(|name| name == choice)) else {
+                return Ok(None);
             };
-            return Err(Error::input(path, place, problem, remedy));
+            let member = npyz::npz::file_name_from_array_name(name);
+            let stream = archive.zip_archive().by_name(&member).map_err(|e| broken(name, e.to_string()))?;
+            Array::read(path, name, stream).map(Some)
+        };
+        let (x, y) = (read(["X", "x"])?, read(["y", "Y"])?);
+        let (x_test, y_test) = (read(["X_test", "x_test"])?, read(["y_test", "Y_test"])?);
+        let lacks = |name: &str, why: &str| {
+            let there = if names.is_empty() { "no arrays".into() } else { names.join(", ") };
+            let problem = format!("the array is missing{why}; the file has {there}");
+            Err(Error::input(path, name, problem, format!("save it under the name {name}")))
+        };
+        let Some(x) = x else { return lacks("X", "") };
+        if y.is_none() && (request.need_target || y_test.is_some()) {
+            return lacks("y", "");
         }
-        values.push(y);
+        if x_test.is_some() && y.is_some() && y_test.is_none() {
+            return lacks("y_test", ", while there is X_test");
+        }
+        if y_test.is_some() && x_test.is_none() {
+            return lacks("X_test", ", while there is y_test");
+        }
+        Ok(Arrays { x, y, x_test, y_test })
     }
-    Ok(Values::F32(values))
 }
 
-fn append(path: &Path, values: &mut Values, more: Values) -> Result<()> {
-    match (values, more) {
-        (Values::U8(a), Values::U8(b)) => a.extend(b),
-        (Values::F32(a), Values::F32(b)) => a.extend(b),
-        _ => {
-            let problem = "its dtype is not X's (bytes beside numbers)";
-            return Err(Error::input(path, "X_test", problem, "save both with one dtype"));
-        }
+/// The shapes of inputs and targets.
+fn check_rows(path: &Path, x: &Array, y: Option<&Array>) -> Result<()> {
+    if !(2..=4).contains(&x.shape.len()) {
+        return Err(Error::input(
+            path,
+            x.name.as_str(),
+            format!("its shape {:?} has {} axes", x.shape, x.shape.len()),
+            "give it as [rows, columns] or as pictures [rows, height, width] or [rows, height, width, channels]",
+        ));
+    }
+    let Some(y) = y else { return Ok(()) };
+    if !(1..=2).contains(&y.shape.len()) {
+        let problem = format!("its shape is {:?}", y.shape);
+        return Err(Error::input(path, y.name.as_str(), problem, "give it as [rows] or [rows, outputs]"));
+    }
+    if x.shape[0] != y.shape[0] {
+        return Err(Error::input(
+            path,
+            format!("{} and {}", x.name, y.name),
+            format!("{} has {} rows and {} has {}", x.name, x.shape[0], y.name, y.shape[0]),
+            "save the rows that belong together",
+        ));
     }
     Ok(())
 }
 
-/// Classes for whole numbers of few values (or as asked), else numbers.
-fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> Result<Targets> {
-    let outputs: usize = y.shape[1..].iter().product();
-    if y.shape.len() > 2 || test.is_some_and(|t| t.shape[1..] != y.shape[1..]) {
-        let problem = format!("it has the shape {:?}", y.shape);
-        return Err(Error::input(path, &y.name, problem, "give [rows] or [rows, outputs], alike in y and y_test"));
+/// The test inputs must be like the others.
+fn check_test(path: &Path, x: &Array, test: &Array) -> Result<()> {
+    let place = || format!("{} and {}", x.name, test.name);
+    if x.shape[1..] != test.shape[1..] {
+        let problem = format!("their rows have the shapes {:?} and {:?}", &x.shape[1..], &test.shape[1..]);
+        return Err(Error::input(path, place(), problem, "save arrays of one set"));
     }
-    let mut numbers = y.numbers.f64s();
-    numbers.extend(test.map(|t| t.numbers.f64s()).unwrap_or_default());
-    if let Some(i) = numbers.iter().position(|y| !(*y as f32).is_finite()) {
-        let place = format!("{} row {} (counted from 0)", y.name, i / outputs);
-        return Err(Error::input(path, place, format!("{} is no target", numbers[i]), "remove the row"));
+    if (x.kind == Kind::U8) != (test.kind == Kind::U8) {
+        let problem = format!("their dtypes are {} and {}", x.kind.name(), test.kind.name());
+        return Err(Error::input(path, place(), problem, "convert one of them with .astype"));
     }
-    let whole = numbers.iter().all(|y| y.fract() == 0.0);
-    let integer = !matches!(y.numbers, Numbers::Real(_));
-    let mut distinct = numbers.clone();
-    distinct.sort_by(f64::total_cmp);
-    distinct.dedup();
-    let guess =
-        if outputs == 1 && whole && (distinct.len() <= MOST_GUESSED_CLASSES || (integer && distinct.len() <= 1000)) {
-            Task::Classify
-        } else {
-            Task::Regress
+    Ok(())
+}
+
+/// Axes and feature names of one row.
+fn describe(shape: &[usize]) -> (Vec<Axis>, Vec<Feature>) {
+    let columns: usize = shape.iter().product();
+    let names: &[&str] = if shape.len() == 1 { &["feature"] } else { &["row", "column", "channel"] };
+    let axes = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
+    let digits = |n: usize| (n.max(2) - 1).to_string().len();
+    let name = |i: usize| match *shape {
+        [height, width] => {
+            let d = digits(height.max(width));
+            format!("r{:0d$}c{:0d$}", i / width, i % width)
+        }
+        [height, width, channels] => {
+            let (d, k) = (digits(height.max(width)), digits(channels));
+            let pixel = i / channels;
+            format!("r{:0d$}c{:0d$}ch{:0k$}", pixel / width, pixel % width, i % channels)
+        }
+        _ => format!("x{i}"),
+    };
+    (axes, (0..columns).map(|i| Feature { name: name(i), group: None }).collect())
+}
+
+/// Refuses what isn't finite; marks the rows with NaN where that is allowed.
+fn check_finite(
+    path: &Path,
+    name: &str,
+    values: &[f32],
+    columns: usize,
+    treatment: Missing,
+    missing: &mut [bool],
+) -> Result<()> {
+    for (i, v) in values.iter().enumerate().filter(|(_, v)| !v.is_finite()) {
+        let (row, column) = (i / columns, i % columns);
+        let place = format!("{name}, row {row}, column {column} (counted from 0)");
+        if !v.is_nan() {
+            return Err(Error::input(
+                path,
+                place,
+                "the value is not a finite 32-bit number",
+                "correct or remove the row",
+            ));
+        }
+        if treatment == Missing::Refuse {
+            return Err(Error::input(
+                path,
+                place,
+                "the value is NaN",
+                "fill it in or give --missing mean or --missing drop",
+            ));
+        }
+        missing[row] = true;
+    }
+    Ok(())
+}
+
+/// Drops the marked rows, or notes that they are filled later.
+fn treat_missing(mut dataset: Dataset, treatment: Missing, missing: &[bool]) -> Dataset {
+    let count = missing.iter().filter(|&&m| m).count();
+    if count == 0 {
+        return dataset;
+    }
+    if treatment == Missing::Drop {
+        let keep: Vec<usize> = (0..dataset.rows).filter(|&r| !missing[r]).collect();
+        let note = format!("{count} of {} rows were dropped for a missing value", dataset.rows);
+        dataset = dataset.select_rows(&keep);
+        dataset.notes.push(note);
+    } else {
+        let cells = match &dataset.x {
+            Values::F32(v) => v.iter().filter(|v| v.is_nan()).count(),
+            Values::U8(_) => 0,
         };
-    match task.unwrap_or(guess) {
-        Task::Classify if outputs != 1 || !whole => {
-            let problem = "its values are no class numbers";
-            Err(Error::input(path, &y.name, problem, "give one whole number a row, or --task regress"))
-        }
-        Task::Classify => {
-            let text: Vec<String> = numbers.iter().map(|y| format!("{y}")).collect();
-            let names = class_names(text.iter().map(String::as_str));
-            let label = |y: &f64| distinct.iter().position(|d| d == y).expect("every value is among the distinct ones");
-            Ok(Targets::Classes { labels: numbers.iter().map(|y| label(y) as u32).collect(), names })
-        }
-        Task::Regress => {
-            let names = if outputs == 1 { vec!["y".into()] } else { (0..outputs).map(|c| format!("y{c}")).collect() };
-            Ok(Targets::Numbers { values: numbers.iter().map(|&y| y as f32).collect(), names })
-        }
+        dataset.notes.push(format!("{cells} missing values in {count} rows are filled with the training rows' mean"));
     }
+    dataset
+}
+
+/// Classes or numbers, as asked for or as the values suggest.
+fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> Result<Targets> {
+    let outputs = |y: &Array| y.shape.get(1).copied().unwrap_or(1);
+    let m = outputs(y);
+    let mut values = Vec::new();
+    for array in [Some(y), test].into_iter().flatten() {
+        if outputs(array) != m {
+            let problem = format!("its rows have {} outputs and those of {} have {m}", outputs(array), y.name);
+            return Err(Error::input(path, array.name.as_str(), problem, "save arrays of one set"));
+        }
+        let part = array.to_f64();
+        if let Some(i) = part.iter().position(|v| !(*v as f32).is_finite()) {
+            let place = format!("{}, row {} (counted from 0)", array.name, i / m);
+            let problem = format!("the value is {}, not a finite 32-bit number", part[i]);
+            return Err(Error::input(path, place, problem, "fill in the target or remove the row"));
+        }
+        values.extend(part);
+    }
+    let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
+    let numbers =
+        |values: Vec<f64>, names| Targets::Numbers { values: values.iter().map(|&v| v as f32).collect(), names };
+    if m > 1 {
+        if task == Some(Task::Classify) {
+            let problem = format!("{m} outputs a row can't be a class");
+            return Err(Error::input(
+                path,
+                y.name.as_str(),
+                problem,
+                "save one label a row (numpy.argmax) or give --task regress",
+            ));
+        }
+        return Ok(numbers(values, (0..m).map(|i| format!("y{i}")).collect()));
+    }
+    let mut distinct = values.clone();
+    distinct.sort_unstable_by(f64::total_cmp);
+    distinct.dedup();
+    let few = distinct.len() <= GUESSED_CLASSES && distinct.iter().all(|v| v.fract() == 0.0);
+    if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
+        return Ok(numbers(values, vec!["y".into()]));
+    }
+    if distinct.len() > MOST_CLASSES {
+        let problem = format!("the target has more than {MOST_CLASSES} classes");
+        return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));
+    }
+    if distinct.iter().any(|v| v.abs() >= 9_007_199_254_740_992.0) {
+        let remedy = "number the classes from 0 (numpy.unique with return_inverse=True)";
+        return Err(Error::input(path, y.name.as_str(), "its labels are beyond 2^53", remedy));
+    }
+    let labels = values.iter().map(|v| distinct.partition_point(|d| d < v) as u32).collect();
+    // Adding 0 turns -0 into 0.
+    Ok(Targets::Classes { labels, names: distinct.iter().map(|v| (v + 0.0).to_string()).collect() })
 }

@@ -1,0 +1,44 @@
+//! What one cell says.
+
+/// A cell without a value.
+pub(super) fn is_missing(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["na", "n/a", "nan", "null", "none", "?"];
+    text.is_empty() || (text.len() <= 4 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)))
+}
+
+/// A finite number.
+pub(super) fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|v: &f64| v.is_finite())
+}
+
+/// `yyyy-mm-dd`, `dd.mm.yyyy` or `mm/dd/yyyy`, perhaps with a time.
+pub(super) fn is_date(text: &str) -> bool {
+    let day = text.split([' ', 'T']).next().unwrap_or_default();
+    ['-', '.', '/'].iter().any(|&separator| {
+        let mut parts = day.split(separator);
+        let lengths = [(); 3].map(|()| {
+            parts.next().filter(|part| part.bytes().all(|b| b.is_ascii_digit())).map_or(0, |part| part.len())
+        });
+        parts.next().is_none() && matches!(lengths, [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4])
+    })
+}
+
+/// `-1,5`
+pub(super) fn has_decimal_comma(text: &str) -> bool {
+    text.matches(',').count() == 1 && number(&text.replace(',', ".")).is_some()
+}
+
+/// At most 40 characters of a cell, for messages.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// At most 20 names, for messages.
+pub(super) fn listed(names: &[String]) -> String {
+    let first: Vec<String> = names.iter().take(20).map(|name| shortened(name)).collect();
+    let more = if names.len() > 20 { format!(", … ({} in all)", names.len()) } else { String::new() };
+    first.join(", ") + &more
+}

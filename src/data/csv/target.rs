@@ -1,0 +1,115 @@
+//! The target column of a table.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use ::csv::ByteRecord;
+
+use super::cell::number;
+use super::{Bad, Table};
+use crate::data::{Targets, Task};
+use crate::{Error, Result};
+
+/// Classes that a target may have.
+const MOST_CLASSES: usize = 1000;
+/// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
+const GUESSED_CLASSES: usize = 20;
+
+/// The cells of the target column as they are seen.
+pub(super) struct Target {
+    pub(super) column: usize,
+    numbers: usize,
+    /// NaN where the cell isn't a number.
+    values: Vec<f64>,
+    /// Index into the distinct texts; incomplete once there are more than [`MOST_CLASSES`].
+    labels: Vec<u32>,
+    texts: HashMap<String, u32>,
+    bad: Option<Bad>,
+}
+
+impl Target {
+    pub(super) fn new(column: usize) -> Self {
+        Target { column, numbers: 0, values: Vec::new(), labels: Vec::new(), texts: HashMap::new(), bad: None }
+    }
+
+    /// Takes in one known cell.
+    pub(super) fn see(&mut self, record: &ByteRecord, text: &str) {
+        let value = number(text);
+        self.numbers += usize::from(value.is_some());
+        if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
+            self.bad = Some(Bad::new(record, text));
+        }
+        self.values.push(value.unwrap_or(f64::NAN));
+        if self.texts.len() <= MOST_CLASSES {
+            let next = self.texts.len() as u32;
+            let label = match self.texts.get(text) {
+                Some(&label) => label,
+                None => *self.texts.entry(text.to_owned()).or_insert(next),
+            };
+            self.labels.push(label);
+        }
+    }
+
+    /// Classes or numbers, as asked for or as the cells suggest.
+    pub(super) fn finish(self, table: &Table, task: Option<Task>) -> Result<Targets> {
+        let column = self.column;
+        let mostly_numbers = 2 * self.numbers > self.values.len();
+        if let Some(bad) = &self.bad {
+            match task {
+                Some(Task::Regress) => {
+                    let remedy = "correct the cell, or give --task classify if the target is a class";
+                    return Err(table.bad_cell(bad, column, remedy));
+                }
+                None if mostly_numbers => {
+                    let remedy = "correct the cell, or give --task classify to take every value for a class";
+                    return Err(table.bad_cell(bad, column, remedy));
+                }
+                _ => return self.text_classes(table),
+            }
+        }
+        let mut distinct = self.values.clone();
+        distinct.sort_unstable_by(f64::total_cmp);
+        distinct.dedup();
+        let whole = distinct.iter().all(|v| v.fract() == 0.0);
+        let task =
+            task.unwrap_or(if whole && distinct.len() <= GUESSED_CLASSES { Task::Classify } else { Task::Regress });
+        if task == Task::Regress {
+            let values = self.values.into_iter().map(|v| v as f32).collect();
+            return Ok(Targets::Numbers { values, names: vec![table.names[column].clone()] });
+        }
+        if distinct.len() > MOST_CLASSES {
+            return Err(too_many(table, column, "give --task regress for a number"));
+        }
+        let label = |v: &f64| distinct.partition_point(|d| d < v) as u32;
+        let labels = self.values.iter().map(label).collect();
+        // Adding 0 turns -0 into 0.
+        Ok(Targets::Classes { labels, names: distinct.iter().map(|v| (v + 0.0).to_string()).collect() })
+    }
+
+    fn text_classes(self, table: &Table) -> Result<Targets> {
+        if self.texts.len() > MOST_CLASSES {
+            return Err(too_many(table, self.column, "choose another --target or merge classes"));
+        }
+        let mut order: Vec<(String, u32)> = self.texts.into_iter().collect();
+        order.sort_unstable_by(|(a, _), (b, _)| compare(a, b));
+        let mut rank = vec![0u32; order.len()];
+        order.iter().zip(0..).for_each(|((_, old), new)| rank[*old as usize] = new);
+        let labels = self.labels.iter().map(|&old| rank[old as usize]).collect();
+        Ok(Targets::Classes { labels, names: order.into_iter().map(|(name, _)| name).collect() })
+    }
+}
+
+fn too_many(table: &Table, column: usize, remedy: &str) -> Error {
+    let place = format!("column {:?}", table.names[column]);
+    Error::input(table.path, place, format!("the target has more than {MOST_CLASSES} classes"), remedy)
+}
+
+/// Numbers first, by value; then text.
+fn compare(a: &str, b: &str) -> Ordering {
+    match (number(a), number(b)) {
+        (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}

@@ -1,0 +1,254 @@
+//! One NumPy array, read with mistrust.
+//!
+//! npyz sizes a buffer by the header's claimed length, multiplies the claimed shape unchecked and parses nested
+//! brackets by recursion; so the header is read here, and memory grows only with the bytes that are there.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Longest header; NumPy's own limit is 10 000.
+const MOST_HEADER: usize = 1 << 16;
+/// Values that one array may hold.
+const MOST_VALUES: usize = 1 << 31;
+
+/// Element types that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    U8,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+impl Kind {
+    fn of(descr: &str) -> Option<Self> {
+        Some(match descr.trim_start_matches(['<', '>', '|', '=']) {
+            "b1" => Kind::Bool,
+            "u1" => Kind::U8,
+            "i4" => Kind::I32,
+            "i8" => Kind::I64,
+            "f4" => Kind::F32,
+            "f8" => Kind::F64,
+            _ => return None,
+        })
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Kind::Bool | Kind::U8 => 1,
+            Kind::I32 | Kind::F32 => 4,
+            Kind::I64 | Kind::F64 => 8,
+        }
+    }
+
+    /// NumPy's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Bool => "bool",
+            Kind::U8 => "uint8",
+            Kind::I32 => "int32",
+            Kind::I64 => "int64",
+            Kind::F32 => "float32",
+            Kind::F64 => "float64",
+        }
+    }
+
+    pub(super) fn is_integer(self) -> bool {
+        !matches!(self, Kind::F32 | Kind::F64)
+    }
+}
+
+/// An array as it lies in the file.
+pub(super) struct Array {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// No length is 0.
+    pub(super) shape: Vec<usize>,
+    fortran: bool,
+    big_endian: bool,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    /// Reads an .npy stream to its end.
+    pub(super) fn read(path: &Path, name: &str, mut reader: impl Read) -> Result<Self> {
+        let remedy = "write the file again with numpy.savez or numpy.save";
+        let broken = |problem: String| Error::input(path, name, problem, remedy);
+        let text = read_header(&mut reader).map_err(&broken)?;
+        let header = Header::parse(&text).ok_or_else(|| broken("its header is not one that NumPy writes".into()))?;
+        let Some(kind) = Kind::of(header.descr) else {
+            return Err(Error::input(
+                path,
+                name,
+                format!("its dtype {} can't be used", header.descr),
+                "convert it with .astype to float32, float64, uint8, int32, int64 or bool (text classes to numbers \
+                 with numpy.unique(…, return_inverse=True))",
+            ));
+        };
+        if header.shape.contains(&0) {
+            return Err(broken(format!("it is empty, its shape is {:?}", header.shape)));
+        }
+        let values = header.shape.iter().try_fold(1usize, |a, &n| a.checked_mul(usize::try_from(n).ok()?));
+        let Some(values) = values.filter(|&values| values <= MOST_VALUES) else {
+            return Err(broken(format!("it claims the impossible shape {:?}", header.shape)));
+        };
+        let len = values * kind.size();
+        let cut = |e: std::io::Error| broken(format!("its data can't be unpacked ({e})"));
+        let mut bytes = Vec::new();
+        reader.by_ref().take(len as u64).read_to_end(&mut bytes).map_err(cut)?;
+        if bytes.len() != len {
+            return Err(broken(format!(
+                "it ends after {} of the {len} bytes that its shape {:?} needs",
+                bytes.len(),
+                header.shape
+            )));
+        }
+        // At the end of a zip member its checksum is compared.
+        if reader.read(&mut [0u8; 1]).map_err(cut)? != 0 {
+            return Err(broken(format!("it holds more bytes than its shape {:?} needs", header.shape)));
+        }
+        let shape = header.shape.iter().map(|&n| n as usize).collect();
+        let big_endian = header.descr.starts_with('>');
+        Ok(Array { name: name.to_owned(), kind, shape, fortran: header.fortran, big_endian, bytes })
+    }
+
+    /// Values of an `uint8` array, last axis fastest.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let Array { shape, fortran, bytes, .. } = self;
+        if fortran { reordered(&shape, bytes) } else { bytes }
+    }
+
+    /// All values, last axis fastest.
+    pub(super) fn to_f64(&self) -> Vec<f64> {
+        self.convert(|v| v)
+    }
+
+    /// All values, last axis fastest; what is beyond `f32` becomes infinite.
+    pub(super) fn to_f32(&self) -> Vec<f32> {
+        self.convert(|v| v as f32)
+    }
+
+    fn convert<T: Copy>(&self, to: impl Fn(f64) -> T) -> Vec<T> {
+        macro_rules! words {
+            ($type:ty) => {
+                self.bytes
+                    .chunks_exact(size_of::<$type>())
+                    .map(|b| {
+                        let b = b.try_into().expect("chunks of this size");
+                        to((if self.big_endian { <$type>::from_be_bytes(b) } else { <$type>::from_le_bytes(b) }) as f64)
+                    })
+                    .collect()
+            };
+        }
+        let values: Vec<T> = match self.kind {
+            Kind::Bool => self.bytes.iter().map(|&b| to(f64::from(u8::from(b != 0)))).collect(),
+            Kind::U8 => words!(u8),
+            Kind::I32 => words!(i32),
+            Kind::I64 => words!(i64),
+            Kind::F32 => words!(f32),
+            Kind::F64 => words!(f64),
+        };
+        if self.fortran { reordered(&self.shape, values) } else { values }
+    }
+}
+
+/// From the first axis fastest to the last axis fastest.
+fn reordered<T: Copy>(shape: &[usize], values: Vec<T>) -> Vec<T> {
+    let mut strides = vec![1usize; shape.len()];
+    (1..shape.len()).for_each(|k| strides[k] = strides[k - 1] * shape[k - 1]);
+    let mut index = vec![0usize; shape.len()];
+    let mut from = 0;
+    let mut out = Vec::with_capacity(values.len());
+    for _ in 0..values.len() {
+        out.push(values[from]);
+        for k in (0..shape.len()).rev() {
+            index[k] += 1;
+            from += strides[k];
+            if index[k] < shape[k] {
+                break;
+            }
+            from -= strides[k] * shape[k];
+            index[k] = 0;
+        }
+    }
+    out
+}
+
+/// Magic, version, length, and the text of that length; or what is wrong.
+fn read_header(reader: &mut impl Read) -> Result<String, String> {
+    let mut bytes = |len: usize| {
+        let mut bytes = vec![0u8; len];
+        reader.read_exact(&mut bytes).map_err(|e| format!("its header breaks off ({e})")).map(|()| bytes)
+    };
+    let start = bytes(8)?;
+    if start[..6] != *b"\x93NUMPY" {
+        return Err("it is no NumPy array".into());
+    }
+    let len = match start[6] {
+        1 => bytes(2)?,
+        2 | 3 => bytes(4)?,
+        version => return Err(format!("its format version {version} is not known")),
+    };
+    let len = len.iter().rev().fold(0usize, |a, &b| (a << 8) | usize::from(b));
+    if len > MOST_HEADER {
+        return Err(format!("its header claims {len} bytes, more than the {MOST_HEADER} allowed"));
+    }
+    String::from_utf8(bytes(len)?).map_err(|_| "its header is not text".into())
+}
+
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`
+struct Header<'a> {
+    /// The source text of a dtype that isn't plain.
+    descr: &'a str,
+    fortran: bool,
+    shape: Vec<u64>,
+}
+
+impl<'a> Header<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
+        let (mut descr, mut fortran, mut shape) = (None, None, None);
+        while !rest.is_empty() {
+            let (key, after) = quoted(rest)?;
+            let value = after.trim_start().strip_prefix(':')?.trim_start();
+            let after = match key {
+                "descr" if value.starts_with('[') => {
+                    // A record: never usable, so that its end needs no care.
+                    let (list, after) = value.split_at(value.rfind(']')? + 1);
+                    descr = Some(list);
+                    after
+                }
+                "descr" => {
+                    let (name, after) = quoted(value)?;
+                    descr = Some(name);
+                    after
+                }
+                "fortran_order" => {
+                    let yes = value.starts_with("True");
+                    fortran = Some(yes);
+                    value.strip_prefix(if yes { "True" } else { "False" })?
+                }
+                "shape" => {
+                    let (inner, after) = value.strip_prefix('(')?.split_once(')')?;
+                    let lengths = inner.split(',').map(str::trim).filter(|n| !n.is_empty());
+                    shape = Some(lengths.map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>()?);
+                    after
+                }
+                _ => return None,
+            };
+            rest = after.trim_start();
+            rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+        }
+        Some(Header { descr: descr?, fortran: fortran?, shape: shape? })
+    }
+}
+
+/// A quoted word and what follows it.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
