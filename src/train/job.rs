@@ -264,7 +264,23 @@ impl Job {
         best_epoch: &mut usize,
     ) -> Result<EpochRecord> {
         let replicas = self.replicas() as f64;
+        let (step, rate) = (self.step, self.settings.rate);
+        let diverged = |replica, what| Error::Diverged { step, replica, what, rate };
+        let mut kept = 0.0;
+        for r in 0..self.replicas() {
+            let parameters = self.parameters(r)?;
+            // The epoch's last update and the running statistics have reached no loss yet.
+            if !parameters.values.iter().chain(&parameters.statistics).all(|x| x.is_finite()) {
+                return Err(diverged(r, "a parameter"));
+            }
+            let relevance = super::start::input_relevance(&self.network, &self.layout, &parameters);
+            let largest = relevance.iter().fold(0.0f64, |a, e| a.max(e.relevance));
+            kept += relevance.iter().filter(|e| e.relevance > self.settings.threshold * largest).count() as f64;
+        }
         let validation = if self.validation.is_empty() { None } else { Some(self.evaluate(self.validation.clone())?) };
+        if let Some(r) = validation.iter().flatten().position(|scores| !scores.loss.is_finite()) {
+            return Err(diverged(r, "the validation loss"));
+        }
         if let (Some(_), Some(scores)) = (self.settings.early_stop, &validation) {
             for (r, scores) in scores.iter().enumerate() {
                 if best[r].as_ref().is_none_or(|(loss, _)| scores.loss < *loss) {
@@ -272,13 +288,6 @@ impl Job {
                     *best_epoch = epoch;
                 }
             }
-        }
-        let mut kept = 0.0;
-        for r in 0..self.replicas() {
-            let parameters = self.parameters(r)?;
-            let relevance = super::start::input_relevance(&self.network, &self.layout, &parameters);
-            let largest = relevance.iter().fold(0.0f64, |a, e| a.max(e.relevance));
-            kept += relevance.iter().filter(|e| e.relevance > self.settings.threshold * largest).count() as f64;
         }
         let mean = |f: fn(&Scores) -> f64| {
             validation.as_ref().map(|scores| scores.iter().map(f).sum::<f64>() / scores.len() as f64)

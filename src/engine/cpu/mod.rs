@@ -20,7 +20,7 @@ struct Replica<T> {
 ///
 /// Replicas are independent, so with at least as many replicas as threads every thread runs whole plans for replicas of
 /// its own (no synchronisation inside a step, and a replica's data stay in one core's cache); otherwise the threads share
-/// the rows of each kernel. The numbers are the same either way.
+/// the rows of each kernel. With as many threads the numbers are the same to the bit in every run.
 pub struct CpuSession<T> {
     program: Program,
     replicas: Vec<Replica<T>>,

@@ -2,9 +2,11 @@
 //!
 //! A training step of a small network is some twenty kernels of ten to sixty microseconds. A general thread pool takes
 //! about twenty microseconds to fork and join, which leaves nothing to gain; a team whose members spin for a moment before
-//! they sleep takes under one. Tasks go to fixed members, so that a row range stays in one core's cache from kernel to
-//! kernel.
+//! they sleep takes under one. Every member has a share of the tasks of its own, so that a row range stays in one core's
+//! cache from kernel to kernel; a share that its member has not begun (the system runs something else on that core) is taken
+//! over by a member that is done.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,8 +14,8 @@ use std::thread::JoinHandle;
 
 use super::denormals;
 
-/// Turns of the spin loop before a member starts to yield, and yields before it sleeps: some 50 µs and a millisecond.
-const SPINS: u32 = 4_000;
+/// Turns of the spin loop before a member starts to yield, and yields before it sleeps: some 25 µs and a fraction of a millisecond.
+const SPINS: u32 = 2_000;
 const YIELDS: u32 = 400;
 
 /// One round of work, its lifetime erased: [`Team::run`] outlives every use of it.
@@ -21,6 +23,7 @@ const YIELDS: u32 = 400;
 struct Job {
     body: *const (dyn Fn(usize) + Sync),
     tasks: usize,
+    round: u64,
 }
 
 // SAFETY: the pointer is only followed between the start and the end of `Team::run`, during which the closure is alive,
@@ -31,9 +34,11 @@ struct Shared {
     job: Mutex<Option<Job>>,
     /// Counts rounds; a change is the signal to start.
     round: AtomicU64,
-    /// Members that have not finished the round.
-    busy: AtomicUsize,
-    panicked: AtomicBool,
+    /// For each share, the last round in which somebody took it.
+    taken: Vec<AtomicU64>,
+    /// Shares of the round that are not finished.
+    pending: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
     sleepers: AtomicUsize,
     bell: Condvar,
@@ -55,8 +60,9 @@ impl Team {
         let shared = Arc::new(Shared {
             job: Mutex::new(None),
             round: AtomicU64::new(0),
-            busy: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
+            taken: (0..threads).map(|_| AtomicU64::new(0)).collect(),
+            pending: AtomicUsize::new(0),
+            panic: Mutex::new(None),
             stop: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
             bell: Condvar::new(),
@@ -66,7 +72,7 @@ impl Team {
             let shared = Arc::clone(&team.shared);
             let member = std::thread::Builder::new().name(format!("eigenlens-{index}")).spawn(move || {
                 let _mode = denormals::FlushToZero::set();
-                attend(&shared, index, threads);
+                attend(&shared, index);
             })?;
             team.members.push(member);
         }
@@ -78,41 +84,47 @@ impl Team {
         self.members.len() + 1
     }
 
-    /// Calls `body(task)` for every task, task `i` on thread `i mod threads`, and returns when all are done. Not to be
-    /// called from inside a task.
+    /// Calls `body(task)` for every task and returns when all are done. Task `i` belongs to the share of thread
+    /// `i mod threads`. Not to be called from inside a task, nor by two threads at a time.
     pub fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) {
         if self.members.is_empty() || tasks < 2 {
             return (0..tasks).for_each(body);
         }
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. This function doesn't return, or unwind, before every member has finished.
+        // SAFETY: only the lifetime changes. This function doesn't return, or unwind, before every share is finished, and
+        // a share is taken once in a round, so nobody follows the pointer later.
         let body: *const (dyn Fn(usize) + Sync) =
             unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(body) };
-        *shared.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(Job { body, tasks });
-        shared.busy.store(self.members.len(), Ordering::Relaxed);
+        let job = {
+            let mut slot = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+            let job = Job { body, tasks, round: shared.round.load(Ordering::Relaxed) + 1 };
+            *slot = Some(job);
+            shared.pending.store(shared.taken.len(), Ordering::Relaxed);
+            job
+        };
         // Pairs with the member that counts itself a sleeper and then looks at the round again: one of the two sees the
         // other.
-        shared.round.fetch_add(1, Ordering::SeqCst);
+        shared.round.store(job.round, Ordering::SeqCst);
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
             let _held = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
             shared.bell.notify_all();
         }
-        let own = catch_unwind(AssertUnwindSafe(|| share(Job { body, tasks }, 0, self.threads())));
+        work(shared, job, 0);
         let mut turns = 0;
-        while shared.busy.load(Ordering::Acquire) > 0 {
+        while shared.pending.load(Ordering::Acquire) > 0 {
             wait_a_little(&mut turns);
         }
-        if let Err(panic) = own {
+        if let Some(panic) = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
             resume_unwind(panic);
         }
-        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a task panicked on another thread");
     }
 }
 
 impl Drop for Team {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.round.fetch_add(1, Ordering::SeqCst);
+        // No round has this number.
+        self.shared.round.store(u64::MAX, Ordering::SeqCst);
         {
             let _held = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
             self.shared.bell.notify_all();
@@ -124,11 +136,21 @@ impl Drop for Team {
     }
 }
 
-/// The tasks of one thread.
-fn share(job: Job, index: usize, threads: usize) {
-    // SAFETY: see `Job`.
-    let body = unsafe { &*job.body };
-    (index..job.tasks).step_by(threads).for_each(body);
+/// Takes shares of a round that nobody has taken, the own one first, until there are none.
+fn work(shared: &Shared, job: Job, index: usize) {
+    let shares = shared.taken.len();
+    for share in (index..shares).chain(0..index) {
+        if shared.taken[share].fetch_max(job.round, Ordering::AcqRel) >= job.round {
+            continue;
+        }
+        // SAFETY: the share was free, so `Team::run` waits for it and the closure is alive; see `Job`.
+        let body = unsafe { &*job.body };
+        let done = catch_unwind(AssertUnwindSafe(|| (share..job.tasks).step_by(shares).for_each(body)));
+        if let Err(panic) = done {
+            *shared.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        }
+        shared.pending.fetch_sub(1, Ordering::Release);
+    }
 }
 
 fn wait_a_little(turns: &mut u32) {
@@ -136,8 +158,8 @@ fn wait_a_little(turns: &mut u32) {
     if *turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
 }
 
-/// A member's life: wait for a round, do its share, report.
-fn attend(shared: &Shared, index: usize, threads: usize) {
+/// A member's life: wait for a round, work on it.
+fn attend(shared: &Shared, index: usize) {
     let mut seen = 0;
     loop {
         let mut turns = 0;
@@ -153,17 +175,15 @@ fn attend(shared: &Shared, index: usize, threads: usize) {
             }
             shared.sleepers.fetch_sub(1, Ordering::SeqCst);
         }
-        seen += 1;
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
+        // Perhaps of a later round than the one that was seen: a member that comes late skips what is over.
         let job = *shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(job) = job
-            && catch_unwind(AssertUnwindSafe(|| share(job, index, threads))).is_err()
-        {
-            shared.panicked.store(true, Ordering::Relaxed);
+        if let Some(job) = job {
+            seen = job.round;
+            work(shared, job, index);
         }
-        shared.busy.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) fn split_rows(team: Option<&Team>, work: usize, rows: usize, body: im
     team.run(rows.div_ceil(chunk), &|i| body(i * chunk, chunk.min(rows - i * chunk)));
 }
 
-/// [`split_rows`] for a matrix that is written: calls `body(first row, rows of out)`. Every row is computed alike in
-/// whichever range it falls, so the result does not depend on the number of threads.
+/// [`split_rows`] for a matrix that is written: calls `body(first row, rows of out)`. The ranges depend on the
+/// number of threads alone, so that two runs with as many threads give the same bits.
 pub(super) fn for_rows<T: Real>(
     team: Option<&Team>,
     work: usize,

@@ -1,0 +1,509 @@
+//! What training promises: identities of the method, pinned losses, divergence told, early stopping, no denormals.
+
+use eigenlens::data::{Axis, Dataset, Feature, Targets, Values, synthetic};
+use eigenlens::engine::cpu::CpuSession;
+use eigenlens::engine::{Element, Program, Scope, Session, Step};
+use eigenlens::kernels::adam::TINY;
+use eigenlens::kernels::{Activation, Adam, LossKind, SETTINGS_LEN};
+use eigenlens::network::{Initialisation, Network, Parameters, Place, Role, Sequential, Spectral};
+use eigenlens::random::Random;
+use eigenlens::train::{EpochRecord, Flow, Job, Resident, Schedule, Settings};
+use eigenlens::{Device, Error, Plan};
+
+const CPU: Device = Device::Cpu { threads: 2 };
+const ORACLE: Device = Device::CpuF64 { threads: 1 };
+
+/// The adapter under test; a machine without one fails here, with the error's own list of adapters and remedy.
+fn gpu() -> Device {
+    Device::open("gpu").unwrap_or_else(|e| panic!("these tests need an adapter (scripts/test.sh installs one): {e}"))
+}
+
+/// Two overlapping classes (or, as numbers, their labels with noise) on independent normal features, whose distances between
+/// the classes fall from 1.5 to 0.
+fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {
+    let mut random = Random::new(17, columns as u64);
+    let mut x = Vec::new();
+    for r in 0..rows {
+        let sign = if r % 2 == 0 { 0.5 } else { -0.5 };
+        let distance = |c: usize| 1.5 * (1.0 - c as f64 / (columns - 1) as f64);
+        x.extend((0..columns).map(|c| (sign * distance(c) + random.normal()) as f32));
+    }
+    let label = |r: usize| (r % 2) as u32;
+    let y = if numbers {
+        let values = (0..rows).map(|r| label(r) as f32 + 0.3 * random.normal() as f32).collect();
+        Targets::Numbers { values, names: vec!["y".into()] }
+    } else {
+        Targets::Classes { labels: (0..rows).map(label).collect(), names: vec!["a".into(), "b".into()] }
+    };
+    Dataset {
+        source: "test".into(),
+        rows,
+        columns,
+        x: Values::F32(x),
+        y,
+        features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+        axes: vec![Axis { name: "feature".into(), len: columns }],
+        test_from: None,
+        notes: Vec::new(),
+    }
+}
+
+/// Unscaled; the last `validation` rows are for validation.
+fn resident(dataset: &Dataset, validation: usize) -> Resident {
+    let rows: Vec<u32> = (0..dataset.rows as u32).collect();
+    let (train, validation) = rows.split_at(dataset.rows - validation);
+    let (zeros, ones) = (vec![0.0; dataset.columns], vec![1.0; dataset.columns]);
+    Resident::new(dataset, (&zeros, &ones), (&[0.0], &[1.0]), [train, validation, &[]])
+}
+
+fn network(columns: usize, hidden: &[usize], activation: Activation, batch_norm: Place, outputs: usize) -> Network {
+    architecture(hidden, &[activation], batch_norm).build(columns, outputs).unwrap()
+}
+
+/// Everything spelt out: the command line's defaults may change, these runs may not.
+fn settings(epochs: usize, batch: usize, reg_lambda: f64, reg_psi: f64) -> Settings {
+    Settings {
+        loss: LossKind::Ce,
+        epochs,
+        batch,
+        rate: 1e-2,
+        schedule: Schedule::Cosine,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-7,
+        initialisation: Initialisation::Glorot,
+        balanced: true,
+        early_stop: None,
+        threshold: 0.01,
+        replicas: Settings::ensemble(1, 3, reg_lambda, reg_psi),
+    }
+}
+
+/// All layers spectral, λ_out = 0 frozen, no dropout.
+fn architecture(hidden: &[usize], activations: &[Activation], batch_norm: Place) -> Sequential {
+    Sequential {
+        hidden: hidden.to_vec(),
+        activations: activations.to_vec(),
+        batch_norm,
+        dropout: 0.0,
+        dropout_place: Place::First,
+        spectral: Place::All,
+        train: Spectral { psi: true, lambda_in: true, lambda_out: false },
+        train_bias: true,
+    }
+}
+
+type Outcome = Result<(Vec<EpochRecord>, Job), Error>;
+
+/// Trains from `start` (or from the settings' own start).
+fn train(
+    network: &Network,
+    data: &Resident,
+    settings: &Settings,
+    start: Option<&Parameters>,
+    device: &Device,
+) -> Outcome {
+    let mut job = Job::new(network, data, settings, None, device)?;
+    if let Some(start) = start {
+        job.set_parameters(0, start)?;
+    }
+    let history = job.train(&mut |_| Flow::Continue)?;
+    Ok((history, job))
+}
+
+/// ‖W[:,i]‖ as the network itself computes it: differences of outputs at unit vectors.
+#[test]
+fn relevance_is_the_norm_of_the_weights_columns() {
+    // Differences of two f32 outputs of order 1, relative to the largest norm: a few times 2⁻²⁴ = 6e-8.
+    const NORM_TOLERANCE: f64 = 1e-6;
+    let mut dataset = synthetic::gaussian(2, 2_000).dataset;
+    let n = dataset.columns;
+    let architecture = architecture(&[], &[Activation::Relu], Place::None);
+    let plan = Plan { architecture, settings: settings(30, 100, 1e-2, 1e-4), ..Plan::default() };
+    let model = plan.fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap().model;
+    let x = (0..(n + 1) * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect();
+    let units = Dataset { rows: n + 1, x: Values::F32(x), y: Targets::None, ..dataset };
+    let rows: Vec<u32> = (0..=n as u32).collect();
+    let (zeros, ones) = (vec![0.0; n], vec![1.0; n]);
+    let units = Resident::new(&units, (&zeros, &ones), (&[], &[]), [&[], &[], &rows]);
+    let outputs = model.job(&units, None, &CPU).unwrap().predict(0, 0..n + 1).unwrap();
+    let (columns, bias) = outputs.split_at(2 * n);
+    let norm = |y: &[f64]| y.iter().zip(bias).map(|(y, b)| (y - b).powi(2)).sum::<f64>().sqrt();
+    let norms: Vec<f64> = columns.chunks_exact(2).map(norm).collect();
+    let largest = norms.iter().copied().fold(0.0, f64::max);
+    for (i, (norm, relevance)) in norms.iter().zip(&model.relevance()[0]).enumerate() {
+        let error = (norm - relevance).abs() / largest;
+        assert!(error <= NORM_TOLERANCE, "column {i}: |λ̃| is {relevance} and ‖W[:,i]‖ {norm}");
+    }
+}
+
+/// Full-batch gradient descent with momentum, made of Adam: β₂ = 0 and ε = 1 leave `rate·m/(|g| + 1)`.
+fn descent(epochs: usize, rate: f64, beta1: f64, base: &Settings) -> Settings {
+    Settings { epochs, rate, beta1, beta2: 0.0, epsilon: 1.0, schedule: Schedule::Constant, ..base.clone() }
+}
+
+/// `r_λ λ_i² = r_ψ ‖ψ_i‖²` for every column in use, in every spectral layer (method.md, section 1).
+#[test]
+fn the_penalties_are_balanced_at_a_stationary_point() {
+    // What is left of a condition that holds exactly where the gradient vanishes.
+    const BALANCE: f64 = 0.01;
+    const GRADIENT: f64 = 1e-6;
+    for (loss, reg_lambda, reg_psi) in [(LossKind::Ce, 1e-2, 1e-3), (LossKind::Mse, 2e-3, 4e-3)] {
+        let data = resident(&dataset(100, 7, loss != LossKind::Ce), 0);
+        let network = network(7, &[5], Activation::Tanh, Place::None, data.outputs);
+        let base = Settings { loss, balanced: false, ..settings(300, 100, reg_lambda, reg_psi) };
+        let (_, mut job) = train(&network, &data, &base, None, &ORACLE).unwrap();
+        let start = job.parameters(0).unwrap();
+        let (_, mut job) = train(&network, &data, &descent(12_000, 2.0, 0.9, &base), Some(&start), &ORACLE).unwrap();
+        let end = job.parameters(0).unwrap();
+        // One step of rate 1 without momentum moves the parameters by the gradient.
+        let (_, mut moved) = train(&network, &data, &descent(1, 1.0, 0.0, &base), Some(&end), &ORACLE).unwrap();
+        let moved = moved.parameters(0).unwrap();
+        let gradient = end.values.iter().zip(&moved.values).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(gradient < GRADIENT, "{loss:?}: the gradient's norm is {gradient:.1e}");
+        let (mut active, mut worst) = (0, 0.0f64);
+        for psi in job.layout.tensors.iter().filter(|t| t.role == Role::Psi) {
+            let lambda = end.get(job.layout.find(psi.node, "lambda_in").unwrap());
+            let values = end.get(psi);
+            let square = |i: usize| values.iter().skip(i).step_by(psi.cols).map(|x| x * x).sum::<f64>();
+            let relevance: Vec<f64> = (0..psi.cols).map(|i| lambda[i].abs() * square(i).sqrt()).collect();
+            let largest = relevance.iter().copied().fold(0.0, f64::max);
+            for i in (0..psi.cols).filter(|&i| relevance[i] > 0.01 * largest) {
+                let ratio = reg_lambda * lambda[i].powi(2) / (reg_psi * square(i));
+                active += 1;
+                worst = worst.max((ratio - 1.0).abs());
+                assert!((ratio - 1.0).abs() < BALANCE, "{loss:?}, {}, column {i}: the ratio is {ratio}", psi.path);
+            }
+        }
+        println!("{loss:?}: gradient {gradient:.1e}, {active} columns of 12 in use, ratio 1 ± {worst:.1e}");
+        assert!((4..12).contains(&active), "{loss:?}: {active} columns in use; some should be, and some dropped");
+    }
+}
+
+/// One step from known parameters against gradients and Adam by hand: ψ and λ_in trained, λ_out and the bias frozen.
+#[test]
+fn one_step_by_hand() {
+    // β₁ and β₂ are f32 in the kernel, 1 − β₂ is then 1.3e-5 off; a step is at most the rate.
+    const STEP_TOLERANCE: f64 = 1e-5;
+    let (n, m, rows) = (3, 1, 5);
+    let set = dataset(rows, n, true);
+    let (Values::F32(x), Targets::Numbers { values: y, .. }) = (&set.x, &set.y) else { unreachable!() };
+    let linear = architecture(&[], &[Activation::Relu], Place::None);
+    let network = Sequential { train_bias: false, ..linear }.build(n, m).unwrap();
+    let settings = Settings { loss: LossKind::Mse, balanced: false, ..settings(1, rows, 0.3, 0.7) };
+    let data = resident(&set, 0);
+    let mut job = Job::new(&network, &data, &settings, None, &ORACLE).unwrap();
+    let find = |job: &Job, name: &str| job.layout.find(1, name).unwrap().clone();
+    let (psi_at, lambda_at) = (find(&job, "psi"), find(&job, "lambda_in"));
+    let mut start = job.parameters(0).unwrap();
+    let (psi, lambda, lambda_out, bias) = ([0.5, -1.0, 0.25], [1.0, 0.5, -2.0], 0.125, 0.75);
+    start.set(&psi_at, &psi);
+    start.set(&lambda_at, &lambda);
+    start.set(&find(&job, "lambda_out"), &[lambda_out]);
+    start.set(&find(&job, "bias"), &[bias]);
+    job.set_parameters(0, &start).unwrap();
+    let history = job.train(&mut |_| Flow::Continue).unwrap();
+    let end = job.parameters(0).unwrap();
+
+    let (mut g, mut loss) = ([0.0; 3], 0.0);
+    for (x, &y) in x.chunks_exact(n).zip(y) {
+        let w = |i: usize| (lambda[i] - lambda_out) * psi[i];
+        let e = (0..n).map(|i| w(i) * f64::from(x[i])).sum::<f64>() + bias - f64::from(y);
+        loss += e * e / rows as f64;
+        (0..n).for_each(|i| g[i] += 2.0 * e * f64::from(x[i]) / rows as f64);
+    }
+    // Sums of a few f64; penalties through an f32 coefficient (2⁻²⁴).
+    assert!((history[0].train_loss - loss).abs() < 1e-12, "{} is not {loss}", history[0].train_loss);
+    let squares = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
+    let penalty = 0.3 * squares(&lambda) + 0.7 * squares(&psi);
+    assert!((history[0].penalty - penalty).abs() < 1e-7 * penalty, "{} is not {penalty}", history[0].penalty);
+    // The first step of Adam: m̂ = g, √v̂ = |g|, up to Keras's place of ε.
+    let adam = |p: f64, g: f64| {
+        let (m, v) = (0.1 * g, 0.001 * g * g);
+        p - settings.rate * (0.001f64.sqrt() / 0.1) * m / (v.sqrt() + settings.epsilon)
+    };
+    for i in 0..n {
+        let wanted = adam(psi[i], (lambda[i] - lambda_out) * g[i] + 2.0 * 0.7 * psi[i]);
+        assert!((end.get(&psi_at)[i] - wanted).abs() < STEP_TOLERANCE * settings.rate, "ψ {i}");
+        let wanted = adam(lambda[i], psi[i] * g[i] + 2.0 * 0.3 * lambda[i]);
+        assert!((end.get(&lambda_at)[i] - wanted).abs() < STEP_TOLERANCE * settings.rate, "λ {i}");
+    }
+    assert_eq!(end.get(&find(&job, "lambda_out")), [lambda_out]);
+    assert_eq!(end.get(&find(&job, "bias")), [bias]);
+}
+
+/// Ten epochs of a tiny seeded run. Whoever changes the arithmetic, the initialisation, the shuffle or dropout on purpose
+/// replaces these numbers.
+#[test]
+fn ten_losses_are_pinned() {
+    // Platforms' exp, ln and tanh differ in the last place of f64 (1e-16), and ten steps make little of it.
+    const PINNED_TOLERANCE: f64 = 1e-9;
+    const LOSSES: [f64; 10] = [
+        1.005071049513,
+        0.890046017357,
+        0.845052692623,
+        0.733843110967,
+        0.769914945167,
+        0.640877396218,
+        0.689645640025,
+        0.635787115874,
+        0.560553101645,
+        0.644608854089,
+    ];
+    let data = resident(&dataset(48, 6, false), 0);
+    let plain = architecture(&[8, 5], &[Activation::Tanh, Activation::Relu], Place::First);
+    let network = Sequential { dropout: 0.2, ..plain }.build(6, 2).unwrap();
+    let (history, _) = train(&network, &data, &settings(10, 20, 1e-2, 1e-4), None, &ORACLE).unwrap();
+    let losses: Vec<f64> = history.iter().map(|h| h.train_loss + h.penalty).collect();
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= PINNED_TOLERANCE * b.abs();
+    assert!(losses.iter().zip(&LOSSES).all(near), "the losses are {losses:.12?}");
+}
+
+/// The step and replica of a divergence.
+fn diverged(outcome: Outcome, what: &str) -> (u64, usize) {
+    match outcome {
+        Err(Error::Diverged { step, replica, .. }) => (step, replica),
+        Err(e) => panic!("{what}: {e}"),
+        Ok((history, _)) => panic!("{what}: trained to {:?}", history.last()),
+    }
+}
+
+#[test]
+fn absurd_settings_diverge_with_step_and_replica() {
+    let data = resident(&dataset(64, 6, false), 0);
+    let network = network(6, &[5], Activation::Relu, Place::None, 2);
+    for device in [CPU, gpu()] {
+        let mut absurd = settings(5, 16, 1e-3, 1e-3);
+        absurd.replicas = Settings::ensemble(3, 0, 1e-3, 1e-3);
+        absurd.replicas[1].rate_factor = 1e32;
+        // The first step throws the parameters away, the second finds them.
+        let found = diverged(train(&network, &data, &absurd, None, &device), "a factor of 1e32");
+        assert_eq!(found, (2, 1), "{device}");
+        // 1e39 is finite, until it becomes an f32.
+        let (step, _) = diverged(train(&network, &data, &settings(5, 16, 1e39, 1e-3), None, &device), "r_λ of 1e39");
+        assert_eq!(step, 1, "{device}");
+        let rate = Settings { rate: 1e39, ..settings(1, 64, 1e-3, 1e-3) };
+        let (step, _) = diverged(train(&network, &data, &rate, None, &device), "a rate of 1e39 in the only step");
+        assert_eq!(step, 1, "{device}");
+    }
+    for wrong in [settings(5, 16, f64::INFINITY, 1e-3), settings(5, 16, 1e-3, f64::NAN), settings(5, 16, -1.0, 1e-3)] {
+        assert!(matches!(train(&network, &data, &wrong, None, &CPU), Err(Error::Usage(_))));
+    }
+}
+
+fn poison(set: &mut Dataset, row: usize, value: f32) {
+    let Values::F32(x) = &mut set.x else { unreachable!() };
+    x[row * set.columns + 1] = value;
+}
+
+#[test]
+fn poisoned_inputs_reach_the_loss() {
+    for device in [CPU, gpu()] {
+        for activation in Activation::ALL {
+            for (batch_norm, numbers) in [(Place::None, false), (Place::First, true)] {
+                for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let saturates = matches!(activation, Activation::Tanh | Activation::Sigmoid);
+                    if saturates && value.is_infinite() {
+                        continue; // σ(±∞) is a number; see the next test
+                    }
+                    let mut set = dataset(30, 6, numbers);
+                    poison(&mut set, 7, value);
+                    let network = network(6, &[5], activation, batch_norm, 2 - usize::from(numbers));
+                    let loss = if numbers { LossKind::Huber } else { LossKind::Ce };
+                    let settings = Settings { loss, ..settings(1, 30, 1e-3, 1e-3) };
+                    let what = format!("{device}: {value} before {activation:?}, batch norm {batch_norm:?}");
+                    assert_eq!(diverged(train(&network, &resident(&set, 0), &settings, None, &device), &what), (1, 0));
+                }
+            }
+        }
+    }
+}
+
+/// Where the poison doesn't reach the loss: a saturating activation, the last update, the running variance, validation.
+#[test]
+fn poison_that_bypasses_the_loss_is_reported() {
+    for device in [CPU, gpu()] {
+        for value in [f32::INFINITY, f32::NEG_INFINITY] {
+            for activation in [Activation::Tanh, Activation::Sigmoid] {
+                let mut set = dataset(30, 6, false);
+                poison(&mut set, 7, value);
+                let network = network(6, &[5], activation, Place::None, 2);
+                let what = format!("{device}: {value} before {activation:?}");
+                let outcome = train(&network, &resident(&set, 0), &settings(2, 30, 1e-3, 1e-3), None, &device);
+                assert!(diverged(outcome, &what).0 <= 2);
+            }
+        }
+        // The variance overflows and 1/√∞ = 0 hides it.
+        let mut set = dataset(30, 6, false);
+        poison(&mut set, 7, 1e25);
+        let first = network(6, &[5], Activation::Relu, Place::First, 2);
+        let outcome = train(&first, &resident(&set, 0), &settings(1, 30, 1e-3, 1e-3), None, &device);
+        assert_eq!(diverged(outcome, &format!("{device}: a variance that overflows")), (1, 0));
+        let mut set = dataset(60, 6, false);
+        poison(&mut set, 59, f32::NAN);
+        for early_stop in [None, Some(3)] {
+            let settings = Settings { early_stop, ..settings(2, 30, 1e-3, 1e-3) };
+            diverged(
+                train(&first, &resident(&set, 20), &settings, None, &device),
+                &format!("{device}: NaN in validation"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_poisoned_target_is_reported() {
+    for device in [CPU, gpu()] {
+        for loss in [LossKind::Mse, LossKind::Mae, LossKind::Huber] {
+            let mut set = dataset(30, 6, true);
+            let Targets::Numbers { values, .. } = &mut set.y else { unreachable!() };
+            values[3] = f32::NAN;
+            let network = network(6, &[5], Activation::Relu, Place::None, 1);
+            let settings = Settings { loss, ..settings(1, 30, 1e-3, 1e-3) };
+            let what = format!("{device}: a target that is NaN, {loss:?}");
+            assert_eq!(diverged(train(&network, &resident(&set, 0), &settings, None, &device), &what), (1, 0));
+        }
+    }
+}
+
+/// A net with room to learn 40 rows by heart: its validation loss rises again.
+#[test]
+fn early_stopping_stops_and_restores_the_best() {
+    let data = resident(&dataset(80, 12, false), 40);
+    let network = network(12, &[40], Activation::Tanh, Place::None, 2);
+    for replicas in [1, 3] {
+        let replicas = Settings::ensemble(replicas, 3, 0.0, 0.0);
+        let settings = Settings { early_stop: Some(6), replicas, ..settings(500, 10, 0.0, 0.0) };
+        let (history, mut job) = train(&network, &data, &settings, None, &ORACLE).unwrap();
+        assert!(history.len() < 100, "{} epochs", history.len());
+        let scores = job.evaluate(data.validation.clone()).unwrap();
+        let restored = scores.iter().map(|s| s.loss).sum::<f64>() / scores.len() as f64;
+        let losses: Vec<f64> = history.iter().filter_map(|h| h.validation_loss).collect();
+        let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        if scores.len() == 1 {
+            assert_eq!(restored, best, "the best epoch's parameters are back");
+            let place = losses.iter().position(|&l| l == best).unwrap();
+            assert_eq!(history.len(), place + 1 + 6, "six epochs of patience");
+        } else {
+            // The mean of every replica's best is no worse than the best mean.
+            assert!(restored <= best, "{restored} against {best}");
+        }
+        assert!(losses.last().unwrap() > &best);
+    }
+}
+
+#[test]
+fn an_observer_stops_training_cleanly() {
+    let data = resident(&dataset(320, 6, false), 20);
+    let network = network(6, &[5], Activation::Relu, Place::None, 2);
+    for device in [CPU, gpu()] {
+        // In the middle of an epoch of 30 steps.
+        let mut job = Job::new(&network, &data, &settings(50, 10, 1e-3, 1e-3), None, &device).unwrap();
+        let mut seen = Vec::new();
+        let history = job.train(&mut |progress| {
+            seen.push((progress.step, progress.record.is_some()));
+            if progress.epoch == 2 { Flow::Stop } else { Flow::Continue }
+        });
+        assert_eq!(history.unwrap().len(), 2, "{device}");
+        let (step, whole) = *seen.last().unwrap();
+        assert!(step == job.steps() && step > 60 && !whole, "{device}: {step} steps");
+        assert_eq!(seen.iter().filter(|(_, whole)| *whole).count(), 2);
+        // What is trained stays, and the job is fit for use.
+        assert!(job.evaluate(data.validation.clone()).unwrap()[0].loss.is_finite());
+        // At the end of an epoch.
+        let mut job = Job::new(&network, &data, &settings(50, 10, 1e-3, 1e-3), None, &device).unwrap();
+        let stop = |record: Option<&EpochRecord>| record.is_some_and(|r| r.epoch == 4);
+        let history = job.train(&mut |p| if stop(p.record) { Flow::Stop } else { Flow::Continue }).unwrap();
+        assert_eq!((history.len(), job.steps()), (4, 120), "{device}");
+    }
+}
+
+fn denormal(x: f64) -> bool {
+    x != 0.0 && x.abs() < f64::from(f32::MIN_POSITIVE)
+}
+
+/// Penalties alone pull parameters to nothing, and Adam's state after them.
+#[test]
+fn adam_decays_without_denormals() {
+    let mut program = Program::new(1);
+    let mut floats = |label: &str| program.buffer(label, 8, Scope::Replica, Element::Float);
+    let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
+    let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-7);
+    let adam =
+        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..8, trainable: 8, settings, beta1, beta2, epsilon };
+    let plan = program.plan("adam", vec![adam.into()]);
+    let mut session = CpuSession::<f32>::new(program, 1).unwrap();
+    session.write_words(settings, None, 0, &[0, 1f32.to_bits(), 0.1f32.to_bits(), 1f32.to_bits()]).unwrap();
+    session.write(parameters, None, 0, &[1.0, -0.5, 0.1, 1e-3, 1.0, -2.0, 0.3, 1e-20]).unwrap();
+    let step = Step { index: 0, rows: 1, begin: 0, epoch: 0, count: 0, rate: 1e-3, ordering: 0, kept: 1 };
+    for hundred in 0..1500 {
+        session.run(plan, &[step; 100]).unwrap();
+        for buffer in [parameters, m, v] {
+            let values = session.read(buffer, 0, 0, 8).unwrap();
+            let fine = values.iter().all(|&x| x == 0.0 || x.abs() >= f64::from(TINY));
+            assert!(fine, "after {} steps: {values:?}", 100 * hundred + 100);
+        }
+    }
+    assert!(session.read(parameters, 0, 0, 8).unwrap().iter().all(|x| x.abs() < 1e-20), "the parameters are dead");
+    assert_eq!(session.read(v, 0, 0, 8).unwrap(), [0.0; 8]);
+}
+
+#[test]
+fn dying_columns_leave_no_denormals() {
+    let data = resident(&dataset(40, 8, false), 0);
+    let network = network(8, &[6], Activation::Relu, Place::First, 2);
+    for (device, epochs) in [(CPU, 12_000), (gpu(), 1_500)] {
+        let strong = settings(epochs, 40, 0.5, 0.5);
+        let (history, mut job) = train(&network, &data, &strong, None, &device).unwrap();
+        let parameters = job.parameters(0).unwrap();
+        let penalised = job.layout.tensors.iter().filter(|t| t.trained && t.role != Role::Plain);
+        let penalised: Vec<f64> = penalised.flat_map(|t| parameters.get(t)).collect();
+        let dead = penalised.iter().filter(|x| x.abs() < 1e-6).count();
+        let kept = history[epochs - 1].kept_features;
+        println!(
+            "{device}: {dead} of {} eigenvalues and eigenvectors below 1e-6, {kept} features kept",
+            penalised.len()
+        );
+        assert!(2 * dead > penalised.len(), "{device}: the penalties kill most of them");
+        for (name, values) in [("parameter", &parameters.values), ("statistic", &parameters.statistics)] {
+            let bad = values.iter().position(|&x| denormal(x));
+            assert_eq!(bad, None, "{device}: a {name} is denormal: {:?}", bad.map(|i| values[i]));
+        }
+        let trained = &parameters.values[..job.layout.trained_end];
+        assert!(trained.iter().all(|&x| x == 0.0 || x.abs() >= f64::from(TINY)), "{device}: {trained:?}");
+    }
+}
+
+#[test]
+fn a_batch_larger_than_the_data_is_one_batch() {
+    let data = resident(&dataset(30, 6, false), 0);
+    let network = network(6, &[5], Activation::Relu, Place::First, 2);
+    for device in [CPU, gpu()] {
+        let (large, mut a) = train(&network, &data, &settings(5, 500, 1e-3, 1e-3), None, &device).unwrap();
+        let (exact, mut b) = train(&network, &data, &settings(5, 30, 1e-3, 1e-3), None, &device).unwrap();
+        assert_eq!(large, exact, "{device}");
+        assert_eq!(a.parameters(0).unwrap(), b.parameters(0).unwrap(), "{device}");
+        assert_eq!(large.last().map(|h| h.step), Some(5), "{device}: one step an epoch");
+    }
+}
+
+/// Batch norm of one row: its variance is 0, its output β, and nothing divides by 0.
+#[test]
+fn a_last_batch_of_one_row_trains() {
+    // As in `engines.rs`: differently rounded gradients of 15 steps.
+    const LOSS_TOLERANCE: f64 = 1e-4;
+    let data = resident(&dataset(65, 6, false), 0);
+    let network = network(6, &[5], Activation::Tanh, Place::All, 2);
+    let settings = settings(5, 32, 1e-3, 1e-3);
+    let (wanted, _) = train(&network, &data, &settings, None, &ORACLE).unwrap();
+    for device in [CPU, gpu()] {
+        let (history, mut job) = train(&network, &data, &settings, None, &device).unwrap();
+        for (found, wanted) in history.iter().zip(&wanted) {
+            let error = (found.train_loss - wanted.train_loss).abs() / wanted.train_loss;
+            assert!(error < LOSS_TOLERANCE, "{device}: epoch {}: {}", found.epoch, found.train_loss);
+        }
+        assert_eq!(job.steps(), 15);
+        assert!(job.parameters(0).unwrap().values.iter().all(|x| x.is_finite()));
+    }
+}
