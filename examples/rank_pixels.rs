@@ -1,4 +1,5 @@
-//! Which pixels tell a 5 from a 9? Trains on MNIST and prints the 14 best pixels as a picture of characters.
+//! Which pixels tell a 5 from a 9? Trains on MNIST and prints the 14 best pixels as a picture of characters:
+//! `cargo run --release --example rank_pixels`, in the repository's folder.
 
 use eigenlens::data::{self, Request};
 use eigenlens::relevance::{CurveOptions, curve};

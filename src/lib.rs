@@ -30,17 +30,23 @@
 //! | [`report`] | tables, plots, the page |
 //! | [`cli`] | one file for each subcommand |
 //!
-//! Each room may use those above it. A training goes like this: [`data::load`] → [`Plan::fit`] splits and scales, builds the
-//! [`network::Network`], and makes a [`train::Job`]; the job records its three plans (train, evaluate, masked evaluation)
-//! through [`network::record::Recorder`] into an [`engine::Program`] and loads it with [`Device::load`]; from then on a step
-//! is one [`engine::Session::run`] over buffers that exist already, with nothing but a small [`engine::Step`] that changes.
+//! Each room uses those above it, with one pair that knows each other: an [`engine`] plan is a list of [`kernels::Op`], and a
+//! kernel records its dispatches against an [`engine::Program`]. [`data`] knows no network, and nothing but [`cli`] prints.
+//!
+//! A training goes like this: [`data::load`] → [`Plan::fit`] splits and scales, builds the [`network::Network`], and makes a
+//! [`train::Job`]. Each node type records itself through [`network::record::Recorder`] as a list of [`kernels::Op`]; the job's
+//! lists (train, evaluate, and for curves masked evaluation) become the plans ([`engine::Plan`]) of one [`engine::Program`],
+//! which [`Device::load`] turns into an [`engine::Session`]. From then on a step is one [`engine::Session::run`] over buffers
+//! that exist already, with nothing but a small [`engine::Step`] that changes; results stay on the engine for many steps.
+//! (The crate's [`Plan`] is the user's: what to train. [`engine::Plan`] is the machine's: which kernels to run.)
 //!
 //! A batch has the shape `[replica, sample, …]`: replicas are independent networks with seeds and penalties of their own. The
 //! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
 //! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`engine::View`], [`engine::Step`]).
 //!
-//! *A new node type* is one file in `network` (implement `NodeType`) and a variant of [`network::Layer`]. *A new kernel* is a
-//! struct in `kernels` (add it to `ops!`), a twin, a shader of the same name, and its comparison in `tests/gpu.rs`.
+//! *A new node type* is one file in `network` (implement `NodeType`), a variant of [`network::Layer`] with its line in
+//! `Layer::node_type`, and its gradient check in `tests/gradients.rs`. *A new kernel* is a struct in `kernels` (add it to
+//! `ops!`), a twin, a shader of the same name (add it to `SHADERS` in `engine/dispatch.rs`), and its comparison in `tests/gpu.rs`.
 
 pub mod cli;
 pub mod data;

@@ -356,3 +356,86 @@ fn a_truncated_gz_is_named() {
     let data = format!("idx:{}", directory.display());
     refused(&train(&data, &place.text("run"), &[]), 1, &["train-images-idx3-ubyte.gz", "data", "fetch the file again"]);
 }
+
+/// A pair of idx files as MNIST has them: 6×6 pictures of two classes that differ in one pixel.
+fn digits(place: &Place, rows: u32) -> String {
+    let directory = place.path("digits");
+    fs::create_dir(&directory).unwrap();
+    let mut images = [&[0u8, 0, 8, 3][..], &rows.to_be_bytes(), &6u32.to_be_bytes(), &6u32.to_be_bytes()].concat();
+    let mut labels = [&[0u8, 0, 8, 1][..], &rows.to_be_bytes()].concat();
+    for r in 0..rows {
+        let class = (r * 7 / 3) % 2;
+        labels.push(class as u8);
+        images.extend(
+            (0..36u32).map(|i| if i == 14 { 200 * class as u8 } else { (r * 31 + i * 17 * (r % 5)) as u8 % 90 }),
+        );
+    }
+    fs::write(directory.join("train-images-idx3-ubyte"), images).unwrap();
+    fs::write(directory.join("train-labels-idx1-ubyte"), labels).unwrap();
+    format!("idx:{}", directory.display())
+}
+
+#[test]
+fn pictures_go_all_the_way_and_json_is_all_of_stdout() {
+    let place = Place::new();
+    let (data, out) = (digits(&place, 200), place.text("run"));
+    let trained = train(&data, &out, &["--json", "--batch", "20"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let metrics: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    let file: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(place.path("run/metrics.json")).unwrap()).unwrap();
+    assert_eq!(metrics, file, "stdout and metrics.json say the same");
+    let model = place.text("run/model.safetensors");
+    let rank: serde_json::Value = serde_json::from_str(&stdout(&eigenlens(&["rank", &model, "--json"]))).unwrap();
+    assert_eq!(rank["ranking"][0]["name"], "r2c2", "the pixel that differs");
+    let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--max-k", "3", "--json", "--device", "cpu"]);
+    let curve: serde_json::Value = serde_json::from_str(&stdout(&curve)).unwrap();
+    assert_eq!((curve["points"].as_array().unwrap().len(), &curve["rows"]), (3, &"test".into()));
+}
+
+/// What the command line says about each bad table; nothing goes to stdout.
+#[test]
+fn bad_tables_are_refused_in_one_sentence() {
+    let place = Place::new();
+    let cases: [(&str, &str, &[&str]); 7] = [
+        ("empty.csv", "", &["empty", "header line"]),
+        ("one.csv", "a,y\n1,x\n2,x\n3,x\n", &["target", "every row has the class", "two classes"]),
+        ("ragged.csv", "a,b,y\n1,2,x\n3,z\n", &["line 3"]),
+        ("infinite.csv", "a,y\n1,x\ninf,z\n3,x\n", &["line 3", "column a"]),
+        ("missing.csv", "a,y\n1,x\n,z\n3,x\n", &["line 3", "column a", "--missing"]),
+        ("text.csv", "a,y\n1,x\n2,z\noops,x\n4,z\n", &["line 4", "column a", "oops"]),
+        ("narrow.csv", "y\nx\nz\n", &["no column besides the target"]),
+    ];
+    for (name, content, parts) in cases {
+        let data = place.write(name, content);
+        let output = train(&data, &place.text("run"), &["--target", "y"]);
+        refused(&output, 1, &[&[name], parts].concat());
+        assert!(output.stdout.is_empty(), "{name}");
+    }
+    let data = place.write("table.csv", table());
+    let unknown = train(&data, &place.text("run"), &["--target", "price"]);
+    refused(&unknown, 1, &["no column \"price\"", "there are a, b, c", "--target"]);
+    assert!(!place.path("run/model.safetensors").exists());
+}
+
+/// The first model of a directory: killed at any moment, there is none or a whole one.
+#[cfg(unix)]
+#[test]
+fn a_kill_before_the_first_model_leaves_none_or_a_whole_one() {
+    let place = Place::new();
+    let data = place.write("table.csv", table());
+    for i in 0..8u64 {
+        let out = place.text(&format!("run{i}"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_eigenlens"))
+            .args(["train", &data, "--target", "class", "--out", &out, "--epochs", "3", "--device", "cpu"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(15 * i));
+        let _ = child.kill();
+        let _ = child.wait();
+        let path = Path::new(&out).join("model.safetensors");
+        assert!(!path.exists() || Model::load(&path).is_ok(), "killed after {} ms", 15 * i);
+    }
+}
