@@ -170,7 +170,8 @@ impl Bench {
         let of_peak = share.map_or(String::new(), |s| format!(" ({:.0} % of the best product)", 100.0 * s));
         let case = net.name();
         // Time on the GPU's own clock, without encoding, submitting and waiting.
-        let gpu_ms = job.step_timings()?.map(|kernels| 1e3 * kernels.iter().map(|(_, seconds)| seconds).sum::<f64>());
+        let kernels = job.step_timings()?;
+        let gpu_ms = kernels.as_ref().map(|kernels| 1e3 * kernels.iter().map(|(_, seconds)| seconds).sum::<f64>());
         let on_gpu = gpu_ms.map_or(String::new(), |ms| format!(", {ms:.3} ms by timestamps"));
         println!(
             "{suite:<9} {case:<24} {variant:<8} R={replicas:<4} {median:9.3} ms ± {iqr:.3}  \
@@ -179,6 +180,7 @@ impl Bench {
         self.results.push(json!({
             "suite": suite, "case": case, "variant": variant, "replicas": replicas, "batch": BATCH,
             "median_ms": median, "iqr_ms": iqr, "n": self.samples, "gflops": rate, "share_of_peak": share, "gpu_ms": gpu_ms,
+            "kernels_s": kernels,
         }));
         Ok(())
     }

@@ -212,15 +212,15 @@ fn prepare(
     plans
         .iter()
         .map(|dispatches| {
-            let mut prepared = Vec::new();
-            for (label, dispatch) in dispatches {
-                let offset = offsets.next().expect("one offset for each dispatch");
-                for tile in 0..buffers.tiles() {
+            let placed: Vec<_> = dispatches.iter().zip(offsets.by_ref()).collect();
+            // Tile by tile, so that what one dispatch wrote is still in a cache for the next.
+            (0..buffers.tiles())
+                .flat_map(|tile| placed.iter().map(move |&((label, dispatch), offset)| (label, dispatch, offset, tile)))
+                .map(|(label, dispatch, offset, tile)| {
                     let uniforms = [(steps, 0, size_of::<Step>()), (&params, offset, dispatch.params.len())];
-                    prepared.push(prepare_one(gpu, program, buffers, uniforms, label, dispatch, tile));
-                }
-            }
-            prepared
+                    prepare_one(gpu, program, buffers, uniforms, label, dispatch, tile)
+                })
+                .collect()
         })
         .collect()
 }
