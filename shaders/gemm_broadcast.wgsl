@@ -84,7 +84,7 @@ fn erf4(x: vec4<f32>) -> vec4<f32> {
     return sign(x) * (1.0 - poly * exp(-x * x));
 }
 
-// The derivative, from z for GELU (6) and SiLU (7), from y = activation(z) for the others.
+// The derivative, from z for GELU (6) and SiLU (7), from y = activation(z) for the others; 8: y is the slope itself.
 fn slope4(y: vec4<f32>) -> vec4<f32> {
     switch SLOPE {
         case 1u: { return select(vec4<f32>(1.0), vec4<f32>(0.0), y <= vec4<f32>(0.0)); }
@@ -99,6 +99,7 @@ fn slope4(y: vec4<f32>) -> vec4<f32> {
             let s = 1.0 / (1.0 + exp(-y));
             return s * (1.0 + y * (1.0 - s));
         }
+        case 8u: { return y; }
         default: { return vec4<f32>(1.0); }
     }
 }

@@ -59,6 +59,7 @@ pub mod network;
 pub mod random;
 pub mod relevance;
 pub mod report;
+pub mod specxai;
 pub mod train;
 pub mod write;
 

@@ -15,7 +15,7 @@ const SHAPES: [(usize, usize, usize, usize); 7] =
 
 fn slope(case: &mut Case, activation: Activation, rows: usize, cols: usize, defined: usize, seeds: usize) -> Slope {
     let saved = case.input(rows, cols, defined);
-    Slope { activation, saved, seeds }
+    Slope { rule: SlopeRule::Of(activation), saved, seeds }
 }
 
 #[test]

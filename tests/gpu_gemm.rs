@@ -4,7 +4,7 @@ mod common;
 
 use common::{Case, gemm_variants};
 use eigenlens::engine::View;
-use eigenlens::kernels::{Activation, Eigenvalues, Form, Gemm, Op, Slope};
+use eigenlens::kernels::{Activation, Eigenvalues, Form, Gemm, Op, Slope, SlopeRule};
 
 /// Errors of a sum of K rounded products of order 1 grow as √K.
 fn scale(depth: usize) -> f64 {
@@ -75,7 +75,7 @@ fn backward(gpu: &eigenlens::engine::gpu::Gpu, shape: Shape, spectral: bool, slo
     gemm.eigenvalues = spectral.then_some(eigenvalues);
     if let Some(activation) = slope {
         let saved = case.input(shape.batch, shape.inputs, shape.rows);
-        gemm.slope = Some(Slope { activation, saved, seeds: shape.seeds });
+        gemm.slope = Some(Slope { rule: SlopeRule::Of(activation), saved, seeds: shape.seeds });
     }
     case.expect(out, rows, scale(shape.outputs));
     let what = format!("{:?} Nn {} spectral {spectral} {slope:?}", gpu.caps().gemm, describe(shape));

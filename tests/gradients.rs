@@ -93,6 +93,7 @@ impl Check {
             cotangent.push(dy_values);
             session.write_words(settings, Some(r), 0, &[77 + r as u32, 0, 0, 1f32.to_bits()]).unwrap();
         }
+        let gradient = gradient.expect("a workspace for training");
         Check { session, plan, layout, parameters, gradient, x, dx, output, cotangent, rows }
     }
 

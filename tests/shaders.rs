@@ -108,10 +108,13 @@ fn structs_match() {
         ),
         ("add", rust_layout!(k::add::Params: a b out)),
         ("batch_norm", rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon)),
+        ("columns", rust_layout!(k::columns::Params: a b out first)),
         ("dropout", rust_layout!(k::dropout::Params: x y scale threshold node settings_stride)),
+        ("expand", rust_layout!(k::expand::Params: left weight lambda_in lambda_out right out)),
         ("gather", rust_layout!(k::gather::Params: out rows_stride row_words first last)),
         ("gemm_broadcast", gemm.clone()),
         ("gemm_tile", gemm),
+        ("linearise", rust_layout!(k::linearise::Params: x y slope intercept gamma beta running epsilon)),
         ("loss", rust_layout!(k::loss::Params: output gradient stats rows_stride)),
         ("mask", rust_layout!(k::mask::Params: x position_stride)),
         (

@@ -14,15 +14,18 @@ pub struct Shader {
 }
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 14] = [
+pub const SHADERS: [Shader; 17] = [
     crate::kernels::activation::SHADER,
     crate::kernels::adam::SHADER,
     crate::kernels::add::SHADER,
     crate::kernels::batch_norm::SHADER,
+    crate::kernels::columns::SHADER,
     crate::kernels::dropout::SHADER,
+    crate::kernels::expand::SHADER,
     crate::kernels::gather::SHADER,
     crate::kernels::gemm::BROADCAST,
     crate::kernels::gemm::TILE,
+    crate::kernels::linearise::SHADER,
     crate::kernels::loss::SHADER,
     crate::kernels::mask::SHADER,
     crate::kernels::penalty::SHADER,

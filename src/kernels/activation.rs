@@ -36,18 +36,40 @@ impl Activation {
         Activation::Silu,
     ];
 
+    /// Whether it is made of straight pieces, so that its tangent is its secant and a network of such is piecewise affine.
+    pub fn piecewise_linear(self) -> bool {
+        matches!(self, Activation::Identity | Activation::Relu | Activation::LeakyRelu)
+    }
+
     /// Whether the slope is computed from the input z (GELU, SiLU) rather than from the output σ(z) (all others).
     pub fn slope_needs_input(self) -> bool {
         matches!(self, Activation::Gelu | Activation::Silu)
     }
 }
 
-/// Multiplies by σ'(z), read from what forward saved: the input z where [`Activation::slope_needs_input`], else σ(z).
-///
-/// With `seeds` s, row `r` of the multiplied matrix belongs to row `r / s` of `saved`.
+/// How a slope is read from what a forward pass saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlopeRule {
+    /// σ'(z), from the input z where [`Activation::slope_needs_input`], else from σ(z).
+    Of(Activation),
+    /// What was saved is the slope itself.
+    Given,
+}
+
+impl SlopeRule {
+    /// The shaders' `SLOPE`.
+    pub(crate) fn code(self) -> u32 {
+        match self {
+            SlopeRule::Of(activation) => activation as u32,
+            SlopeRule::Given => 8,
+        }
+    }
+}
+
+/// Multiplies by a slope. With `seeds` s, row `r` of the multiplied matrix belongs to row `r / s` of `saved`.
 #[derive(Debug, Clone, Copy)]
 pub struct Slope {
-    pub activation: Activation,
+    pub rule: SlopeRule,
     pub saved: View,
     pub seeds: usize,
 }
@@ -100,7 +122,7 @@ impl ActivateBackward {
         };
         vec![
             Dispatch::new(SHADER, "activate_backward", &params)
-                .constant("SLOPE", self.slope.activation as u32)
+                .constant("SLOPE", self.slope.rule.code())
                 .constant("SEEDS", word(self.slope.seeds))
                 .read(2, self.dy.buffer)
                 .read(3, self.slope.saved.buffer)

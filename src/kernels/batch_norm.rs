@@ -137,7 +137,7 @@ impl BatchNormBackward {
         };
         let below = self.slope.map_or(Memory::Nothing, |s| Memory::Buffer { buffer: s.saved.buffer, part: 0 });
         let dispatch = Dispatch::new(SHADER, "backward", &params)
-            .constant("SLOPE", self.slope.map_or(0, |slope| slope.activation as u32))
+            .constant("SLOPE", self.slope.map_or(0, |slope| slope.rule.code()))
             .constant("SEEDS", self.slope.map_or(1, |slope| word(slope.seeds)))
             .read(2, self.x.buffer)
             .read(3, self.gamma.buffer)

@@ -145,7 +145,7 @@ impl Gemm {
                 if let Some(slope) = self.slope {
                     read = Memory::Buffer { buffer: slope.saved.buffer, part: 0 };
                 }
-                dispatch.constant("SLOPE", self.slope.map_or(0, |slope| slope.activation as u32))
+                dispatch.constant("SLOPE", self.slope.map_or(0, |slope| slope.rule.code()))
             }
             Form::Tn => {
                 let place = match self.bias_gradient {

@@ -4,9 +4,12 @@ pub mod activation;
 pub mod adam;
 pub mod add;
 pub mod batch_norm;
+pub mod columns;
 pub mod dropout;
+pub mod expand;
 pub mod gather;
 pub mod gemm;
+pub mod linearise;
 pub mod loss;
 pub mod mask;
 pub mod penalty;
@@ -15,13 +18,16 @@ pub mod reduce;
 pub mod select;
 pub mod twins;
 
-pub use activation::{Activate, ActivateBackward, Activation, Slope};
+pub use activation::{Activate, ActivateBackward, Activation, Slope, SlopeRule};
 pub use adam::Adam;
 pub use add::Add;
 pub use batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
+pub use columns::{Concat, Slice};
 pub use dropout::Dropout;
+pub use expand::Expand;
 pub use gather::{Gather, Storage};
 pub use gemm::{Eigenvalues, Form, Gemm};
+pub use linearise::{BatchNormLinearise, Linearise};
 pub use loss::{Loss, LossKind};
 pub use mask::Mask;
 pub use penalty::Penalty;
@@ -78,6 +84,11 @@ ops!(
     BatchNormBackward,
     Dropout,
     Add,
+    Concat,
+    Slice,
+    Linearise,
+    BatchNormLinearise,
+    Expand,
     Loss,
     Reduce,
     Pullback,

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::local::{Cotangent, Sweep};
 use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
+use crate::engine::View;
 use crate::kernels::Add;
 
 /// `y = a + b`.
@@ -40,5 +42,15 @@ impl NodeType for AddNode {
         for &input in &node.inputs {
             record.deliver_unchanged(input, dy);
         }
+    }
+
+    fn vjp(&self, _: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
+        node.inputs.iter().for_each(|&input| sweep.deliver(input, cotangent));
+    }
+
+    fn jvp(&self, id: NodeId, tangents: &[View], sweep: &mut Sweep<'_>) -> View {
+        let (out, seeds) = (sweep.seeded(id, "tangent"), sweep.seeds);
+        sweep.op(Add { a: tangents[0], b: tangents[1], out, seeds });
+        out
     }
 }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Role, Start, TensorSpec};
+use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
-use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference};
+use crate::engine::View;
+use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference, BatchNormLinearise};
 
 /// `y = (x − mean)/√(var + ε)·γ + β` over the batch in training, over the running statistics in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,7 +65,7 @@ impl NodeType for BatchNorm {
                 let (momentum, epsilon) = (self.momentum, self.epsilon);
                 record.op(BatchNormForward { x, y, gamma, beta, saved, running, momentum, epsilon });
             }
-            Mode::Evaluate => {
+            Mode::Evaluate | Mode::Explain => {
                 record.op(BatchNormInference { x, y, gamma, beta, running, epsilon: self.epsilon });
             }
         }
@@ -83,5 +85,21 @@ impl NodeType for BatchNorm {
 
     fn fuses_slope(&self) -> bool {
         true
+    }
+
+    fn linearise(&self, id: NodeId, _: &Node, record: &mut Recorder<'_>, _: SlopeForm) -> Affine {
+        let (gamma, beta) = (record.parameter(id, GAMMA), record.parameter(id, BETA));
+        let running = record.parameter(id, RUNNING);
+        let (slope, intercept) = (record.batched(id, "slope", gamma.cols), record.batched(id, "intercept", gamma.cols));
+        record.op(BatchNormLinearise { gamma, beta, running, epsilon: self.epsilon, slope, intercept });
+        Affine { slope: Some(slope), intercept: Some(intercept) }
+    }
+
+    fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
+        sweep.diagonal_vjp(id, node.inputs[0], cotangent);
+    }
+
+    fn jvp(&self, id: NodeId, tangents: &[View], sweep: &mut Sweep<'_>) -> View {
+        sweep.diagonal_jvp(id, tangents[0])
     }
 }

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Role, Start, TensorSpec};
-use super::record::Recorder;
+use super::local::{Affine, Cotangent, SlopeForm, Sweep};
+use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
+use crate::engine::View;
 use crate::kernels::{Activation, Eigenvalues, Form, Gemm, Pullback};
 
 /// How a weight `W: [M, N]` is parametrised.
@@ -63,11 +65,9 @@ impl Dense {
         if matches!(self.weight, Weight::Spectral(_)) { PSI } else { WEIGHT }
     }
 
-    fn eigenvalues(&self, id: NodeId, record: &Recorder<'_>) -> Option<Eigenvalues> {
-        matches!(self.weight, Weight::Spectral(_)).then(|| Eigenvalues {
-            lambda_in: record.parameter(id, LAMBDA_IN),
-            lambda_out: record.parameter(id, LAMBDA_OUT),
-        })
+    fn eigenvalues(&self, parameter: impl Fn(&str) -> View) -> Option<Eigenvalues> {
+        matches!(self.weight, Weight::Spectral(_))
+            .then(|| Eigenvalues { lambda_in: parameter(LAMBDA_IN), lambda_out: parameter(LAMBDA_OUT) })
     }
 }
 
@@ -110,14 +110,15 @@ impl NodeType for Dense {
             Layer::Activation(layer) => Some((consumer, layer.activation)),
             _ => None,
         });
-        let z_is_kept = fused.is_none_or(|(_, activation)| activation.slope_needs_input());
+        let explains = record.mode() == Mode::Explain;
+        let z_is_kept = explains || fused.is_none_or(|(_, activation)| activation.slope_needs_input());
         let z = z_is_kept.then(|| record.allocate(id));
         let (out, pre, activation) = match fused {
             Some((consumer, activation)) => (record.allocate(consumer), z, activation),
             None => (z.expect("kept when nothing is fused"), None, Activation::Identity),
         };
         record.op(Gemm {
-            eigenvalues: self.eigenvalues(id, record),
+            eigenvalues: self.eigenvalues(|name| record.parameter(id, name)),
             bias: Some(record.parameter(id, BIAS)),
             pre,
             activation,
@@ -151,10 +152,24 @@ impl NodeType for Dense {
             }
         }
         let weight = record.parameter(id, self.matrix());
-        let eigenvalues = self.eigenvalues(id, record);
+        let eigenvalues = self.eigenvalues(|name| record.parameter(id, name));
         record.deliver(id, input, |out, slope| {
             Gemm { eigenvalues, slope, ..Gemm::plain(Form::Nn, dy, weight, out) }.into()
         });
+    }
+
+    fn linearise(&self, id: NodeId, _: &Node, record: &mut Recorder<'_>, _: SlopeForm) -> Affine {
+        Affine { slope: None, intercept: Some(record.parameter(id, BIAS)) }
+    }
+
+    fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
+        let eigenvalues = self.eigenvalues(|name| sweep.parameter(id, name));
+        sweep.product_vjp(id, node.inputs[0], cotangent, sweep.parameter(id, self.matrix()), eigenvalues);
+    }
+
+    fn jvp(&self, id: NodeId, tangents: &[View], sweep: &mut Sweep<'_>) -> View {
+        let eigenvalues = self.eigenvalues(|name| sweep.parameter(id, name));
+        sweep.product_jvp(id, tangents[0], sweep.parameter(id, self.matrix()), eigenvalues)
     }
 
     fn fuses_slope(&self) -> bool {

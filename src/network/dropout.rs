@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::local::{Cotangent, Sweep};
 use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
+use crate::engine::View;
 use crate::kernels::Dropout;
 
 /// Inverted dropout in training, the identity in evaluation.
@@ -47,7 +49,7 @@ impl NodeType for DropoutNode {
                     settings: record.settings(),
                 });
             }
-            Mode::Evaluate => record.alias(id, x),
+            Mode::Evaluate | Mode::Explain => record.alias(id, x),
         }
     }
 
@@ -57,5 +59,13 @@ impl NodeType for DropoutNode {
         record.deliver(id, node.inputs[0], |dx, _| {
             Dropout { x: dy, y: dx, probability, node: id as u32, settings }.into()
         });
+    }
+
+    fn vjp(&self, _: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
+        sweep.deliver(node.inputs[0], cotangent);
+    }
+
+    fn jvp(&self, _: NodeId, tangents: &[View], _: &mut Sweep<'_>) -> View {
+        tangents[0]
     }
 }

@@ -6,9 +6,12 @@
 mod activation;
 mod add;
 mod batch_norm;
+mod concat;
 mod dense;
 mod dropout;
+mod flatten;
 mod layout;
+pub mod local;
 mod node;
 pub mod record;
 
@@ -17,8 +20,10 @@ use serde::{Deserialize, Serialize};
 pub use activation::ActivationNode;
 pub use add::AddNode;
 pub use batch_norm::BatchNorm;
+pub use concat::ConcatNode;
 pub use dense::{Dense, Spectral, Weight};
 pub use dropout::DropoutNode;
+pub use flatten::FlattenNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
 pub(crate) use node::NodeType;
 
@@ -38,6 +43,8 @@ pub enum Layer {
     BatchNorm(BatchNorm),
     Dropout(DropoutNode),
     Add(AddNode),
+    Concat(ConcatNode),
+    Flatten(FlattenNode),
 }
 
 impl Layer {
@@ -50,6 +57,8 @@ impl Layer {
             Layer::BatchNorm(layer) => Some(layer),
             Layer::Dropout(layer) => Some(layer),
             Layer::Add(layer) => Some(layer),
+            Layer::Concat(layer) => Some(layer),
+            Layer::Flatten(layer) => Some(layer),
         }
     }
 }

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use super::{Layer, Layout, Network, Node, NodeId, Role};
 use crate::engine::{Buffer, Element, Program, Scope, View};
-use crate::kernels::{Activation, Op, SETTINGS_LEN, Slope};
+use crate::kernels::{Activation, Op, SETTINGS_LEN, Slope, SlopeRule};
 
 /// Whether batch norm and dropout behave as in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Train,
     Evaluate,
+    /// As in evaluation; every node's output is kept.
+    Explain,
 }
 
 /// The buffers that the plans of one network share: parameters, and what the passes keep in between.
@@ -18,24 +20,49 @@ pub struct Workspace {
     pub program: Program,
     pub layout: Layout,
     pub parameters: Buffer,
-    pub gradient: Buffer,
+    /// Of the trained parameters; only where something trains.
+    pub gradient: Option<Buffer>,
     pub statistics: Buffer,
     pub settings: Buffer,
     /// Largest batch.
     pub batch: usize,
+    /// Largest number of cotangents or tangents a sample.
+    pub seeds: usize,
     matrices: HashMap<(NodeId, String), View>,
 }
 
 impl Workspace {
+    /// For training and evaluation.
     pub fn new(network: &Network, replicas: usize, batch: usize) -> Self {
+        let mut workspace = Workspace::frozen(network, replicas, batch, 1);
+        let len = workspace.layout.trained_end;
+        workspace.gradient = Some(workspace.program.buffer("gradient", len, Scope::Replica, Element::Float));
+        workspace
+    }
+
+    /// Without gradients of the parameters, for up to `seeds` cotangents or tangents a sample.
+    pub fn frozen(network: &Network, replicas: usize, batch: usize, seeds: usize) -> Self {
         let mut program = Program::new(replicas);
         let layout = Layout::new(network);
         let mut floats = |label: &str, len| program.buffer(label, len, Scope::Replica, Element::Float);
         let parameters = floats("parameters", layout.parameters);
-        let gradient = floats("gradient", layout.trained_end);
         let statistics = floats("statistics", layout.statistics);
         let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
-        Workspace { program, layout, parameters, gradient, statistics, settings, batch, matrices: HashMap::new() }
+        let (gradient, matrices) = (None, HashMap::new());
+        Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices }
+    }
+
+    /// The first `seeds` rows a sample of a matrix of a node, made on first use with room for the most seeds.
+    pub(super) fn seeded(&mut self, node: &str, id: NodeId, what: &str, cols: usize, seeds: usize) -> View {
+        let most = if seeds == 1 { 1 } else { self.seeds };
+        let what = if seeds == 1 { format!("{what} (one)") } else { what.to_owned() };
+        View { rows: self.batch * seeds, ..self.matrix(node, id, &what, self.batch * most, cols) }
+    }
+
+    pub(super) fn parameter(&self, id: NodeId, name: &str) -> View {
+        let tensor = self.layout.find(id, name).expect("invariant: a node asks for tensors that it declared");
+        let buffer = if tensor.role == Role::Statistic { self.statistics } else { self.parameters };
+        View { buffer, offset: tensor.offset, rows: tensor.rows, cols: tensor.cols, ld: tensor.ld }
     }
 
     /// A matrix that belongs to a node, made on first use.
@@ -151,6 +178,11 @@ impl<'a> Recorder<'a> {
         self.workspace.matrix(&self.network.nodes[id].name, id, what, rows, cols)
     }
 
+    /// A matrix of a node's own with one row for each sample of the batch.
+    pub(crate) fn batched(&mut self, id: NodeId, what: &str, cols: usize) -> View {
+        self.scratch(id, what, self.workspace.batch, cols)
+    }
+
     /// The node that alone reads this one's output.
     pub(crate) fn sole_consumer(&self, id: NodeId) -> Option<(NodeId, &'a Node)> {
         if self.consumers[id] != 1 {
@@ -160,21 +192,20 @@ impl<'a> Recorder<'a> {
     }
 
     pub(crate) fn parameter(&self, id: NodeId, name: &str) -> View {
-        let tensor = self.workspace.layout.find(id, name).expect("invariant: a node asks for tensors that it declared");
-        let buffer = if tensor.role == Role::Statistic { self.workspace.statistics } else { self.workspace.parameters };
-        View { buffer, offset: tensor.offset, rows: tensor.rows, cols: tensor.cols, ld: tensor.ld }
+        self.workspace.parameter(id, name)
     }
 
     /// Where a trained parameter's gradient goes; `None` for a frozen one.
     pub(crate) fn parameter_gradient(&self, id: NodeId, name: &str) -> Option<View> {
         let trained = self.workspace.layout.find(id, name).is_some_and(|tensor| tensor.trained);
-        trained.then(|| View { buffer: self.workspace.gradient, ..self.parameter(id, name) })
+        let buffer = self.workspace.gradient.filter(|_| trained)?;
+        Some(View { buffer, ..self.parameter(id, name) })
     }
 
     /// The slope of an activation node, read from what forward kept.
     pub(crate) fn slope(&self, id: NodeId, activation: Activation) -> Slope {
         let source = if activation.slope_needs_input() { self.network.nodes[id].inputs[0] } else { id };
-        Slope { activation, saved: self.output(source), seeds: 1 }
+        Slope { rule: SlopeRule::Of(activation), saved: self.output(source), seeds: 1 }
     }
 
     /// Records the operation that computes the gradient of `input`, into a matrix chosen here.

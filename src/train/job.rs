@@ -468,7 +468,7 @@ impl Recording {
         let x = program.matrix("batch inputs", batch, data.columns);
         let output_gradient = program.matrix("output gradient", batch, network.output().width());
         let row_stats = program.matrix("row statistics", batch, 4);
-        let (parameters, gradient) = (workspace.parameters, workspace.gradient);
+        let (parameters, gradient) = (workspace.parameters, workspace.gradient.expect("a workspace for training"));
         let settings_buffer = workspace.settings;
         let trained = workspace.layout.trained_end;
         let m = workspace.program.buffer("Adam m", trained, Scope::Replica, Element::Float);

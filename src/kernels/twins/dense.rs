@@ -116,7 +116,7 @@ impl Gemm {
                 if let Some((slope, saved)) = slope {
                     for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                         let start = (first + r) / slope.seeds * slope.saved.ld;
-                        multiply_slope(slope.activation, &saved[start..start + cols], &mut row[..cols]);
+                        multiply_slope(slope.rule, &saved[start..start + cols], &mut row[..cols]);
                     }
                 }
             });

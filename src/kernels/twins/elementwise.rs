@@ -3,7 +3,7 @@
 use super::rows::{for_rows, vectorised};
 use super::{Context, Real, dropout_draw, dropout_key, dropout_threshold};
 use crate::kernels::activation::LEAKY_SLOPE;
-use crate::kernels::{Activate, ActivateBackward, Activation, Add, Dropout, SETTING_SEED};
+use crate::kernels::{Activate, ActivateBackward, Activation, Add, Dropout, SETTING_SEED, SlopeRule};
 
 /// Φ(z), the normal distribution function.
 fn normal_cdf<T: Real>(z: T) -> T {
@@ -31,13 +31,14 @@ pub(super) fn activate<T: Real>(activation: Activation, y: &mut [T]) {
     }
 }
 
-/// `dx ← dx · σ'`, with σ' read from what forward saved (see [`crate::kernels::Slope`]).
-pub(super) fn multiply_slope<T: Real>(activation: Activation, saved: &[T], dx: &mut [T]) {
+/// `dx ← dx · slope`, read from what forward saved (see [`crate::kernels::Slope`]).
+pub(super) fn multiply_slope<T: Real>(rule: SlopeRule, saved: &[T], dx: &mut [T]) {
     #[inline(always)]
     fn each<T: Real>(saved: &[T], dx: &mut [T], slope: impl Fn(T) -> T) {
         vectorised(|| dx.iter_mut().zip(saved).for_each(|(d, &s)| *d *= slope(s)));
     }
     let one = T::ONE;
+    let SlopeRule::Of(activation) = rule else { return each(saved, dx, |s| s) };
     match activation {
         Activation::Identity => {}
         Activation::Relu => each(saved, dx, |y| if y > T::ZERO { T::ONE } else { T::ZERO }),
@@ -85,7 +86,7 @@ impl ActivateBackward {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 row[..cols].copy_from_slice(&dy[(first + r) * self.dy.ld..][..cols]);
                 let start = (first + r) / self.slope.seeds * self.slope.saved.ld;
-                multiply_slope(self.slope.activation, &saved[start..start + cols], &mut row[..cols]);
+                multiply_slope(self.slope.rule, &saved[start..start + cols], &mut row[..cols]);
             }
         });
         cx.put(self.dx.buffer, dx);

@@ -5,6 +5,7 @@
 
 mod dense;
 mod elementwise;
+mod local;
 mod loss;
 mod normalise;
 mod optimise;

@@ -116,7 +116,7 @@ impl BatchNormBackward {
             );
             if let Some((slope, saved)) = saved {
                 let start = r / slope.seeds * slope.saved.ld;
-                multiply_slope(slope.activation, &saved[start..start + cols], dx);
+                multiply_slope(slope.rule, &saved[start..start + cols], dx);
             }
         }
         gradients[self.d_gamma.offset..][..cols].copy_from_slice(&d_gamma);

@@ -1,0 +1,125 @@
+//! The singular value decomposition of a local operator, and what it contributes to an output.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use serde::Serialize;
+
+/// Distance of two singular values, relative to the largest, under which they count as equal: their vectors are not
+/// defined one by one.
+pub const CLUSTER_GAP: f64 = 1e-4;
+
+/// Singular triplets `R = P Σ Vᵀ`, largest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Triplets {
+    pub sigma: Vec<f64>,
+    /// Left singular vectors P, one of length m for each σ.
+    pub left: Vec<Vec<f64>>,
+    /// `max(‖R v − σu‖, ‖Rᵀu − σv‖)` for each triplet; 0 where the whole of R was decomposed.
+    pub bound: Vec<f64>,
+    /// Whether these are all singular values above the rank's threshold.
+    pub complete: bool,
+}
+
+/// The rank's threshold relative to σ₀: `max(m, N)·ε` of the arithmetic that made R.
+pub fn rank_threshold(m: usize, n: usize, epsilon: f64) -> f64 {
+    m.max(n) as f64 * epsilon
+}
+
+/// Decomposes `R: [m, N]` (rows as slices, made in an arithmetic of precision `epsilon`), keeping σ above the rank's
+/// threshold.
+///
+/// R from `f32` goes through the smaller Gram matrix, accumulated in `f64`: it resolves σ down to `√ε₆₄·σ₀`, far below what
+/// R itself is good for. R from `f64` is decomposed directly. Rows of zeros (inactive units) are left out.
+pub fn decompose(rows: &[&[f64]], n: usize, epsilon: f64) -> Triplets {
+    let m = rows.len();
+    let active: Vec<usize> = (0..m).filter(|&r| rows[r].iter().any(|&x| x != 0.0)).collect();
+    if active.is_empty() {
+        return Triplets { sigma: vec![], left: vec![], bound: vec![], complete: true };
+    }
+    // nalgebra's matrices are column-major: the rows of R are the columns of its transpose.
+    let transposed = DMatrix::from_iterator(n, active.len(), active.iter().flat_map(|&r| rows[r].iter().copied()));
+    let (sigma, left) = if epsilon < 1e-12 {
+        direct(&transposed)
+    } else if active.len() <= n {
+        through_rows(&transposed)
+    } else {
+        through_columns(&transposed)
+    };
+    let least = sigma.first().copied().unwrap_or(0.0) * rank_threshold(m, n, epsilon);
+    let rank = sigma.iter().take_while(|&&s| s > least).count();
+    let left = left.into_iter().take(rank).map(|vector| {
+        let mut whole = vec![0.0; m];
+        active.iter().zip(vector).for_each(|(&r, x)| whole[r] = x);
+        whole
+    });
+    Triplets { sigma: sigma[..rank].to_vec(), left: left.collect(), bound: vec![0.0; rank], complete: true }
+}
+
+/// Values largest first, with their vectors.
+fn sorted(values: &[f64], vector: impl Fn(usize) -> Vec<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    (order.iter().map(|&i| values[i]).collect(), order.iter().map(|&i| vector(i)).collect())
+}
+
+/// From `R Rᵀ = P Σ² Pᵀ`.
+fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let eigen = SymmetricEigen::new(transposed.tr_mul(transposed));
+    let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
+    sorted(&sigma, |i| eigen.eigenvectors.column(i).iter().copied().collect())
+}
+
+/// From `RᵀR = V Σ² Vᵀ`, P = R V / σ; for N below m.
+fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let eigen = SymmetricEigen::new(transposed * transposed.transpose());
+    let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
+    let images = transposed.tr_mul(&eigen.eigenvectors);
+    sorted(&sigma, |i| images.column(i).iter().map(|x| if sigma[i] > 0.0 { x / sigma[i] } else { 0.0 }).collect())
+}
+
+fn direct(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    // Rᵀ = V Σ Pᵀ.
+    let svd = transposed.clone().svd(false, true);
+    let p = svd.v_t.expect("invariant: the right vectors were asked for");
+    sorted(svd.singular_values.as_slice(), |i| p.row(i).iter().copied().collect())
+}
+
+/// Which cluster of equal singular values each belongs to, numbered from 0.
+pub fn clusters(sigma: &[f64]) -> Vec<usize> {
+    let gap = CLUSTER_GAP * sigma.first().copied().unwrap_or(0.0);
+    let mut cluster = 0;
+    sigma
+        .iter()
+        .enumerate()
+        .map(|(k, &s)| {
+            if k > 0 && sigma[k - 1] - s >= gap {
+                cluster += 1;
+            }
+            cluster
+        })
+        .collect()
+}
+
+/// One term of an explanation (method.md section 3, equations 18–20).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contribution {
+    pub k: usize,
+    pub sigma: f64,
+    /// `σ_k (V_k·x̃)`, at least 0 by the choice of sign.
+    pub c: f64,
+    /// `(L P)_k`: how the output answers.
+    pub psi: f64,
+    /// `ψ_k c_k`.
+    pub alpha: f64,
+    /// After the reduction; 0 if cancelled.
+    pub alpha_reduced: f64,
+    /// `α̂_k / Σα̂`; `null` when there is no net contribution.
+    pub share: Option<f64>,
+    /// Components with one number have equal singular values: only the sum of their α is defined.
+    pub cluster: usize,
+    /// The triplet is not accurate enough to be read alone (matrix-free, or below what the Gram matrix resolves).
+    pub unresolved: bool,
+}
+
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,626 @@
+//! The explanation of an output at an input: contributions at each split, intercepts, and the receipt that they add up.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
+use super::operator::{Blocks, LocalOperator, Product, is_cut};
+use super::surgery::{Reduction, reduce_clusters, shares};
+use super::topk::{Apply, top_triplets};
+use crate::engine::Device;
+use crate::network::local::SlopeForm;
+use crate::network::{Layer, Network, NodeId, Parameters};
+use crate::train::Flow;
+use crate::{Error, Result};
+
+/// Which output is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Index(usize),
+    /// The largest, of each sample.
+    Predicted,
+    /// One output minus another: what tells two classes apart.
+    Difference(usize, usize),
+}
+
+impl FromStr for Output {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        let parsed = match text.split_once('-') {
+            _ if text == "predicted" => Some(Output::Predicted),
+            Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| Output::Difference(a, b)),
+            None => number(text).map(Output::Index),
+        };
+        parsed.ok_or_else(|| {
+            Error::Usage(format!(
+                "--output {text} is not an output; give its number from 0, predicted, or A-B for a difference"
+            ))
+        })
+    }
+}
+
+impl Output {
+    /// The output of one sample: itself, with a prediction looked up.
+    fn of(self, y: &[f64]) -> Output {
+        match self {
+            Output::Predicted => Output::Index((0..y.len()).fold(0, |best, i| if y[i] > y[best] { i } else { best })),
+            fixed => fixed,
+        }
+    }
+
+    fn cotangent(self, outputs: usize) -> Vec<f64> {
+        let mut u = vec![0.0; outputs];
+        match self {
+            Output::Index(j) => u[j] = 1.0,
+            Output::Difference(a, b) => {
+                u[a] += 1.0;
+                u[b] -= 1.0;
+            }
+            Output::Predicted => unreachable!("looked up for each sample"),
+        }
+        u
+    }
+
+    fn check(self, outputs: usize) -> Result<()> {
+        let largest = match self {
+            Output::Index(j) => j,
+            Output::Difference(a, b) if a == b => {
+                return Err(Error::Usage(format!("--output {a}-{b} is always zero; give two different outputs")));
+            }
+            Output::Difference(a, b) => a.max(b),
+            Output::Predicted => 0,
+        };
+        if largest < outputs {
+            return Ok(());
+        }
+        Err(Error::Usage(format!("--output {self}: the network's outputs are numbered 0 to {}", outputs - 1)))
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Output::Index(j) => write!(f, "{j}"),
+            Output::Predicted => write!(f, "predicted"),
+            Output::Difference(a, b) => write!(f, "{a}-{b}"),
+        }
+    }
+}
+
+impl Serialize for Output {
+    /// A number, or `"A-B"`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Output::Index(j) => serializer.serialize_u64(*j as u64),
+            other => serializer.serialize_str(&other.to_string()),
+        }
+    }
+}
+
+/// How to explain.
+#[derive(Debug, Clone)]
+pub struct ExplainSettings {
+    /// Nodes to split at.
+    pub splits: Vec<NodeId>,
+    pub output: Output,
+    /// Maps kept of each split; also the triplets of a matrix-free decomposition.
+    pub components: usize,
+    pub reduction: Reduction,
+    pub form: SlopeForm,
+    /// Bytes of one sample's R in `f32` above which only its largest triplets are computed, without forming it.
+    pub memory: usize,
+}
+
+impl ExplainSettings {
+    /// The defaults at the given splits: the predicted output, 16 components, cancellation, tangents, R up to 256 MiB.
+    pub fn at(splits: &[NodeId]) -> Self {
+        ExplainSettings {
+            splits: splits.to_vec(),
+            output: Output::Predicted,
+            components: 16,
+            reduction: Reduction::Cancel,
+            form: SlopeForm::Tangent,
+            memory: 256 << 20,
+        }
+    }
+}
+
+/// What a node's intercept q adds to the output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InterceptTerm {
+    pub node: String,
+    /// `β_n = (∂y/∂out_n)·q_n`.
+    pub beta: f64,
+}
+
+/// One output at one input, split at one node: `y = Σα_k + remainder + bypass + Σβ_n` to within the residual.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    pub row: usize,
+    pub output: Output,
+    pub y: f64,
+    pub split: String,
+    pub is_cut: bool,
+    /// Numerical rank of R: σ above `σ₀·max(m, N)·ε`; matrix-free, what was found of it.
+    pub rank: usize,
+    pub contributions: Vec<Contribution>,
+    pub intercepts: Vec<InterceptTerm>,
+    /// `(L (I − P Pᵀ) R x̃)`: what the listed components leave over.
+    pub remainder: f64,
+    /// What reaches the output around the split; 0 at a cut.
+    pub bypass: f64,
+    /// `|y − (Σα + remainder + bypass + Σβ)| / max(1, |y|)`.
+    pub residual: f64,
+    /// Largest difference of `ΣA_k + remainder map + bypass map` from `J ⊙ x̃`, relative to the latter's largest entry.
+    pub map_residual: f64,
+    /// Matrix-free: `max(‖R v − σu‖, ‖Rᵀu − σv‖)` of each component; empty when R was decomposed whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<f64>,
+    /// The maps A_k of the first components, `[≤ components][N]`, each summing to its α.
+    #[serde(skip)]
+    pub maps: Vec<Vec<f64>>,
+    /// `J ⊙ x̃`: slope times input.
+    #[serde(skip)]
+    pub attribution: Vec<f64>,
+    #[serde(skip)]
+    pub bypass_map: Vec<f64>,
+    /// Right singular vectors of the first components, unit length.
+    #[serde(skip)]
+    pub right: Vec<Vec<f64>>,
+}
+
+impl Explanation {
+    pub fn alpha_sum(&self) -> f64 {
+        self.contributions.iter().map(|c| c.alpha).sum()
+    }
+
+    pub fn beta_sum(&self) -> f64 {
+        self.intercepts.iter().map(|i| i.beta).sum()
+    }
+
+    /// `J ⊙ x̃` minus the kept maps.
+    pub fn rest_map(&self) -> Vec<f64> {
+        let mut rest = self.attribution.clone();
+        for map in &self.maps {
+            rest.iter_mut().zip(map).for_each(|(r, a)| *r -= a);
+        }
+        rest
+    }
+
+    /// Places of the components in `contributions`, largest |α| first.
+    pub fn by_size(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.contributions.len()).collect();
+        order.sort_by(|&a, &b| self.contributions[b].alpha.abs().total_cmp(&self.contributions[a].alpha.abs()));
+        order
+    }
+}
+
+/// Explanations of many inputs.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// By row, then by split.
+    pub explanations: Vec<Explanation>,
+    /// For each input the number of its linear region (inputs with one number share one affine map); `None` when the
+    /// network has smooth activations, where every input has slopes of its own.
+    pub regions: Option<Vec<usize>>,
+}
+
+/// Explains `inputs: [rows, N]`, the tensors that enter the graph (after scaling). `observe` hears the rows done and may
+/// stop.
+///
+/// # Errors
+/// [`Error::Usage`] for an output that isn't there or an input that is not finite; the engine's own.
+pub fn explain(
+    network: &Network,
+    parameters: &Parameters,
+    inputs: &[f64],
+    settings: &ExplainSettings,
+    device: &Device,
+    observe: &mut dyn FnMut(usize) -> Flow,
+) -> Result<Explained> {
+    let n = network.input_width();
+    settings.output.check(network.output().width())?;
+    if let Some(i) = inputs.iter().position(|x| !x.is_finite()) {
+        return Err(Error::Usage(format!(
+            "input {} of row {} is not a finite number; fill or leave out such cells",
+            i % n,
+            i / n
+        )));
+    }
+    let formed = |&&s: &&NodeId| network.nodes[s].width() * n * 4 <= settings.memory;
+    let (whole, large): (Vec<NodeId>, Vec<NodeId>) = settings.splits.iter().partition(|s| formed(s));
+    let mut products = vec![Product::Trace];
+    products.extend(whole.iter().map(|&s| Product::Jacobian(s)));
+    products.extend(settings.splits.iter().filter(|&&s| !is_cut(network, s)).map(|&s| Product::Bypass(s)));
+    let rows = inputs.len() / n;
+    let mut operator = LocalOperator::new(network, parameters, &products, settings.form, rows, device)?;
+    let mut largest = large
+        .iter()
+        .map(|&s| MatrixFree::new(network, parameters, s, settings, device))
+        .collect::<Result<Vec<MatrixFree>>>()?;
+    let epsilon = if matches!(device, Device::CpuF64 { .. }) { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let mut explanations = Vec::new();
+    let mut patterns = Patterns::new(network);
+    for (tile, inputs) in inputs.chunks(operator.batch() * n).enumerate() {
+        let first = tile * operator.batch();
+        operator.load(inputs)?;
+        let batch = Batch::new(&mut operator, inputs, first, settings.output)?;
+        patterns.add(&mut operator, inputs.len() / n)?;
+        let mut by_split = Vec::new();
+        for &split in &settings.splits {
+            let bypass = if is_cut(network, split) { None } else { operator.bypass(split, &batch.cotangents)? };
+            let at = AtSplit { network, split, batch: &batch, settings, bypass, epsilon };
+            by_split.push(if let Some(place) = large.iter().position(|&s| s == split) {
+                at.explain_matrix_free(&mut largest[place])?
+            } else {
+                let r = operator.jacobian(split)?;
+                at.explain_formed(&r)
+            });
+        }
+        let mut by_split: Vec<_> = by_split.into_iter().map(Vec::into_iter).collect();
+        for _ in 0..inputs.len() / n {
+            explanations.extend(by_split.iter_mut().filter_map(Iterator::next));
+        }
+        if observe(first + inputs.len() / n) == Flow::Stop {
+            break;
+        }
+    }
+    Ok(Explained { explanations, regions: patterns.regions })
+}
+
+/// What all splits of a batch share.
+struct Batch<'a> {
+    inputs: &'a [f64],
+    first: usize,
+    n: usize,
+    y: Vec<f64>,
+    outputs: Vec<Output>,
+    cotangents: Vec<f64>,
+    trace: Vec<Option<Blocks>>,
+    intercepts: Vec<Vec<InterceptTerm>>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(operator: &mut LocalOperator, inputs: &'a [f64], first: usize, output: Output) -> Result<Self> {
+        let n = operator.network().input_width();
+        let rows = inputs.len() / n;
+        let y = operator.output()?;
+        let outputs: Vec<Output> = (0..rows).map(|i| output.of(y.row(i, 0))).collect();
+        let by_row: Vec<Vec<f64>> = outputs.iter().map(|o| o.cotangent(y.cols)).collect();
+        let values = by_row.iter().enumerate().map(|(i, u)| dot(u, y.row(i, 0))).collect();
+        let cotangents = by_row.concat();
+        let trace = operator.trace(&cotangents)?;
+        let mut intercepts = vec![Vec::new(); rows];
+        for (id, cotangent) in trace.iter().enumerate() {
+            let Some(cotangent) = cotangent else { continue };
+            // Activations through zero made of straight pieces have no intercept.
+            let node = &operator.network().nodes[id];
+            if matches!(&node.layer, Layer::Activation(layer) if layer.activation.piecewise_linear()) {
+                continue;
+            }
+            let name = node.name.clone();
+            let Some(q) = operator.intercept(id)? else { continue };
+            let shared = q.values.len() == q.ld;
+            for (i, terms) in intercepts.iter_mut().enumerate() {
+                let beta = dot(cotangent.row(i, 0), q.row(if shared { 0 } else { i }, 0));
+                terms.push(InterceptTerm { node: name.clone(), beta });
+            }
+        }
+        Ok(Batch { inputs, first, n, y: values, outputs, cotangents, trace, intercepts })
+    }
+
+    fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    fn input(&self, i: usize) -> &[f64] {
+        &self.inputs[i * self.n..][..self.n]
+    }
+}
+
+/// A batch at one split.
+struct AtSplit<'a> {
+    network: &'a Network,
+    split: NodeId,
+    batch: &'a Batch<'a>,
+    settings: &'a ExplainSettings,
+    bypass: Option<Blocks>,
+    epsilon: f64,
+}
+
+/// Products with one sample's R.
+struct Images {
+    /// `Rᵀ P_k` for the kept components, `[≤ components][N]`.
+    components: Vec<Vec<f64>>,
+    /// `Rᵀ Σ_k ψ_k P_k` over all components.
+    explained: Vec<f64>,
+    /// `Rᵀ (L − Σ_k ψ_k P_k)`.
+    remainder: Vec<f64>,
+}
+
+impl AtSplit<'_> {
+    /// L of a sample: `∂y/∂z` at the split.
+    fn left(&self, i: usize) -> Vec<f64> {
+        let width = self.network.nodes[self.split].width();
+        self.batch.trace[self.split].as_ref().map_or_else(|| vec![0.0; width], |blocks| blocks.row(i, 0).to_vec())
+    }
+
+    /// Every sample of the batch, in parallel.
+    fn explain_formed(&self, r: &Blocks) -> Vec<Explanation> {
+        let rows = self.batch.rows();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(rows.max(1));
+        // A few shares a thread: samples with more active units take longer.
+        let share = rows.div_ceil(4 * threads).max(1);
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let begin = share * next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if begin >= rows {
+                    return done;
+                }
+                done.extend((begin..rows.min(begin + share)).map(|i| (i, self.explain_one(i, r))));
+            }
+        };
+        let mut done: Vec<(usize, Explanation)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            for thread in threads {
+                done.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            done
+        });
+        done.sort_by_key(|(i, _)| *i);
+        done.into_iter().map(|(_, explanation)| explanation).collect()
+    }
+
+    fn explain_one(&self, i: usize, r: &Blocks) -> Explanation {
+        let rows: Vec<&[f64]> = (0..r.rows).map(|j| r.row(i, j)).collect();
+        let x = self.batch.input(i);
+        let triplets = decompose(&rows, self.batch.n, self.epsilon);
+        let rx: Vec<f64> = rows.iter().map(|row| dot(row, x)).collect();
+        let left = self.left(i);
+        let kept = self.settings.components.min(triplets.sigma.len());
+        let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
+        let (explained, remainder) = split_left(&left, &triplets, &psi);
+        let transposed = |u: &[f64]| {
+            let mut out = vec![0.0; self.batch.n];
+            for (row, &u) in rows.iter().zip(u).filter(|(_, u)| **u != 0.0) {
+                out.iter_mut().zip(*row).for_each(|(o, r)| *o += u * r);
+            }
+            out
+        };
+        let images = Images {
+            components: triplets.left[..kept].iter().map(|p| transposed(p)).collect(),
+            explained: transposed(&explained),
+            remainder: transposed(&remainder),
+        };
+        self.assemble(i, triplets, &psi, &rx, images)
+    }
+
+    fn explain_matrix_free(&self, operator: &mut MatrixFree) -> Result<Vec<Explanation>> {
+        (0..self.batch.rows())
+            .map(|i| {
+                let x = self.batch.input(i);
+                operator.load(x)?;
+                let (m, n) = operator.shape();
+                let floor = rank_threshold(m, n, self.epsilon);
+                let triplets = top_triplets(operator, self.settings.components, BOUND * self.epsilon, floor)?;
+                let left = self.left(i);
+                let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
+                let (explained, remainder) = split_left(&left, &triplets, &psi);
+                let rx = operator.apply_one(x)?;
+                let images = Images {
+                    components: triplets.left.iter().map(|p| operator.transpose_one(p)).collect::<Result<_>>()?,
+                    explained: operator.transpose_one(&explained)?,
+                    remainder: operator.transpose_one(&remainder)?,
+                };
+                Ok(self.assemble(i, triplets, &psi, &rx, images))
+            })
+            .collect()
+    }
+
+    fn assemble(&self, i: usize, triplets: Triplets, psi: &[f64], rx: &[f64], images: Images) -> Explanation {
+        let (batch, x) = (self.batch, self.batch.input(i));
+        let Images { components, explained, remainder } = images;
+        let cluster = clusters(&triplets.sigma);
+        let mut c: Vec<f64> = triplets.left.iter().map(|p| dot(p, rx)).collect();
+        let mut psi = psi.to_vec();
+        let mut right = components.clone();
+        for (k, vector) in right.iter_mut().enumerate() {
+            vector.iter_mut().for_each(|v| *v /= triplets.sigma[k]);
+        }
+        // Signs: c_k ≥ 0; where c_k is 0, the largest entry of V is positive.
+        for k in 0..c.len() {
+            let largest =
+                right.get(k).map_or(0.0, |v| v.iter().fold(0.0, |a: f64, &b| if b.abs() > a.abs() { b } else { a }));
+            if c[k] < 0.0 || (c[k] == 0.0 && largest < 0.0) {
+                (c[k], psi[k]) = (-c[k], -psi[k]);
+                right.get_mut(k).into_iter().flatten().for_each(|v| *v = -*v);
+            }
+        }
+        let alpha: Vec<f64> = c.iter().zip(&psi).map(|(c, psi)| c * psi).collect();
+        let reduced = reduce_clusters(&alpha, &cluster, self.settings.reduction);
+        let share = shares(&alpha, &reduced, self.epsilon);
+        let contributions = (0..alpha.len())
+            .map(|k| Contribution {
+                k,
+                sigma: triplets.sigma[k],
+                c: c[k],
+                psi: psi[k],
+                alpha: alpha[k],
+                alpha_reduced: reduced[k],
+                share: share.as_ref().map(|share| share[k]),
+                cluster: cluster[k],
+                unresolved: triplets.bound[k] > UNRESOLVED * triplets.sigma[k],
+            })
+            .collect();
+        // A_k = ψ_k (Rᵀ P_k) ⊙ x̃ = ψ_k σ_k V_k ⊙ x̃, free of the sign.
+        let maps: Vec<Vec<f64>> = right
+            .iter()
+            .enumerate()
+            .map(|(k, v)| v.iter().zip(x).map(|(v, x)| psi[k] * triplets.sigma[k] * v * x).collect())
+            .collect();
+        let product = |v: &[f64]| v.iter().zip(x).map(|(v, x)| v * x).collect::<Vec<f64>>();
+        let slope = batch.trace[0].as_ref().map_or_else(|| vec![0.0; batch.n], |blocks| blocks.row(i, 0).to_vec());
+        let attribution = product(&slope);
+        let around = self.bypass.as_ref().map_or_else(|| vec![0.0; batch.n], |blocks| blocks.row(i, 0).to_vec());
+        let bypass_map = product(&around);
+        let remainder_map = product(&remainder);
+        let whole = product(&explained);
+        let largest = attribution.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+        let off = (0..batch.n).map(|f| (whole[f] + remainder_map[f] + bypass_map[f] - attribution[f]).abs());
+        let off = off.fold(0.0f64, f64::max);
+        let y = batch.y[i];
+        let (remainder, bypass) = (remainder_map.iter().sum::<f64>(), bypass_map.iter().sum::<f64>());
+        let intercepts = batch.intercepts[i].clone();
+        let beta: f64 = intercepts.iter().map(|t| t.beta).sum();
+        let sum = alpha.iter().sum::<f64>() + remainder + bypass + beta;
+        Explanation {
+            row: batch.first + i,
+            output: batch.outputs[i],
+            y,
+            split: self.network.nodes[self.split].name.clone(),
+            is_cut: is_cut(self.network, self.split),
+            rank: triplets.sigma.len(),
+            contributions,
+            intercepts,
+            remainder,
+            bypass,
+            residual: (y - sum).abs() / y.abs().max(1.0),
+            map_residual: if largest > 0.0 { off / largest } else { off },
+            bounds: if triplets.bound.iter().any(|&b| b > 0.0) { triplets.bound } else { vec![] },
+            maps,
+            attribution,
+            bypass_map,
+            right,
+        }
+    }
+}
+
+/// A bound relative to σ₀ that an engine's rounding allows to be met, in units of its precision.
+const BOUND: f64 = 100.0;
+
+/// Bound relative to σ above which a triplet is marked unresolved.
+const UNRESOLVED: f64 = 1e-3;
+
+/// L as its part in the span of P, and the rest.
+fn split_left(left: &[f64], triplets: &Triplets, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let mut inside = vec![0.0; left.len()];
+    for (p, psi) in triplets.left.iter().zip(psi) {
+        inside.iter_mut().zip(p).for_each(|(l, p)| *l += psi * p);
+    }
+    let rest = left.iter().zip(&inside).map(|(l, i)| l - i).collect();
+    (inside, rest)
+}
+
+/// One sample's R at one node, applied and never formed.
+pub struct MatrixFree {
+    operator: LocalOperator,
+    node: NodeId,
+    block: usize,
+}
+
+/// Vectors of a block beyond the wanted triplets.
+const OVERSAMPLING: usize = 4;
+
+impl MatrixFree {
+    /// # Errors
+    /// The engine's own.
+    pub fn new(
+        network: &Network,
+        parameters: &Parameters,
+        node: NodeId,
+        settings: &ExplainSettings,
+        device: &Device,
+    ) -> Result<Self> {
+        let width = network.nodes[node].width().min(network.input_width());
+        let block = (settings.components + OVERSAMPLING).min(width);
+        let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
+        let operator = LocalOperator::new(network, parameters, &products, settings.form, 1, device)?;
+        Ok(MatrixFree { operator, node, block })
+    }
+
+    /// Moves to another input.
+    pub fn load(&mut self, x: &[f64]) -> Result<()> {
+        self.operator.load(x)
+    }
+
+    fn apply_one(&mut self, v: &[f64]) -> Result<Vec<f64>> {
+        let (m, n) = self.shape();
+        let mut block = v.to_vec();
+        block.resize(self.block * n, 0.0);
+        let mut out = self.apply(&block)?;
+        out.truncate(m);
+        Ok(out)
+    }
+
+    fn transpose_one(&mut self, u: &[f64]) -> Result<Vec<f64>> {
+        let (m, n) = self.shape();
+        let mut block = u.to_vec();
+        block.resize(self.block * m, 0.0);
+        let mut out = self.apply_transpose(&block)?;
+        out.truncate(n);
+        Ok(out)
+    }
+}
+
+impl Apply for MatrixFree {
+    fn shape(&self) -> (usize, usize) {
+        (self.operator.network().nodes[self.node].width(), self.operator.network().input_width())
+    }
+
+    fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>> {
+        self.operator.push(self.node, self.block, v).map(Blocks::into_packed)
+    }
+
+    fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>> {
+        self.operator.pull(self.node, self.block, u).map(Blocks::into_packed)
+    }
+
+    fn block(&self) -> usize {
+        self.block
+    }
+}
+
+/// Finds which inputs share a linear region.
+struct Patterns {
+    nodes: Vec<NodeId>,
+    known: HashMap<Vec<u64>, usize>,
+    regions: Option<Vec<usize>>,
+}
+
+impl Patterns {
+    fn new(network: &Network) -> Self {
+        let activations = network.nodes.iter().enumerate().filter_map(|(id, node)| match &node.layer {
+            Layer::Activation(layer) => Some((id, layer.activation)),
+            _ => None,
+        });
+        let (nodes, kinds): (Vec<_>, Vec<_>) = activations.unzip();
+        let piecewise = kinds.iter().all(|kind| kind.piecewise_linear());
+        Patterns { nodes, known: HashMap::new(), regions: piecewise.then(Vec::new) }
+    }
+
+    fn add(&mut self, operator: &mut LocalOperator, rows: usize) -> Result<()> {
+        let Some(regions) = &mut self.regions else { return Ok(()) };
+        let mut keys = vec![Vec::new(); rows];
+        for &node in &self.nodes {
+            let slopes = operator.slopes(node)?.expect("invariant: an activation has slopes");
+            for (i, key) in keys.iter_mut().enumerate() {
+                // A piece each: the slope is 1, or that of the negative side.
+                for bits in slopes.row(i, 0).chunks(64) {
+                    key.push(bits.iter().enumerate().fold(0u64, |a, (b, &s)| a | (u64::from(s == 1.0) << b)));
+                }
+            }
+        }
+        for key in keys {
+            let fresh = self.known.len();
+            regions.push(*self.known.entry(key).or_insert(fresh));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,416 @@
+//! A network's local operators at a batch of inputs, on an engine.
+
+use std::collections::HashMap;
+
+use crate::engine::plan::pad4;
+use crate::engine::{Device, PlanId, Session, Step, View};
+use crate::network::local::{Affine, Cotangent, Pull, SlopeForm, linearise, pull, push};
+use crate::network::record::{Mode, Recorder, Workspace};
+use crate::network::{Layer, Network, NodeId, Parameters};
+use crate::{Error, Result};
+
+/// A product with a network's slopes that is wanted, recorded before the first batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// `∂y/∂z` of one cotangent of the output, at the output of every node z.
+    Trace,
+    /// The same at the input only, with the output of this node held.
+    Bypass(NodeId),
+    /// `R = ∂z/∂x` of a node, whole.
+    Jacobian(NodeId),
+    /// `Rᵀu` for blocks of so many cotangents a sample.
+    Pull { node: NodeId, seeds: usize },
+    /// `R v` for blocks of so many tangents a sample.
+    Push { node: NodeId, seeds: usize },
+}
+
+/// Matrices of every sample, `[sample·rows, cols]`, rows `ld` apart.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    pub values: Vec<f64>,
+    /// Rows a sample.
+    pub rows: usize,
+    pub cols: usize,
+    pub ld: usize,
+}
+
+impl Blocks {
+    /// Row `r` of a sample.
+    pub fn row(&self, sample: usize, r: usize) -> &[f64] {
+        &self.values[(sample * self.rows + r) * self.ld..][..self.cols]
+    }
+
+    pub fn samples(&self) -> usize {
+        self.values.len() / (self.rows * self.ld).max(1)
+    }
+
+    /// Every number without padding, `[sample, rows, cols]`.
+    pub fn into_packed(mut self) -> Vec<f64> {
+        if self.cols != self.ld {
+            let rows = self.values.len() / self.ld;
+            (0..rows).for_each(|r| self.values.copy_within(r * self.ld..r * self.ld + self.cols, r * self.cols));
+            self.values.truncate(rows * self.cols);
+        }
+        self.values
+    }
+}
+
+/// A recorded product.
+struct Recorded {
+    plan: PlanId,
+    source: Option<View>,
+    /// By node; for all but a trace only the one result.
+    results: Vec<Option<View>>,
+    seeds: usize,
+    /// `Jacobian` by tangents: `[sample·N, m]`, the transpose of what is asked for.
+    transposed: bool,
+}
+
+/// Bytes of the engine's memory that one batch may take: beyond it, larger batches gain nothing.
+const TILE_BYTES: usize = 48 << 20;
+const GPU_TILE_BYTES: usize = 1 << 30;
+
+/// The slopes and intercepts of a network at a batch of inputs, and products with them.
+///
+/// Everything is recorded when the operator is made; [`load`](LocalOperator::load) moves it to a batch of inputs. The
+/// numbers are the engine's (`f32`, or `f64` on [`Device::CpuF64`]).
+pub struct LocalOperator {
+    network: Network,
+    session: Box<dyn Session>,
+    x: View,
+    forward: PlanId,
+    outputs: Vec<View>,
+    affine: Vec<Affine>,
+    products: HashMap<Product, Recorded>,
+    batch: usize,
+    rows: usize,
+}
+
+impl LocalOperator {
+    /// Records the forward pass and the products; `rows` samples will be asked for in all (the batch is smaller where
+    /// memory asks for it).
+    ///
+    /// # Errors
+    /// The engine's own, when even one sample doesn't fit.
+    pub fn new(
+        network: &Network,
+        parameters: &Parameters,
+        products: &[Product],
+        form: SlopeForm,
+        rows: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        // How much one sample takes is what recording for one sample makes.
+        let (workspace, _) = record(network, products, form, 1);
+        let of_parameters = workspace.layout.parameters + workspace.layout.statistics;
+        let total: usize = workspace.program.buffers.iter().map(|spec| spec.len).sum();
+        let largest = workspace.program.buffers.iter().skip(2).map(|spec| spec.len).max().unwrap_or(1);
+        let (budget, binding) = match device {
+            Device::Gpu(gpu) if !gpu.caps().software => (GPU_TILE_BYTES, gpu.caps().max_binding as usize),
+            Device::Gpu(gpu) => (TILE_BYTES, gpu.caps().max_binding as usize),
+            _ => (TILE_BYTES, usize::MAX),
+        };
+        let batch = (budget / 4 / total.saturating_sub(of_parameters).max(1)).min(binding / 4 / largest.max(1));
+        let batch = batch.clamp(1, rows.max(1));
+        let (workspace, recorded) = record(network, products, form, batch);
+        let (parameter_buffer, statistics) = (workspace.parameters, workspace.statistics);
+        let mut session = device.load(workspace.program)?;
+        session.write(parameter_buffer, None, 0, &parameters.values)?;
+        session.write(statistics, None, 0, &parameters.statistics)?;
+        let Recording { x, forward, outputs, affine, products } = recorded;
+        Ok(LocalOperator { network: network.clone(), session, x, forward, outputs, affine, products, batch, rows: 0 })
+    }
+
+    /// Most samples of a batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Runs the network on `inputs: [samples, N]` (as they enter the graph, after scaling) and takes its slopes there.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the inputs are not whole samples or more than a batch.
+    pub fn load(&mut self, inputs: &[f64]) -> Result<()> {
+        let n = self.network.input_width();
+        if inputs.is_empty() || !inputs.len().is_multiple_of(n) || inputs.len() / n > self.batch {
+            return Err(Error::Shape(format!(
+                "{} numbers are not 1 to {} samples of {n} inputs; give whole samples, a batch at a time",
+                inputs.len(),
+                self.batch
+            )));
+        }
+        self.rows = inputs.len() / n;
+        self.write(self.x, inputs)?;
+        self.run(self.forward)
+    }
+
+    /// The network's outputs, `[samples, C]`.
+    pub fn output(&mut self) -> Result<Blocks> {
+        self.read(*self.outputs.last().expect("a network has its input at least"), 1)
+    }
+
+    /// A node's output, `[samples, width]`.
+    pub fn node_output(&mut self, node: NodeId) -> Result<Blocks> {
+        self.read(self.outputs[node], 1)
+    }
+
+    /// A node's slopes: the diagonal of S, `[samples, width]`; `None` for nodes that are not elementwise.
+    pub fn slopes(&mut self, node: NodeId) -> Result<Option<Blocks>> {
+        self.affine[node].slope.map(|view| self.read(view, 1)).transpose()
+    }
+
+    /// A node's intercept q: `[samples, width]`, or `[1, width]` where all samples share it; `None` is zero.
+    pub fn intercept(&mut self, node: NodeId) -> Result<Option<Blocks>> {
+        let Some(view) = self.affine[node].intercept else { return Ok(None) };
+        if view.rows == 1 && self.is_parameter(view) {
+            let values = self.session.read(view.buffer, 0, view.offset, view.ld)?;
+            return Ok(Some(Blocks { values, rows: 1, cols: view.cols, ld: view.ld }));
+        }
+        self.read(view, 1).map(Some)
+    }
+
+    fn is_parameter(&self, view: View) -> bool {
+        // The workspace makes the parameters first.
+        view.buffer.0 == 0
+    }
+
+    /// `∂y/∂z` for the cotangent `u: [samples, C]` at every node's output, `[samples, width]` each; `None` where no path
+    /// leads from a node to the output. The input's (node 0) is Jᵀu.
+    ///
+    /// # Panics
+    /// If the product was not asked for, as all products here.
+    pub fn trace(&mut self, u: &[f64]) -> Result<Vec<Option<Blocks>>> {
+        self.send(Product::Trace, u)?;
+        let views = self.products[&Product::Trace].results.clone();
+        views.into_iter().map(|view| view.map(|view| self.read(view, 1)).transpose()).collect()
+    }
+
+    /// `uᵀ(J − L R)` for the cotangent `u: [samples, C]`: what reaches the output around a node, `[samples, N]`; `None`
+    /// when nothing does (the node is a cut).
+    pub fn bypass(&mut self, node: NodeId, u: &[f64]) -> Result<Option<Blocks>> {
+        let product = Product::Bypass(node);
+        self.send(product, u)?;
+        self.products[&product].results[0].map(|view| self.read(view, 1)).transpose()
+    }
+
+    /// `∂z/∂x` of a node, `[samples·m, N]`.
+    pub fn jacobian(&mut self, node: NodeId) -> Result<Blocks> {
+        let product = Product::Jacobian(node);
+        self.run_jacobian(node)?;
+        let recorded = &self.products[&product];
+        let (view, seeds, transposed) = (recorded.results[0], recorded.seeds, recorded.transposed);
+        let Some(view) = view else {
+            let (rows, cols) = (self.network.nodes[node].width(), self.network.input_width());
+            return Ok(Blocks { values: vec![0.0; self.rows * rows * pad4(cols)], rows, cols, ld: pad4(cols) });
+        };
+        let blocks = self.read(view, seeds)?;
+        Ok(if transposed { transpose(&blocks) } else { blocks })
+    }
+
+    /// Computes a Jacobian and leaves it on the engine: for measuring.
+    pub fn run_jacobian(&mut self, node: NodeId) -> Result<()> {
+        let plan = self.products[&Product::Jacobian(node)].plan;
+        self.run(plan)
+    }
+
+    /// Waits for everything that was started.
+    pub fn wait(&mut self) -> Result<()> {
+        self.session.wait()
+    }
+
+    /// `Rᵀu` for `u: [samples, seeds, m]`, `[samples·seeds, N]`.
+    pub fn pull(&mut self, node: NodeId, seeds: usize, u: &[f64]) -> Result<Blocks> {
+        self.product(Product::Pull { node, seeds }, u)
+    }
+
+    /// `R v` for `v: [samples, seeds, N]`, `[samples·seeds, m]`.
+    pub fn push(&mut self, node: NodeId, seeds: usize, v: &[f64]) -> Result<Blocks> {
+        self.product(Product::Push { node, seeds }, v)
+    }
+
+    fn product(&mut self, product: Product, source: &[f64]) -> Result<Blocks> {
+        self.send(product, source)?;
+        let recorded = &self.products[&product];
+        let view = recorded.results[0].expect("invariant: every node is reached from the input");
+        self.read(view, recorded.seeds)
+    }
+
+    /// Writes a product's source and runs it.
+    fn send(&mut self, product: Product, source: &[f64]) -> Result<()> {
+        let recorded = self.products.get(&product).expect("invariant: the product was asked for");
+        let (plan, view) = (recorded.plan, recorded.source.expect("invariant: this product has a source"));
+        assert_eq!(source.len(), self.rows * recorded.seeds * view.cols, "one vector for each seed of each sample");
+        self.write(view, source)?;
+        self.run(plan)
+    }
+
+    fn run(&mut self, plan: PlanId) -> Result<()> {
+        let rows = self.rows as u32;
+        let step = Step { index: 0, rows, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX };
+        self.session.run(plan, &[step])
+    }
+
+    fn write(&mut self, view: View, values: &[f64]) -> Result<()> {
+        if view.cols == view.ld {
+            return self.session.write(view.buffer, Some(0), view.offset, values);
+        }
+        let mut padded = vec![0.0; values.len() / view.cols * view.ld];
+        for (to, from) in padded.chunks_exact_mut(view.ld).zip(values.chunks_exact(view.cols)) {
+            to[..view.cols].copy_from_slice(from);
+        }
+        self.session.write(view.buffer, Some(0), view.offset, &padded)
+    }
+
+    fn read(&mut self, view: View, seeds: usize) -> Result<Blocks> {
+        let values = self.session.read(view.buffer, 0, view.offset, self.rows * seeds * view.ld)?;
+        Ok(Blocks { values, rows: seeds, cols: view.cols, ld: view.ld })
+    }
+}
+
+fn transpose(blocks: &Blocks) -> Blocks {
+    let (rows, cols, ld) = (blocks.cols, blocks.rows, pad4(blocks.rows));
+    let mut values = vec![0.0; blocks.samples() * rows * ld];
+    for sample in 0..blocks.samples() {
+        for c in 0..cols {
+            for (r, &x) in blocks.row(sample, c).iter().enumerate() {
+                values[(sample * rows + r) * ld + c] = x;
+            }
+        }
+    }
+    Blocks { values, rows, cols, ld }
+}
+
+/// What recording makes besides the workspace.
+struct Recording {
+    x: View,
+    forward: PlanId,
+    outputs: Vec<View>,
+    affine: Vec<Affine>,
+    products: HashMap<Product, Recorded>,
+}
+
+/// Whether a node's Jacobian takes fewer tangents than cotangents.
+fn by_tangents(network: &Network, node: NodeId) -> bool {
+    network.input_width() < network.nodes[node].width()
+}
+
+fn seeds_of(network: &Network, product: Product) -> usize {
+    match product {
+        Product::Trace | Product::Bypass(_) => 1,
+        Product::Jacobian(node) => network.nodes[node].width().min(network.input_width()),
+        Product::Pull { seeds, .. } | Product::Push { seeds, .. } => seeds,
+    }
+}
+
+fn record(network: &Network, products: &[Product], form: SlopeForm, batch: usize) -> (Workspace, Recording) {
+    let seeds = products.iter().map(|&p| seeds_of(network, p)).max().unwrap_or(1);
+    let mut workspace = Workspace::frozen(network, 1, batch, seeds);
+    let x = workspace.program.matrix("inputs", batch, network.input_width());
+    let mut recorder = Recorder::new(network, &mut workspace, Mode::Explain, x, false);
+    recorder.forward();
+    let affine = linearise(network, &mut recorder, form);
+    let outputs = (0..network.nodes.len()).map(|id| recorder.output(id)).collect();
+    let ops = recorder.finish();
+    let forward = workspace.program.plan("forward", ops);
+    let mut recording = Recording { x, forward, outputs, affine, products: HashMap::new() };
+    for &product in products {
+        if !recording.products.contains_key(&product) {
+            let recorded = record_product(network, &mut workspace, &recording.affine, product);
+            recording.products.insert(product, recorded);
+        }
+    }
+    (workspace, recording)
+}
+
+fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine], product: Product) -> Recorded {
+    let last = network.nodes.len() - 1;
+    let seeds = seeds_of(network, product);
+    let batch = workspace.batch;
+    let mut source = |what: &str, node: NodeId| {
+        workspace.program.matrix(format!("{product:?} {what}"), batch * seeds, network.nodes[node].width())
+    };
+    let (ops, source, results, transposed) = match product {
+        Product::Trace => {
+            let u = source("cotangents", last);
+            let how = Pull { seeds, stop: None, keep: true };
+            let pulled = pull(network, workspace, affine, last, Cotangent::Matrix(u), how);
+            let results = pulled.at.iter().map(|c| if let Some(Cotangent::Matrix(v)) = c { Some(*v) } else { None });
+            let results = results.collect();
+            (pulled.ops, Some(u), results, false)
+        }
+        Product::Bypass(node) => {
+            let u = source("cotangents", last);
+            let how = Pull { seeds, stop: Some(node), keep: false };
+            let pulled = pull(network, workspace, affine, last, Cotangent::Matrix(u), how);
+            let result = pulled.input();
+            (pulled.ops, Some(u), vec![result], false)
+        }
+        Product::Jacobian(node) if by_tangents(network, node) => {
+            // The identity is written once more by every run: cheap beside what follows.
+            let v = source("tangents", 0);
+            let mut ops = vec![identity(v, seeds).into()];
+            let (pushed, result) = push(network, workspace, affine, node, v, seeds);
+            ops.extend(pushed);
+            (ops, None, vec![Some(result)], true)
+        }
+        Product::Jacobian(node) => {
+            let how = Pull { seeds, ..Pull::default() };
+            let pulled = pull(network, workspace, affine, node, Cotangent::Identity, how);
+            let result = pulled.input();
+            (pulled.ops, None, vec![result], false)
+        }
+        Product::Pull { node, seeds } => {
+            let u = source("cotangents", node);
+            let how = Pull { seeds, ..Pull::default() };
+            let pulled = pull(network, workspace, affine, node, Cotangent::Matrix(u), how);
+            let result = pulled.input();
+            (pulled.ops, Some(u), vec![result], false)
+        }
+        Product::Push { node, seeds } => {
+            let v = source("tangents", 0);
+            let (ops, result) = push(network, workspace, affine, node, v, seeds);
+            (ops, Some(v), vec![Some(result)], false)
+        }
+    };
+    let plan = workspace.program.plan(format!("{product:?}"), ops);
+    Recorded { plan, source, results, seeds, transposed }
+}
+
+/// One identity matrix for each sample.
+fn identity(out: View, seeds: usize) -> crate::kernels::Expand {
+    crate::kernels::Expand { left: None, weight: None, eigenvalues: None, right: None, out, seeds }
+}
+
+/// Whether every path from the input to the output passes through a node (then J = L R there).
+pub fn is_cut(network: &Network, node: NodeId) -> bool {
+    let last = network.nodes.len() - 1;
+    let mut reached = vec![false; network.nodes.len()];
+    reached[0] = node != 0;
+    for (id, n) in network.nodes.iter().enumerate().skip(1) {
+        reached[id] = id != node && n.inputs.iter().any(|&input| reached[input]);
+    }
+    !reached[last]
+}
+
+/// The node of a name that can be split at.
+///
+/// # Errors
+/// [`Error::Usage`] that lists the names there are.
+pub fn split_node(network: &Network, name: &str) -> Result<NodeId> {
+    let found = network.nodes.iter().position(|node| node.name == name && !matches!(node.layer, Layer::Input { .. }));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = network.nodes[1..].iter().map(|node| node.name.as_str()).collect();
+        Error::Usage(format!("there is no node {name} to split at; there are {}", names.join(", ")))
+    })
+}
+
+/// The nodes that `--split all` means: the cuts, without those that only pass their input on.
+pub fn cuts(network: &Network) -> Vec<NodeId> {
+    (1..network.nodes.len())
+        .filter(|&id| is_cut(network, id) && !matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Flatten(_)))
+        .collect()
+}

@@ -1,0 +1,287 @@
+//! Local operators and their decompositions: receipts, closed forms, adjoints, independent references.
+
+mod common;
+
+use common::gpu;
+use eigenlens::Device;
+use eigenlens::engine::Step;
+use eigenlens::kernels::Activation;
+use eigenlens::network::local::SlopeForm;
+use eigenlens::network::record::{Mode, Recorder, Workspace};
+use eigenlens::network::{
+    ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, FlattenNode, Layout, Network, Parameters, Role,
+    Spectral, Weight,
+};
+use eigenlens::random::Random;
+use eigenlens::specxai::{
+    ExplainSettings, Explained, LocalOperator, Output, Product, decompose, explain, is_cut, split_node,
+};
+use eigenlens::train::Flow;
+
+const F64: Device = Device::CpuF64 { threads: 2 };
+const F32: Device = Device::Cpu { threads: 2 };
+
+fn dense(network: &mut Network, from: usize, units: usize) -> usize {
+    let layer = Dense { units, weight: Weight::Direct, train_bias: true };
+    network.push(layer.into(), &[from]).unwrap()
+}
+
+fn activate(network: &mut Network, from: usize, activation: Activation) -> usize {
+    network.push(ActivationNode { activation }.into(), &[from]).unwrap()
+}
+
+/// Dense, activation, (batch norm,) … with a spectral first layer.
+fn plain(inputs: usize, widths: &[usize], activation: Activation, batch_norm: bool) -> Network {
+    let mut network = Network::new(&[inputs]);
+    for (i, &units) in widths.iter().enumerate() {
+        let weight = if i == 0 { Weight::Spectral(Spectral::default()) } else { Weight::Direct };
+        network.then(Dense { units, weight, train_bias: true }).unwrap();
+        if i + 1 < widths.len() {
+            network.then(ActivationNode { activation }).unwrap();
+            if batch_norm {
+                network.then(BatchNorm::default()).unwrap();
+            }
+            network.then(DropoutNode { probability: 0.2 }).unwrap();
+        }
+    }
+    network
+}
+
+/// Every node type: a residual block, a concatenation of two arms, flatten, batch norm in the middle.
+fn branched(inputs: [usize; 2], activation: Activation) -> Network {
+    let mut network = Network::new(&inputs);
+    let flat = network.then(FlattenNode {}).unwrap();
+    let a = dense(&mut network, flat, 10);
+    let a = activate(&mut network, a, activation);
+    let b = network.push(BatchNorm::default().into(), &[a]).unwrap();
+    let c = dense(&mut network, b, 10);
+    let c = activate(&mut network, c, activation);
+    let sum = network.push(AddNode {}.into(), &[a, c]).unwrap();
+    let d = dense(&mut network, sum, 5);
+    let e = dense(&mut network, sum, 6);
+    let e = activate(&mut network, e, activation);
+    let joined = network.push(ConcatNode {}.into(), &[d, e, b]).unwrap();
+    let f = activate(&mut network, joined, activation);
+    dense(&mut network, f, 3);
+    network
+}
+
+/// Random parameters and plausible statistics; biases are not small.
+fn parameters(network: &Network, seed: u64) -> Parameters {
+    let layout = Layout::new(network);
+    let mut random = Random::new(seed, 1);
+    let mut all = Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
+    for tensor in &layout.tensors {
+        let scale = if tensor.rows > 1 { 1.0 / (tensor.cols as f64).sqrt() } else { 0.3 };
+        let values = (0..tensor.rows * tensor.cols).map(|i| {
+            let x = if tensor.role == Role::Statistic && i >= tensor.cols {
+                0.5 + random.uniform()
+            } else if matches!(tensor.name, "gamma" | "lambda_in") {
+                1.0 + 0.2 * random.normal()
+            } else {
+                scale * random.normal()
+            };
+            f64::from(x as f32)
+        });
+        all.set(tensor, &values.collect::<Vec<_>>());
+    }
+    all
+}
+
+fn inputs(network: &Network, rows: usize, seed: u64) -> Vec<f64> {
+    let mut random = Random::new(seed, 2);
+    (0..rows * network.input_width()).map(|_| f64::from(random.normal() as f32)).collect()
+}
+
+fn every_node(network: &Network) -> Vec<usize> {
+    (1..network.nodes.len()).collect()
+}
+
+fn explained(network: &Network, x: &[f64], settings: &ExplainSettings, device: &Device) -> Explained {
+    explain(network, &parameters(network, 3), x, settings, device, &mut |_| Flow::Continue).unwrap()
+}
+
+fn networks() -> Vec<(&'static str, Network)> {
+    vec![
+        ("relu", plain(12, &[20, 15, 4], Activation::Relu, false)),
+        ("batch norm", plain(12, &[9, 15, 4], Activation::Relu, true)),
+        ("tanh", plain(12, &[20, 15, 4], Activation::Tanh, false)),
+        ("gelu", plain(7, &[8, 6, 2], Activation::Gelu, false)),
+        ("branches", branched([3, 4], Activation::Relu)),
+        ("smooth branches", branched([3, 4], Activation::Silu)),
+    ]
+}
+
+/// The identities of method.md section 3 at every node.
+fn check_receipts(device: &Device, tolerance: f64) {
+    for (name, network) in networks() {
+        for form in [SlopeForm::Tangent, SlopeForm::Secant] {
+            for output in [Output::Predicted, Output::Index(1), Output::Difference(0, 1)] {
+                let settings =
+                    ExplainSettings { output, form, components: 100, ..ExplainSettings::at(&every_node(&network)) };
+                let x = inputs(&network, 9, 5);
+                let found = explained(&network, &x, &settings, device);
+                assert_eq!(found.explanations.len(), 9 * settings.splits.len());
+                for e in &found.explanations {
+                    let place = format!("{name} {form:?} {output} row {} split {}", e.row, e.split);
+                    assert!(e.residual <= tolerance, "{place}: residual {}", e.residual);
+                    assert!(e.map_residual <= tolerance, "{place}: map residual {}", e.map_residual);
+                    assert_eq!(e.is_cut, is_cut(&network, split_node(&network, &e.split).unwrap()));
+                    if e.is_cut {
+                        assert_eq!(e.bypass, 0.0, "{place}");
+                    }
+                    let size = e.attribution.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+                    let whole: f64 = e.contributions.iter().map(|c| c.alpha.abs()).sum::<f64>().max(1.0);
+                    for (c, map) in e.contributions.iter().zip(&e.maps) {
+                        assert!(c.c >= 0.0, "{place}: the sign convention");
+                        assert!((map.iter().sum::<f64>() - c.alpha).abs() <= tolerance * whole, "{place}: map {}", c.k);
+                    }
+                    // The maps summed over k, with what is left over and what goes around, are slope times input.
+                    let rest = e.rest_map();
+                    let off = rest.iter().zip(&e.bypass_map).map(|(r, b)| (r - b).abs()).fold(0.0, f64::max);
+                    assert!(off <= 10.0 * tolerance * size, "{place}: {off} of {size}");
+                }
+                // Every cut gives the same sum.
+                for row in 0..9 {
+                    let sums: Vec<f64> = found
+                        .explanations
+                        .iter()
+                        .filter(|e| e.row == row && e.is_cut)
+                        .map(|e| e.alpha_sum() + e.remainder)
+                        .collect();
+                    assert!(sums.len() >= 2);
+                    let size = found
+                        .explanations
+                        .iter()
+                        .find(|e| e.row == row)
+                        .unwrap()
+                        .attribution
+                        .iter()
+                        .map(|a| a.abs())
+                        .sum::<f64>();
+                    assert!(sums.iter().all(|s| (s - sums[0]).abs() <= tolerance * size.max(1.0)), "{name}: {sums:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn receipts_in_f64() {
+    // Rounding of sums of some 20 products of order 1 to 10.
+    check_receipts(&F64, 1e-12);
+}
+
+#[test]
+fn receipts_in_f32() {
+    check_receipts(&F32, 1e-5);
+}
+
+#[test]
+fn receipts_on_the_gpu() {
+    check_receipts(&Device::Gpu(gpu().clone()), 1e-5);
+}
+
+/// `J` by finite differences of the network's own output, away from kinks.
+#[test]
+fn jacobians_are_derivatives() {
+    for (name, network) in networks() {
+        let p = parameters(&network, 3);
+        let (c, n) = (network.output().width(), network.input_width());
+        let last = network.nodes.len() - 1;
+        let x = inputs(&network, 1, 8);
+        let products: Vec<Product> = every_node(&network).iter().map(|&s| Product::Jacobian(s)).collect();
+        let mut operator = LocalOperator::new(&network, &p, &products, SlopeForm::Tangent, 1, &F64).unwrap();
+        operator.load(&x).unwrap();
+        for node in every_node(&network) {
+            let j = operator.jacobian(node).unwrap();
+            let width = network.nodes[node].width();
+            assert_eq!((j.rows, j.cols), (width, n));
+            for i in 0..n {
+                let h = 1e-5;
+                let at = |shift: f64| {
+                    let mut moved = x.clone();
+                    moved[i] += shift;
+                    let mut other = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 1, &F64).unwrap();
+                    other.load(&moved).unwrap();
+                    other.node_output(node).unwrap().row(0, 0).to_vec()
+                };
+                let (up, down) = (at(h), at(-h));
+                for r in 0..width {
+                    let slope = (up[r] - down[r]) / (2.0 * h);
+                    // Truncation h²·f'''/6 is about 1e-10 here; rounding 1e-16/h, 1e-11.
+                    assert!((j.row(0, r)[i] - slope).abs() < 1e-8, "{name} node {node} [{r}, {i}]");
+                }
+            }
+            if node == last {
+                assert_eq!(j.rows, c);
+            }
+        }
+    }
+}
+
+/// `J` is what the trainer's backward pass computes, row by row.
+#[test]
+fn jacobians_are_the_trainers() {
+    for activation in Activation::ALL {
+        let mut network = Network::new(&[6]);
+        let a = dense(&mut network, 0, 9);
+        let a = activate(&mut network, a, activation);
+        let b = dense(&mut network, a, 9);
+        let sum = network.push(AddNode {}.into(), &[a, b]).unwrap();
+        let last = dense(&mut network, sum, 3);
+        let p = parameters(&network, 4);
+        let x = inputs(&network, 1, 9);
+        let mut operator =
+            LocalOperator::new(&network, &p, &[Product::Jacobian(last)], SlopeForm::Tangent, 1, &F64).unwrap();
+        operator.load(&x).unwrap();
+        let j = operator.jacobian(last).unwrap();
+
+        let mut workspace = Workspace::new(&network, 1, 1);
+        let input = workspace.program.matrix("x", 1, 6);
+        let dy = workspace.program.matrix("dy", 1, 3);
+        let mut recorder = Recorder::new(&network, &mut workspace, Mode::Train, input, true);
+        recorder.forward();
+        recorder.backward(dy);
+        let dx = recorder.gradient(0).unwrap();
+        let ops = recorder.finish();
+        let plan = workspace.program.plan("backward", ops);
+        let buffer = workspace.parameters;
+        let mut session = F64.load(workspace.program).unwrap();
+        session.write(buffer, None, 0, &p.values).unwrap();
+        session.write(input.buffer, None, 0, &x).unwrap();
+        for r in 0..3 {
+            let mut seed = [0.0; 4];
+            seed[r] = 1.0;
+            session.write(dy.buffer, None, 0, &seed).unwrap();
+            let step = Step { index: 0, rows: 1, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: 0 };
+            session.run(plan, &[step]).unwrap();
+            let gradient = session.read(dx.buffer, 0, 0, 6).unwrap();
+            for (g, j) in gradient.iter().zip(j.row(0, r)) {
+                // The same products in another order.
+                assert!((g - j).abs() < 1e-14 * (1.0 + g.abs()) * 100.0, "{activation:?} {g} {j}");
+            }
+        }
+    }
+}
+
+#[test]
+fn decompositions_are_svds() {
+    let mut random = Random::new(1, 0);
+    for (m, n) in [(1, 1), (3, 8), (8, 3), (20, 50), (50, 20)] {
+        for epsilon in [f64::EPSILON, f64::from(f32::EPSILON)] {
+            let r: Vec<f64> = (0..m * n).map(|_| random.normal()).collect();
+            let rows: Vec<&[f64]> = r.chunks_exact(n).collect();
+            let t = decompose(&rows, n, epsilon);
+            assert_eq!(t.sigma.len(), m.min(n));
+            for (k, p) in t.left.iter().enumerate() {
+                let image: Vec<f64> = (0..n).map(|c| (0..m).map(|j| rows[j][c] * p[j]).sum()).collect();
+                let norm = image.iter().map(|x| x * x).sum::<f64>().sqrt();
+                assert!((norm - t.sigma[k]).abs() < 1e-9 * t.sigma[0], "{m}x{n}: σ{k}");
+                for q in &t.left[..k] {
+                    assert!(p.iter().zip(q).map(|(a, b)| a * b).sum::<f64>().abs() < 1e-6, "orthogonal");
+                }
+            }
+        }
+    }
+}
