@@ -16,7 +16,6 @@ use eigenlens::random::Random;
 use eigenlens::specxai::{
     ExplainSettings, Explained, LocalOperator, Output, Product, decompose, explain, is_cut, split_node,
 };
-use eigenlens::train::Flow;
 
 const F64: Device = Device::CpuF64 { threads: 2 };
 const F32: Device = Device::Cpu { threads: 2 };
@@ -98,7 +97,7 @@ fn every_node(network: &Network) -> Vec<usize> {
 }
 
 fn explained(network: &Network, x: &[f64], settings: &ExplainSettings, device: &Device) -> Explained {
-    explain(network, &parameters(network, 3), x, settings, device, &mut |_| Flow::Continue).unwrap()
+    explain(network, &parameters(network, 3), x, settings, device).unwrap()
 }
 
 fn networks() -> Vec<(&'static str, Network)> {

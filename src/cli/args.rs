@@ -21,7 +21,8 @@ fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
 /// What to compute on.
 #[derive(Args, Debug, Clone)]
 pub struct DeviceArgs {
-    /// auto (a real GPU, else the CPU engine), cpu, gpu (a software adapter at worst), or part of an adapter's name
+    /// auto (a real GPU, else the CPU engine), cpu, cpu64 (in double precision, slower), gpu (a software adapter at worst),
+    /// or part of an adapter's name
     #[arg(long, default_value = "auto", value_name = "NAME", help_heading = "Engine")]
     pub device: String,
     /// Threads of the CPU engine; 0 takes every core
@@ -34,6 +35,7 @@ impl DeviceArgs {
     pub fn open(&self) -> Result<Device> {
         let device = match Device::open(&self.device)? {
             Device::Cpu { .. } => Device::Cpu { threads: self.threads },
+            Device::CpuF64 { .. } => Device::CpuF64 { threads: self.threads },
             device => device,
         };
         if device.is_software_adapter() {

@@ -4,10 +4,14 @@ mod adapters;
 mod args;
 mod curve;
 mod demo;
+mod explain;
+mod inspect;
 mod output;
 mod predict;
 mod progress;
 mod rank;
+mod rows;
+mod similarity;
 mod train;
 
 use std::io::Write;
@@ -41,6 +45,12 @@ enum Command {
     Curve(curve::Args),
     /// A model's outputs for every row of some data
     Predict(predict::Args),
+    /// Why these outputs: exact sums of spectral contributions, with maps over the inputs
+    Explain(Box<explain::Args>),
+    /// How alike the singular vectors of different rows are
+    Similarity(Box<similarity::Args>),
+    /// A model's graph: nodes, names to split at, shapes, parameters
+    Inspect(inspect::Args),
 }
 
 /// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage).
@@ -53,6 +63,9 @@ pub fn main() -> ExitCode {
         Command::Rank(args) => rank::run(args),
         Command::Curve(args) => curve::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Similarity(args) => similarity::run(args),
+        Command::Inspect(args) => inspect::run(args),
     };
     match done {
         Ok(code) => code,

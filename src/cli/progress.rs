@@ -65,3 +65,29 @@ impl Bar {
         self.bar.finish_and_clear();
     }
 }
+
+/// A bar that counts rows.
+pub struct RowBar {
+    bar: ProgressBar,
+}
+
+impl RowBar {
+    pub fn new(rows: usize) -> Self {
+        catch_interrupt();
+        let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr_with_hz(8));
+        let style = ProgressStyle::with_template("{bar:28} row {pos} of {len}  {per_sec}  {eta} left")
+            .expect("invariant: the template is valid");
+        bar.set_style(style.progress_chars("━╸ "));
+        RowBar { bar }
+    }
+
+    /// Shows how many rows are done, and says whether it goes on.
+    pub fn show(&self, rows: usize) -> Flow {
+        self.bar.set_position(rows as u64);
+        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

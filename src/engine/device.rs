@@ -18,7 +18,7 @@ pub enum Device {
 
 impl Device {
     /// The engine that a name asks for: `cpu`, `gpu` (the best adapter, a software one at worst), `auto` (a real GPU, or
-    /// else the CPU engine, which beats a software adapter), or part of an adapter's name.
+    /// else the CPU engine, which beats a software adapter), `cpu64` (in double precision), or part of an adapter's name.
     ///
     /// # Errors
     /// [`crate::Error::Device`] when there is no such adapter; the sentence lists those there are, and the remedy.
@@ -26,6 +26,7 @@ impl Device {
         let cpu = Device::Cpu { threads: 0 };
         match name {
             "cpu" => Ok(cpu),
+            "cpu64" => Ok(Device::CpuF64 { threads: 0 }),
             "auto" => Ok(Gpu::open(&Request::Auto).map_or(cpu, Device::Gpu)),
             name => Gpu::open(&Request::parse(name)).map(Device::Gpu),
         }

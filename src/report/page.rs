@@ -104,17 +104,22 @@ impl<'a> Facts<'a> {
 }
 
 fn shape(page: &TrainPage) -> Shape {
-    match page.axes {
+    shape_of(page.axes, page.columns)
+}
+
+/// How an input of these axes is drawn.
+pub(super) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
+    match axes {
         [row, column]
             if row.name == "row"
                 && column.name == "column"
                 && row.len > 0
-                && row.len.checked_mul(column.len) == Some(page.columns)
-                && page.columns > 0 =>
+                && row.len.checked_mul(column.len) == Some(inputs)
+                && inputs > 0 =>
         {
             Shape::Image { rows: row.len, columns: column.len }
         }
-        [_] if page.columns > SPECTRUM_FROM => Shape::Spectrum,
+        [_] if inputs > SPECTRUM_FROM => Shape::Spectrum,
         _ => Shape::Table,
     }
 }
@@ -151,13 +156,23 @@ impl TrainPage<'_> {
 
 /// The frame that every page shares: head with the style sheet, and the footer that cites paper and version.
 pub fn document(title: &str, body: &str) -> String {
+    document_citing(title, body, SPECTRAL)
+}
+
+/// Sources of the methods, for the footer.
+const SPECTRAL: &str = "The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural \
+    Networks</cite>, arXiv 2406.01183.";
+pub(super) const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
+    learning models</cite>, arXiv 2302.09949.";
+
+/// [`document`] with another source in the footer.
+pub(super) fn document_citing(title: &str, body: &str, method: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"generator\" content=\"eigenlens {version}\"><meta name=\"color-scheme\" content=\"light dark\">\
          <title>{title} · eigenlens</title><style>{style}</style></head>\n<body><main>{body}</main>\n<footer>\
-         <p>The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural Networks</cite>, \
-         arXiv 2406.01183.</p><p>eigenlens {version}</p></footer></body></html>\n",
+         <p>{method}</p><p>eigenlens {version}</p></footer></body></html>\n",
         version = env!("CARGO_PKG_VERSION"),
         title = escape(&shorten(title, 200)),
         style = include_str!("style.css"),
@@ -165,7 +180,7 @@ pub fn document(title: &str, body: &str) -> String {
 }
 
 /// A section with its heading; nothing without content.
-fn section(title: &str, body: &str) -> String {
+pub(super) fn section(title: &str, body: &str) -> String {
     if body.is_empty() { String::new() } else { format!("<section><h2>{title}</h2>{body}</section>\n") }
 }
 
@@ -338,7 +353,7 @@ fn explanation(facts: &Facts) -> String {
     )
 }
 
-fn definitions(title: &str, pairs: &[(String, String)]) -> String {
+pub(super) fn definitions(title: &str, pairs: &[(String, String)]) -> String {
     if pairs.is_empty() {
         return String::new();
     }

@@ -26,7 +26,14 @@ pub enum Palette {
     Grey,
     /// Dark violet through green to yellow.
     Viridis,
+    /// Orange through white to blue; zero is at 0.5.
+    Diverging,
 }
+
+/// Ends and middle of the diverging palette: the page's orange and blue.
+const NEGATIVE: [u8; 3] = [0xc4, 0x51, 0x0a];
+const ZERO: [u8; 3] = [0xf7, 0xf7, 0xf5];
+const POSITIVE: [u8; 3] = [0x17, 0x63, 0xa6];
 
 impl Palette {
     /// The colour of `share`, which is clamped to 0..1.
@@ -34,6 +41,13 @@ impl Palette {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         match self {
             Palette::Grey => [(share * 255.0).round() as u8; 3],
+            Palette::Diverging => {
+                let end = if share < 0.5 { NEGATIVE } else { POSITIVE };
+                let part = (2.0 * share - 1.0).abs();
+                std::array::from_fn(|i| {
+                    (f64::from(ZERO[i]) + (f64::from(end[i]) - f64::from(ZERO[i])) * part).round() as u8
+                })
+            }
             Palette::Viridis => {
                 let place = share * (VIRIDIS.len() - 1) as f64;
                 let low = (place as usize).min(VIRIDIS.len() - 2);
@@ -49,15 +63,21 @@ impl Palette {
 
 /// A row-major matrix of shares 0..1 as a `data:` URI of a PNG.
 ///
-/// A matrix above 256 a side is pooled by blocks that keep their *largest* value, so that single bright pixels stay visible.
+/// A matrix above 256 a side is pooled by blocks that keep their *largest* value (diverging: the one furthest from zero), so
+/// that single bright pixels stay visible.
 pub fn data_uri(rows: usize, columns: usize, shares: &[f64], palette: Palette) -> String {
     assert_eq!(shares.len(), rows * columns, "a picture needs one value a pixel");
     let block = rows.max(columns).div_ceil(MAX_SIDE).max(1);
     let (height, width) = (rows.div_ceil(block), columns.div_ceil(block));
-    let mut pixels = vec![0u8; height * width];
+    let zero = if palette == Palette::Diverging { 128u8 } else { 0 };
+    let mut pixels = vec![zero; height * width];
     for (i, share) in shares.iter().enumerate() {
         let pixel = &mut pixels[i / columns / block * width + i % columns / block];
-        *pixel = (*pixel).max((share.clamp(0.0, 1.0) * 255.0).round() as u8);
+        // Zero is the 128th of 256 colours.
+        let value = (share.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+        if value.abs_diff(zero) > pixel.abs_diff(zero) {
+            *pixel = value;
+        }
     }
     let colors: Vec<u8> = (0..=255u8).flat_map(|i| palette.color(f64::from(i) / 255.0)).collect();
     let png = encode(width as u32, height as u32, &pixels, colors).expect("writing a PNG to memory can't fail");

@@ -209,8 +209,7 @@ pub struct Explained {
     pub regions: Option<Vec<usize>>,
 }
 
-/// Explains `inputs: [rows, N]`, the tensors that enter the graph (after scaling). `observe` hears the rows done and may
-/// stop.
+/// Explains `inputs: [rows, N]`, the tensors that enter the graph (after scaling).
 ///
 /// # Errors
 /// [`Error::Usage`] for an output that isn't there or an input that is not finite; the engine's own.
@@ -220,8 +219,28 @@ pub fn explain(
     inputs: &[f64],
     settings: &ExplainSettings,
     device: &Device,
-    observe: &mut dyn FnMut(usize) -> Flow,
 ) -> Result<Explained> {
+    let mut explanations = Vec::new();
+    let regions = explain_each(network, parameters, inputs, settings, device, &mut |explanation| {
+        explanations.push(explanation);
+        Flow::Continue
+    })?;
+    Ok(Explained { explanations, regions })
+}
+
+/// [`explain`] that hands over each explanation as soon as it is made (by row, then by split) and keeps none: for many
+/// inputs, whose maps would fill the memory. `each` may stop. Returns the inputs' linear regions.
+///
+/// # Errors
+/// As [`explain`].
+pub fn explain_each(
+    network: &Network,
+    parameters: &Parameters,
+    inputs: &[f64],
+    settings: &ExplainSettings,
+    device: &Device,
+    each: &mut dyn FnMut(Explanation) -> Flow,
+) -> Result<Option<Vec<usize>>> {
     let n = network.input_width();
     settings.output.check(network.output().width())?;
     if let Some(i) = inputs.iter().position(|x| !x.is_finite()) {
@@ -243,7 +262,6 @@ pub fn explain(
         .map(|&s| MatrixFree::new(network, parameters, s, settings, device))
         .collect::<Result<Vec<MatrixFree>>>()?;
     let epsilon = if matches!(device, Device::CpuF64 { .. }) { f64::EPSILON } else { f64::from(f32::EPSILON) };
-    let mut explanations = Vec::new();
     let mut patterns = Patterns::new(network);
     for (tile, inputs) in inputs.chunks(operator.batch() * n).enumerate() {
         let first = tile * operator.batch();
@@ -263,13 +281,14 @@ pub fn explain(
         }
         let mut by_split: Vec<_> = by_split.into_iter().map(Vec::into_iter).collect();
         for _ in 0..inputs.len() / n {
-            explanations.extend(by_split.iter_mut().filter_map(Iterator::next));
-        }
-        if observe(first + inputs.len() / n) == Flow::Stop {
-            break;
+            for explanation in by_split.iter_mut().filter_map(Iterator::next) {
+                if each(explanation) == Flow::Stop {
+                    return Ok(patterns.regions);
+                }
+            }
         }
     }
-    Ok(Explained { explanations, regions: patterns.regions })
+    Ok(patterns.regions)
 }
 
 /// What all splits of a batch share.

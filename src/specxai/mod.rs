@@ -1,12 +1,38 @@
 //! Why this output? Exact spectral explanations of a trained network (SpecXAI, Druc et al.; method.md section 3).
+//!
+//! At one input a network is an affine map, `y = J x̃ + Σβ`. Split J at a node, `J = L R` (plus a bypass where paths go
+//! around it), take the singular value decomposition of R, and the output is a sum of contributions α_k, each with a map A_k
+//! over the inputs that adds up to it. Every [`Explanation`] carries the residual of that sum.
+//!
+//! ```
+//! use eigenlens::{Device, Plan, data::synthetic, specxai::{ExplainSettings, explain, split_node}, train::Flow};
+//!
+//! let mut gaussian = synthetic::gaussian(1, 2_000);
+//! let mut plan = Plan::default();
+//! plan.settings.epochs = 3;
+//! let device = Device::Cpu { threads: 0 };
+//! let model = plan.fit(&mut gaussian.dataset, &device, &mut |_| Flow::Continue)?.model;
+//! let split = split_node(&model.network, "activation1")?;
+//! let inputs = [0.5; 20];
+//! let explained = explain(&model.network, &model.parameters[0], &inputs, &ExplainSettings::at(&[split]), &device)?;
+//! let why = &explained.explanations[0];
+//! let sum = why.alpha_sum() + why.remainder + why.bypass + why.beta_sum();
+//! assert!((why.y - sum).abs() < 1e-4 * why.y.abs().max(1.0));
+//! # Ok::<(), eigenlens::Error>(())
+//! ```
+
+mod across;
+mod contraction;
 mod decomposition;
 mod explain;
 mod operator;
 mod surgery;
 mod topk;
 
+pub use across::{Spectrum, rank_correlation, similarity, top_vector};
+pub use contraction::{averaged, axis, contract, symbolic};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};
-pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, MatrixFree, Output, explain};
+pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, MatrixFree, Output, explain, explain_each};
 pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, split_node};
 pub use surgery::{Reduction, reduce, reduce_clusters, shares};
 pub use topk::{Apply, top_triplets};

@@ -89,6 +89,21 @@ impl Resident {
         }
     }
 
+    /// The inputs of some rows as they enter the network, `[rows, columns]`, scaled in `f32` as the engines do.
+    pub fn inputs(&self, rows: &[u32]) -> Vec<f64> {
+        let (shift, scale) = self.scaling.split_at(self.scaling.len() / 2);
+        let scaled = |value: f32, c: usize| f64::from((value - shift[c] as f32) * scale[c] as f32);
+        let mut inputs = Vec::with_capacity(rows.len() * self.columns);
+        for &row in rows {
+            let words = &self.words[row as usize * self.stride..][..self.stride];
+            inputs.extend((0..self.columns).map(|c| match self.storage {
+                Storage::U8 => scaled(f32::from(words[c / 4].to_le_bytes()[c % 4]), c),
+                Storage::F32 => scaled(f32::from_bits(words[c]), c),
+            }));
+        }
+        inputs
+    }
+
     /// Bytes that it takes on the engine.
     pub fn bytes(&self) -> usize {
         4 * (self.words.len() + self.targets.len() + self.list.len())

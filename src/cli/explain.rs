@@ -1,0 +1,389 @@
+//! `eigenlens explain`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{DataArgs, DeviceArgs};
+use super::progress::RowBar;
+use super::rows::{self, Rows};
+use super::{print, print_json};
+use crate::engine::Device;
+use crate::model::Model;
+use crate::network::NodeId;
+use crate::network::local::SlopeForm;
+use crate::report::explain_page::{self, ExplainPage, Shown};
+use crate::report::npz::Npz;
+use crate::specxai::{
+    ExplainSettings, Explanation, Output, Reduction, Spectrum, axis, contract, explain_each, similarity, top_vector,
+};
+use crate::train::Flow;
+use crate::{Error, Result, write};
+
+#[derive(clap::Args, Debug)]
+#[command(args_override_self = true)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// The data whose rows are explained: what the model was trained on, or others with the same columns
+    data: String,
+    /// Where explanations.json, maps.npz and report.html go; made if it isn't there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Rows by number, as in 0,5,10..20 (without 20), or all, test, validation or train, with at most so many as in test:100
+    #[arg(long, default_value = "test:8", value_name = "ROWS")]
+    rows: String,
+    /// The node to split at, or all for every cut of the graph; `eigenlens inspect` lists them [default: the first
+    /// activation]
+    #[arg(long, value_name = "NODE|all")]
+    split: Option<String>,
+    /// The output explained: its number from 0, predicted (the largest of each row), or a difference A-B
+    #[arg(long, default_value = "predicted", value_name = "J|predicted|A-B")]
+    output: Output,
+    /// Maps written for each row and split, largest singular values first
+    #[arg(long, default_value_t = 16, value_name = "K")]
+    components: usize,
+    /// How contributions that work against each other are reduced: cancel, pro-rata, top:N, quantile:Q or none
+    #[arg(long, default_value = "cancel", value_name = "HOW")]
+    reduce: Reduction,
+    /// Also write the maps summed over this axis of the input (as in row or column of an image)
+    #[arg(long, value_name = "NAME")]
+    axis: Option<String>,
+    /// Secants through zero instead of tangents as slopes of smooth activations
+    #[arg(long)]
+    secant: bool,
+    /// Which of the model's replicas is explained
+    #[arg(long, default_value_t = 0, value_name = "R")]
+    replica: usize,
+    /// MiB that the operator of one row may take; a larger one is never formed, and only its K largest components are found
+    #[arg(long, default_value_t = 256, value_name = "MIB")]
+    memory: usize,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the explanations as JSON instead of the table
+    #[arg(long, help_heading = "Engine")]
+    json: bool,
+}
+
+/// Above this an explanation doesn't add up: some hundred times what f32 leaves of sums of the usual size.
+const TOLERANCE: f64 = 1e-3;
+/// Explanations drawn on the page and printed.
+const SHOWN: usize = 12;
+/// Rows whose singular vectors are compared on the page.
+const COMPARED: usize = 120;
+/// Bytes of maps above which fewer rows must be asked for.
+const MOST_MAPS: usize = 4 << 30;
+
+/// What is collected while explanations pass by.
+struct Collected<'a> {
+    model: &'a Model,
+    rows: &'a Rows,
+    splits: Vec<String>,
+    components: usize,
+    /// Of the contracted axis, its place.
+    along: Option<usize>,
+    json: Vec<serde_json::Value>,
+    maps: Vec<SplitMaps>,
+    shown: Vec<Explanation>,
+    spectra: Vec<Spectrum>,
+    vectors: Vec<(usize, Vec<f64>)>,
+    /// Σ_k |A_k| of the first split, mean over rows.
+    size: Vec<f64>,
+    /// By node: Σβ over rows.
+    beta: Vec<(String, f64)>,
+    worst: f64,
+    worst_map: f64,
+}
+
+#[derive(Default)]
+struct SplitMaps {
+    maps: Vec<f32>,
+    rest: Vec<f32>,
+    contracted: Vec<f32>,
+}
+
+/// One entry of explanations.json.
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    /// The output's name: a class, or a target.
+    output_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+}
+
+impl Collected<'_> {
+    fn name(&self, output: Output) -> String {
+        explain_page::output_name(output, &self.model.description.targets)
+    }
+
+    fn add(&mut self, index: usize, mut explanation: Explanation) -> Result<()> {
+        let place = self.splits.iter().position(|s| *s == explanation.split).expect("invariant: a split asked for");
+        explanation.row = self.rows.numbers[index] as usize;
+        let label = self.rows.labels.as_ref().map(|labels| labels[index].as_str());
+        let entry = Entry { explanation: &explanation, output_name: self.name(explanation.output), label };
+        self.json.push(json!(entry));
+        // A residual that is no number must not pass.
+        if explanation.residual.is_nan() || explanation.residual > TOLERANCE {
+            return Err(Error::Device(format!(
+                "row {} split at {}: the explanation doesn't add up (residual {:.2e}, allowed {TOLERANCE:.0e}); try \
+                 --device cpu64",
+                explanation.row, explanation.split, explanation.residual
+            )));
+        }
+        self.worst = self.worst.max(explanation.residual);
+        self.worst_map = self.worst_map.max(explanation.map_residual);
+        let n = explanation.attribution.len();
+        let maps = &mut self.maps[place];
+        let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<_>>();
+        let axes = &self.model.description.axes;
+        for k in 0..self.components {
+            let zeros = || vec![0.0; n];
+            let map = explanation.maps.get(k).cloned().unwrap_or_else(zeros);
+            maps.maps.extend(single(&map));
+            if let Some(along) = self.along {
+                maps.contracted.extend(single(&contract(&map, axes, along)));
+            }
+        }
+        maps.rest.extend(single(&explanation.rest_map()));
+        self.spectra[place].add(&explanation);
+        if place == 0 {
+            for map in &explanation.maps {
+                self.size.iter_mut().zip(map).for_each(|(s, a)| *s += a.abs() / self.rows.numbers.len() as f64);
+            }
+            for term in &explanation.intercepts {
+                match self.beta.iter_mut().find(|(node, _)| *node == term.node) {
+                    Some((_, sum)) => *sum += term.beta,
+                    None => self.beta.push((term.node.clone(), term.beta)),
+                }
+            }
+            if self.vectors.len() < COMPARED
+                && let Some(vector) = top_vector(&explanation)
+            {
+                self.vectors.push((index, vector.to_vec()));
+            }
+        }
+        if index < SHOWN {
+            self.shown.push(explanation);
+        }
+        Ok(())
+    }
+
+    /// The content of maps.npz.
+    fn npz(&self) -> Npz {
+        let (rows, n) = (self.rows.numbers.len(), self.size.len());
+        let mut npz = Npz::default();
+        npz.ints("rows", &[rows], self.rows.numbers.iter().map(|&r| i64::from(r)).collect());
+        npz.floats("x", &[rows, n], self.rows.inputs.iter().map(|&x| x as f32).collect());
+        for (name, maps) in self.splits.iter().zip(&self.maps) {
+            npz.floats(&format!("A_{name}"), &[rows, self.components, n], maps.maps.clone());
+            npz.floats(&format!("A_rest_{name}"), &[rows, n], maps.rest.clone());
+            if self.along.is_some() {
+                let places = maps.contracted.len() / (rows * self.components).max(1);
+                npz.floats(&format!("C_{name}"), &[rows, self.components, places], maps.contracted.clone());
+            }
+        }
+        npz
+    }
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let splits = rows::splits(&model, args.split.as_deref())?;
+    let along = args.axis.as_deref().map(|name| axis(&model.description.axes, name)).transpose()?;
+    let Some(parameters) = model.parameters.get(args.replica) else {
+        let most = model.parameters.len() - 1;
+        return Err(Error::Usage(format!("--replica {}: the model's replicas are numbered 0 to {most}", args.replica)));
+    };
+    if args.components == 0 {
+        return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
+    }
+    let device = args.device.open()?;
+    write::create_dir(&args.out)?;
+    let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
+    let n = model.network.input_width();
+    let bytes = 4 * n * (args.components + 1) * splits.len() * rows.numbers.len();
+    if bytes > MOST_MAPS {
+        return Err(Error::Usage(format!(
+            "the maps of {} rows at {} splits would take {} GiB; ask for fewer --rows or --components",
+            rows.numbers.len(),
+            splits.len(),
+            bytes >> 30
+        )));
+    }
+    let settings = ExplainSettings {
+        splits: splits.clone(),
+        output: args.output,
+        components: args.components,
+        reduction: args.reduce,
+        form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+        memory: args.memory << 20,
+    };
+    let names: Vec<String> = splits.iter().map(|&s| model.network.nodes[s].name.clone()).collect();
+    let mut collected = Collected {
+        model: &model,
+        rows: &rows,
+        components: args.components,
+        along,
+        json: Vec::new(),
+        maps: names.iter().map(|_| SplitMaps::default()).collect(),
+        shown: Vec::new(),
+        spectra: names.iter().map(|name| Spectrum::new(name)).collect(),
+        vectors: Vec::new(),
+        size: vec![0.0; n],
+        beta: Vec::new(),
+        worst: 0.0,
+        worst_map: 0.0,
+        splits: names,
+    };
+    let bar = RowBar::new(rows.numbers.len());
+    let clock = std::time::Instant::now();
+    let (mut done, mut problem) = (0, None);
+    let regions = explain_each(&model.network, parameters, &rows.inputs, &settings, &device, &mut |explanation| {
+        if let Err(error) = collected.add(done / splits.len(), explanation) {
+            problem = Some(error);
+            return Flow::Stop;
+        }
+        done += 1;
+        bar.show(done / splits.len())
+    })?;
+    bar.finish();
+    if let Some(error) = problem {
+        return Err(error);
+    }
+    if done < rows.numbers.len() * splits.len() {
+        return Err(Error::Usage("stopped before the last row; nothing was written".into()));
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    finish(args, &collected, regions.as_deref(), &splits, &device, seconds)
+}
+
+/// Writes the files and prints the table.
+fn finish(
+    args: &Args,
+    collected: &Collected<'_>,
+    regions: Option<&[usize]>,
+    splits: &[NodeId],
+    device: &Device,
+    seconds: f64,
+) -> Result<ExitCode> {
+    let model = collected.model;
+    let list = serde_json::Value::Array(collected.json.clone());
+    write::atomic(args.out.join("explanations.json"), |out| {
+        serde_json::to_writer(&mut *out, &list)?;
+        out.write_all(b"\n")
+    })?;
+    collected.npz().save(&args.out.join("maps.npz"))?;
+    let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
+    let shown: Vec<Shown<'_>> = collected
+        .shown
+        .iter()
+        .filter(|e| e.split == collected.splits[0])
+        .enumerate()
+        .map(|(i, explanation)| {
+            let n = model.network.input_width();
+            Shown {
+                explanation,
+                input: &collected.rows.raw[i * n..][..n],
+                label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
+            }
+        })
+        .collect();
+    let relevance: Vec<f64> = model.relevance().get(args.replica).map_or_else(Vec::new, |r| r.clone());
+    let distinct = regions.map(|regions| regions.iter().max().map_or(0, |m| m + 1));
+    let page = ExplainPage {
+        description: &model.description,
+        rows: collected.rows.numbers.len(),
+        part: collected.rows.part,
+        settings: vec![
+            ("model".into(), args.model.display().to_string()),
+            ("data".into(), args.data.clone()),
+            ("rows".into(), args.rows.clone()),
+            ("split".into(), collected.splits.join(", ")),
+            ("output".into(), args.output.to_string()),
+            ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
+            ("engine".into(), device.to_string()),
+            ("time".into(), format!("{seconds:.2} s")),
+        ],
+        along: collected.along,
+        shown,
+        spectra: &collected.spectra,
+        order: collected.vectors.iter().map(|(row, _)| *row).collect(),
+        labels: collected.rows.labels.as_deref(),
+        similarity: similarity(&vectors),
+        relevance: &relevance,
+        size: &collected.size,
+        beta: collected.beta.iter().map(|(n, b)| (n.clone(), b / collected.rows.numbers.len() as f64)).collect(),
+        regions: distinct,
+        worst: collected.worst,
+        worst_map: collected.worst_map,
+    };
+    let html = page.html();
+    write::atomic(args.out.join("report.html"), |out| out.write_all(html.as_bytes()))?;
+    if args.json {
+        print_json(&list)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
+        text.push_str(&table(collected, e));
+    }
+    if collected.json.len() > collected.shown.len() {
+        text.push_str(&format!("… {} more in explanations.json\n\n", collected.json.len() - collected.shown.len()));
+    }
+    if let Some(distinct) = distinct {
+        text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
+    }
+    text.push_str(&format!(
+        "Every sum adds up: largest residual {:.1e}, of the maps {:.1e}. {:.2} s on {device}.\nReport: {}\n",
+        collected.worst,
+        collected.worst_map,
+        seconds,
+        args.out.join("report.html").display()
+    ));
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One explanation as text: the five largest contributions and what completes the sum.
+fn table(collected: &Collected<'_>, e: &Explanation) -> String {
+    const LARGEST: usize = 5;
+    let label = e_label(collected, e).map_or_else(String::new, |label| format!(", label {label}"));
+    let mut text =
+        format!("row {}{label}: output {} = {:.4}, split at {}\n", e.row, collected.name(e.output), e.y, e.split);
+    let order = e.by_size();
+    for &k in order.iter().take(LARGEST) {
+        let c = &e.contributions[k];
+        let share = c.share.map_or_else(|| "      –".into(), |s| format!("{:6.1} %", 100.0 * s));
+        text.push_str(&format!("  α_{k:<4} {:>10.4} {share}   σ {:.4}\n", c.alpha, c.sigma));
+    }
+    if order.len() > LARGEST {
+        let rest: f64 = order[LARGEST..].iter().map(|&k| e.contributions[k].alpha).sum();
+        text.push_str(&format!(
+            "  {:<6} {rest:>10.4}            {} more components\n",
+            "others",
+            order.len() - LARGEST
+        ));
+    }
+    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<6} {value:>10.4}\n"));
+    line("Σβ", e.beta_sum());
+    if e.remainder.abs() > 1e-6 {
+        line("rest", e.remainder);
+    }
+    if !e.is_cut {
+        line("bypass", e.bypass);
+    }
+    text.push_str(&format!("  residual {:.1e}\n\n", e.residual));
+    text
+}
+
+fn e_label<'a>(collected: &'a Collected<'_>, e: &Explanation) -> Option<&'a str> {
+    let labels = collected.rows.labels.as_ref()?;
+    let index = collected.rows.numbers.iter().position(|&row| row as usize == e.row)?;
+    Some(&labels[index])
+}

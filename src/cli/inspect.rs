@@ -1,0 +1,95 @@
+//! `eigenlens inspect`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::Result;
+use crate::model::{Model, serde_name};
+use crate::network::{Layer, Layout, Weight};
+use crate::specxai::is_cut;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// Print the graph as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let network = &model.network;
+    let layout = Layout::new(network);
+    let parameters = |id: usize| layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum::<usize>();
+    let name = |id: &usize| network.nodes[*id].name.as_str();
+    let rows: Vec<_> = network
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(id, node)| {
+            let inputs: Vec<&str> = node.inputs.iter().map(name).collect();
+            (
+                node.name.as_str(),
+                describe(&node.layer),
+                inputs,
+                &node.shape,
+                parameters(id),
+                id > 0 && is_cut(network, id),
+            )
+        })
+        .collect();
+    if args.json {
+        let nodes: Vec<_> = rows
+            .iter()
+            .map(|(name, kind, inputs, shape, parameters, cut)| {
+                json!({ "name": name, "type": kind, "inputs": inputs, "shape": shape, "parameters": parameters, "cut": cut })
+            })
+            .collect();
+        print_json(&json!({ "nodes": nodes, "replicas": model.parameters.len() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text =
+        format!("{:<14} {:<24} {:<26} {:>12} {:>11}  split\n", "node", "type", "reads", "shape", "parameters");
+    for (name, kind, inputs, shape, parameters, cut) in rows {
+        let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let split = match (name, cut) {
+            ("input", _) => "",
+            (_, true) => "cut",
+            (_, false) => "with a bypass",
+        };
+        let line = format!(
+            "{name:<14} {kind:<24} {:<26} {:>12} {parameters:>11}  {split}",
+            inputs.join(", "),
+            shape.join("×")
+        );
+        text.push_str(&format!("{}\n", line.trim_end()));
+    }
+    let replicas = model.parameters.len();
+    text.push_str(&format!(
+        "\n{} parameters{}. Every node but the input can be named in --split; `--split all` takes the cuts.\n",
+        layout.tensors.iter().map(|t| t.rows * t.cols).sum::<usize>(),
+        if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
+    ));
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(layer: &Layer) -> String {
+    match layer {
+        Layer::Input { .. } => "input".into(),
+        Layer::Dense(dense) => match dense.weight {
+            Weight::Direct => "dense".into(),
+            Weight::Spectral(_) => "dense, spectral weight".into(),
+        },
+        Layer::Activation(layer) => format!("activation, {}", serde_name(&layer.activation)),
+        Layer::BatchNorm(_) => "batch norm".into(),
+        Layer::Dropout(layer) => format!("dropout {}", layer.probability),
+        Layer::Add(_) => "add".into(),
+        Layer::Concat(_) => "concat".into(),
+        Layer::Flatten(_) => "flatten".into(),
+    }
+}

@@ -1,0 +1,149 @@
+//! `eigenlens similarity`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::args::{DataArgs, DeviceArgs};
+use super::progress::RowBar;
+use super::rows;
+use super::{print, print_json};
+use crate::model::Model;
+use crate::report::explain_page::SimilarityPage;
+use crate::report::npz::Npz;
+use crate::specxai::{ExplainSettings, Output, explain_each, similarity};
+use crate::{Error, Result, write};
+
+#[derive(clap::Args, Debug)]
+#[command(args_override_self = true)]
+pub struct Args {
+    /// model.safetensors of a training
+    model: PathBuf,
+    /// The data whose rows are compared
+    data: String,
+    /// The node to split at; `eigenlens inspect` lists them [default: the first activation]
+    #[arg(long, value_name = "NODE")]
+    split: Option<String>,
+    /// Where similarity.npz and report.html go; made if it isn't there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Rows, as in `explain`
+    #[arg(long, default_value = "test:60", value_name = "ROWS")]
+    rows: String,
+    /// Singular vectors of each row, those with the largest |α| of the predicted output
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    components: usize,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the means as JSON
+    #[arg(long, help_heading = "Engine")]
+    json: bool,
+}
+
+/// Vectors above which the matrix is refused: 3 rows of vectors of 784 numbers would take 1 GiB for the matrix alone.
+const MOST: usize = 12_000;
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let splits = rows::splits(&model, args.split.as_deref())?;
+    let [split] = splits[..] else {
+        return Err(Error::Usage("--split all: similarity compares one node at a time; name one".into()));
+    };
+    let device = args.device.open()?;
+    write::create_dir(&args.out)?;
+    let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
+    let count = rows.numbers.len();
+    if args.components == 0 || count * args.components > MOST {
+        return Err(Error::Usage(format!(
+            "{count} rows with {} vectors each: give 1 to {MOST} vectors in all (--rows, --components)",
+            args.components
+        )));
+    }
+    let settings = ExplainSettings {
+        output: Output::Predicted,
+        components: model.network.nodes[split].width(),
+        ..ExplainSettings::at(&splits)
+    };
+    let n = model.network.input_width();
+    // Row by row the vectors with the largest |α|; zeros where an operator has fewer.
+    let mut vectors = vec![0.0; count * args.components * n];
+    let mut places = vec![-1i64; count * args.components];
+    let (mut done, bar) = (0, RowBar::new(count));
+    let regions = explain_each(&model.network, &model.parameters[0], &rows.inputs, &settings, &device, &mut |e| {
+        let kept = e.by_size().into_iter().filter(|&k| k < e.right.len()).take(args.components);
+        for (place, k) in kept.enumerate() {
+            let at = done * args.components + place;
+            places[at] = k as i64;
+            vectors[at * n..][..n].copy_from_slice(&e.right[k]);
+        }
+        done += 1;
+        bar.show(done)
+    })?;
+    bar.finish();
+    if done < count {
+        return Err(Error::Usage("stopped before the last row; nothing was written".into()));
+    }
+    // Component by component, as in the paper's figure 5: all rows' largest, then all rows' second.
+    let order: Vec<usize> =
+        (0..args.components).flat_map(|k| (0..count).map(move |row| row * args.components + k)).collect();
+    let slices: Vec<&[f64]> = order.iter().map(|&i| &vectors[i * n..][..n]).collect();
+    let matrix = similarity(&slices);
+    let mut npz = Npz::default();
+    npz.ints("rows", &[count], rows.numbers.iter().map(|&r| i64::from(r)).collect());
+    npz.ints("k", &[args.components, count], order.iter().map(|&i| places[i]).collect());
+    let shape = [args.components, count, args.components, count];
+    npz.floats("similarity", &shape, matrix.iter().map(|&x| x as f32).collect());
+    if let Some(regions) = &regions {
+        npz.ints("region", &[count], regions.iter().map(|&r| r as i64).collect());
+    }
+    npz.save(&args.out.join("similarity.npz"))?;
+    let means: Vec<f64> =
+        (0..args.components).map(|k| mean_off_diagonal(&matrix, count * args.components, k, count)).collect();
+    let distinct = regions.as_ref().map(|r| r.iter().max().map_or(0, |m| m + 1));
+    let name = model.network.nodes[split].name.clone();
+    let page = SimilarityPage {
+        source: &args.data,
+        split: &name,
+        matrix: &matrix,
+        rows: count,
+        components: args.components,
+        labels: rows.labels.as_deref(),
+        means: &means,
+        regions: distinct,
+    };
+    let html = page.html();
+    write::atomic(args.out.join("report.html"), |out| out.write_all(html.as_bytes()))?;
+    if args.json {
+        print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = format!("{count} rows split at {name}: mean |cosine| between different rows\n");
+    for (k, mean) in means.iter().enumerate() {
+        text.push_str(&format!("  {} largest contribution's vector: {mean:.3}\n", ordinal(k)));
+    }
+    if let Some(distinct) = distinct {
+        text.push_str(&format!("{distinct} linear regions\n"));
+    }
+    text.push_str(&format!("Report: {}\n", args.out.join("report.html").display()));
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn mean_off_diagonal(matrix: &[f64], width: usize, component: usize, rows: usize) -> f64 {
+    let start = component * rows;
+    let pairs = (0..rows).flat_map(|i| (0..i).map(move |j| (start + i, start + j)));
+    let (sum, count) = pairs.fold((0.0, 0usize), |(sum, count), (i, j)| (sum + matrix[i * width + j], count + 1));
+    if count == 0 { 1.0 } else { sum / count as f64 }
+}
+
+fn ordinal(k: usize) -> String {
+    match k {
+        0 => "1st".into(),
+        1 => "2nd".into(),
+        2 => "3rd".into(),
+        k => format!("{}th", k + 1),
+    }
+}

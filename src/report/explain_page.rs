@@ -1,0 +1,258 @@
+//! `report.html` of explanations, and of similarities.
+
+use crate::model::Description;
+use crate::report::explain_figures as figures;
+use crate::report::page::{SPECXAI, Shape, definitions, document_citing, section, shape_of};
+use crate::report::text::{count, escape, number, short, shorten};
+use crate::specxai::{Explanation, Output, Spectrum, rank_correlation};
+
+/// One explanation with its input.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    pub explanation: &'a Explanation,
+    /// As it came, before scaling.
+    pub input: &'a [f32],
+    pub label: Option<&'a str>,
+}
+
+/// What the page of `explain` shows.
+#[derive(Debug, Clone)]
+pub struct ExplainPage<'a> {
+    pub description: &'a Description,
+    /// Rows explained in all.
+    pub rows: usize,
+    /// Of which part of the model's split they are, where that is known.
+    pub part: Option<&'a str>,
+    pub settings: Vec<(String, String)>,
+    /// An axis of the input that maps were summed over.
+    pub along: Option<usize>,
+    pub shown: Vec<Shown<'a>>,
+    pub spectra: &'a [Spectrum],
+    /// Rows whose main singular vectors `similarity` compares, by their place among the rows.
+    pub order: Vec<usize>,
+    pub labels: Option<&'a [String]>,
+    pub similarity: Vec<f64>,
+    pub relevance: &'a [f64],
+    /// Σ_k |A_k|, mean over the rows.
+    pub size: &'a [f64],
+    pub beta: Vec<(String, f64)>,
+    /// Distinct linear regions.
+    pub regions: Option<usize>,
+    pub worst: f64,
+    pub worst_map: f64,
+}
+
+/// What an output is called: its class or target.
+pub fn output_name(output: Output, targets: &[String]) -> String {
+    let name = |j: usize| targets.get(j).cloned().unwrap_or_else(|| j.to_string());
+    match output {
+        Output::Index(j) => name(j),
+        Output::Difference(a, b) => format!("{} − {}", name(a), name(b)),
+        Output::Predicted => "predicted".into(),
+    }
+}
+
+impl ExplainPage<'_> {
+    /// The whole page.
+    pub fn html(&self) -> String {
+        let shape = shape_of(&self.description.axes, self.description.features.len());
+        let split = self.spectra.first().map_or("", |s| s.split.as_str());
+        let title = format!("Why these outputs? {}", self.description.source);
+        let correlation =
+            rank_correlation(self.relevance, self.size).filter(|_| self.relevance.len() == self.size.len());
+        let mut body = self.header(&title, split, correlation);
+        let rows: String = self.shown.iter().map(|shown| self.row(shown, shape)).collect();
+        body.push_str(&section("Row by row", &rows));
+        body.push_str(&section("Over the layers, means over the rows", &figures::spectra(self.spectra)));
+        let pair = format!("{}<div>{}</div>", self.similarity_figure(), figures::intercepts(&self.beta));
+        body.push_str(&section("Across the rows", &format!("<div class=\"pair\">{pair}</div>")));
+        let agreement = figures::agreement(self.relevance, self.size, shape, correlation);
+        body.push_str(&section("Ranking and explanations side by side", &agreement));
+        body.push_str(&section("How to read this", EXPLANATION));
+        body.push_str(&section(
+            "How it was made",
+            &format!("<div class=\"lists\">{}</div>", definitions("Settings", &self.settings)),
+        ));
+        document_citing(&title, &body, SPECXAI)
+    }
+
+    fn header(&self, title: &str, split: &str, correlation: Option<f64>) -> String {
+        let part = self.part.map_or_else(String::new, |part| format!(" {part}"));
+        let mut lead = format!(
+            "The outputs for {}{part} rows, each as an exact sum of spectral contributions split at {split}.",
+            count(self.rows)
+        );
+        if let Some(s) = self.spectra.first().filter(|s| !s.reduced.is_empty()) {
+            let half = s
+                .reduced
+                .iter()
+                .scan(0.0, |sum, share| {
+                    *sum += share;
+                    Some(*sum)
+                })
+                .position(|sum| sum > 0.9);
+            lead.push_str(&format!(
+                " Of {:.0} components a row on average, {} carry 90 % of what is left after the reduction.",
+                s.rank,
+                half.map_or(s.reduced.len(), |k| k + 1)
+            ));
+        }
+        if let Some(r) = correlation {
+            lead.push_str(&format!(
+                " The inputs' relevance λ̃ and their mean part in the outputs have a rank correlation of {}.",
+                short(r)
+            ));
+        }
+        let mut tiles = vec![
+            (count(self.rows), "rows explained".to_owned()),
+            (figures::scientific(self.worst), "largest residual of a sum, relative".to_owned()),
+            (figures::scientific(self.worst_map), "largest residual of the maps, relative".to_owned()),
+        ];
+        if let Some(regions) = self.regions {
+            tiles.push((count(regions), "linear regions among them".to_owned()));
+        }
+        let tiles: String = tiles
+            .into_iter()
+            .map(|(figure, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&figure)))
+            .collect();
+        format!(
+            "<header><p class=\"kind\">Explanation report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
+            escape(&shorten(title, 200)),
+            escape(&lead)
+        )
+    }
+
+    fn row(&self, shown: &Shown<'_>, shape: Shape) -> String {
+        let e = shown.explanation;
+        let output = output_name(e.output, &self.description.targets);
+        let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
+        let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
+        let mut out = format!(
+            "<article><h3>Row {}{}: why {} = {}?</h3>",
+            e.row,
+            escape(&shorten(&label, 60)),
+            escape(&shorten(&output, 60)),
+            number(e.y)
+        );
+        out.push_str(&figures::maps(e, shown.input, shape, &names));
+        out.push_str(&format!(
+            "<div class=\"pair\">{}{}</div></article>",
+            figures::waterfall(e, &output),
+            figures::components(e)
+        ));
+        out
+    }
+
+    /// The rows grouped by label, so that what is alike stands together.
+    fn similarity_figure(&self) -> String {
+        let label = |&i: &usize| self.labels.map_or("", |labels| labels[self.order[i]].as_str());
+        let mut places: Vec<usize> = (0..self.order.len()).collect();
+        places.sort_by(|a, b| label(a).cmp(label(b)));
+        grouped(&self.similarity, &places, &places.iter().map(label).collect::<Vec<_>>())
+    }
+}
+
+/// A similarity matrix in another order, with neighbours of one label as a group.
+fn grouped(matrix: &[f64], places: &[usize], labels: &[&str]) -> String {
+    let n = places.len();
+    let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
+    let mut groups: Vec<(String, usize)> = Vec::new();
+    for label in labels {
+        match groups.last_mut() {
+            Some((name, size)) if name == label => *size += 1,
+            _ => groups.push(((*label).to_owned(), 1)),
+        }
+    }
+    // Numbers as labels make a group of every row: then the names say nothing.
+    if groups.len() > 12 {
+        groups.clear();
+    }
+    figures::similarity(
+        &sorted,
+        n,
+        &groups,
+        "|cosine| of the right singular vectors with the largest |α|, row against row.",
+    )
+}
+
+const EXPLANATION: &str = "<div class=\"prose\"><p>At each input the network is an affine map, y = J x̃ + Σβ. Split at a \
+    node, J = L R; the singular value decomposition R = P Σ Vᵀ turns the output into a sum,</p>\
+    <p class=\"formula\"><i>y</i> = Σ<sub>k</sub> <i>α<sub>k</sub></i> + Σ<sub>n</sub> <i>β<sub>n</sub></i>, &ensp; \
+    <i>α<sub>k</sub></i> = (L P)<sub>k</sub> · σ<sub>k</sub> (V<sub>k</sub>·x̃)</p>\
+    <p>Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, batch norm and \
+    curved activations add. Nothing is estimated: the residual says how far the sum is from the network's own output. \
+    Contributions that work against each other are added pairwise, largest with largest, until one sign is left; shares are of \
+    what remains. Singular vectors have no sign of their own; it is chosen so that the input lies on their positive side.</p></div>";
+
+/// What the page of `similarity` shows.
+#[derive(Debug, Clone, Copy)]
+pub struct SimilarityPage<'a> {
+    pub source: &'a str,
+    pub split: &'a str,
+    /// `[components·rows, components·rows]`.
+    pub matrix: &'a [f64],
+    pub rows: usize,
+    pub components: usize,
+    pub labels: Option<&'a [String]>,
+    /// Of each component, mean |cosine| between different rows.
+    pub means: &'a [f64],
+    pub regions: Option<usize>,
+}
+
+impl SimilarityPage<'_> {
+    /// The whole page.
+    pub fn html(&self) -> String {
+        let title = format!("How alike are the explanations? {}", self.source);
+        let mut lead = format!(
+            "Right singular vectors of {} rows' local operators, split at {}, compared with each other.",
+            count(self.rows),
+            self.split
+        );
+        if let Some(regions) = self.regions {
+            lead.push_str(&format!(
+                " The rows lie in {} linear regions; rows of one region share one operator.",
+                count(regions)
+            ));
+        }
+        let tiles: String = self
+            .means
+            .iter()
+            .enumerate()
+            .take(4)
+            .map(|(k, mean)| {
+                format!("<div><dt>mean |cosine| of the vectors ranked {}</dt><dd>{}</dd></div>", k + 1, short(*mean))
+            })
+            .collect();
+        let mut body = format!(
+            "<header><p class=\"kind\">Similarity report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
+            escape(&shorten(&title, 200)),
+            escape(&lead)
+        );
+        let width = self.rows * self.components;
+        let mut places: Vec<usize> = (0..self.rows).collect();
+        let label = |&i: &usize| self.labels.map_or("", |labels| labels[i].as_str());
+        places.sort_by(|a, b| label(a).cmp(label(b)));
+        let labels: Vec<&str> = places.iter().map(label).collect();
+        let pictures: String = (0..self.components.min(6))
+            .map(|k| {
+                let block: Vec<f64> = (0..self.rows)
+                    .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
+                    .map(|at| self.matrix[at])
+                    .collect();
+                format!("<div><h3>Vectors ranked {}</h3>{}</div>", k + 1, grouped(&block, &places, &labels))
+            })
+            .collect();
+        body.push_str(&section("Row against row", &format!("<div class=\"pair\">{pictures}</div>")));
+        if self.components > 1 {
+            let all = figures::similarity(
+                self.matrix,
+                width,
+                &(0..self.components).map(|k| (format!("ranked {}", k + 1), self.rows)).collect::<Vec<_>>(),
+                "All vectors of all rows, the largest contributions first (SpecXAI, figure 5).",
+            );
+            body.push_str(&section("All vectors", &format!("<div class=\"pair\">{all}</div>")));
+        }
+        body.push_str(&section("How to read this", EXPLANATION));
+        document_citing(&title, &body, SPECXAI)
+    }
+}
