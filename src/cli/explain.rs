@@ -280,18 +280,16 @@ fn finish(
     })?;
     collected.npz().save(&args.out.join("maps.npz"))?;
     let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
+    let n = model.network.input_width();
     let shown: Vec<Shown<'_>> = collected
         .shown
-        .iter()
-        .filter(|e| e.split == collected.splits[0])
+        .chunks(splits.len())
         .enumerate()
-        .map(|(i, explanation)| {
-            let n = model.network.input_width();
-            Shown {
-                explanation,
-                input: &collected.rows.raw[i * n..][..n],
-                label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
-            }
+        .map(|(i, at_splits)| Shown {
+            explanation: &at_splits[0],
+            input: &collected.rows.raw[i * n..][..n],
+            label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
+            at_splits,
         })
         .collect();
     let relevance: Vec<f64> = model.relevance().get(args.replica).map_or_else(Vec::new, |r| r.clone());

@@ -129,6 +129,25 @@ fn table(e: &Explanation, input: &[f32], names: &[String]) -> String {
     )
 }
 
+/// The main map of one row at each split, from the first layer to the last.
+pub(super) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
+    let Shape::Image { rows, columns } = shape else { return String::new() };
+    let with_map = at_splits.iter().filter_map(|e| drawn(e).first().map(|&k| (e, k)));
+    let tiles: String = with_map
+        .map(|(e, k)| {
+            let map = &e.maps[k];
+            let title = format!("Main map split at {}", e.split);
+            format!(
+                "<figure>{}<figcaption><b>{}</b><br>α<sub>{k}</sub> = {}</figcaption></figure>",
+                pixels(rows, columns, &diverging(map, largest(map)), Palette::Diverging, &title),
+                escape(&shorten(&e.split, 18)),
+                short(e.contributions[k].alpha)
+            )
+        })
+        .collect();
+    format!("<h4>The main component at every split</h4><div class=\"maps\">{tiles}</div>")
+}
+
 /// How the output comes about, from the intercepts over the largest contributions to y.
 pub(super) fn waterfall(e: &Explanation, output: &str) -> String {
     let order = e.by_size();
@@ -227,7 +246,9 @@ pub(super) fn spectra(spectra: &[Spectrum]) -> String {
     ];
     let mut out = String::from("<div class=\"trio\">");
     for (title, axis, part) in parts {
-        let longest = with_any.iter().map(|s| part(s).len()).max().unwrap_or(1).clamp(2, COMPONENTS);
+        // As far as any line is visibly above zero.
+        let visible = |s: &&Spectrum| part(s).iter().rposition(|&v| v > 0.005).map_or(0, |last| last + 2);
+        let longest = with_any.iter().map(visible).max().unwrap_or(0).clamp(6, COMPONENTS);
         let highest = with_any.iter().flat_map(|s| part(s)).fold(0.0f64, |a, &b| a.max(b));
         let x = Scale::Linear(0.0, longest as f64 - 1.0);
         let mut plot = Plot::new(322.0, 250.0, [46.0, 12.0, 30.0, 44.0], x, Scale::round([0.0, highest]));
@@ -257,7 +278,13 @@ fn few<'a, T>(all: &[&'a T], most: usize) -> Vec<&'a T> {
 }
 
 /// |cosine| of singular vectors as a picture; the rows in the order given, groups outlined by their names.
-pub(super) fn similarity(matrix: &[f64], count: usize, groups: &[(String, usize)], caption: &str) -> String {
+pub(super) fn similarity(
+    title: &str,
+    matrix: &[f64],
+    count: usize,
+    groups: &[(String, usize)],
+    caption: &str,
+) -> String {
     if count < 2 {
         return String::new();
     }
@@ -293,7 +320,7 @@ pub(super) fn similarity(matrix: &[f64], count: usize, groups: &[(String, usize)
     ));
     plot.text(left + side + 17.0, top - 7.0, Anchor::Middle, "tick", "1");
     plot.text(left + side + 17.0, top + side + 12.0, Anchor::Middle, "tick", "0");
-    figure("Similarity of the rows' main singular vectors", &plot.finish("Similarity of singular vectors"), caption, "")
+    figure(title, &plot.finish("Similarity of singular vectors"), caption, "")
 }
 
 /// β of every node as bars.

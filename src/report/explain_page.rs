@@ -13,6 +13,8 @@ pub struct Shown<'a> {
     /// As it came, before scaling.
     pub input: &'a [f32],
     pub label: Option<&'a str>,
+    /// The same row at every split, this one included.
+    pub at_splits: &'a [Explanation],
 }
 
 /// What the page of `explain` shows.
@@ -128,7 +130,7 @@ impl ExplainPage<'_> {
         let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
         let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
         let mut out = format!(
-            "<article><h3>Row {}{}: why {} = {}?</h3>",
+            "<article><h3>Row {}{}: output {} = {}</h3>",
             e.row,
             escape(&shorten(&label, 60)),
             escape(&shorten(&output, 60)),
@@ -136,9 +138,10 @@ impl ExplainPage<'_> {
         );
         out.push_str(&figures::maps(e, shown.input, shape, &names));
         out.push_str(&format!(
-            "<div class=\"pair\">{}{}</div></article>",
+            "<div class=\"pair\">{}{}</div>{}</article>",
             figures::waterfall(e, &output),
-            figures::components(e)
+            figures::components(e),
+            if shown.at_splits.len() > 1 { figures::over_layers(shown.at_splits, shape) } else { String::new() }
         ));
         out
     }
@@ -148,12 +151,17 @@ impl ExplainPage<'_> {
         let label = |&i: &usize| self.labels.map_or("", |labels| labels[self.order[i]].as_str());
         let mut places: Vec<usize> = (0..self.order.len()).collect();
         places.sort_by(|a, b| label(a).cmp(label(b)));
-        grouped(&self.similarity, &places, &places.iter().map(label).collect::<Vec<_>>())
+        grouped(
+            "Similarity of the rows' main singular vectors",
+            &self.similarity,
+            &places,
+            &places.iter().map(label).collect::<Vec<_>>(),
+        )
     }
 }
 
 /// A similarity matrix in another order, with neighbours of one label as a group.
-fn grouped(matrix: &[f64], places: &[usize], labels: &[&str]) -> String {
+fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> String {
     let n = places.len();
     let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
     let mut groups: Vec<(String, usize)> = Vec::new();
@@ -168,6 +176,7 @@ fn grouped(matrix: &[f64], places: &[usize], labels: &[&str]) -> String {
         groups.clear();
     }
     figures::similarity(
+        title,
         &sorted,
         n,
         &groups,
@@ -204,7 +213,7 @@ impl SimilarityPage<'_> {
     pub fn html(&self) -> String {
         let title = format!("How alike are the explanations? {}", self.source);
         let mut lead = format!(
-            "Right singular vectors of {} rows' local operators, split at {}, compared with each other.",
+            "Right singular vectors of the local operators of {} rows, split at {}, compared with each other.",
             count(self.rows),
             self.split
         );
@@ -239,19 +248,20 @@ impl SimilarityPage<'_> {
                     .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
                     .map(|at| self.matrix[at])
                     .collect();
-                format!("<div><h3>Vectors ranked {}</h3>{}</div>", k + 1, grouped(&block, &places, &labels))
+                grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &places, &labels)
             })
             .collect();
-        body.push_str(&section("Row against row", &format!("<div class=\"pair\">{pictures}</div>")));
+        let mut all = String::new();
         if self.components > 1 {
-            let all = figures::similarity(
+            all = figures::similarity(
+                "All vectors",
                 self.matrix,
                 width,
                 &(0..self.components).map(|k| (format!("ranked {}", k + 1), self.rows)).collect::<Vec<_>>(),
                 "All vectors of all rows, the largest contributions first (SpecXAI, figure 5).",
             );
-            body.push_str(&section("All vectors", &format!("<div class=\"pair\">{all}</div>")));
         }
+        body.push_str(&section("Row against row", &format!("<div class=\"pair\">{pictures}{all}</div>")));
         body.push_str(&section("How to read this", EXPLANATION));
         document_citing(&title, &body, SPECXAI)
     }
