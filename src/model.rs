@@ -134,10 +134,15 @@ impl Plan {
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train);
         scaling.fill_missing(dataset);
-        let target_scaling = TargetScaling::fit(dataset, &parts.train);
+        let target_scaling = match dataset.y {
+            // What enters the network is what it is to give back.
+            Targets::Inputs => TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() },
+            _ => TargetScaling::fit(dataset, &parts.train),
+        };
         let (task, targets) = match &dataset.y {
             Targets::Classes { names, .. } => (Task::Classify, names.clone()),
             Targets::Numbers { names, .. } => (Task::Regress, names.clone()),
+            Targets::Inputs => (Task::Autoencode, dataset.features.iter().map(|f| f.name.clone()).collect()),
             Targets::None => return Err(Error::Usage(format!("{} has no target to train on", dataset.source))),
         };
         if (task == Task::Classify) != (self.settings.loss == LossKind::Ce) {
@@ -207,7 +212,7 @@ pub(crate) fn resident(dataset: &Dataset, scaling: &Scaling, target: &TargetScal
 
 fn part_score(data: &Resident, range: std::ops::Range<usize>, task: Task, replicas: &[Scores]) -> PartScore {
     let mean = |f: fn(&Scores) -> f64| replicas.iter().map(f).sum::<f64>() / replicas.len() as f64;
-    let numbers = task == Task::Regress;
+    let numbers = task != Task::Classify;
     PartScore {
         rows: range.len(),
         loss: mean(|s| s.loss),
@@ -284,7 +289,7 @@ impl Model {
             ))
         };
         match (&dataset.y, d.task) {
-            (Targets::None, _) => Ok(()),
+            (Targets::None, _) | (Targets::Inputs, Task::Autoencode) => Ok(()),
             (Targets::Classes { labels, names }, Task::Classify) => {
                 if names == &d.targets {
                     return Ok(());
@@ -298,6 +303,7 @@ impl Model {
             }
             (Targets::Numbers { names, .. }, Task::Regress) if names.len() == d.targets.len() => Ok(()),
             (Targets::Classes { .. }, _) => Err(mismatch("classes")),
+            (Targets::Inputs, _) => Err(mismatch("the inputs themselves as targets")),
             (Targets::Numbers { names, .. }, _) => Err(mismatch(&format!("{} numbers", names.len()))),
         }
     }

@@ -52,7 +52,7 @@ pub struct DataArgs {
     /// The target column of a table
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// classify or regress; guessed from the target unless given
+    /// classify or regress, guessed from the target unless given; autoencode to give back the inputs
     #[arg(long, value_parser = by_name::<Task>)]
     pub task: Option<Task>,
     /// Only these classes, in this order, as in 0,1
@@ -113,6 +113,9 @@ pub struct NetworkArgs {
     /// Which layers have a spectral weight; the others are ordinary dense layers
     #[arg(long, default_value = "first")]
     pub spectral: Layers,
+    /// Adds a hidden layer's input to its output wherever both are equally wide (residual blocks)
+    #[arg(long)]
+    pub residual: bool,
     /// What is trained: any of psi, lambda_in, lambda_out, bias
     #[arg(long, default_value = "psi,lambda_in,bias", value_delimiter = ',', value_name = "PART,…")]
     pub train: Vec<String>,
@@ -145,6 +148,7 @@ impl NetworkArgs {
             spectral: self.spectral.into(),
             train: Spectral { psi: trains("psi"), lambda_in: trains("lambda_in"), lambda_out: trains("lambda_out") },
             train_bias: trains("bias"),
+            residual: self.residual,
         })
     }
 }
@@ -209,7 +213,7 @@ pub struct TrainingArgs {
 impl TrainingArgs {
     /// The plan for a data set, with the defaults that depend on it.
     pub fn plan(&self, architecture: Sequential, data: &DataArgs, dataset: &Dataset) -> Plan {
-        let default_loss = if matches!(dataset.y, Targets::Numbers { .. }) { LossKind::Mse } else { LossKind::Ce };
+        let default_loss = if matches!(dataset.y, Targets::Classes { .. }) { LossKind::Ce } else { LossKind::Mse };
         // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
         let default_batch = (dataset.rows / 20).clamp(32, 500);
         Plan {

@@ -213,7 +213,7 @@ pub fn examples(
                 let y = output[0] / f64::from(d.target_scaling.scale[0]) + f64::from(d.target_scaling.shift[0]);
                 (format!("{:.4}", values[row * outputs]), format!("{y:.4}"))
             }
-            Targets::None => continue,
+            Targets::Inputs | Targets::None => continue,
         };
         let values = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
         examples.push(Example { values, label, predicted });

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let outputs = job.predict(replica, resident.test.clone())?;
         mean.iter_mut().zip(outputs).for_each(|(sum, x)| *sum += x / model.parameters.len() as f64);
     }
-    if d.task == Task::Regress {
+    if d.task != Task::Classify {
         for row in mean.chunks_exact_mut(m) {
             for (c, y) in row.iter_mut().enumerate() {
                 *y = *y / f64::from(d.target_scaling.scale[c]) + f64::from(d.target_scaling.shift[c]);

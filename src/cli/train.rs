@@ -17,7 +17,8 @@ use crate::{Result, write};
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian or correlated
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated or
+    /// rotated-squares
     data: String,
     /// Where model, tables and report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
@@ -70,7 +71,7 @@ pub fn train(
     for note in &dataset.notes {
         eprintln!("eigenlens: {note}");
     }
-    let bar = Bar::new(if matches!(dataset.y, Targets::Numbers { .. }) { "MAE" } else { "accuracy" });
+    let bar = Bar::new(if matches!(dataset.y, Targets::Classes { .. }) { "accuracy" } else { "MAE" });
     let fit = plan.fit(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;

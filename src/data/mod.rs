@@ -30,6 +30,8 @@ pub enum Targets {
     Classes { labels: Vec<u32>, names: Vec<String> },
     /// Row-major `[rows, names.len()]`, in original units.
     Numbers { values: Vec<f32>, names: Vec<String> },
+    /// The inputs themselves, as they enter the network (an autoencoder).
+    Inputs,
     /// Nothing known (data to predict on).
     None,
 }
@@ -73,6 +75,8 @@ pub struct Dataset {
 pub enum Task {
     Classify,
     Regress,
+    /// The inputs are the targets.
+    Autoencode,
 }
 
 /// What to do about missing cells of a table.
@@ -90,7 +94,7 @@ pub enum Missing {
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian` or `correlated`.
+    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian`, `correlated` or `rotated-squares`.
     pub source: String,
     /// The target column of a table.
     pub target: Option<String>,
@@ -127,11 +131,20 @@ impl Request {
 /// # Errors
 /// One sentence with the file, the place in it and the remedy.
 pub fn load(request: &Request) -> Result<Dataset> {
+    if request.task == Some(Task::Autoencode) {
+        // A target column is no input; classes may still choose the rows.
+        let need_target = request.classes.is_some();
+        let mut dataset = load(&Request { task: None, need_target, ..request.clone() })?;
+        dataset.y = Targets::Inputs;
+        return Ok(dataset);
+    }
     let source = request.source.as_str();
     let dataset = if source == "gaussian" {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
     } else if source == "correlated" {
         synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS)
+    } else if source == "rotated-squares" {
+        synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS)
     } else if let Some(directory) = source.strip_prefix("idx:") {
         idx::read(Path::new(directory))?
     } else {
@@ -141,7 +154,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
             "csv" | "tsv" | "txt" => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
-                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian or correlated"
+                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated or rotated-squares"
                 )));
             }
         }
@@ -195,6 +208,7 @@ impl Dataset {
                 let values = keep.iter().flat_map(|&r| &values[r * m..(r + 1) * m]).copied().collect();
                 Targets::Numbers { values, names: names.clone() }
             }
+            Targets::Inputs => Targets::Inputs,
             Targets::None => Targets::None,
         };
         let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
@@ -247,7 +261,7 @@ impl Dataset {
                 }
                 Ok(())
             }
-            Targets::Numbers { .. } => Ok(()),
+            Targets::Numbers { .. } | Targets::Inputs => Ok(()),
         }
     }
 
@@ -266,7 +280,7 @@ impl Dataset {
         match &self.y {
             Targets::Classes { labels, .. } => labels.iter().for_each(|&l| eat(u64::from(l))),
             Targets::Numbers { values, .. } => values.iter().for_each(|&y| eat(u64::from(y.to_bits()))),
-            Targets::None => {}
+            Targets::Inputs | Targets::None => {}
         }
         hash
     }

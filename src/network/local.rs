@@ -121,24 +121,31 @@ pub fn pull(
     Pulled { ops: sweep.ops, at }
 }
 
-/// Records the products of the Jacobian of node `to` with the tangents `x: [batch·seeds, N]` of the input.
+/// Records the products of `∂to/∂from` with the tangents `x: [batch·seeds, width]` of node `from` (0: the input). `None` when
+/// no path leads from one to the other.
 pub fn push(
     network: &Network,
     workspace: &mut Workspace,
     affine: &[Affine],
-    to: NodeId,
+    (from, to): (NodeId, NodeId),
     x: View,
     seeds: usize,
-) -> (Vec<Op>, View) {
+) -> (Vec<Op>, Option<View>) {
     let arrived = vec![Vec::new(); network.nodes.len()];
     let consumers = network.consumers();
     let mut sweep =
         Sweep { network, workspace, affine, seeds, arrived, consumers, stop: None, keep: false, ops: vec![] };
-    let mut tangents = vec![x];
-    for (id, node) in network.nodes.iter().enumerate().take(to + 1).skip(1) {
-        let inputs: Vec<View> = node.inputs.iter().map(|&i| tangents[i]).collect();
+    let mut tangents = vec![None; network.nodes.len()];
+    tangents[from] = Some(x);
+    for (id, node) in network.nodes.iter().enumerate().take(to + 1).skip(from + 1) {
+        if node.inputs.iter().all(|&i| tangents[i].is_none()) {
+            continue;
+        }
+        // What doesn't depend on `from` has the tangent zero: a matrix that nothing writes.
+        let inputs: Vec<View> =
+            node.inputs.iter().map(|&i| tangents[i].unwrap_or_else(|| sweep.seeded(i, "tangent of zero"))).collect();
         let node_type = node.layer.node_type().expect("invariant: only the first node is an input");
-        tangents.push(node_type.jvp(id, &inputs, &mut sweep));
+        tangents[id] = Some(node_type.jvp(id, &inputs, &mut sweep));
     }
     (sweep.ops, tangents[to])
 }

@@ -162,6 +162,8 @@ pub struct Sequential {
     /// What is trained in a spectral layer.
     pub train: Spectral,
     pub train_bias: bool,
+    /// Adds a hidden layer's input to its output (after activation, batch norm and dropout) where both are equally wide.
+    pub residual: bool,
 }
 
 /// After which layers something stands.
@@ -192,6 +194,7 @@ impl Default for Sequential {
             spectral: Place::First,
             train: Spectral::default(),
             train_bias: true,
+            residual: false,
         }
     }
 }
@@ -209,6 +212,13 @@ impl Sequential {
                 self.hidden.len()
             )));
         }
+        // Not around the first layer: the ranking needs it to be the only one that reads the input.
+        let is_block = |layer: usize| self.residual && layer > 0 && self.hidden[layer - 1] == self.hidden[layer];
+        if self.residual && !(0..self.hidden.len()).any(is_block) {
+            return Err(Error::Shape(
+                "--residual needs a hidden layer that is as wide as the one before it, as in --hidden 64,64".into(),
+            ));
+        }
         let mut network = Network::new(&[inputs]);
         let dense = |layer: usize, units: usize| Dense {
             units,
@@ -216,6 +226,7 @@ impl Sequential {
             train_bias: self.train_bias,
         };
         for (i, &units) in self.hidden.iter().enumerate() {
+            let before = network.nodes.len() - 1;
             network.then(dense(i, units))?;
             let activation = self.activations[if self.activations.len() == 1 { 0 } else { i }];
             network.then(ActivationNode { activation })?;
@@ -224,6 +235,9 @@ impl Sequential {
             }
             if self.dropout > 0.0 && self.dropout_place.covers(i) {
                 network.then(DropoutNode { probability: self.dropout })?;
+            }
+            if is_block(i) {
+                network.push(AddNode {}.into(), &[before, network.nodes.len() - 1])?;
             }
         }
         network.then(dense(self.hidden.len(), outputs))?;

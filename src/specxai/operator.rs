@@ -22,6 +22,8 @@ pub enum Product {
     Pull { node: NodeId, seeds: usize },
     /// `R v` for blocks of so many tangents a sample.
     Push { node: NodeId, seeds: usize },
+    /// `(∂y/∂z) t` for one tangent t a sample of this node's output z.
+    Carry(NodeId),
 }
 
 /// Matrices of every sample, `[sample·rows, cols]`, rows `ld` apart.
@@ -232,11 +234,21 @@ impl LocalOperator {
         self.product(Product::Push { node, seeds }, v)
     }
 
+    /// What a tangent `t: [samples, width]` at a node's output makes at the network's, `[samples, C]`: with the intercept as t,
+    /// that node's part of every output.
+    pub fn carry(&mut self, node: NodeId, t: &[f64]) -> Result<Blocks> {
+        self.product(Product::Carry(node), t)
+    }
+
     fn product(&mut self, product: Product, source: &[f64]) -> Result<Blocks> {
         self.send(product, source)?;
         let recorded = &self.products[&product];
-        let view = recorded.results[0].expect("invariant: every node is reached from the input");
-        self.read(view, recorded.seeds)
+        let seeds = recorded.seeds;
+        let Some(view) = recorded.results[0] else {
+            let cols = self.network.output().width();
+            return Ok(Blocks { values: vec![0.0; self.rows * pad4(cols)], rows: 1, cols, ld: pad4(cols) });
+        };
+        self.read(view, seeds)
     }
 
     /// Writes a product's source and runs it.
@@ -300,7 +312,7 @@ fn by_tangents(network: &Network, node: NodeId) -> bool {
 
 fn seeds_of(network: &Network, product: Product) -> usize {
     match product {
-        Product::Trace | Product::Bypass(_) => 1,
+        Product::Trace | Product::Bypass(_) | Product::Carry(_) => 1,
         Product::Jacobian(node) => network.nodes[node].width().min(network.input_width()),
         Product::Pull { seeds, .. } | Product::Push { seeds, .. } => seeds,
     }
@@ -353,9 +365,9 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
             // The identity is written once more by every run: cheap beside what follows.
             let v = source("tangents", 0);
             let mut ops = vec![identity(v, seeds).into()];
-            let (pushed, result) = push(network, workspace, affine, node, v, seeds);
+            let (pushed, result) = push(network, workspace, affine, (0, node), v, seeds);
             ops.extend(pushed);
-            (ops, None, vec![Some(result)], true)
+            (ops, None, vec![result], true)
         }
         Product::Jacobian(node) => {
             let how = Pull { seeds, ..Pull::default() };
@@ -372,8 +384,13 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
         }
         Product::Push { node, seeds } => {
             let v = source("tangents", 0);
-            let (ops, result) = push(network, workspace, affine, node, v, seeds);
-            (ops, Some(v), vec![Some(result)], false)
+            let (ops, result) = push(network, workspace, affine, (0, node), v, seeds);
+            (ops, Some(v), vec![result], false)
+        }
+        Product::Carry(node) => {
+            let t = source("tangents", node);
+            let (ops, result) = push(network, workspace, affine, (node, last), t, seeds);
+            (ops, Some(t), vec![result], false)
         }
     };
     let plan = workspace.program.plan(format!("{product:?}"), ops);

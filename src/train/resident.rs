@@ -67,10 +67,11 @@ impl Resident {
                 };
                 (values.iter().enumerate().map(standardise).map(f32::to_bits).collect(), outputs)
             }
+            Targets::Inputs => (Vec::new(), columns),
             Targets::None => (vec![0; dataset.rows], 0),
         };
         let [train, validation, test] = parts.map(<[u32]>::len);
-        Resident {
+        let mut resident = Resident {
             storage,
             stride,
             words,
@@ -86,7 +87,12 @@ impl Resident {
                 [scale] => 1.0 / f64::from(*scale),
                 _ => 1.0,
             },
+        };
+        if let Targets::Inputs = dataset.y {
+            let all: Vec<u32> = (0..dataset.rows as u32).collect();
+            resident.targets = resident.inputs(&all).into_iter().map(|x| (x as f32).to_bits()).collect();
         }
+        resident
     }
 
     /// The inputs of some rows as they enter the network, `[rows, columns]`, scaled in `f32` as the engines do.
