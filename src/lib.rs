@@ -52,6 +52,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod experiments;
 pub mod kernels;
 pub mod model;
 pub mod model_file;

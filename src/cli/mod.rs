@@ -10,6 +10,7 @@ mod output;
 mod predict;
 mod progress;
 mod rank;
+mod reproduce;
 mod rows;
 mod similarity;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Explain(Box<explain::Args>),
     /// How alike the singular vectors of different rows are
     Similarity(Box<similarity::Args>),
+    /// An experiment of the papers, whole, with its pictures and numbers
+    Reproduce(reproduce::Args),
     /// A model's graph: nodes, names to split at, shapes, parameters
     Inspect(inspect::Args),
 }
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Similarity(args) => similarity::run(args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     match done {

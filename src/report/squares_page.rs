@@ -1,0 +1,255 @@
+//! `report.html` of the rotated squares.
+
+use crate::data::synthetic::PICTURE;
+use crate::experiments::{BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares};
+use crate::report::explain_figures::{diverging, pixels};
+use crate::report::page::{SPECXAI, definitions, document_citing, figure, section};
+use crate::report::picture::Palette;
+use crate::report::svg::{Plot, Scale, Ticks};
+use crate::report::text::{escape, number, short};
+
+const CLASSES: [&str; 3] = ["s1", "s2", "s3"];
+
+/// The whole page.
+pub fn html(outcome: &RotatedSquares, device: &str) -> String {
+    let title = "Rotated squares: what an autoencoder's operator is made of";
+    let mut body = header(outcome, title);
+    body.push_str(&section("Singular values of the data and of the operator", &spectra(outcome)));
+    if let Some(first) = first(outcome, BiasStart::None) {
+        body.push_str(&section("Singular vectors (figure 8)", &vectors(outcome, first)));
+    }
+    let with_bias = [BiasStart::Zero, BiasStart::Uniform].into_iter().filter_map(|bias| first(outcome, bias));
+    let bias: String = with_bias.map(bias_pictures).collect();
+    body.push_str(&section("What the operator adds and what the biases carry (figure 9)", &bias));
+    body.push_str(&section("All networks", &table(outcome)));
+    let s = &outcome.settings;
+    let settings = [
+        ("pictures", format!("{}, a fifth for testing", s.rows)),
+        ("network", format!("4096 – {0} – 8 – {0} – 4096, ReLU, linear code and output", s.hidden)),
+        (
+            "training",
+            format!("Adam, learning rate {} with a cosine, {} epochs, batch {}, MSE", s.rate, s.epochs, s.batch),
+        ),
+        ("analysed", format!("{} test pictures of each network", s.analysed)),
+        ("engine", device.to_owned()),
+        ("time", format!("{:.0} s", outcome.seconds)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v));
+    body.push_str(&section(
+        "How it was made",
+        &format!("<div class=\"lists\">{}</div>", definitions("Settings", &settings)),
+    ));
+    document_citing(title, &body, SPECXAI)
+}
+
+fn of(outcome: &RotatedSquares, bias: BiasStart) -> Vec<&NetworkOutcome> {
+    outcome.networks.iter().filter(|n| n.bias == bias).collect()
+}
+
+fn first(outcome: &RotatedSquares, bias: BiasStart) -> Option<&NetworkOutcome> {
+    outcome.networks.iter().find(|n| n.bias == bias)
+}
+
+fn mean(networks: &[&NetworkOutcome], f: impl Fn(&NetworkOutcome) -> f64) -> f64 {
+    networks.iter().map(|n| f(n)).sum::<f64>() / networks.len().max(1) as f64
+}
+
+/// Share of Σ|c| in the two largest.
+fn top_two(network: &NetworkOutcome) -> f64 {
+    let mut c = network.c.clone();
+    c.sort_by(|a, b| b.total_cmp(a));
+    let sum: f64 = c.iter().sum();
+    if sum > 0.0 { (c[0] + c[1]) / sum } else { 0.0 }
+}
+
+fn header(outcome: &RotatedSquares, title: &str) -> String {
+    let none = of(outcome, BiasStart::None);
+    let decay = |values: &[f64]| values[1..].iter().sum::<f64>() / (values.len() - 1) as f64;
+    let (data, centred) = (decay(&outcome.uncentred.decay), decay(&outcome.centred.decay));
+    let operator = mean(&none, |n| decay(&n.decay));
+    let faster = match (operator < data, operator < centred) {
+        (true, true) => "faster than both the raw and the centred data's",
+        (false, true) => {
+            "faster than the centred data's, but slower than the raw data's, whose first vector is the mean disc"
+        }
+        (true, false) => "faster than the raw data's, but slower than the centred data's",
+        (false, false) => "slower than the data's, raw or centred",
+    };
+    let share = mean(&none, top_two);
+    let few =
+        if share > 0.8 { "a few coefficients dominate" } else { "the coefficients are spread over several components" };
+    let carried: Vec<String> = [BiasStart::Zero, BiasStart::Uniform]
+        .iter()
+        .map(|&bias| format!("{} ({})", short(mean(&of(outcome, bias), |n| n.bias_norm)), bias.name()))
+        .collect();
+    let bulk = mean(&of(outcome, BiasStart::Uniform), |n| n.bias_norm)
+        > mean(&of(outcome, BiasStart::Uniform), |n| n.operator_norm);
+    let lead = format!(
+        "Without bias, the operator's singular values fall {faster} (mean of σ_k/σ₀ over k = 1 … 7: {} against {} and {}). \
+         The two largest |c| hold {:.0} % of their sum: {few}. The biases' part ‖Σβ‖/‖y‖ is {}: here they {} the bulk of the picture.",
+        short(operator),
+        short(data),
+        short(centred),
+        100.0 * share,
+        carried.join(" and "),
+        if bulk { "carry" } else { "don't carry" },
+    );
+    let tiles: String = BiasStart::ALL
+        .iter()
+        .map(|&bias| {
+            let networks = of(outcome, bias);
+            let live = networks.iter().map(|n| n.live_code_units).min().unwrap_or(0);
+            let label = format!("test R², {}; {live} live code units at least", bias.name());
+            format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), short(mean(&networks, |n| n.test_r2)))
+        })
+        .collect();
+    format!(
+        "<header><p class=\"kind\">Reproduction report</p><h1>{title}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
+        escape(&lead)
+    )
+}
+
+fn spectra(outcome: &RotatedSquares) -> String {
+    let plot = |title: &str, axis: &str, lines: Vec<(&str, &str, Vec<f64>)>| {
+        let values = || lines.iter().flat_map(|(_, _, v)| v.iter().copied());
+        let mut plot = Plot::new(
+            500.0,
+            300.0,
+            [50.0, 16.0, 30.0, 46.0],
+            Scale::Linear(0.0, 7.0),
+            Scale::round(values().chain([0.0])),
+        );
+        plot.y_axis(axis, Ticks::Plain);
+        plot.x_axis("component k", Ticks::Whole);
+        let traces: Vec<_> = lines
+            .iter()
+            .map(|(name, class, values)| {
+                let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(k, &v)| (k as f64, v)).collect();
+                plot.dots(&points, class);
+                (plot.line(&points, class), *class, *name)
+            })
+            .collect();
+        for (trace, class, name) in &traces {
+            plot.label(trace, class, name);
+        }
+        figure(title, &plot.finish(title), "", "")
+    };
+    let mean_of = |bias: BiasStart, f: fn(&NetworkOutcome) -> &Vec<f64>| -> Vec<f64> {
+        let networks = of(outcome, bias);
+        (0..8).map(|k| mean(&networks, |n| f(n)[k])).collect()
+    };
+    let decay = plot(
+        "How fast singular values fall",
+        "σ_k / σ₀",
+        vec![
+            ("data", "s0", outcome.uncentred.decay.clone()),
+            ("data, centred", "s3", outcome.centred.decay.clone()),
+            ("without bias", "s1", mean_of(BiasStart::None, |n| &n.decay)),
+            ("bias from uniform", "s2", mean_of(BiasStart::Uniform, |n| &n.decay)),
+        ],
+    );
+    let c = plot(
+        "How much of the input lies along each component",
+        "|c_k|",
+        BiasStart::ALL.iter().zip(CLASSES).map(|(&b, class)| (b.name(), class, mean_of(b, |n| &n.c))).collect(),
+    );
+    format!("<div class=\"pair\">{decay}{c}</div>")
+}
+
+fn tile(picture: String, caption: &str) -> String {
+    format!("<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+}
+
+fn signed(values: &[f64], caption: &str) -> String {
+    let largest = values.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+    tile(pixels(PICTURE, PICTURE, &diverging(values, largest), Palette::Diverging, "Signed values"), caption)
+}
+
+/// On the scale of the pictures: black 0, white 1.
+fn grey(values: &[f64], caption: &str) -> String {
+    tile(pixels(PICTURE, PICTURE, values, Palette::Grey, "Brightness"), caption)
+}
+
+fn row(title: &str, tiles: String) -> String {
+    format!("<h4>{}</h4><div class=\"maps\">{tiles}</div>", escape(title))
+}
+
+fn vectors(outcome: &RotatedSquares, network: &NetworkOutcome) -> String {
+    let p = &network.picture;
+    let numbered = |vectors: &[Vec<f64>], name: &str| -> String {
+        vectors.iter().enumerate().map(|(k, v)| signed(v, &format!("{name}<sub>{k}</sub>"))).collect()
+    };
+    let of_network = |vectors: &[Vec<f64>], name: &str| -> String {
+        let caption = |k: usize| format!("{name}<sub>{k}</sub>, σ {}, c {}", short(p.sigma[k]), short(p.c[k]));
+        vectors.iter().enumerate().map(|(k, v)| signed(v, &caption(k))).collect()
+    };
+    row("Data, uncentred: right singular vectors", numbered(&outcome.uncentred.vectors, "v"))
+        + &row(
+            "One test picture and what the network without bias gives back",
+            grey(&p.input, "input") + &grey(&p.output, "output"),
+        )
+        + &row("The network's operator at that picture: right singular vectors", of_network(&p.right, "v"))
+        + &row("Contracted with the input, v ⊙ x̃", numbered(&p.contracted, "v ⊙ x̃ "))
+        + &row("Left singular vectors", of_network(&p.left, "u"))
+        + "<p class=\"small\">Each vector on its own scale: blue positive, orange negative, white zero.</p>"
+}
+
+fn bias_pictures(network: &NetworkOutcome) -> String {
+    let p: &OperatorPicture = &network.picture;
+    let vectors: String =
+        p.left.iter().enumerate().map(|(k, v)| signed(v, &format!("u<sub>{k}</sub>, c {}", short(p.c[k])))).collect();
+    let layers: String =
+        p.layers.iter().map(|(name, part)| signed(part, &format!("bias of {}", escape(name)))).collect();
+    let sums = grey(&p.input, "input")
+        + &grey(&p.output, "output y")
+        + &signed(&p.linear, "J x̃: all components")
+        + &signed(&p.intercept, "Σβ: all biases");
+    format!("<article><h3>{}, seed {}</h3>", network.bias.name(), network.seed)
+        + &row("One test picture as a sum", sums)
+        + &row("Left singular vectors of the operator", vectors)
+        + &row("What each layer's bias makes of the output", layers)
+        + "</article>"
+}
+
+fn table(outcome: &RotatedSquares) -> String {
+    let heads = [
+        "seed",
+        "test R²",
+        "train R²",
+        "live",
+        "rank",
+        "σ₁/σ₀",
+        "σ₂/σ₀",
+        "σ₇/σ₀",
+        "energy in 2",
+        "‖J x̃‖/‖y‖",
+        "‖Σβ‖/‖y‖",
+        "residual",
+    ];
+    let heads: String = heads.iter().map(|h| format!("<th class=\"n\">{h}</th>")).collect();
+    let rows: String = outcome
+        .networks
+        .iter()
+        .map(|n| {
+            let values = [
+                n.seed.to_string(),
+                number(n.test_r2),
+                number(n.train_r2),
+                n.live_code_units.to_string(),
+                short(n.rank),
+                short(n.decay[1]),
+                short(n.decay[2]),
+                short(n.decay[7]),
+                short(n.energy[1]),
+                short(n.operator_norm),
+                short(n.bias_norm),
+                short(n.residual),
+            ];
+            let cells: String = values.iter().map(|v| format!("<td class=\"n\">{v}</td>")).collect();
+            format!("<tr><td>{}</td>{cells}</tr>", n.bias.name())
+        })
+        .collect();
+    format!(
+        "<div class=\"scroll\"><table><thead><tr><th>network</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+}
