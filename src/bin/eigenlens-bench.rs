@@ -1,4 +1,4 @@
-//! Measures the engines without a screen: matrix products, training steps, ensembles.
+//! Measures the engines without a screen: matrix products, training steps, ensembles, Jacobians, explanations.
 //!
 //! Every figure is a median over samples after a warm-up, with the distance between the quartiles as spread.
 
@@ -13,15 +13,17 @@ use serde_json::{Value, json};
 use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::engine::{Device, PlanId, Program, Step};
 use eigenlens::kernels::{Activation, Form, Gemm, Op};
-use eigenlens::network::{Place, Sequential};
+use eigenlens::network::local::SlopeForm;
+use eigenlens::network::{Initialisation, Layout, Network, Parameters, Place, Sequential};
 use eigenlens::random::Random;
-use eigenlens::train::{Job, Resident, Settings};
+use eigenlens::specxai::{ExplainSettings, LocalOperator, Product, explain_each, split_node};
+use eigenlens::train::{Flow, Job, Resident, Settings};
 
 #[derive(Parser)]
 #[command(name = "eigenlens-bench", version, about = "Measures eigenlens' engines")]
 struct Args {
-    /// gemm, train, ensemble, denormals: any of them
-    #[arg(long, default_value = "gemm,train,ensemble", value_delimiter = ',')]
+    /// gemm, train, ensemble, jacobian, svd, denormals: any of them
+    #[arg(long, default_value = "gemm,train,ensemble,jacobian,svd", value_delimiter = ',')]
     suite: Vec<String>,
     /// auto, cpu, gpu, or part of an adapter's name
     #[arg(long, default_value = "auto")]
@@ -71,7 +73,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
             "train" => bench.train(&[1])?,
             "ensemble" => bench.train(&args.replicas)?,
             "denormals" => bench.denormals()?,
-            other => bail!("there is no suite {other}; there are gemm, train, ensemble and denormals"),
+            "jacobian" => bench.jacobian()?,
+            "svd" => bench.svd()?,
+            other => bail!("there is no suite {other}; there are gemm, train, ensemble, jacobian, svd and denormals"),
         }
     }
     if let Some(path) = &args.json {
@@ -185,6 +189,49 @@ impl Bench {
         Ok(())
     }
 
+    /// Jacobians of all outputs of the digits' network at many inputs, the forward pass included; they stay on the engine.
+    fn jacobian(&mut self) -> anyhow::Result<()> {
+        let (network, parameters, inputs) = explained_network()?;
+        let last = network.nodes.len() - 1;
+        let products = [Product::Jacobian(last)];
+        let mut operator =
+            LocalOperator::new(&network, &parameters, &products, SlopeForm::Tangent, EXPLAINED, &self.device)?;
+        let chunk = operator.batch() * network.input_width();
+        let (median, iqr) = self.time(1, || {
+            for inputs in inputs.chunks(chunk) {
+                operator.load(inputs)?;
+                operator.run_jacobian(last)?;
+            }
+            operator.wait()
+        })?;
+        // The chain of products from the outputs down, without the first, which is a diagonal.
+        let flops = 2.0 * (EXPLAINED * 10) as f64 * (50.0 * 100.0 + 100.0 * 100.0 + 100.0 * 784.0);
+        let rate = flops / median / 1e6;
+        let case = "784-100-100-50-10";
+        println!("jacobian  {case:<24} 10 outputs x {EXPLAINED} inputs {median:9.3} ms ± {iqr:.3}  {rate:8.1} GFLOP/s");
+        self.results.push(json!({
+            "suite": "jacobian", "case": case, "batch": EXPLAINED, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+            "gflops": rate,
+        }));
+        Ok(())
+    }
+
+    /// Whole explanations of the predicted outputs, split at the first activation: one decomposition an input, with maps.
+    fn svd(&mut self) -> anyhow::Result<()> {
+        let (network, parameters, inputs) = explained_network()?;
+        let settings = ExplainSettings::at(&[split_node(&network, "activation1")?]);
+        let device = self.device.clone();
+        let (median, iqr) = self.time(1, || {
+            explain_each(&network, &parameters, &inputs, &settings, &device, &mut |_| Flow::Continue).map(drop)
+        })?;
+        let case = "784-100-100-50-10";
+        println!("svd       {case:<24} {EXPLAINED} explanations  {median:9.3} ms ± {iqr:.3}");
+        self.results.push(json!({
+            "suite": "svd", "case": case, "batch": EXPLAINED, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+        }));
+        Ok(())
+    }
+
     /// Step time before and after penalties have driven most columns to nothing.
     fn denormals(&mut self) -> anyhow::Result<()> {
         for net in [Net::Small, Net::Digits] {
@@ -211,10 +258,10 @@ fn blank() -> Step {
     Step { index: 0, rows: 0, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: 0 }
 }
 
-type Product = (Box<dyn eigenlens::engine::Session>, PlanId, usize);
+type Loaded = (Box<dyn eigenlens::engine::Session>, PlanId, usize);
 
 /// One product `[m, k]·[k, n]` in the given form; the last number is the batch dimension.
-fn product(device: &Device, form: Form, m: usize, k: usize, n: usize) -> eigenlens::Result<Product> {
+fn product(device: &Device, form: Form, m: usize, k: usize, n: usize) -> eigenlens::Result<Loaded> {
     let mut program = Program::new(1);
     let (a, b, out, batch) = match form {
         Form::Nt => (program.matrix("a", m, k), program.matrix("b", n, k), program.matrix("out", m, n), m),
@@ -231,6 +278,18 @@ fn product(device: &Device, form: Form, m: usize, k: usize, n: usize) -> eigenle
         }
     }
     Ok((session, plan, batch))
+}
+
+/// Inputs of the jacobian and svd suites.
+const EXPLAINED: usize = 1024;
+
+/// The digits' network with random weights, and inputs that are mostly dark as digits are.
+fn explained_network() -> eigenlens::Result<(Network, Parameters, Vec<f64>)> {
+    let network = Sequential { spectral: Place::None, ..Sequential::default() }.build(784, 10)?;
+    let parameters = Layout::new(&network).initial(Initialisation::Glorot, 0);
+    let mut random = Random::new(7, 2);
+    let inputs = (0..EXPLAINED * 784).map(|_| if random.uniform() < 0.19 { random.uniform() } else { 0.0 }).collect();
+    Ok((network, parameters, inputs))
 }
 
 const BATCH: usize = 500;
