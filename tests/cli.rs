@@ -401,10 +401,10 @@ fn bad_tables_are_refused_in_one_sentence() {
         ("empty.csv", "", &["empty", "header line"]),
         ("one.csv", "a,y\n1,x\n2,x\n3,x\n", &["target", "every row has the class", "two classes"]),
         ("ragged.csv", "a,b,y\n1,2,x\n3,z\n", &["line 3"]),
-        ("infinite.csv", "a,y\n1,x\ninf,z\n3,x\n", &["line 3", "column a"]),
-        ("missing.csv", "a,y\n1,x\n,z\n3,x\n", &["line 3", "column a", "--missing"]),
-        ("text.csv", "a,y\n1,x\n2,z\noops,x\n4,z\n", &["line 4", "column a", "oops"]),
-        ("narrow.csv", "y\nx\nz\n", &["no column besides the target"]),
+        ("infinite.csv", "a,y\n1,x\ninf,z\n3,x\n", &["line 3", "column \"a\""]),
+        ("missing.csv", "a,y\n1,x\n,z\n3,x\n", &["line 3", "column \"a\"", "--missing"]),
+        ("text.csv", "a,y\n1,x\n2,z\noops,x\n4,z\n", &["line 4", "column \"a\"", "oops"]),
+        ("narrow.csv", "y\nx\nz\n", &["no column but the target"]),
     ];
     for (name, content, parts) in cases {
         let data = place.write(name, content);
@@ -414,7 +414,7 @@ fn bad_tables_are_refused_in_one_sentence() {
     }
     let data = place.write("table.csv", table());
     let unknown = train(&data, &place.text("run"), &["--target", "price"]);
-    refused(&unknown, 1, &["no column \"price\"", "there are a, b, c", "--target"]);
+    refused(&unknown, 1, &["no column \"price\"", ": a, b, c", "--target"]);
     assert!(!place.path("run/model.safetensors").exists());
 }
 
