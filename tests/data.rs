@@ -479,6 +479,24 @@ fn idx_checksum() {
 }
 
 #[test]
+fn idx_names_only_labels_that_occur() {
+    let images = [&[0u8, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1][..], &[1, 2, 3, 4]].concat();
+    let labels = |values: [u8; 4]| [&[0u8, 0, 8, 1, 0, 0, 0, 4][..], &values].concat();
+    let (file, request) = idx(&images, &labels([9, 3, 3, 9]), false);
+    assert_eq!(classes(&load(&request).unwrap()), (&[1, 0, 0, 1][..], vec!["3", "9"]));
+    // A label of the test file alone has a name too; that it lacks training rows is for the split to say.
+    fs::write(file.directory.path().join("t10k-images-idx3-ubyte"), &images).unwrap();
+    fs::write(file.directory.path().join("t10k-labels-idx1-ubyte"), labels([3, 9, 5, 3])).unwrap();
+    let data = load(&request).unwrap();
+    assert_eq!(classes(&data), (&[2, 0, 0, 2, 0, 2, 1, 0][..], vec!["3", "5", "9"]));
+    // A model of some classes meets data that lack some of those and have others.
+    let known = data.keep_known_classes(&["9".into(), "7".into(), "5".into()]).unwrap();
+    assert_eq!(classes(&known), (&[0, 0, 0, 1][..], vec!["9", "5"]));
+    let (_file, request) = idx(&images, &labels([3; 4]), false);
+    refused(load(&request), &["target", "every row has the class \"3\"", "two classes"]);
+}
+
+#[test]
 fn splits_and_scaling() {
     let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
     let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();

@@ -39,7 +39,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         labels.extend(test_labels);
     }
     let (rows, height, width) = (shape[0], shape[1], shape[2]);
-    let classes = labels.iter().copied().max().map_or(0, |l| usize::from(l) + 1);
+    let (labels, names) = classes(&labels);
     let digits = (height.max(width).max(2) - 1).to_string().len();
     let features = (0..height * width)
         .map(|i| Feature { name: format!("r{:0digits$}c{:0digits$}", i / width, i % width), group: None })
@@ -49,15 +49,25 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         rows,
         columns: height * width,
         x: Values::U8(bytes),
-        y: Targets::Classes {
-            labels: labels.into_iter().map(u32::from).collect(),
-            names: (0..classes).map(|c| c.to_string()).collect(),
-        },
+        y: Targets::Classes { labels, names },
         features,
         axes: vec![Axis { name: "row".into(), len: height }, Axis { name: "column".into(), len: width }],
         test_from,
         notes: Vec::new(),
     })
+}
+
+/// The labels that occur are the classes, in order of their value: one that no row has would be an output without data.
+fn classes(labels: &[u8]) -> (Vec<u32>, Vec<String>) {
+    let mut occurs = [false; 256];
+    labels.iter().for_each(|&label| occurs[usize::from(label)] = true);
+    let mut new = [0u32; 256];
+    let mut names = Vec::new();
+    for label in (0..256).filter(|&label| occurs[label]) {
+        new[label] = names.len() as u32;
+        names.push(label.to_string());
+    }
+    (labels.iter().map(|&label| new[usize::from(label)]).collect(), names)
 }
 
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {

@@ -155,6 +155,14 @@ pub fn load(request: &Request) -> Result<Dataset> {
 }
 
 impl Dataset {
+    /// Only the rows of those classes that a model knows; all rows where none of its classes is here. Unlike the classes
+    /// that a person names, a model's need not all occur.
+    pub fn keep_known_classes(self, known: &[String]) -> Result<Self> {
+        let Targets::Classes { names, .. } = &self.y else { return Ok(self) };
+        let here: Vec<String> = known.iter().filter(|name| names.contains(name)).cloned().collect();
+        if here.is_empty() { Ok(self) } else { self.keep_classes(&here) }
+    }
+
     /// Only the rows of the named classes, relabelled in the order given.
     pub fn keep_classes(self, names: &[String]) -> Result<Self> {
         let Targets::Classes { labels, names: all } = &self.y else {
@@ -234,10 +242,10 @@ impl Dataset {
                 Err(Error::input(&self.source, "target", "there is none", "add one (y, or --target NAME for a table)"))
             }
             Targets::Classes { labels, names } => {
-                let mut counts = vec![0usize; names.len()];
-                labels.iter().for_each(|&l| counts[l as usize] += 1);
-                if counts.iter().filter(|&&c| c > 0).count() < 2 {
-                    let only = names.first().map_or("", String::as_str);
+                let mut occurs = vec![false; names.len()];
+                labels.iter().for_each(|&l| occurs[l as usize] = true);
+                if occurs.iter().filter(|&&o| o).count() < 2 {
+                    let only = occurs.iter().position(|&o| o).map_or("", |class| names[class].as_str());
                     return Err(Error::input(
                         &self.source,
                         "target",
