@@ -497,6 +497,23 @@ fn idx_names_only_labels_that_occur() {
 }
 
 #[test]
+fn a_class_without_training_rows_is_refused() {
+    let file = npz(|npz| {
+        add(npz, "X", &[4, 1], &[1.0f32, 2.0, 3.0, 4.0]);
+        add(npz, "y", &[4], &[0u8, 1, 0, 1]);
+        add(npz, "X_test", &[2, 1], &[5.0f32, 6.0]);
+        add(npz, "y_test", &[2], &[0u8, 7]);
+    });
+    let data = load(&file.request()).unwrap();
+    let message = split(&data, 0.0, 0.0, 0).unwrap_err().to_string();
+    for part in ["arrays.npz", "training rows", "class \"7\"", "--classes"] {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+    let chosen = data.keep_classes(&["0".into(), "1".into()]).unwrap();
+    assert_eq!(split(&chosen, 0.0, 0.0, 0).unwrap().test, [4]);
+}
+
+#[test]
 fn splits_and_scaling() {
     let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
     let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();

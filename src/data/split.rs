@@ -18,7 +18,7 @@ pub struct Split {
 /// are shares of the other rows, rounded to whole rows in every class; each class keeps at least one training row.
 ///
 /// # Errors
-/// [`Error::Usage`] for shares that leave nothing to train on.
+/// [`Error::Usage`] for shares that leave nothing to train on, [`Error::Input`] for a class that only test rows have.
 pub fn split(dataset: &Dataset, validation: f64, test: f64, seed: u64) -> Result<Split> {
     for (name, share) in [("--validation", validation), ("--test", test)] {
         if !(0.0..1.0).contains(&share) {
@@ -36,6 +36,11 @@ pub fn split(dataset: &Dataset, validation: f64, test: f64, seed: u64) -> Result
         Targets::Classes { labels, names } => {
             let mut groups = vec![Vec::new(); names.len()];
             (0..own).for_each(|r| groups[labels[r] as usize].push(r as u32));
+            if let Some(class) = groups.iter().position(Vec::is_empty) {
+                let problem = format!("the class {:?} has none", names[class]);
+                let remedy = "add rows of that class, or choose the others with --classes";
+                return Err(Error::input(&dataset.source, "training rows", problem, remedy));
+            }
             groups
         }
         _ => vec![(0..own as u32).collect()],
