@@ -514,6 +514,18 @@ fn a_class_without_training_rows_is_refused() {
 }
 
 #[test]
+fn a_test_set_of_its_own_leaves_the_rest_to_validation() {
+    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 2)).collect();
+    let mut data = table(format!("a,y\n{rows}"), |_| {}).unwrap();
+    data.test_from = Some(20);
+    let parts = split(&data, 0.8, 0.2, 0).unwrap();
+    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (4, 16, 20));
+    assert!(split(&data, 0.8, 1.2, 0).is_err(), "no share at all");
+    data.test_from = None;
+    assert!(split(&data, 0.8, 0.2, 0).is_err());
+}
+
+#[test]
 fn splits_and_scaling() {
     let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
     let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();

@@ -25,13 +25,14 @@ pub fn split(dataset: &Dataset, validation: f64, test: f64, seed: u64) -> Result
             return Err(Error::Usage(format!("{name} is {share}; it is a share of the rows, at least 0 and below 1")));
         }
     }
+    // Ignored before it is checked: its default must not forbid a large --validation.
+    let test = if dataset.test_from.is_some() { 0.0 } else { test };
     if validation + test >= 1.0 {
         return Err(Error::Usage(format!(
             "--validation {validation} and --test {test} leave no rows to train on; their sum must be below 1"
         )));
     }
     let own = dataset.test_from.unwrap_or(dataset.rows);
-    let test = if dataset.test_from.is_some() { 0.0 } else { test };
     let mut groups: Vec<Vec<u32>> = match &dataset.y {
         Targets::Classes { labels, names } => {
             let mut groups = vec![Vec::new(); names.len()];
