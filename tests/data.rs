@@ -526,6 +526,25 @@ fn a_test_set_of_its_own_leaves_the_rest_to_validation() {
 }
 
 #[test]
+fn many_small_classes_have_their_share_of_every_part() {
+    let sizes = |rows_each: &[usize], validation, test| {
+        let rows: String = rows_each.iter().enumerate().flat_map(|(c, &n)| vec![format!("1,c{c:03}\n"); n]).collect();
+        let data = table(format!("a,y\n{rows}"), |_| {}).unwrap();
+        let parts = split(&data, validation, test, 3).unwrap();
+        let labels = classes(&data).0;
+        for class in 0..rows_each.len() as u32 {
+            assert!(parts.train.iter().any(|&r| labels[r as usize] == class), "class {class} has a training row");
+        }
+        (parts.train.len(), parts.validation.len(), parts.test.len())
+    };
+    assert_eq!(sizes(&[3; 40], 0.1, 0.1), (96, 12, 12));
+    assert_eq!(sizes(&[4; 25], 0.1, 0.2), (70, 10, 20));
+    // Classes of one row spare none, and the next class doesn't pay for all of them.
+    assert_eq!(sizes(&[&[1; 50][..], &[20]].concat(), 0.1, 0.2), (62, 3, 5));
+    assert_eq!(sizes(&[10, 10], 0.0, 0.0), (20, 0, 0));
+}
+
+#[test]
 fn splits_and_scaling() {
     let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
     let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();
