@@ -129,6 +129,31 @@ fn a_table_goes_all_the_way() {
 }
 
 #[test]
+fn dropped_columns_are_not_asked_for_again() {
+    let place = Place::new();
+    let numbered: String = table()
+        .lines()
+        .enumerate()
+        .map(|(i, line)| format!("{},{line}\n", if i == 0 { "id".into() } else { format!("n{i}") }))
+        .collect();
+    let (data, out) = (place.write("numbered.csv", numbered), place.text("run"));
+    let trained = train(&data, &out, &["--target", "class", "--drop", "id,b"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let model = place.text("run/model.safetensors");
+    let names: Vec<String> =
+        Model::load(&model).unwrap().description.features.into_iter().map(|feature| feature.name).collect();
+    assert_eq!(names, ["a", "c", "kind=blue", "kind=green", "kind=red"]);
+    let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--device", "cpu"]);
+    assert!(curve.status.success() && stderr(&curve).is_empty(), "known as the data trained on: {}", stderr(&curve));
+    let plain = place.write("plain.csv", table());
+    let predicted = eigenlens(&["predict", &model, &plain, "--out", &place.text("p.csv"), "--device", "cpu"]);
+    assert!(predicted.status.success(), "{}", stderr(&predicted));
+    let unknown = train(&data, &out, &["--target", "class", "--drop", "identifier"]);
+    refused(&unknown, 1, &["numbered.csv", "\"identifier\"", "id, a, b, c, kind, class"]);
+    refused(&train(&data, &out, &["--target", "class", "--drop", "class"]), 2, &["--drop", "class", "target"]);
+}
+
+#[test]
 fn the_same_command_gives_the_same_bytes() {
     let place = Place::new();
     let data = place.write("table.csv", table());

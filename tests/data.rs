@@ -220,6 +220,20 @@ fn table_as_a_model_expects() {
     assert_eq!(names(&load(&request).unwrap()), ["a", "b"]);
 }
 
+#[test]
+fn table_dropped_columns() {
+    let content = "id,a,when,y\nx1,1,2024-01-01,0\nx2,2,,1\nx3,3,2024-01-03,1\n";
+    let dropped = |names: &[&str]| table(content, |r| r.drop = names.iter().map(|n| n.to_string()).collect());
+    let data = dropped(&["when", "id"]).unwrap();
+    assert_eq!((names(&data), floats(&data)), (vec!["a"], &[1.0, 2.0, 3.0][..]));
+    refused(dropped(&["ident"]), &["table.csv", "header", "\"ident\"", "--drop", "id, a, when, y"]);
+    refused(dropped(&["a", "y"]), &["--drop names y", "target"]);
+    refused(dropped(&["a", "id", "when"]), &["header", "no column but the target", "--drop"]);
+    let mut request = Request::new("gaussian");
+    request.drop = vec!["x0".into()];
+    refused(load(&request), &["--drop", "gaussian", "table"]);
+}
+
 type Archive = NpzWriter<std::io::BufWriter<fs::File>>;
 
 fn add<T: AutoSerialize + Copy>(npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {

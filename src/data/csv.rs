@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let target_at = table.find_target(request)?;
     let mut plan = match &request.expect {
         Some(features) => Plan::expected(&table, features, target_at)?,
-        None => Plan::new(&table, target_at)?,
+        None => Plan::new(&table, target_at, &request.drop)?,
     };
     let (surveys, target) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
@@ -240,9 +240,26 @@ struct Plan {
 }
 
 impl Plan {
-    /// Every column but the target; the kinds are chosen later.
-    fn new(table: &Table, target: Option<usize>) -> Result<Self> {
-        let inputs: Vec<usize> = (0..table.names.len()).filter(|&c| Some(c) != target).collect();
+    /// Every column but the target and those to drop; the kinds are chosen later.
+    fn new(table: &Table, target: Option<usize>, drop: &[String]) -> Result<Self> {
+        let mut dropped = HashSet::new();
+        for name in drop {
+            let Some(c) = table.names.iter().position(|n| n == name.trim()) else {
+                let problem = format!("there is no column {name:?}");
+                let remedy = format!("name columns that are there with --drop: {}", listed(&table.names));
+                return Err(Error::input(table.path, "header", problem, remedy));
+            };
+            if Some(c) == target {
+                return Err(Error::Usage(format!("--drop names {name}, which is the target; drop other columns only")));
+            }
+            dropped.insert(c);
+        }
+        let inputs: Vec<usize> =
+            (0..table.names.len()).filter(|c| Some(*c) != target && !dropped.contains(c)).collect();
+        if inputs.is_empty() && !dropped.is_empty() {
+            let problem = "--drop leaves no column but the target";
+            return Err(Error::input(table.path, "header", problem, "keep a column to predict it from"));
+        }
         if inputs.is_empty() {
             let remedy = "add columns to predict it from (is the delimiter a comma, semicolon or tab?)";
             return Err(Error::input(table.path, "header", "there is no column but the target", remedy));

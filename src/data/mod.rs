@@ -94,6 +94,8 @@ pub struct Request {
     pub source: String,
     /// The target column of a table.
     pub target: Option<String>,
+    /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
+    pub drop: Vec<String>,
     /// `None`: guessed from the target.
     pub task: Option<Task>,
     /// Only these classes, in this order.
@@ -112,6 +114,7 @@ impl Request {
         Request {
             source: source.into(),
             target: None,
+            drop: Vec::new(),
             task: None,
             classes: None,
             missing: Missing::Refuse,
@@ -128,6 +131,11 @@ impl Request {
 /// One sentence with the file, the place in it and the remedy.
 pub fn load(request: &Request) -> Result<Dataset> {
     let source = request.source.as_str();
+    let is_table = |e: &str| matches!(e, "csv" | "tsv" | "txt");
+    let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !request.drop.is_empty() && !is_table(&extension) {
+        return Err(Error::Usage(format!("--drop leaves out columns of a table, and {source} is none; leave it out")));
+    }
     let dataset = if source == "gaussian" {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
     } else if source == "correlated" {
@@ -136,9 +144,9 @@ pub fn load(request: &Request) -> Result<Dataset> {
         idx::read(Path::new(directory))?
     } else {
         let path = Path::new(source);
-        match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
+        match extension.as_str() {
             "npz" | "npy" => npz::read(path, request)?,
-            "csv" | "tsv" | "txt" => csv::read(path, request)?,
+            e if is_table(e) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
                     "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian or correlated"
