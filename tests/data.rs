@@ -136,7 +136,7 @@ fn table_missing_words() {
     assert_eq!(data.rows, 2);
     assert!(data.notes[0].contains("1 of 3 rows"), "{:?}", data.notes);
     refused(table("a,y\n,0\n,1\n", |r| r.missing = Missing::Drop), &["each", "--missing mean"]);
-    refused(table("a,b,y\n,1,0\n,2,1\n", |r| r.missing = Missing::Mean), &["\"a\"", "every cell", "remove"]);
+    refused(table("a,b,y\n,1,0\n,2,1\n", |r| r.missing = Missing::Mean), &["\"a\"", "every cell", "--drop \"a\""]);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn table_bad_cells() {
     let message = table(format!("a,y\n1,0\n{long},1\n3,1\n"), |_| {}).unwrap_err().to_string();
     assert!(message.contains('…') && message.len() < 300, "{message}");
     let many: String = (0..65).map(|i| format!("v{i},{}\n", i % 2)).collect();
-    bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "remove the column or convert"]);
+    bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "--drop \"a\" or convert"]);
     for date in ["2024-01-31", "31.01.2024", "1/31/2024", "2024-01-31T10:00"] {
         bad_table(format!("a,y\n{date},0\n{date},1\n"), &["\"a\"", "dates", "convert them to numbers"]);
     }
@@ -218,6 +218,19 @@ fn table_as_a_model_expects() {
     let mut request = everything.request();
     request.need_target = false;
     assert_eq!(names(&load(&request).unwrap()), ["a", "b"]);
+}
+
+#[test]
+fn table_identifiers() {
+    let rows = |n: usize, last: &str| {
+        let mut text: String = (1..n).map(|i| format!("p{i},{i},{}\n", i % 2)).collect();
+        text.push_str(&format!("{last},0,1\n"));
+        format!("full name,a,y\n{text}")
+    };
+    bad_table(rows(21, "p0"), &["\"full name\"", "another text", "leave it out with --drop \"full name\""]);
+    assert_eq!(table(rows(21, "p0"), |r| r.drop = vec!["full name".into()]).unwrap().columns, 1);
+    assert_eq!(table(rows(20, "p0"), |_| {}).unwrap().columns, 21, "few rows may all differ");
+    assert_eq!(table(rows(40, "p1"), |_| {}).unwrap().columns, 40, "a value that comes back makes it a category");
 }
 
 #[test]

@@ -19,6 +19,9 @@ use crate::{Error, Result};
 /// Distinct values that a categorical column may have.
 const MOST_VALUES: usize = 64;
 
+/// A text column of more rows than this with no value twice is an identifier: a category would come back.
+const MOST_DISTINCT: usize = 20;
+
 /// Reads a table.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let data =
@@ -363,17 +366,17 @@ impl Survey {
 
     /// Numbers (true) or categories, and refuses what is neither.
     fn is_number(&self, table: &Table, column: usize) -> Result<bool> {
-        let refuse = |problem: String, remedy: &str| {
-            let place = format!("column {:?}", table.names[column]);
-            Err(Error::input(table.path, place, problem, remedy))
-        };
+        let name = &table.names[column];
+        let refuse =
+            |problem: String, remedy: &str| Err(Error::input(table.path, format!("column {name:?}"), problem, remedy));
+        let drop = format!("leave it out with --drop {name:?}");
         if self.known == 0 {
-            return refuse("every cell is missing".into(), "remove the column");
+            return refuse("every cell is missing".into(), &drop);
         }
         if 2 * self.dates > self.known {
             return refuse(
                 "it holds dates".into(),
-                "convert them to numbers (days since a first day) or remove the column",
+                &format!("convert them to numbers (days since a first day) or {drop}"),
             );
         }
         if 2 * self.decimal_commas > self.known {
@@ -387,7 +390,10 @@ impl Survey {
         }
         if self.values.len() > MOST_VALUES {
             let problem = format!("it holds text with more than {MOST_VALUES} distinct values");
-            return refuse(problem, "remove the column or convert it to numbers");
+            return refuse(problem, &format!("{drop} or convert it to numbers"));
+        }
+        if self.known > MOST_DISTINCT && self.values.len() == self.known {
+            return refuse("every cell holds another text, as a name or number of the row would".into(), &drop);
         }
         Ok(false)
     }
