@@ -124,10 +124,14 @@ fn table_missing() {
 
 #[test]
 fn table_missing_words() {
-    for word in ["", "NA", "n/a", "NaN", "null", "None", "?", "  "] {
+    for word in ["", "NA", "n/a", "NaN", "null", "?", "  "] {
         let content = format!("a,b,y\n1,2,0\n{word},2,1\n");
         bad_table(content, &["line 3", "column \"a\"", "missing", "--missing"]);
     }
+    let data = table("garage,y\nnone,none\nbuilt in,some\nNone,none\n", |_| {}).unwrap();
+    assert_eq!(names(&data), ["garage=None", "garage=built in", "garage=none"]);
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["none", "some"]));
+    bad_table("a,y\n1,0\nnone,1\n3,1\n", &["line 3", "\"none\" is not a number", "leave it empty if it is unknown"]);
     let content = "a,y\n1,0\n2,\n3,1\n";
     for missing in [Missing::Refuse, Missing::Mean] {
         refused(table(content, |r| r.missing = missing), &["line 3", "\"y\"", "--missing drop"]);
