@@ -193,6 +193,12 @@ fn table_target() {
     bad_table("a,y\n1,10\n2,9\n3,x\n", &["line 4", "\"y\"", "\"x\"", "--task classify"]);
     let text = table("a,y\n1,up\n2,down\n", |r| r.task = Some(Task::Regress));
     refused(text, &["line 2", "\"y\"", "\"up\"", "--task classify"]);
+    let continuous = |n: usize| {
+        let rows: String = (0..n).map(|i| format!("1,{i}.5\n")).collect();
+        table(format!("a,y\n{rows}"), |r| r.task = Some(Task::Classify))
+    };
+    refused(continuous(21), &["\"y\"", "21 distinct numbers", "--task regress"]);
+    assert_eq!(classes(&continuous(20).unwrap()).1.len(), 20, "a few are taken as asked");
     let many: String = (0..1001).map(|i| format!("1,{i}.5\n")).collect();
     let too_many = table(format!("a,y\n{many}"), |r| r.task = Some(Task::Classify));
     refused(too_many, &["\"y\"", "1000 classes", "--task regress"]);
@@ -347,6 +353,13 @@ fn npz_targets() {
     let many = |npz: &mut Archive| add(npz, "y", &[2, 2], &[0.5f32, 1.0, 2.0, 3.0]);
     assert_eq!(numbers(&with(&many, None).unwrap()), (&[0.5, 1.0, 2.0, 3.0][..], vec!["y0", "y1"]));
     refused(with(&many, Some(Task::Classify)), &["y", "2 outputs", "argmax"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[21, 1], &[1.0f32; 21]);
+        add(npz, "y", &[21], &(0..21).map(|i| f64::from(i) / 4.0).collect::<Vec<_>>());
+    });
+    let mut request = file.request();
+    request.task = Some(Task::Classify);
+    refused(load(&request), &["arrays.npz", "y", "21 distinct numbers", "--task regress"]);
     let nan = |npz: &mut Archive| add(npz, "y", &[2], &[0.5f32, f32::NAN]);
     refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "remove"]);
     let cube = |npz: &mut Archive| add(npz, "y", &[2, 1, 1], &[0u8, 1]);

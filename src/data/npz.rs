@@ -275,13 +275,19 @@ fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> 
     let mut distinct = values.clone();
     distinct.sort_unstable_by(f64::total_cmp);
     distinct.dedup();
-    let few = distinct.len() <= GUESSED_CLASSES && distinct.iter().all(|v| v.fract() == 0.0);
+    let whole = distinct.iter().all(|v| v.fract() == 0.0);
+    let few = whole && distinct.len() <= GUESSED_CLASSES;
     if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
         return Ok(numbers(values, vec!["y".into()]));
     }
     if distinct.len() > MOST_CLASSES {
         let problem = format!("the target has more than {MOST_CLASSES} classes");
         return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));
+    }
+    if !whole && distinct.len() > GUESSED_CLASSES {
+        let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
+        let remedy = "give --task regress, or number the classes";
+        return Err(Error::input(path, y.name.as_str(), problem, remedy));
     }
     if distinct.iter().any(|v| v.abs() >= 9_007_199_254_740_992.0) {
         let remedy = "number the classes from 0 (numpy.unique with return_inverse=True)";
