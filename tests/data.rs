@@ -169,6 +169,10 @@ fn table_bad_shape() {
     bad_table("", &["line 1", "empty", "header line"]);
     bad_table("\u{feff}\n\n", &["empty"]);
     bad_table("a,y\n", &["none after the header", "add rows"]);
+    bad_table("a,y\n1,0\n", &["rows", "only one", "at least two"]);
+    bad_table("a,y\n1,0.5\n", &["rows", "only one", "at least two"]);
+    refused(table("a,y\n1,2.5\n,1\n", |r| r.missing = Missing::Drop), &["rows", "only one"]);
+    assert_eq!(table("a,y\n1,0.5\n", |r| r.need_target = false).unwrap().rows, 1, "enough to predict");
     bad_table("a,b,a,y\n1,2,3,0\n", &["header", "\"a\"", "name of its own"]);
     bad_table("a,,y\n1,2,0\n", &["header", "column 2", "no name"]);
     bad_table("1.5,2.5\n1,2\n", &["header", "only numbers", "names"]);

@@ -245,6 +245,14 @@ impl Dataset {
         if !request.need_target {
             return Ok(());
         }
+        if self.rows == 1 {
+            return Err(Error::input(
+                &self.source,
+                "rows",
+                "there is only one",
+                "give at least two, and far more to learn from",
+            ));
+        }
         match &self.y {
             Targets::None => {
                 Err(Error::input(&self.source, "target", "there is none", "add one (y, or --target NAME for a table)"))
