@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, load, split};
+use eigenlens::data::{
+    Dataset, Missing, Request, ScaleKind, Scaling, TargetScaling, Targets, Task, Values, load, split,
+};
 use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
 use tempfile::TempDir;
 
@@ -611,4 +613,18 @@ fn splits_and_scaling() {
     assert_eq!(scaling.constant(), [false, true]);
     assert_eq!((scaling.shift[0], scaling.shift[1], scaling.scale[1]), (49.5, 7.0, 1.0));
     assert!((scaling.scale[0] - 1.0 / 28.866_07).abs() < 1e-6);
+}
+
+#[test]
+fn tiny_spreads_are_none() {
+    let data = table("a,b,y\n0,1,1e-44\n1e-44,2,0\n0,3,0\n", |r| r.task = Some(Task::Regress)).unwrap();
+    for kind in [ScaleKind::Standard, ScaleKind::MinMax, ScaleKind::Unit, ScaleKind::None] {
+        let scaling = Scaling::fit(kind, &data, &[0, 1, 2]);
+        assert!(scaling.scale.iter().chain(&scaling.std).all(|s| s.is_finite()), "{scaling:?}");
+        assert_eq!(scaling.constant(), [true, false], "{scaling:?}");
+    }
+    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).scale[0], 1.0);
+    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).scale, [1.0]);
+    let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
+    assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).scale, [1.0]);
 }
