@@ -421,7 +421,7 @@ fn npz_missing() {
     }
     let mut mean = with(f32::NAN, Missing::Mean).unwrap();
     assert!(floats(&mean)[3].is_nan() && mean.notes[0].contains("1 missing values"), "{:?}", mean.notes);
-    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).fill_missing(&mut mean);
+    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).unwrap().fill_missing(&mut mean);
     assert_eq!(floats(&mean)[3], 4.0);
     let drop = with(f32::NAN, Missing::Drop).unwrap();
     assert_eq!(floats(&drop), [1., 2., 5., 6.]);
@@ -609,22 +609,32 @@ fn splits_and_scaling() {
     assert_eq!(split(&data, 0.2, 0.2, 5).unwrap(), parts);
     assert_ne!(split(&data, 0.2, 0.2, 6).unwrap(), parts);
     assert!(split(&data, 0.5, 0.5, 5).is_err());
-    let scaling = Scaling::fit(ScaleKind::Standard, &data, &(0..100).collect::<Vec<_>>());
+    let scaling = Scaling::fit(ScaleKind::Standard, &data, &(0..100).collect::<Vec<_>>()).unwrap();
     assert_eq!(scaling.constant(), [false, true]);
     assert_eq!((scaling.shift[0], scaling.shift[1], scaling.scale[1]), (49.5, 7.0, 1.0));
     assert!((scaling.scale[0] - 1.0 / 28.866_07).abs() < 1e-6);
 }
 
 #[test]
+fn a_column_without_known_training_values_is_refused() {
+    let data = table("a,b,y\n1,,0\n2,,1\n3,4,1\n", |r| r.missing = Missing::Mean).unwrap();
+    let message = Scaling::fit(ScaleKind::Standard, &data, &[0, 1]).unwrap_err().to_string();
+    for part in ["table.csv", "column \"b\"", "no training row", "--drop"] {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 2]).unwrap().fill, [2.0, 4.0]);
+}
+
+#[test]
 fn tiny_spreads_are_none() {
     let data = table("a,b,y\n0,1,1e-44\n1e-44,2,0\n0,3,0\n", |r| r.task = Some(Task::Regress)).unwrap();
     for kind in [ScaleKind::Standard, ScaleKind::MinMax, ScaleKind::Unit, ScaleKind::None] {
-        let scaling = Scaling::fit(kind, &data, &[0, 1, 2]);
+        let scaling = Scaling::fit(kind, &data, &[0, 1, 2]).unwrap();
         assert!(scaling.scale.iter().chain(&scaling.std).all(|s| s.is_finite()), "{scaling:?}");
         assert_eq!(scaling.constant(), [true, false], "{scaling:?}");
     }
-    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).scale[0], 1.0);
+    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).unwrap().scale[0], 1.0);
     assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).scale, [1.0]);
     let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
-    assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).scale, [1.0]);
+    assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).unwrap().scale, [1.0]);
 }

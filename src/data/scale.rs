@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Targets, Values};
+use crate::{Error, Result};
 
 /// How inputs are brought to a common scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +61,10 @@ fn inverse(width: f64) -> f64 {
 
 impl Scaling {
     /// Fits on the given rows, in f64. A constant column is shifted to 0 and keeps scale 1.
-    pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Self {
+    ///
+    /// # Errors
+    /// A column with missing cells alone in these rows: there is no mean to fill in.
+    pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Result<Self> {
         let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
         let mut columns = vec![start; dataset.columns];
         for &r in rows {
@@ -76,6 +80,12 @@ impl Scaling {
                 column.min = column.min.min(x);
                 column.max = column.max.max(x);
             }
+        }
+        if let Some(c) = columns.iter().position(|column| column.count == 0.0).filter(|_| !rows.is_empty()) {
+            let place = format!("column {:?}", dataset.features[c].name);
+            let problem = "no training row has a value in it, so there is no mean to fill in";
+            let remedy = "leave the column out (--drop for a table) or fill in some cells";
+            return Err(Error::input(&dataset.source, place, problem, remedy));
         }
         let largest = columns.iter().fold(0.0f64, |a, c| a.max(c.max.abs()).max(c.min.abs()));
         let whole = match &dataset.x {
@@ -101,7 +111,7 @@ impl Scaling {
             let scaled = (std * scale) as f32;
             scaling.std.push(if scaled < f32::MIN_POSITIVE { 0.0 } else { scaled });
         }
-        scaling
+        Ok(scaling)
     }
 
     /// Columns that are the same in every training row.
