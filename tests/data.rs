@@ -367,7 +367,7 @@ fn npz_targets() {
     request.task = Some(Task::Classify);
     refused(load(&request), &["arrays.npz", "y", "21 distinct numbers", "--task regress"]);
     let nan = |npz: &mut Archive| add(npz, "y", &[2], &[0.5f32, f32::NAN]);
-    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "remove"]);
+    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "--missing drop"]);
     let cube = |npz: &mut Archive| add(npz, "y", &[2, 1, 1], &[0u8, 1]);
     refused(with(&cube, None), &["y", "[2, 1, 1]", "[rows]"]);
     let huge = |npz: &mut Archive| add(npz, "y", &[2], &[1i64 << 60, 1]);
@@ -426,6 +426,38 @@ fn npz_missing() {
     let drop = with(f32::NAN, Missing::Drop).unwrap();
     assert_eq!(floats(&drop), [1., 2., 5., 6.]);
     assert!(drop.notes[0].contains("1 of 3 rows"), "{:?}", drop.notes);
+}
+
+#[test]
+fn npz_missing_targets() {
+    let with = |y: [f64; 4], missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1u8, 2, 3]);
+            add(npz, "y", &[3], &y[..3]);
+            add(npz, "X_test", &[1, 1], &[4u8]);
+            add(npz, "y_test", &[1], &y[3..]);
+        });
+        let mut request = file.request();
+        request.missing = missing;
+        load(&request)
+    };
+    let nan = f64::NAN;
+    let data = with([2.0, nan, 5.0, 2.0], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, &data.x), (3, Some(2), &Values::U8(vec![1, 3, 4])));
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["2", "5"]));
+    assert!(data.notes[0].contains("1 of 4 rows"), "{:?}", data.notes);
+    let data = with([0.5, 1.0, 2.0, nan], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, numbers(&data).0), (3, Some(3), &[0.5, 1.0, 2.0][..]));
+    refused(with([nan; 4], Missing::Drop), &["no rows"]);
+    refused(with([0.5, 1.0, 2.0, nan], Missing::Mean), &["y_test, row 0", "NaN", "--missing drop"]);
+    refused(with([0.5, f64::INFINITY, 2.0, 1.0], Missing::Drop), &["y, row 1", "inf", "correct"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[3, 1], &[1.0, f32::NAN, 3.0]);
+        add(npz, "y", &[3], &[0u8, 4, 1]);
+    });
+    let mut request = file.request();
+    request.missing = Missing::Drop;
+    assert_eq!(classes(&load(&request).unwrap()).1, ["0", "1"], "the class of a dropped row alone is none");
 }
 
 #[test]
