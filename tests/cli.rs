@@ -204,6 +204,7 @@ fn wrong_options_are_refused() {
     refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);
     refused(&with(&["--train", "psi,phi"]), 2, &["--train", "phi", "lambda_in"]);
     refused(&with(&["--classes", "yes,maybe"]), 2, &["maybe", "no, yes"]);
+    refused(&with(&["--classes", "no,no"]), 2, &["--classes", "no twice", "once"]);
     let unknown = eigenlens(&["train", &data, "--out", &out, "--target", "class", "--device", "no such adapter"]);
     refused(&unknown, 1, &["no such adapter", "adapters seen", "--device cpu"]);
     refused(&eigenlens(&["train", "table.xls", "--out", &out]), 2, &["table.xls", ".csv"]);

@@ -187,7 +187,9 @@ impl Dataset {
                     all.join(", ")
                 )));
             };
-            new_label[old] = Some(new as u32);
+            if new_label[old].replace(new as u32).is_some() {
+                return Err(Error::Usage(format!("--classes names {name} twice; name every class once")));
+            }
         }
         let keep: Vec<usize> = (0..self.rows).filter(|&r| new_label[labels[r] as usize].is_some()).collect();
         let labels = keep.iter().filter_map(|&r| new_label[labels[r] as usize]).collect();
