@@ -693,3 +693,19 @@ fn tiny_spreads_are_none() {
     let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
     assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).unwrap().scale, [1.0]);
 }
+
+#[test]
+fn fingerprints_tell_data_apart() {
+    let data = table("a,y\n1,no\n2,yes\n3,no\n", |_| {}).unwrap();
+    let prints = [
+        data.fingerprint(),
+        table("a,y\n1,red\n2,yes\n3,red\n", |_| {}).unwrap().fingerprint(),
+        table("a,y\n1,no\n2,yes\n4,no\n", |_| {}).unwrap().fingerprint(),
+        table("a,y\n1,no\n2,yes\n3,yes\n", |_| {}).unwrap().fingerprint(),
+        Dataset { test_from: Some(2), ..data.clone() }.fingerprint(),
+        Dataset { test_from: Some(1), ..data.clone() }.fingerprint(),
+    ];
+    let distinct: std::collections::HashSet<u64> = prints.into_iter().collect();
+    assert_eq!(distinct.len(), prints.len());
+    assert_eq!(data.clone().fingerprint(), data.fingerprint());
+}

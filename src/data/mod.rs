@@ -277,7 +277,8 @@ impl Dataset {
         }
     }
 
-    /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs and targets: the same data give the same split.
+    /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs, targets with their classes' names, and where test rows begin:
+    /// the same data give the same split.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         let mut eat = |word: u64| {
@@ -285,12 +286,19 @@ impl Dataset {
         };
         eat(self.rows as u64);
         eat(self.columns as u64);
+        eat(self.test_from.map_or(u64::MAX, |from| from as u64));
         match &self.x {
             Values::U8(v) => v.iter().for_each(|&x| eat(u64::from(x))),
             Values::F32(v) => v.iter().for_each(|&x| eat(u64::from(x.to_bits()))),
         }
         match &self.y {
-            Targets::Classes { labels, .. } => labels.iter().for_each(|&l| eat(u64::from(l))),
+            Targets::Classes { labels, names } => {
+                labels.iter().for_each(|&l| eat(u64::from(l)));
+                for name in names {
+                    eat(name.len() as u64);
+                    name.bytes().for_each(|b| eat(u64::from(b)));
+                }
+            }
             Targets::Numbers { values, .. } => values.iter().for_each(|&y| eat(u64::from(y.to_bits()))),
             Targets::None => {}
         }
