@@ -557,6 +557,11 @@ fn idx_bad_files() {
     let packed = packed.finish().unwrap();
     let (_file, request) = idx(&packed, &labels, true);
     assert_eq!(load(&request).unwrap().x, data.x);
+    // What counts is the content, not the name.
+    for (content, gz) in [(&images, true), (&packed, false)] {
+        let (_file, request) = idx(content, &labels, gz);
+        assert_eq!(load(&request).unwrap().x, data.x);
+    }
     for len in 0..packed.len() {
         bad(&packed[..len], &labels, true, &["train-images-idx3-ubyte.gz", "fetch the file again"]);
     }

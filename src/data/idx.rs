@@ -1,7 +1,7 @@
 //! The idx files of MNIST and its relatives, gzipped or not.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Axis, Dataset, Feature, Targets, Values};
@@ -103,11 +103,11 @@ fn read_pair(directory: &Path, part: &str) -> Result<(Vec<usize>, Vec<u8>, Vec<u
 fn read_file(path: &Path, axes: u8) -> Result<(Vec<usize>, Vec<u8>)> {
     let remedy = "check that the file is there and readable";
     let file = File::open(path).map_err(|e| Error::io("open", path, e, remedy))?;
-    let mut reader: Box<dyn Read> = if path.extension().is_some_and(|e| e == "gz") {
-        Box::new(flate2::read::GzDecoder::new(BufReader::new(file)))
-    } else {
-        Box::new(BufReader::new(file))
-    };
+    let mut file = BufReader::new(file);
+    // By its magic number: some browsers unpack a download and leave it the name with .gz.
+    let packed = file.fill_buf().map_err(|e| Error::io("read", path, e, remedy))?.starts_with(&[0x1f, 0x8b]);
+    let mut reader: Box<dyn Read> =
+        if packed { Box::new(flate2::bufread::GzDecoder::new(file)) } else { Box::new(file) };
     let broken = |place: &str, problem: String| Error::input(path, place, problem, "fetch the file again");
     let mut header = vec![0u8; 4 + 4 * usize::from(axes)];
     reader.read_exact(&mut header).map_err(|e| broken("header", format!("the file ends or breaks off ({e})")))?;
