@@ -4,15 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use eigenlens::data::{
-    Dataset, Missing, Request, ScaleKind, Scaling, TargetScaling, Targets, Task, Values, load, split,
-};
+use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, load};
 use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
 use tempfile::TempDir;
 
 /// A directory with one file in it.
 struct Fixture {
-    directory: TempDir,
+    _directory: TempDir,
     path: PathBuf,
 }
 
@@ -21,7 +19,7 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
         fs::write(&path, content).unwrap();
-        Fixture { directory, path }
+        Fixture { _directory: directory, path }
     }
 
     fn request(&self) -> Request {
@@ -529,188 +527,4 @@ fn npz_damaged() {
         let _ = load(&Fixture::new("arrays.npz", &bytes).request());
     }
     bad_npz(|npz| raw(npz, "X.npy", b"nothing"), &["X", "header breaks off"]);
-}
-
-/// An idx directory of two 1×2 pictures.
-fn idx(images: &[u8], labels: &[u8], gzip: bool) -> (Fixture, Request) {
-    let name = if gzip { "train-images-idx3-ubyte.gz" } else { "train-images-idx3-ubyte" };
-    let file = Fixture::new(name, images);
-    fs::write(file.directory.path().join("train-labels-idx1-ubyte"), labels).unwrap();
-    let request = Request::new(format!("idx:{}", file.directory.path().display()));
-    (file, request)
-}
-
-#[test]
-fn idx_bad_files() {
-    let header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
-    let images = [&header[..], &[1, 2, 3, 4]].concat();
-    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
-    let (_file, request) = idx(&images, &labels, false);
-    let data = load(&request).unwrap();
-    assert_eq!((data.rows, names(&data)), (2, vec!["r0c0", "r0c1"]));
-    let bad = |images: &[u8], labels: &[u8], gzip, parts: &[&str]| {
-        let (_file, request) = idx(images, labels, gzip);
-        refused(load(&request), parts);
-    };
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(&images).unwrap();
-    let packed = packed.finish().unwrap();
-    let (_file, request) = idx(&packed, &labels, true);
-    assert_eq!(load(&request).unwrap().x, data.x);
-    // What counts is the content, not the name.
-    for (content, gz) in [(&images, true), (&packed, false)] {
-        let (_file, request) = idx(content, &labels, gz);
-        assert_eq!(load(&request).unwrap().x, data.x);
-    }
-    for len in 0..packed.len() {
-        bad(&packed[..len], &labels, true, &["train-images-idx3-ubyte.gz", "fetch the file again"]);
-    }
-    bad(&images[..19], &labels, false, &["data", "3 of 4 values", "fetch"]);
-    bad(&images[..9], &labels, false, &["header", "fetch"]);
-    bad(&[&[0, 0, 9, 3], &images[4..]].concat(), &labels, false, &["header", "09", "unsigned bytes"]);
-    bad(&[&header[..4], &[255; 12]].concat(), &labels, false, &["header", "impossible shape"]);
-    bad(&[&header[..4], &[0, 16, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]].concat(), &labels, false, &["data", "0 of 9437184"]);
-    let three = [0u8, 0, 8, 1, 0, 0, 0, 3, 0, 1, 1];
-    bad(&images, &three, false, &["train-labels", "3 labels for 2 pictures"]);
-    refused(load(&Request::new("idx:/nowhere")), &["/nowhere", "no such directory"]);
-}
-
-#[test]
-fn idx_checksum() {
-    let images = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
-    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(&images).unwrap();
-    let mut packed = packed.finish().unwrap();
-    let crc = packed.len() - 8;
-    packed[crc] ^= 1;
-    let (_file, request) = idx(&packed, &labels, true);
-    refused(load(&request), &["train-images-idx3-ubyte.gz", "fetch the file again"]);
-}
-
-#[test]
-fn idx_names_only_labels_that_occur() {
-    let images = [&[0u8, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1][..], &[1, 2, 3, 4]].concat();
-    let labels = |values: [u8; 4]| [&[0u8, 0, 8, 1, 0, 0, 0, 4][..], &values].concat();
-    let (file, request) = idx(&images, &labels([9, 3, 3, 9]), false);
-    assert_eq!(classes(&load(&request).unwrap()), (&[1, 0, 0, 1][..], vec!["3", "9"]));
-    // A label of the test file alone has a name too; that it lacks training rows is for the split to say.
-    fs::write(file.directory.path().join("t10k-images-idx3-ubyte"), &images).unwrap();
-    fs::write(file.directory.path().join("t10k-labels-idx1-ubyte"), labels([3, 9, 5, 3])).unwrap();
-    let data = load(&request).unwrap();
-    assert_eq!(classes(&data), (&[2, 0, 0, 2, 0, 2, 1, 0][..], vec!["3", "5", "9"]));
-    // A model of some classes meets data that lack some of those and have others.
-    let known = data.keep_known_classes(&["9".into(), "7".into(), "5".into()]).unwrap();
-    assert_eq!(classes(&known), (&[0, 0, 0, 1][..], vec!["9", "5"]));
-    let (_file, request) = idx(&images, &labels([3; 4]), false);
-    refused(load(&request), &["target", "every row has the class \"3\"", "two classes"]);
-}
-
-#[test]
-fn a_class_without_training_rows_is_refused() {
-    let file = npz(|npz| {
-        add(npz, "X", &[4, 1], &[1.0f32, 2.0, 3.0, 4.0]);
-        add(npz, "y", &[4], &[0u8, 1, 0, 1]);
-        add(npz, "X_test", &[2, 1], &[5.0f32, 6.0]);
-        add(npz, "y_test", &[2], &[0u8, 7]);
-    });
-    let data = load(&file.request()).unwrap();
-    let message = split(&data, 0.0, 0.0, 0).unwrap_err().to_string();
-    for part in ["arrays.npz", "training rows", "class \"7\"", "--classes"] {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
-    let chosen = data.keep_classes(&["0".into(), "1".into()]).unwrap();
-    assert_eq!(split(&chosen, 0.0, 0.0, 0).unwrap().test, [4]);
-}
-
-#[test]
-fn a_test_set_of_its_own_leaves_the_rest_to_validation() {
-    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 2)).collect();
-    let mut data = table(format!("a,y\n{rows}"), |_| {}).unwrap();
-    data.test_from = Some(20);
-    let parts = split(&data, 0.8, 0.2, 0).unwrap();
-    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (4, 16, 20));
-    assert!(split(&data, 0.8, 1.2, 0).is_err(), "no share at all");
-    data.test_from = None;
-    assert!(split(&data, 0.8, 0.2, 0).is_err());
-}
-
-#[test]
-fn many_small_classes_have_their_share_of_every_part() {
-    let sizes = |rows_each: &[usize], validation, test| {
-        let rows: String = rows_each.iter().enumerate().flat_map(|(c, &n)| vec![format!("1,c{c:03}\n"); n]).collect();
-        let data = table(format!("a,y\n{rows}"), |_| {}).unwrap();
-        let parts = split(&data, validation, test, 3).unwrap();
-        let labels = classes(&data).0;
-        for class in 0..rows_each.len() as u32 {
-            assert!(parts.train.iter().any(|&r| labels[r as usize] == class), "class {class} has a training row");
-        }
-        (parts.train.len(), parts.validation.len(), parts.test.len())
-    };
-    assert_eq!(sizes(&[3; 40], 0.1, 0.1), (96, 12, 12));
-    assert_eq!(sizes(&[4; 25], 0.1, 0.2), (70, 10, 20));
-    // Classes of one row spare none, and the next class doesn't pay for all of them.
-    assert_eq!(sizes(&[&[1; 50][..], &[20]].concat(), 0.1, 0.2), (62, 3, 5));
-    assert_eq!(sizes(&[10, 10], 0.0, 0.0), (20, 0, 0));
-}
-
-#[test]
-fn splits_and_scaling() {
-    let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
-    let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();
-    let parts = split(&data, 0.2, 0.2, 5).unwrap();
-    let labels = classes(&data).0;
-    let ones = |rows: &[u32]| rows.iter().filter(|&&r| labels[r as usize] == 1).count();
-    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (60, 20, 20));
-    assert_eq!((ones(&parts.train), ones(&parts.validation), ones(&parts.test)), (15, 5, 5));
-    let mut all = [&parts.train[..], &parts.validation, &parts.test].concat();
-    all.sort_unstable();
-    assert!(all.iter().copied().eq(0..100));
-    assert_eq!(split(&data, 0.2, 0.2, 5).unwrap(), parts);
-    assert_ne!(split(&data, 0.2, 0.2, 6).unwrap(), parts);
-    assert!(split(&data, 0.5, 0.5, 5).is_err());
-    let scaling = Scaling::fit(ScaleKind::Standard, &data, &(0..100).collect::<Vec<_>>()).unwrap();
-    assert_eq!(scaling.constant(), [false, true]);
-    assert_eq!((scaling.shift[0], scaling.shift[1], scaling.scale[1]), (49.5, 7.0, 1.0));
-    assert!((scaling.scale[0] - 1.0 / 28.866_07).abs() < 1e-6);
-}
-
-#[test]
-fn a_column_without_known_training_values_is_refused() {
-    let data = table("a,b,y\n1,,0\n2,,1\n3,4,1\n", |r| r.missing = Missing::Mean).unwrap();
-    let message = Scaling::fit(ScaleKind::Standard, &data, &[0, 1]).unwrap_err().to_string();
-    for part in ["table.csv", "column \"b\"", "no training row", "--drop"] {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
-    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 2]).unwrap().fill, [2.0, 4.0]);
-}
-
-#[test]
-fn tiny_spreads_are_none() {
-    let data = table("a,b,y\n0,1,1e-44\n1e-44,2,0\n0,3,0\n", |r| r.task = Some(Task::Regress)).unwrap();
-    for kind in [ScaleKind::Standard, ScaleKind::MinMax, ScaleKind::Unit, ScaleKind::None] {
-        let scaling = Scaling::fit(kind, &data, &[0, 1, 2]).unwrap();
-        assert!(scaling.scale.iter().chain(&scaling.std).all(|s| s.is_finite()), "{scaling:?}");
-        assert_eq!(scaling.constant(), [true, false], "{scaling:?}");
-    }
-    assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).unwrap().scale[0], 1.0);
-    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).scale, [1.0]);
-    let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
-    assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).unwrap().scale, [1.0]);
-}
-
-#[test]
-fn fingerprints_tell_data_apart() {
-    let data = table("a,y\n1,no\n2,yes\n3,no\n", |_| {}).unwrap();
-    let prints = [
-        data.fingerprint(),
-        table("a,y\n1,red\n2,yes\n3,red\n", |_| {}).unwrap().fingerprint(),
-        table("a,y\n1,no\n2,yes\n4,no\n", |_| {}).unwrap().fingerprint(),
-        table("a,y\n1,no\n2,yes\n3,yes\n", |_| {}).unwrap().fingerprint(),
-        Dataset { test_from: Some(2), ..data.clone() }.fingerprint(),
-        Dataset { test_from: Some(1), ..data.clone() }.fingerprint(),
-    ];
-    let distinct: std::collections::HashSet<u64> = prints.into_iter().collect();
-    assert_eq!(distinct.len(), prints.len());
-    assert_eq!(data.clone().fingerprint(), data.fingerprint());
 }
