@@ -132,7 +132,7 @@ impl Plan {
         let parts = split(dataset, self.validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let scaling = Scaling::fit(kind, dataset, &parts.train);
+        let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
         let target_scaling = match dataset.y {
             // What enters the network is what it is to give back.

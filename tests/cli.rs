@@ -129,6 +129,31 @@ fn a_table_goes_all_the_way() {
 }
 
 #[test]
+fn dropped_columns_are_not_asked_for_again() {
+    let place = Place::new();
+    let numbered: String = table()
+        .lines()
+        .enumerate()
+        .map(|(i, line)| format!("{},{line}\n", if i == 0 { "id".into() } else { format!("n{i}") }))
+        .collect();
+    let (data, out) = (place.write("numbered.csv", numbered), place.text("run"));
+    let trained = train(&data, &out, &["--target", "class", "--drop", "id,b"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let model = place.text("run/model.safetensors");
+    let names: Vec<String> =
+        Model::load(&model).unwrap().description.features.into_iter().map(|feature| feature.name).collect();
+    assert_eq!(names, ["a", "c", "kind=blue", "kind=green", "kind=red"]);
+    let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--device", "cpu"]);
+    assert!(curve.status.success() && stderr(&curve).is_empty(), "known as the data trained on: {}", stderr(&curve));
+    let plain = place.write("plain.csv", table());
+    let predicted = eigenlens(&["predict", &model, &plain, "--out", &place.text("p.csv"), "--device", "cpu"]);
+    assert!(predicted.status.success(), "{}", stderr(&predicted));
+    let unknown = train(&data, &out, &["--target", "class", "--drop", "identifier"]);
+    refused(&unknown, 1, &["numbered.csv", "\"identifier\"", "id, a, b, c, kind, class"]);
+    refused(&train(&data, &out, &["--target", "class", "--drop", "class"]), 2, &["--drop", "class", "target"]);
+}
+
+#[test]
 fn the_same_command_gives_the_same_bytes() {
     let place = Place::new();
     let data = place.write("table.csv", table());
@@ -179,6 +204,7 @@ fn wrong_options_are_refused() {
     refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);
     refused(&with(&["--train", "psi,phi"]), 2, &["--train", "phi", "lambda_in"]);
     refused(&with(&["--classes", "yes,maybe"]), 2, &["maybe", "no, yes"]);
+    refused(&with(&["--classes", "no,no"]), 2, &["--classes", "no twice", "once"]);
     let unknown = eigenlens(&["train", &data, "--out", &out, "--target", "class", "--device", "no such adapter"]);
     refused(&unknown, 1, &["no such adapter", "adapters seen", "--device cpu"]);
     refused(&eigenlens(&["train", "table.xls", "--out", &out]), 2, &["table.xls", ".csv"]);
@@ -401,10 +427,10 @@ fn bad_tables_are_refused_in_one_sentence() {
         ("empty.csv", "", &["empty", "header line"]),
         ("one.csv", "a,y\n1,x\n2,x\n3,x\n", &["target", "every row has the class", "two classes"]),
         ("ragged.csv", "a,b,y\n1,2,x\n3,z\n", &["line 3"]),
-        ("infinite.csv", "a,y\n1,x\ninf,z\n3,x\n", &["line 3", "column a"]),
-        ("missing.csv", "a,y\n1,x\n,z\n3,x\n", &["line 3", "column a", "--missing"]),
-        ("text.csv", "a,y\n1,x\n2,z\noops,x\n4,z\n", &["line 4", "column a", "oops"]),
-        ("narrow.csv", "y\nx\nz\n", &["no column besides the target"]),
+        ("infinite.csv", "a,y\n1,x\ninf,z\n3,x\n", &["line 3", "column \"a\""]),
+        ("missing.csv", "a,y\n1,x\n,z\n3,x\n", &["line 3", "column \"a\"", "--missing"]),
+        ("text.csv", "a,y\n1,x\n2,z\noops,x\n4,z\n", &["line 4", "column \"a\"", "oops"]),
+        ("narrow.csv", "y\nx\nz\n", &["no column but the target"]),
     ];
     for (name, content, parts) in cases {
         let data = place.write(name, content);
@@ -414,7 +440,7 @@ fn bad_tables_are_refused_in_one_sentence() {
     }
     let data = place.write("table.csv", table());
     let unknown = train(&data, &place.text("run"), &["--target", "price"]);
-    refused(&unknown, 1, &["no column \"price\"", "there are a, b, c", "--target"]);
+    refused(&unknown, 1, &["no column \"price\"", ": a, b, c", "--target"]);
     assert!(!place.path("run/model.safetensors").exists());
 }
 

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, load, split};
+use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Targets, Task, Values, load};
 use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
 use tempfile::TempDir;
 
 /// A directory with one file in it.
 struct Fixture {
-    directory: TempDir,
+    _directory: TempDir,
     path: PathBuf,
 }
 
@@ -19,7 +19,7 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
         fs::write(&path, content).unwrap();
-        Fixture { directory, path }
+        Fixture { _directory: directory, path }
     }
 
     fn request(&self) -> Request {
@@ -124,10 +124,14 @@ fn table_missing() {
 
 #[test]
 fn table_missing_words() {
-    for word in ["", "NA", "n/a", "NaN", "null", "None", "?", "  "] {
+    for word in ["", "NA", "n/a", "NaN", "null", "?", "  "] {
         let content = format!("a,b,y\n1,2,0\n{word},2,1\n");
         bad_table(content, &["line 3", "column \"a\"", "missing", "--missing"]);
     }
+    let data = table("garage,y\nnone,none\nbuilt in,some\nNone,none\n", |_| {}).unwrap();
+    assert_eq!(names(&data), ["garage=None", "garage=built in", "garage=none"]);
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["none", "some"]));
+    bad_table("a,y\n1,0\nnone,1\n3,1\n", &["line 3", "\"none\" is not a number", "leave it empty if it is unknown"]);
     let content = "a,y\n1,0\n2,\n3,1\n";
     for missing in [Missing::Refuse, Missing::Mean] {
         refused(table(content, |r| r.missing = missing), &["line 3", "\"y\"", "--missing drop"]);
@@ -136,7 +140,7 @@ fn table_missing_words() {
     assert_eq!(data.rows, 2);
     assert!(data.notes[0].contains("1 of 3 rows"), "{:?}", data.notes);
     refused(table("a,y\n,0\n,1\n", |r| r.missing = Missing::Drop), &["each", "--missing mean"]);
-    refused(table("a,b,y\n,1,0\n,2,1\n", |r| r.missing = Missing::Mean), &["\"a\"", "every cell", "remove"]);
+    refused(table("a,b,y\n,1,0\n,2,1\n", |r| r.missing = Missing::Mean), &["\"a\"", "every cell", "--drop \"a\""]);
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn table_bad_cells() {
     let message = table(format!("a,y\n1,0\n{long},1\n3,1\n"), |_| {}).unwrap_err().to_string();
     assert!(message.contains('…') && message.len() < 300, "{message}");
     let many: String = (0..65).map(|i| format!("v{i},{}\n", i % 2)).collect();
-    bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "remove the column or convert"]);
+    bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "--drop \"a\" or convert"]);
     for date in ["2024-01-31", "31.01.2024", "1/31/2024", "2024-01-31T10:00"] {
         bad_table(format!("a,y\n{date},0\n{date},1\n"), &["\"a\"", "dates", "convert them to numbers"]);
     }
@@ -165,6 +169,10 @@ fn table_bad_shape() {
     bad_table("", &["line 1", "empty", "header line"]);
     bad_table("\u{feff}\n\n", &["empty"]);
     bad_table("a,y\n", &["none after the header", "add rows"]);
+    bad_table("a,y\n1,0\n", &["rows", "only one", "at least two"]);
+    bad_table("a,y\n1,0.5\n", &["rows", "only one", "at least two"]);
+    refused(table("a,y\n1,2.5\n,1\n", |r| r.missing = Missing::Drop), &["rows", "only one"]);
+    assert_eq!(table("a,y\n1,0.5\n", |r| r.need_target = false).unwrap().rows, 1, "enough to predict");
     bad_table("a,b,a,y\n1,2,3,0\n", &["header", "\"a\"", "name of its own"]);
     bad_table("a,,y\n1,2,0\n", &["header", "column 2", "no name"]);
     bad_table("1.5,2.5\n1,2\n", &["header", "only numbers", "names"]);
@@ -189,6 +197,12 @@ fn table_target() {
     bad_table("a,y\n1,10\n2,9\n3,x\n", &["line 4", "\"y\"", "\"x\"", "--task classify"]);
     let text = table("a,y\n1,up\n2,down\n", |r| r.task = Some(Task::Regress));
     refused(text, &["line 2", "\"y\"", "\"up\"", "--task classify"]);
+    let continuous = |n: usize| {
+        let rows: String = (0..n).map(|i| format!("1,{i}.5\n")).collect();
+        table(format!("a,y\n{rows}"), |r| r.task = Some(Task::Classify))
+    };
+    refused(continuous(21), &["\"y\"", "21 distinct numbers", "--task regress"]);
+    assert_eq!(classes(&continuous(20).unwrap()).1.len(), 20, "a few are taken as asked");
     let many: String = (0..1001).map(|i| format!("1,{i}.5\n")).collect();
     let too_many = table(format!("a,y\n{many}"), |r| r.task = Some(Task::Classify));
     refused(too_many, &["\"y\"", "1000 classes", "--task regress"]);
@@ -218,6 +232,33 @@ fn table_as_a_model_expects() {
     let mut request = everything.request();
     request.need_target = false;
     assert_eq!(names(&load(&request).unwrap()), ["a", "b"]);
+}
+
+#[test]
+fn table_identifiers() {
+    let rows = |n: usize, last: &str| {
+        let mut text: String = (1..n).map(|i| format!("p{i},{i},{}\n", i % 2)).collect();
+        text.push_str(&format!("{last},0,1\n"));
+        format!("full name,a,y\n{text}")
+    };
+    bad_table(rows(21, "p0"), &["\"full name\"", "another text", "leave it out with --drop \"full name\""]);
+    assert_eq!(table(rows(21, "p0"), |r| r.drop = vec!["full name".into()]).unwrap().columns, 1);
+    assert_eq!(table(rows(20, "p0"), |_| {}).unwrap().columns, 21, "few rows may all differ");
+    assert_eq!(table(rows(40, "p1"), |_| {}).unwrap().columns, 40, "a value that comes back makes it a category");
+}
+
+#[test]
+fn table_dropped_columns() {
+    let content = "id,a,when,y\nx1,1,2024-01-01,0\nx2,2,,1\nx3,3,2024-01-03,1\n";
+    let dropped = |names: &[&str]| table(content, |r| r.drop = names.iter().map(|n| n.to_string()).collect());
+    let data = dropped(&["when", "id"]).unwrap();
+    assert_eq!((names(&data), floats(&data)), (vec!["a"], &[1.0, 2.0, 3.0][..]));
+    refused(dropped(&["ident"]), &["table.csv", "header", "\"ident\"", "--drop", "id, a, when, y"]);
+    refused(dropped(&["a", "y"]), &["--drop names y", "target"]);
+    refused(dropped(&["a", "id", "when"]), &["header", "no column but the target", "--drop"]);
+    let mut request = Request::new("gaussian");
+    request.drop = vec!["x0".into()];
+    refused(load(&request), &["--drop", "gaussian", "table"]);
 }
 
 type Archive = NpzWriter<std::io::BufWriter<fs::File>>;
@@ -316,8 +357,15 @@ fn npz_targets() {
     let many = |npz: &mut Archive| add(npz, "y", &[2, 2], &[0.5f32, 1.0, 2.0, 3.0]);
     assert_eq!(numbers(&with(&many, None).unwrap()), (&[0.5, 1.0, 2.0, 3.0][..], vec!["y0", "y1"]));
     refused(with(&many, Some(Task::Classify)), &["y", "2 outputs", "argmax"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[21, 1], &[1.0f32; 21]);
+        add(npz, "y", &[21], &(0..21).map(|i| f64::from(i) / 4.0).collect::<Vec<_>>());
+    });
+    let mut request = file.request();
+    request.task = Some(Task::Classify);
+    refused(load(&request), &["arrays.npz", "y", "21 distinct numbers", "--task regress"]);
     let nan = |npz: &mut Archive| add(npz, "y", &[2], &[0.5f32, f32::NAN]);
-    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "remove"]);
+    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "--missing drop"]);
     let cube = |npz: &mut Archive| add(npz, "y", &[2, 1, 1], &[0u8, 1]);
     refused(with(&cube, None), &["y", "[2, 1, 1]", "[rows]"]);
     let huge = |npz: &mut Archive| add(npz, "y", &[2], &[1i64 << 60, 1]);
@@ -346,12 +394,35 @@ fn npz_bad_arrays() {
     test(&|npz| add(npz, "X_test", &[1, 2], &[1u8, 2]), &["X and X_test", "[1] and [2]"]);
     test(&|_| (), &["X_test", "while there is y_test"]);
     bad_npz(|npz| (good(npz), add(npz, "X_test", &[1, 1], &[1u8])).0, &["y_test", "while there is X_test"]);
-    bad_npz(|npz| (add(npz, "X", &[1, 1], &[1u16]), add(npz, "y", &[1], &[1u8])).0, &["X", "u2", ".astype"]);
     refused(load(&Request::new("/nowhere/a.npz")), &["/nowhere/a.npz", "readable"]);
     let file = npz(good);
     let mut request = file.request();
     request.expect = Some(vec![load(&request).unwrap().features[0].clone(); 3]);
     refused(load(&request), &["X", "1 columns", "[2, 1]", "model expects 3"]);
+}
+
+#[test]
+fn npz_integers_of_any_width() {
+    fn both<T: AutoSerialize + Copy>(x: [T; 2], y: [T; 2]) -> (Vec<f32>, Vec<String>) {
+        let file = npz(|npz| {
+            add(npz, "X", &[2, 1], &x);
+            add(npz, "y", &[2], &y);
+        });
+        let data = load(&file.request()).unwrap();
+        (floats(&data).to_vec(), classes(&data).1.into_iter().map(str::to_owned).collect())
+    }
+    let named = |x: [f32; 2], names: [&str; 2]| (x.to_vec(), names.map(str::to_owned).to_vec());
+    assert_eq!(both([-1i8, 127], [-128, 127]), named([-1.0, 127.0], ["-128", "127"]));
+    assert_eq!(both([-300i16, 300], [5, -5]), named([-300.0, 300.0], ["-5", "5"]));
+    assert_eq!(both([300u16, 65_535], [1, 65_535]), named([300.0, 65_535.0], ["1", "65535"]));
+    // A label is exact where an input is rounded to 32 bits.
+    assert_eq!(
+        both([u32::MAX, 16_777_217], [16_777_216, 16_777_217]),
+        named([4_294_967_296.0, 16_777_216.0], ["16777216", "16777217"])
+    );
+    assert_eq!(both([1u64 << 40, 3], [1 << 52, 7]), named([1_099_511_627_776.0, 3.0], ["7", "4503599627370496"]));
+    let huge = |npz: &mut Archive| (add(npz, "X", &[2, 1], &[1u8, 2]), add(npz, "y", &[2], &[u64::MAX, 1])).0;
+    bad_npz(huge, &["y", "2^53", "numpy.unique"]);
 }
 
 #[test]
@@ -371,11 +442,43 @@ fn npz_missing() {
     }
     let mut mean = with(f32::NAN, Missing::Mean).unwrap();
     assert!(floats(&mean)[3].is_nan() && mean.notes[0].contains("1 missing values"), "{:?}", mean.notes);
-    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).fill_missing(&mut mean);
+    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).unwrap().fill_missing(&mut mean);
     assert_eq!(floats(&mean)[3], 4.0);
     let drop = with(f32::NAN, Missing::Drop).unwrap();
     assert_eq!(floats(&drop), [1., 2., 5., 6.]);
     assert!(drop.notes[0].contains("1 of 3 rows"), "{:?}", drop.notes);
+}
+
+#[test]
+fn npz_missing_targets() {
+    let with = |y: [f64; 4], missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1u8, 2, 3]);
+            add(npz, "y", &[3], &y[..3]);
+            add(npz, "X_test", &[1, 1], &[4u8]);
+            add(npz, "y_test", &[1], &y[3..]);
+        });
+        let mut request = file.request();
+        request.missing = missing;
+        load(&request)
+    };
+    let nan = f64::NAN;
+    let data = with([2.0, nan, 5.0, 2.0], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, &data.x), (3, Some(2), &Values::U8(vec![1, 3, 4])));
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["2", "5"]));
+    assert!(data.notes[0].contains("1 of 4 rows"), "{:?}", data.notes);
+    let data = with([0.5, 1.0, 2.0, nan], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, numbers(&data).0), (3, Some(3), &[0.5, 1.0, 2.0][..]));
+    refused(with([nan; 4], Missing::Drop), &["no rows"]);
+    refused(with([0.5, 1.0, 2.0, nan], Missing::Mean), &["y_test, row 0", "NaN", "--missing drop"]);
+    refused(with([0.5, f64::INFINITY, 2.0, 1.0], Missing::Drop), &["y, row 1", "inf", "correct"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[3, 1], &[1.0, f32::NAN, 3.0]);
+        add(npz, "y", &[3], &[0u8, 4, 1]);
+    });
+    let mut request = file.request();
+    request.missing = Missing::Drop;
+    assert_eq!(classes(&load(&request).unwrap()).1, ["0", "1"], "the class of a dropped row alone is none");
 }
 
 #[test]
@@ -424,77 +527,4 @@ fn npz_damaged() {
         let _ = load(&Fixture::new("arrays.npz", &bytes).request());
     }
     bad_npz(|npz| raw(npz, "X.npy", b"nothing"), &["X", "header breaks off"]);
-}
-
-/// An idx directory of two 1×2 pictures.
-fn idx(images: &[u8], labels: &[u8], gzip: bool) -> (Fixture, Request) {
-    let name = if gzip { "train-images-idx3-ubyte.gz" } else { "train-images-idx3-ubyte" };
-    let file = Fixture::new(name, images);
-    fs::write(file.directory.path().join("train-labels-idx1-ubyte"), labels).unwrap();
-    let request = Request::new(format!("idx:{}", file.directory.path().display()));
-    (file, request)
-}
-
-#[test]
-fn idx_bad_files() {
-    let header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
-    let images = [&header[..], &[1, 2, 3, 4]].concat();
-    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
-    let (_file, request) = idx(&images, &labels, false);
-    let data = load(&request).unwrap();
-    assert_eq!((data.rows, names(&data)), (2, vec!["r0c0", "r0c1"]));
-    let bad = |images: &[u8], labels: &[u8], gzip, parts: &[&str]| {
-        let (_file, request) = idx(images, labels, gzip);
-        refused(load(&request), parts);
-    };
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(&images).unwrap();
-    let packed = packed.finish().unwrap();
-    let (_file, request) = idx(&packed, &labels, true);
-    assert_eq!(load(&request).unwrap().x, data.x);
-    for len in 0..packed.len() {
-        bad(&packed[..len], &labels, true, &["train-images-idx3-ubyte.gz", "fetch the file again"]);
-    }
-    bad(&images[..19], &labels, false, &["data", "3 of 4 values", "fetch"]);
-    bad(&images[..9], &labels, false, &["header", "fetch"]);
-    bad(&[&[0, 0, 9, 3], &images[4..]].concat(), &labels, false, &["header", "09", "unsigned bytes"]);
-    bad(&[&header[..4], &[255; 12]].concat(), &labels, false, &["header", "impossible shape"]);
-    bad(&[&header[..4], &[0, 16, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]].concat(), &labels, false, &["data", "0 of 9437184"]);
-    let three = [0u8, 0, 8, 1, 0, 0, 0, 3, 0, 1, 1];
-    bad(&images, &three, false, &["train-labels", "3 labels for 2 pictures"]);
-    refused(load(&Request::new("idx:/nowhere")), &["/nowhere", "no such directory"]);
-}
-
-#[test]
-fn idx_checksum() {
-    let images = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
-    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 0, 1];
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(&images).unwrap();
-    let mut packed = packed.finish().unwrap();
-    let crc = packed.len() - 8;
-    packed[crc] ^= 1;
-    let (_file, request) = idx(&packed, &labels, true);
-    refused(load(&request), &["train-images-idx3-ubyte.gz", "fetch the file again"]);
-}
-
-#[test]
-fn splits_and_scaling() {
-    let rows: String = (0..100).map(|i| format!("{i},7,{}\n", usize::from(i % 4 == 0))).collect();
-    let data = table(format!("a,b,y\n{rows}"), |_| {}).unwrap();
-    let parts = split(&data, 0.2, 0.2, 5).unwrap();
-    let labels = classes(&data).0;
-    let ones = |rows: &[u32]| rows.iter().filter(|&&r| labels[r as usize] == 1).count();
-    assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (60, 20, 20));
-    assert_eq!((ones(&parts.train), ones(&parts.validation), ones(&parts.test)), (15, 5, 5));
-    let mut all = [&parts.train[..], &parts.validation, &parts.test].concat();
-    all.sort_unstable();
-    assert!(all.iter().copied().eq(0..100));
-    assert_eq!(split(&data, 0.2, 0.2, 5).unwrap(), parts);
-    assert_ne!(split(&data, 0.2, 0.2, 6).unwrap(), parts);
-    assert!(split(&data, 0.5, 0.5, 5).is_err());
-    let scaling = Scaling::fit(ScaleKind::Standard, &data, &(0..100).collect::<Vec<_>>());
-    assert_eq!(scaling.constant(), [false, true]);
-    assert_eq!((scaling.shift[0], scaling.shift[1], scaling.scale[1]), (49.5, 7.0, 1.0));
-    assert!((scaling.scale[0] - 1.0 / 28.866_07).abs() < 1e-6);
 }

@@ -67,6 +67,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut request = args.read.request(&args.data, d.split_seed);
     super::predict::fill_in(&mut request, &model);
     let mut dataset = data::load(&request)?;
+    if request.classes.is_none() && request.target.is_none() {
+        dataset = dataset.keep_known_classes(&d.targets)?;
+    }
     let (parts, known) = model.split(&dataset)?;
     if !known {
         eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);

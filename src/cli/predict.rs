@@ -33,9 +33,6 @@ pub fn fill_in(request: &mut Request, model: &Model) {
     request.expect = Some(d.features.clone());
     request.target = request.target.take().or_else(|| d.target_column.clone());
     request.task = request.task.or(Some(d.task));
-    if request.classes.is_none() && d.task == Task::Classify && request.need_target && request.target.is_none() {
-        request.classes = Some(d.targets.clone());
-    }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {

@@ -25,6 +25,9 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     read: DataArgs,
+    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
+    drop: Vec<String>,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -39,7 +42,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let architecture = args.network.sequential()?;
     let device = args.device.open()?;
-    let request = args.read.request(&args.data, args.training.seed);
+    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;

@@ -19,6 +19,9 @@ use crate::{Error, Result};
 /// Distinct values that a categorical column may have.
 const MOST_VALUES: usize = 64;
 
+/// A text column of more rows than this with no value twice is an identifier: a category would come back.
+const MOST_DISTINCT: usize = 20;
+
 /// Reads a table.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let data =
@@ -27,7 +30,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let target_at = table.find_target(request)?;
     let mut plan = match &request.expect {
         Some(features) => Plan::expected(&table, features, target_at)?,
-        None => Plan::new(&table, target_at)?,
+        None => Plan::new(&table, target_at, &request.drop)?,
     };
     let (surveys, target) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
@@ -240,9 +243,26 @@ struct Plan {
 }
 
 impl Plan {
-    /// Every column but the target; the kinds are chosen later.
-    fn new(table: &Table, target: Option<usize>) -> Result<Self> {
-        let inputs: Vec<usize> = (0..table.names.len()).filter(|&c| Some(c) != target).collect();
+    /// Every column but the target and those to drop; the kinds are chosen later.
+    fn new(table: &Table, target: Option<usize>, drop: &[String]) -> Result<Self> {
+        let mut dropped = HashSet::new();
+        for name in drop {
+            let Some(c) = table.names.iter().position(|n| n == name.trim()) else {
+                let problem = format!("there is no column {name:?}");
+                let remedy = format!("name columns that are there with --drop: {}", listed(&table.names));
+                return Err(Error::input(table.path, "header", problem, remedy));
+            };
+            if Some(c) == target {
+                return Err(Error::Usage(format!("--drop names {name}, which is the target; drop other columns only")));
+            }
+            dropped.insert(c);
+        }
+        let inputs: Vec<usize> =
+            (0..table.names.len()).filter(|c| Some(*c) != target && !dropped.contains(c)).collect();
+        if inputs.is_empty() && !dropped.is_empty() {
+            let problem = "--drop leaves no column but the target";
+            return Err(Error::input(table.path, "header", problem, "keep a column to predict it from"));
+        }
         if inputs.is_empty() {
             let remedy = "add columns to predict it from (is the delimiter a comma, semicolon or tab?)";
             return Err(Error::input(table.path, "header", "there is no column but the target", remedy));
@@ -346,17 +366,17 @@ impl Survey {
 
     /// Numbers (true) or categories, and refuses what is neither.
     fn is_number(&self, table: &Table, column: usize) -> Result<bool> {
-        let refuse = |problem: String, remedy: &str| {
-            let place = format!("column {:?}", table.names[column]);
-            Err(Error::input(table.path, place, problem, remedy))
-        };
+        let name = &table.names[column];
+        let refuse =
+            |problem: String, remedy: &str| Err(Error::input(table.path, format!("column {name:?}"), problem, remedy));
+        let drop = format!("leave it out with --drop {name:?}");
         if self.known == 0 {
-            return refuse("every cell is missing".into(), "remove the column");
+            return refuse("every cell is missing".into(), &drop);
         }
         if 2 * self.dates > self.known {
             return refuse(
                 "it holds dates".into(),
-                "convert them to numbers (days since a first day) or remove the column",
+                &format!("convert them to numbers (days since a first day) or {drop}"),
             );
         }
         if 2 * self.decimal_commas > self.known {
@@ -370,7 +390,10 @@ impl Survey {
         }
         if self.values.len() > MOST_VALUES {
             let problem = format!("it holds text with more than {MOST_VALUES} distinct values");
-            return refuse(problem, "remove the column or convert it to numbers");
+            return refuse(problem, &format!("{drop} or convert it to numbers"));
+        }
+        if self.known > MOST_DISTINCT && self.values.len() == self.known {
+            return refuse("every cell holds another text, as a name or number of the row would".into(), &drop);
         }
         Ok(false)
     }

@@ -1,7 +1,7 @@
 //! The idx files of MNIST and its relatives, gzipped or not.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Axis, Dataset, Feature, Targets, Values};
@@ -39,7 +39,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         labels.extend(test_labels);
     }
     let (rows, height, width) = (shape[0], shape[1], shape[2]);
-    let classes = labels.iter().copied().max().map_or(0, |l| usize::from(l) + 1);
+    let (labels, names) = classes(&labels);
     let digits = (height.max(width).max(2) - 1).to_string().len();
     let features = (0..height * width)
         .map(|i| Feature { name: format!("r{:0digits$}c{:0digits$}", i / width, i % width), group: None })
@@ -49,15 +49,25 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         rows,
         columns: height * width,
         x: Values::U8(bytes),
-        y: Targets::Classes {
-            labels: labels.into_iter().map(u32::from).collect(),
-            names: (0..classes).map(|c| c.to_string()).collect(),
-        },
+        y: Targets::Classes { labels, names },
         features,
         axes: vec![Axis { name: "row".into(), len: height }, Axis { name: "column".into(), len: width }],
         test_from,
         notes: Vec::new(),
     })
+}
+
+/// The labels that occur are the classes, in order of their value: one that no row has would be an output without data.
+fn classes(labels: &[u8]) -> (Vec<u32>, Vec<String>) {
+    let mut occurs = [false; 256];
+    labels.iter().for_each(|&label| occurs[usize::from(label)] = true);
+    let mut new = [0u32; 256];
+    let mut names = Vec::new();
+    for label in (0..256).filter(|&label| occurs[label]) {
+        new[label] = names.len() as u32;
+        names.push(label.to_string());
+    }
+    (labels.iter().map(|&label| new[usize::from(label)]).collect(), names)
 }
 
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {
@@ -93,11 +103,11 @@ fn read_pair(directory: &Path, part: &str) -> Result<(Vec<usize>, Vec<u8>, Vec<u
 fn read_file(path: &Path, axes: u8) -> Result<(Vec<usize>, Vec<u8>)> {
     let remedy = "check that the file is there and readable";
     let file = File::open(path).map_err(|e| Error::io("open", path, e, remedy))?;
-    let mut reader: Box<dyn Read> = if path.extension().is_some_and(|e| e == "gz") {
-        Box::new(flate2::read::GzDecoder::new(BufReader::new(file)))
-    } else {
-        Box::new(BufReader::new(file))
-    };
+    let mut file = BufReader::new(file);
+    // By its magic number: some browsers unpack a download and leave it the name with .gz.
+    let packed = file.fill_buf().map_err(|e| Error::io("read", path, e, remedy))?.starts_with(&[0x1f, 0x8b]);
+    let mut reader: Box<dyn Read> =
+        if packed { Box::new(flate2::bufread::GzDecoder::new(file)) } else { Box::new(file) };
     let broken = |place: &str, problem: String| Error::input(path, place, problem, "fetch the file again");
     let mut header = vec![0u8; 4 + 4 * usize::from(axes)];
     reader.read_exact(&mut header).map_err(|e| broken("header", format!("the file ends or breaks off ({e})")))?;

@@ -98,6 +98,8 @@ pub struct Request {
     pub source: String,
     /// The target column of a table.
     pub target: Option<String>,
+    /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
+    pub drop: Vec<String>,
     /// `None`: guessed from the target.
     pub task: Option<Task>,
     /// Only these classes, in this order.
@@ -116,6 +118,7 @@ impl Request {
         Request {
             source: source.into(),
             target: None,
+            drop: Vec::new(),
             task: None,
             classes: None,
             missing: Missing::Refuse,
@@ -139,6 +142,11 @@ pub fn load(request: &Request) -> Result<Dataset> {
         return Ok(dataset);
     }
     let source = request.source.as_str();
+    let is_table = |e: &str| matches!(e, "csv" | "tsv" | "txt");
+    let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !request.drop.is_empty() && !is_table(&extension) {
+        return Err(Error::Usage(format!("--drop leaves out columns of a table, and {source} is none; leave it out")));
+    }
     let dataset = if source == "gaussian" {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
     } else if source == "correlated" {
@@ -149,9 +157,9 @@ pub fn load(request: &Request) -> Result<Dataset> {
         idx::read(Path::new(directory))?
     } else {
         let path = Path::new(source);
-        match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
+        match extension.as_str() {
             "npz" | "npy" => npz::read(path, request)?,
-            "csv" | "tsv" | "txt" => csv::read(path, request)?,
+            e if is_table(e) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
                     "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated or rotated-squares"
@@ -168,6 +176,14 @@ pub fn load(request: &Request) -> Result<Dataset> {
 }
 
 impl Dataset {
+    /// Only the rows of those classes that a model knows; all rows where none of its classes is here. Unlike the classes
+    /// that a person names, a model's need not all occur.
+    pub fn keep_known_classes(self, known: &[String]) -> Result<Self> {
+        let Targets::Classes { names, .. } = &self.y else { return Ok(self) };
+        let here: Vec<String> = known.iter().filter(|name| names.contains(name)).cloned().collect();
+        if here.is_empty() { Ok(self) } else { self.keep_classes(&here) }
+    }
+
     /// Only the rows of the named classes, relabelled in the order given.
     pub fn keep_classes(self, names: &[String]) -> Result<Self> {
         let Targets::Classes { labels, names: all } = &self.y else {
@@ -184,7 +200,9 @@ impl Dataset {
                     all.join(", ")
                 )));
             };
-            new_label[old] = Some(new as u32);
+            if new_label[old].replace(new as u32).is_some() {
+                return Err(Error::Usage(format!("--classes names {name} twice; name every class once")));
+            }
         }
         let keep: Vec<usize> = (0..self.rows).filter(|&r| new_label[labels[r] as usize].is_some()).collect();
         let labels = keep.iter().filter_map(|&r| new_label[labels[r] as usize]).collect();
@@ -243,15 +261,23 @@ impl Dataset {
         if !request.need_target {
             return Ok(());
         }
+        if self.rows == 1 {
+            return Err(Error::input(
+                &self.source,
+                "rows",
+                "there is only one",
+                "give at least two, and far more to learn from",
+            ));
+        }
         match &self.y {
             Targets::None => {
                 Err(Error::input(&self.source, "target", "there is none", "add one (y, or --target NAME for a table)"))
             }
             Targets::Classes { labels, names } => {
-                let mut counts = vec![0usize; names.len()];
-                labels.iter().for_each(|&l| counts[l as usize] += 1);
-                if counts.iter().filter(|&&c| c > 0).count() < 2 {
-                    let only = names.first().map_or("", String::as_str);
+                let mut occurs = vec![false; names.len()];
+                labels.iter().for_each(|&l| occurs[l as usize] = true);
+                if occurs.iter().filter(|&&o| o).count() < 2 {
+                    let only = occurs.iter().position(|&o| o).map_or("", |class| names[class].as_str());
                     return Err(Error::input(
                         &self.source,
                         "target",
@@ -265,7 +291,8 @@ impl Dataset {
         }
     }
 
-    /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs and targets: the same data give the same split.
+    /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs, targets with their classes' names, and where test rows begin:
+    /// the same data give the same split.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         let mut eat = |word: u64| {
@@ -273,12 +300,19 @@ impl Dataset {
         };
         eat(self.rows as u64);
         eat(self.columns as u64);
+        eat(self.test_from.map_or(u64::MAX, |from| from as u64));
         match &self.x {
             Values::U8(v) => v.iter().for_each(|&x| eat(u64::from(x))),
             Values::F32(v) => v.iter().for_each(|&x| eat(u64::from(x.to_bits()))),
         }
         match &self.y {
-            Targets::Classes { labels, .. } => labels.iter().for_each(|&l| eat(u64::from(l))),
+            Targets::Classes { labels, names } => {
+                labels.iter().for_each(|&l| eat(u64::from(l)));
+                for name in names {
+                    eat(name.len() as u64);
+                    name.bytes().for_each(|b| eat(u64::from(b)));
+                }
+            }
             Targets::Numbers { values, .. } => values.iter().for_each(|&y| eat(u64::from(y.to_bits()))),
             Targets::Inputs | Targets::None => {}
         }

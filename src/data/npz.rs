@@ -26,10 +26,6 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         check_test(path, &x, x_test)?;
         check_rows(path, x_test, y_test.as_ref())?;
     }
-    let y = match &y {
-        Some(y) => targets(path, y, y_test.as_ref(), request.task)?,
-        None => Targets::None,
-    };
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
     let (axes, mut features) = describe(&shape[1..]);
@@ -46,6 +42,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     let columns = features.len();
     let mut missing = vec![false; all_rows];
+    let target_values = match &y {
+        Some(y) => target_values(path, y, y_test.as_ref(), request.missing, &mut missing)?,
+        None => Vec::new(),
+    };
     let x = match x.kind {
         Kind::U8 => {
             let mut bytes = x.into_bytes();
@@ -64,8 +64,15 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         }
     };
     let source = path.display().to_string();
-    let dataset = Dataset { source, rows: all_rows, columns, x, y, features, axes, test_from, notes: Vec::new() };
-    Ok(treat_missing(dataset, request.missing, &missing))
+    let notes = Vec::new();
+    let dataset = Dataset { source, rows: all_rows, columns, x, y: Targets::None, features, axes, test_from, notes };
+    let mut dataset = treat_missing(dataset, request.missing, &missing);
+    if let Some(y) = y {
+        // Only now: a class whose rows are all dropped is none.
+        let kept = if request.missing == Missing::Drop { kept(&target_values, &missing) } else { target_values };
+        dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task)?;
+    }
+    Ok(dataset)
 }
 
 /// The arrays that are used.
@@ -239,9 +246,24 @@ fn treat_missing(mut dataset: Dataset, treatment: Missing, missing: &[bool]) -> 
     dataset
 }
 
-/// Classes or numbers, as asked for or as the values suggest.
-fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> Result<Targets> {
-    let outputs = |y: &Array| y.shape.get(1).copied().unwrap_or(1);
+/// The values of the rows that aren't marked.
+fn kept(values: &[f64], missing: &[bool]) -> Vec<f64> {
+    let rows = values.chunks_exact(values.len() / missing.len()).zip(missing);
+    rows.filter(|(_, missing)| !**missing).flat_map(|(row, _)| row).copied().collect()
+}
+
+fn outputs(y: &Array) -> usize {
+    y.shape.get(1).copied().unwrap_or(1)
+}
+
+/// Values of `y` and `y_test`. Marks the rows with NaN where they are dropped, and refuses what isn't finite elsewhere.
+fn target_values(
+    path: &Path,
+    y: &Array,
+    test: Option<&Array>,
+    treatment: Missing,
+    missing: &mut [bool],
+) -> Result<Vec<f64>> {
     let m = outputs(y);
     let mut values = Vec::new();
     for array in [Some(y), test].into_iter().flatten() {
@@ -250,13 +272,28 @@ fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> 
             return Err(Error::input(path, array.name.as_str(), problem, "save arrays of one set"));
         }
         let part = array.to_f64();
-        if let Some(i) = part.iter().position(|v| !(*v as f32).is_finite()) {
+        for (i, v) in part.iter().enumerate().filter(|(_, v)| !(**v as f32).is_finite()) {
+            if v.is_nan() && treatment == Missing::Drop {
+                missing[values.len() / m + i / m] = true;
+                continue;
+            }
             let place = format!("{}, row {} (counted from 0)", array.name, i / m);
-            let problem = format!("the value is {}, not a finite 32-bit number", part[i]);
-            return Err(Error::input(path, place, problem, "fill in the target or remove the row"));
+            let problem = format!("the value is {v}, not a finite 32-bit number");
+            let remedy = if v.is_nan() {
+                "fill in the target, or leave such rows out with --missing drop"
+            } else {
+                "correct the target or remove the row"
+            };
+            return Err(Error::input(path, place, problem, remedy));
         }
         values.extend(part);
     }
+    Ok(values)
+}
+
+/// Classes or numbers, as asked for or as the values suggest.
+fn targets(path: &Path, y: &Array, test: Option<&Array>, values: Vec<f64>, task: Option<Task>) -> Result<Targets> {
+    let m = outputs(y);
     let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
     let numbers =
         |values: Vec<f64>, names| Targets::Numbers { values: values.iter().map(|&v| v as f32).collect(), names };
@@ -275,13 +312,19 @@ fn targets(path: &Path, y: &Array, test: Option<&Array>, task: Option<Task>) -> 
     let mut distinct = values.clone();
     distinct.sort_unstable_by(f64::total_cmp);
     distinct.dedup();
-    let few = distinct.len() <= GUESSED_CLASSES && distinct.iter().all(|v| v.fract() == 0.0);
+    let whole = distinct.iter().all(|v| v.fract() == 0.0);
+    let few = whole && distinct.len() <= GUESSED_CLASSES;
     if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
         return Ok(numbers(values, vec!["y".into()]));
     }
     if distinct.len() > MOST_CLASSES {
         let problem = format!("the target has more than {MOST_CLASSES} classes");
         return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));
+    }
+    if !whole && distinct.len() > GUESSED_CLASSES {
+        let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
+        let remedy = "give --task regress, or number the classes";
+        return Err(Error::input(path, y.name.as_str(), problem, remedy));
     }
     if distinct.iter().any(|v| v.abs() >= 9_007_199_254_740_992.0) {
         let remedy = "number the classes from 0 (numpy.unique with return_inverse=True)";

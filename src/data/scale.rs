@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Targets, Values};
+use crate::{Error, Result};
 
 /// How inputs are brought to a common scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +53,18 @@ struct Column {
     max: f64,
 }
 
+/// 1/width, or 1 where there is no width: below the least normal `f32` the inverse could be infinite, and GPUs may take
+/// such numbers for 0.
+fn inverse(width: f64) -> f64 {
+    if width >= f64::from(f32::MIN_POSITIVE) { 1.0 / width } else { 1.0 }
+}
+
 impl Scaling {
     /// Fits on the given rows, in f64. A constant column is shifted to 0 and keeps scale 1.
-    pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Self {
+    ///
+    /// # Errors
+    /// A column with missing cells alone in these rows: there is no mean to fill in.
+    pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Result<Self> {
         let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
         let mut columns = vec![start; dataset.columns];
         for &r in rows {
@@ -71,20 +81,25 @@ impl Scaling {
                 column.max = column.max.max(x);
             }
         }
+        if let Some(c) = columns.iter().position(|column| column.count == 0.0).filter(|_| !rows.is_empty()) {
+            let place = format!("column {:?}", dataset.features[c].name);
+            let problem = "no training row has a value in it, so there is no mean to fill in";
+            let remedy = "leave the column out (--drop for a table) or fill in some cells";
+            return Err(Error::input(&dataset.source, place, problem, remedy));
+        }
         let largest = columns.iter().fold(0.0f64, |a, c| a.max(c.max.abs()).max(c.min.abs()));
         let whole = match &dataset.x {
             Values::U8(_) => 255.0,
-            Values::F32(_) if largest.is_finite() && largest > 0.0 => largest,
+            Values::F32(_) if largest.is_finite() => largest,
             Values::F32(_) => 1.0,
         };
         let mut scaling =
             Scaling { kind, shift: Vec::new(), scale: Vec::new(), fill: Vec::new(), mean: Vec::new(), std: Vec::new() };
         for column in columns {
             let std = (column.squares / column.count.max(1.0)).sqrt();
-            let inverse = |width: f64| if width > 0.0 { 1.0 / width } else { 1.0 };
             let (shift, scale) = match kind {
                 ScaleKind::None => (0.0, 1.0),
-                ScaleKind::Unit => (0.0, 1.0 / whole),
+                ScaleKind::Unit => (0.0, inverse(whole)),
                 ScaleKind::Standard => (column.mean, inverse(std)),
                 ScaleKind::MinMax if column.count == 0.0 => (0.0, 1.0),
                 ScaleKind::MinMax => (column.min, inverse(column.max - column.min)),
@@ -93,9 +108,10 @@ impl Scaling {
             scaling.scale.push(scale as f32);
             scaling.fill.push(column.mean as f32);
             scaling.mean.push(((column.mean - shift) * scale) as f32);
-            scaling.std.push((std * scale) as f32);
+            let scaled = (std * scale) as f32;
+            scaling.std.push(if scaled < f32::MIN_POSITIVE { 0.0 } else { scaled });
         }
-        scaling
+        Ok(scaling)
     }
 
     /// Columns that are the same in every training row.
@@ -132,7 +148,7 @@ impl TargetScaling {
             let mean = column().sum::<f64>() / n;
             let std = (column().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
             scaling.shift.push(mean as f32);
-            scaling.scale.push(if std > 0.0 { (1.0 / std) as f32 } else { 1.0 });
+            scaling.scale.push(inverse(std) as f32);
         }
         scaling
     }

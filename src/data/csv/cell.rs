@@ -1,8 +1,8 @@
 //! What one cell says.
 
-/// A cell without a value.
+/// A cell without a value. `none` is one: no garage is not an unknown garage.
 pub(super) fn is_missing(text: &str) -> bool {
-    const WORDS: [&str; 6] = ["na", "n/a", "nan", "null", "none", "?"];
+    const WORDS: [&str; 5] = ["na", "n/a", "nan", "null", "?"];
     text.is_empty() || (text.len() <= 4 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)))
 }
 

@@ -80,6 +80,11 @@ impl Target {
         if distinct.len() > MOST_CLASSES {
             return Err(too_many(table, column, "give --task regress for a number"));
         }
+        if !whole && distinct.len() > GUESSED_CLASSES {
+            let place = format!("column {:?}", table.names[column]);
+            let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
+            return Err(Error::input(table.path, place, problem, "give --task regress, or write the classes as text"));
+        }
         let label = |v: &f64| distinct.partition_point(|d| d < v) as u32;
         let labels = self.values.iter().map(label).collect();
         // Adding 0 turns -0 into 0.

@@ -18,6 +18,11 @@ const MOST_VALUES: usize = 1 << 31;
 pub(super) enum Kind {
     Bool,
     U8,
+    U16,
+    U32,
+    U64,
+    I8,
+    I16,
     I32,
     I64,
     F32,
@@ -29,6 +34,11 @@ impl Kind {
         Some(match descr.trim_start_matches(['<', '>', '|', '=']) {
             "b1" => Kind::Bool,
             "u1" => Kind::U8,
+            "u2" => Kind::U16,
+            "u4" => Kind::U32,
+            "u8" => Kind::U64,
+            "i1" => Kind::I8,
+            "i2" => Kind::I16,
             "i4" => Kind::I32,
             "i8" => Kind::I64,
             "f4" => Kind::F32,
@@ -39,9 +49,10 @@ impl Kind {
 
     fn size(self) -> usize {
         match self {
-            Kind::Bool | Kind::U8 => 1,
-            Kind::I32 | Kind::F32 => 4,
-            Kind::I64 | Kind::F64 => 8,
+            Kind::Bool | Kind::U8 | Kind::I8 => 1,
+            Kind::U16 | Kind::I16 => 2,
+            Kind::U32 | Kind::I32 | Kind::F32 => 4,
+            Kind::U64 | Kind::I64 | Kind::F64 => 8,
         }
     }
 
@@ -50,6 +61,11 @@ impl Kind {
         match self {
             Kind::Bool => "bool",
             Kind::U8 => "uint8",
+            Kind::U16 => "uint16",
+            Kind::U32 => "uint32",
+            Kind::U64 => "uint64",
+            Kind::I8 => "int8",
+            Kind::I16 => "int16",
             Kind::I32 => "int32",
             Kind::I64 => "int64",
             Kind::F32 => "float32",
@@ -85,7 +101,7 @@ impl Array {
                 path,
                 name,
                 format!("its dtype {} can't be used", header.descr),
-                "convert it with .astype to float32, float64, uint8, int32, int64 or bool (text classes to numbers \
+                "convert it with .astype to float32, float64, bool or an integer type (text classes to numbers \
                  with numpy.unique(…, return_inverse=True))",
             ));
         };
@@ -147,6 +163,11 @@ impl Array {
         let values: Vec<T> = match self.kind {
             Kind::Bool => self.bytes.iter().map(|&b| to(f64::from(u8::from(b != 0)))).collect(),
             Kind::U8 => words!(u8),
+            Kind::U16 => words!(u16),
+            Kind::U32 => words!(u32),
+            Kind::U64 => words!(u64),
+            Kind::I8 => words!(i8),
+            Kind::I16 => words!(i16),
             Kind::I32 => words!(i32),
             Kind::I64 => words!(i64),
             Kind::F32 => words!(f32),
