@@ -157,7 +157,7 @@ pub fn rotated_squares(
     let clock = std::time::Instant::now();
     let dataset = synthetic::rotated_squares(settings.seed, settings.rows);
     let parts = split(&dataset, 0.0, 0.2, settings.seed)?;
-    let scaling = Scaling::fit(ScaleKind::Unit, &dataset, &parts.train);
+    let scaling = Scaling::fit(ScaleKind::Unit, &dataset, &parts.train)?;
     let target = TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() };
     let data = resident(&dataset, &scaling, &target, &parts);
     let train = data.inputs(&parts.train);
