@@ -18,6 +18,7 @@ fn network(activation: Activation, batch_norm: Place, dropout: f32) -> Sequentia
         spectral: Place::All,
         train: Spectral::default(),
         train_bias: true,
+        residual: false,
     }
 }
 

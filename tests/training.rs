@@ -90,6 +90,7 @@ fn architecture(hidden: &[usize], activations: &[Activation], batch_norm: Place)
         spectral: Place::All,
         train: Spectral { psi: true, lambda_in: true, lambda_out: false },
         train_bias: true,
+        residual: false,
     }
 }
 
