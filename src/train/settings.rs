@@ -108,12 +108,20 @@ impl Settings {
         positive("--batch", self.batch as f64)?;
         positive("--lr", self.rate)?;
         positive("--replicas", self.replicas.len() as f64)?;
+        positive("Adam's epsilon", self.epsilon)?;
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            // At 1 Adam's correction of the bias divides by 0.
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::Usage(format!("Adam's {name} is {beta}; it must be at least 0 and below 1")));
+            }
+        }
         for replica in &self.replicas {
             for (name, value) in [("--reg-lambda", replica.reg_lambda), ("--reg-psi", replica.reg_psi)] {
                 if !(value >= 0.0 && value.is_finite()) {
                     return Err(Error::Usage(format!("{name} is {value}; it must be a number that is 0 or more")));
                 }
             }
+            positive("a replica's rate_factor", replica.rate_factor)?;
         }
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(Error::Usage(format!(
@@ -129,5 +137,30 @@ impl Settings {
         let t = (count + 1) as f64;
         let correction = (1.0 - self.beta2.powf(t)).sqrt() / (1.0 - self.beta1.powf(t));
         (self.rate * self.schedule.factor(count, steps) * correction) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn every_number_of_the_optimiser_is_checked() {
+        let wrong: [(&str, fn(&mut Settings, f64), &[f64]); 4] = [
+            ("beta1", |s, x| s.beta1 = x, &[-0.1, 1.0, f64::NAN]),
+            ("beta2", |s, x| s.beta2 = x, &[-1e-9, 1.0, 2.0, f64::INFINITY]),
+            ("epsilon", |s, x| s.epsilon = x, &[0.0, -1.0, f64::NAN, f64::INFINITY]),
+            ("rate_factor", |s, x| s.replicas[0].rate_factor = x, &[0.0, -1.0, f64::NAN, f64::INFINITY]),
+        ];
+        for (name, set, values) in wrong {
+            for &value in values {
+                let mut settings = Settings::default();
+                set(&mut settings, value);
+                let text = settings.check().unwrap_err().to_string();
+                assert!(text.contains(name) && text.contains(&value.to_string()), "{text}");
+            }
+        }
+        let edges = Settings { beta1: 0.0, beta2: 0.0, epsilon: 1.0, ..Settings::default() };
+        edges.check().unwrap();
     }
 }
