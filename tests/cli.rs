@@ -290,6 +290,34 @@ fn ctrl_c_saves_what_is_trained() {
     assert!(fs::read_to_string(place.path("run/metrics.json")).unwrap().contains("\"stopped\": true"));
 }
 
+/// Steps of some ten seconds: the first signal waits for one, the second doesn't.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let place = Place::new();
+    for signals in [["-INT", "-INT"], ["-TERM", "-INT"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_eigenlens"))
+            .args(["train", "gaussian", "--out", &place.text("run"), "--device", "cpu"])
+            .args(["--hidden", "4000,4000", "--batch", "20000"])
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(place.path("stderr")).expect("a file for stderr"))
+            .spawn()
+            .expect("the program starts");
+        let signal = |name: &str| {
+            assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success())
+        };
+        std::thread::sleep(Duration::from_millis(2500));
+        signal(signals[0]);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(fs::read_to_string(place.path("stderr")).unwrap().contains("again to quit at once"));
+        signal(signals[1]);
+        let clock = std::time::Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(clock.elapsed() < Duration::from_secs(2), "{:?}", clock.elapsed());
+        assert!(!place.path("run/model.safetensors").exists());
+    }
+}
+
 /// The program is killed at many moments while it writes a model of some size; what stands there is always whole.
 #[cfg(unix)]
 #[test]

@@ -75,6 +75,9 @@ pub fn train(
     bar.finish();
     let fit = fit?;
     let model = &fit.model;
+    // Before the curve, which may take its time: whoever quits now has the model.
+    write::create_dir(out)?;
+    model.save(out.join("model.safetensors"))?;
     let ranking = model.ranking();
     let resident = model.prepare(&mut dataset, &fit.split)?;
     let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];
