@@ -418,6 +418,22 @@ fn an_observer_stops_training_cleanly() {
     }
 }
 
+/// A second call would run the schedule past its end and repeat the shuffles; it is refused and changes nothing.
+#[test]
+fn a_job_trains_once() {
+    let data = resident(&dataset(64, 6, false), 0);
+    let network = network(6, &[5], Activation::Relu, Place::None, 2);
+    let (_, mut job) = train(&network, &data, &settings(3, 16, 1e-3, 1e-3), None, &CPU).unwrap();
+    let trained = job.parameters(0).unwrap();
+    match job.train(&mut |_| Flow::Continue) {
+        Err(Error::Usage(text)) => assert!(text.contains("12 steps") && text.contains("Job::new"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((job.parameters(0).unwrap(), job.steps()), (trained.clone(), 12));
+    // The remedy that the error names.
+    train(&network, &data, &settings(3, 16, 1e-3, 1e-3), Some(&trained), &CPU).unwrap();
+}
+
 fn denormal(x: f64) -> bool {
     x != 0.0 && x.abs() < f64::from(f32::MIN_POSITIVE)
 }

@@ -153,9 +153,19 @@ impl Job {
     /// Trains for the settings' epochs. `observe` sees every stretch of steps (a fraction of a second, or one step where
     /// that takes longer) and every epoch's record, and may stop.
     ///
+    /// A job trains once, since the schedule, the shuffles and Adam's correction all run from its first step to its last. To
+    /// train on, make a new job and give it these [`Job::parameters`].
+    ///
     /// # Errors
-    /// [`Error::Diverged`] when a loss or a parameter is not finite; the engine's own.
+    /// [`Error::Usage`] for a job with steps behind it; [`Error::Diverged`] when a loss or a parameter is not finite; the engine's own.
     pub fn train(&mut self, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Result<Vec<EpochRecord>> {
+        if self.step > 0 {
+            return Err(Error::Usage(format!(
+                "this training job has done {} steps and trains only once; to train on, make a new job with Job::new and give \
+                 it the parameters of this one with Job::set_parameters",
+                self.step
+            )));
+        }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
         let mut history = Vec::new();
@@ -170,8 +180,8 @@ impl Job {
                 let steps: Vec<Step> = (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
                 let clock = Instant::now();
                 self.session.run(self.plans.train, &steps)?;
-                self.read_training(&steps, &mut sums)?;
                 self.step += steps.len() as u64;
+                self.read_training(&steps, &mut sums)?;
                 stretch.measured(steps.len(), clock.elapsed());
                 let sums = over_replicas(&sums);
                 let samples = (last * self.batch).min(self.train.len()) as f64 * self.replicas() as f64;
