@@ -6,7 +6,7 @@
 use eigenlens::data::{self, Request, Targets};
 use eigenlens::kernels::LossKind;
 use eigenlens::relevance::{CurveOptions, curve};
-use eigenlens::train::{Flow, Settings};
+use eigenlens::train::Settings;
 use eigenlens::{Device, Plan};
 
 fn main() -> eigenlens::Result<()> {
@@ -25,7 +25,7 @@ fn main() -> eigenlens::Result<()> {
     // than the default 1e-2 and 1e-4: with those the network learns the training rows by heart, from every column.
     plan.settings.replicas = Settings::ensemble(5, 0, 1.0, 1e-2);
     let device = Device::Cpu { threads: 0 };
-    let fit = plan.fit(&mut table, &device, &mut |_| Flow::Continue)?;
+    let fit = plan.fit(&mut table, &device)?;
 
     let ranking = fit.model.ranking();
     let largest = ranking[0].relevance;

@@ -7,7 +7,7 @@ use eigenlens::kernels::adam::TINY;
 use eigenlens::kernels::{Activation, Adam, LossKind, SETTINGS_LEN};
 use eigenlens::network::{Initialisation, Network, Parameters, Place, Role, Sequential, Spectral};
 use eigenlens::random::Random;
-use eigenlens::train::{EpochRecord, Flow, Job, Resident, Schedule, Settings};
+use eigenlens::train::{EpochRecord, Flow, Job, Progress, Resident, Schedule, Settings};
 use eigenlens::{Device, Error, Plan};
 
 const CPU: Device = Device::Cpu { threads: 2 };
@@ -120,7 +120,7 @@ fn relevance_is_the_norm_of_the_weights_columns() {
     let n = dataset.columns;
     let architecture = architecture(&[], &[Activation::Relu], Place::None);
     let plan = Plan { architecture, settings: settings(30, 100, 1e-2, 1e-4), ..Plan::default() };
-    let model = plan.fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap().model;
+    let model = plan.fit(&mut dataset, &CPU).unwrap().model;
     let x = (0..(n + 1) * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect();
     let units = Dataset { rows: n + 1, x: Values::F32(x), y: Targets::None, ..dataset };
     let rows: Vec<u32> = (0..=n as u32).collect();
@@ -416,6 +416,25 @@ fn an_observer_stops_training_cleanly() {
         let history = job.train(&mut |p| if stop(p.record) { Flow::Stop } else { Flow::Continue }).unwrap();
         assert_eq!((history.len(), job.steps()), (4, 120), "{device}");
     }
+}
+
+/// The plain call and the one with an observer are the same training; an observer's stop is told in the result.
+#[test]
+fn fit_and_fit_with_agree() {
+    let data = synthetic::gaussian(2, 600).dataset;
+    let architecture = architecture(&[6], &[Activation::Relu], Place::None);
+    let plan = Plan { architecture, settings: settings(6, 50, 1e-2, 1e-4), ..Plan::default() };
+    let plain = plan.fit(&mut data.clone(), &CPU).unwrap();
+    let mut epochs = 0;
+    let count = &mut |p: &Progress<'_>| {
+        epochs += usize::from(p.record.is_some());
+        Flow::Continue
+    };
+    let watched = plan.fit_with(&mut data.clone(), &CPU, count).unwrap();
+    assert_eq!((epochs, watched.stopped, plain.stopped), (6, false, false));
+    assert!(plain.model == watched.model && plain.history == watched.history);
+    let stopped = plan.fit_with(&mut data.clone(), &CPU, &mut |_| Flow::Stop).unwrap();
+    assert!(stopped.stopped && stopped.history.is_empty());
 }
 
 /// A second call would run the schedule past its end and repeat the shuffles; it is refused and changes nothing.

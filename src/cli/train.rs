@@ -71,7 +71,7 @@ pub fn train(
         eprintln!("eigenlens: {note}");
     }
     let bar = Bar::new(if matches!(dataset.y, Targets::Numbers { .. }) { "MAE" } else { "accuracy" });
-    let fit = plan.fit(&mut dataset, device, &mut |progress| bar.show(progress));
+    let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;
     let model = &fit.model;
