@@ -83,7 +83,7 @@ fn a_table_goes_all_the_way() {
     assert!(stdout(&trained).contains("report.html"));
     let relevance = fs::read_to_string(place.path("run/relevance.csv")).unwrap();
     let mut lines = relevance.lines();
-    assert_eq!(lines.next(), Some("rank,feature,name,lambda,psi_norm,relevance,relevance_std"));
+    assert_eq!(lines.next(), Some("rank,feature,name,lambda,psi_norm,relevance,relevance_std,relevance_times_std"));
     let names: Vec<&str> = lines.map(|l| l.split(',').nth(2).unwrap()).collect();
     assert_eq!(names.len(), 6, "three numbers and three categories: {names:?}");
     assert_eq!(names[0], "a");
@@ -101,6 +101,7 @@ fn a_table_goes_all_the_way() {
     let rank = eigenlens(&["rank", &model, "--top", "2", "--json"]);
     let rank: serde_json::Value = serde_json::from_str(&stdout(&rank)).unwrap();
     assert_eq!(rank["ranking"][0]["name"], "a");
+    assert_eq!(rank["ranking"][0]["relevance_times_std"], rank["ranking"][0]["relevance"], "inputs are standardised");
     assert_eq!(rank["ranking"].as_array().unwrap().len(), 2);
 
     let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--retrain", "--device", "cpu"]);

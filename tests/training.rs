@@ -1,6 +1,6 @@
 //! What training promises: identities of the method, pinned losses, divergence told, early stopping, no denormals.
 
-use eigenlens::data::{Axis, Dataset, Feature, Targets, Values, synthetic};
+use eigenlens::data::{Axis, Dataset, Feature, ScaleKind, Targets, Values, synthetic};
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::{Element, Program, Scope, Session, Step};
 use eigenlens::kernels::adam::TINY;
@@ -415,6 +415,35 @@ fn an_observer_stops_training_cleanly() {
         let stop = |record: Option<&EpochRecord>| record.is_some_and(|r| r.epoch == 4);
         let history = job.train(&mut |p| if stop(p.record) { Flow::Stop } else { Flow::Continue }).unwrap();
         assert_eq!((history.len(), job.steps()), (4, 120), "{device}");
+    }
+}
+
+/// λ̃ is per unit of what enters the network; times that input's standard deviation it is comparable between inputs.
+#[test]
+fn relevance_times_std_is_by_the_training_rows() {
+    let mut stretched = dataset(400, 6, false);
+    let Values::F32(x) = &mut stretched.x else { unreachable!() };
+    x.chunks_exact_mut(6).for_each(|row| (row[1], row[2]) = (0.1 * row[1], 7.0));
+    for scale in [ScaleKind::None, ScaleKind::MinMax, ScaleKind::Standard] {
+        let mut data = stretched.clone();
+        let architecture = architecture(&[6], &[Activation::Relu], Place::None);
+        let plan = Plan { architecture, settings: settings(3, 50, 1e-3, 1e-4), scale: Some(scale), ..Plan::default() };
+        let fit = plan.fit(&mut data, &CPU).unwrap();
+        let scaling = &fit.model.description.scaling;
+        for f in fit.model.ranking() {
+            let entering = |&r: &u32| {
+                f64::from((data.value(r as usize, f.feature) - scaling.shift[f.feature]) * scaling.scale[f.feature])
+            };
+            let x: Vec<f64> = fit.split.train.iter().map(entering).collect();
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            let std = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt();
+            // An f32 standard deviation of f32 inputs.
+            let error = (f.relevance_times_std - f.relevance * std).abs();
+            assert!(error <= 1e-5 * f.relevance, "{scale:?}: {f:?}, std {std}");
+            if scale == ScaleKind::Standard {
+                assert_eq!(f.relevance_times_std, if f.feature == 2 { 0.0 } else { f.relevance });
+            }
+        }
     }
 }
 
