@@ -23,7 +23,8 @@ fn main() -> eigenlens::Result<()> {
     plan.settings.batch = 32;
     // Five seeds at once: how far they agree says how far to trust the ranking. A small table needs stronger penalties
     // than the default 1e-2 and 1e-4: with those the network learns the training rows by heart, from every column.
-    plan.settings.replicas = Settings::ensemble(5, 0, 1.0, 1e-2);
+    let (reg_lambda, reg_psi) = Settings::table_penalties(table.rows);
+    plan.settings.replicas = Settings::ensemble(5, 0, reg_lambda, reg_psi);
     let device = Device::Cpu { threads: 0 };
     let fit = plan.fit(&mut table, &device)?;
 

@@ -58,6 +58,7 @@ fn table() -> String {
 
 const QUICK: [&str; 6] = ["--hidden", "16", "--epochs", "60", "--device", "cpu"];
 
+/// Options given twice count as given the second time.
 fn train(data: &str, out: &str, more: &[&str]) -> Output {
     eigenlens(&[&["train", data, "--out", out], &QUICK[..], more].concat())
 }
@@ -164,6 +165,27 @@ fn regression_is_reported_in_the_targets_units() {
     let first: f64 =
         fs::read_to_string(predictions).unwrap().lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     assert!((first - 1000.0).abs() < 400.0, "the first price is 1000, predicted {first}");
+}
+
+/// Tables get penalties by their rows, unless the user chooses one; everything else keeps the paper's. The model tells.
+#[test]
+fn default_penalties_depend_on_a_tables_rows() {
+    let place = Place::new();
+    let (data, pictures) = (place.write("table.csv", table()), digits(&place, 100));
+    let (table, out) = (["--target", "class", "--epochs", "1"], place.text("run"));
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], (f64, f64));
+    let cases: [Case; 4] = [
+        (&data, &table, &[], (1.9, 1.9e-2)),
+        (&data, &table, &["--reg-lambda", "0.5"], (0.5, 1e-4)),
+        (&data, &table, &["--reg-psi", "0"], (1e-2, 0.0)),
+        (&pictures, &["--epochs", "1"], &[], (1e-2, 1e-4)),
+    ];
+    for (data, base, chosen, penalties) in cases {
+        let trained = train(data, &out, &[base, chosen].concat());
+        assert!(trained.status.success(), "{}", stderr(&trained));
+        let replica = Model::load(place.path("run/model.safetensors")).unwrap().description.settings.replicas[0];
+        assert_eq!((replica.reg_lambda, replica.reg_psi), penalties, "{chosen:?}");
+    }
 }
 
 #[test]
