@@ -2,7 +2,7 @@
 
 use eigenlens::data::synthetic;
 use eigenlens::engine::gpu::Adapters;
-use eigenlens::train::{Flow, Settings};
+use eigenlens::train::Settings;
 use eigenlens::{Device, Plan};
 
 fn main() -> eigenlens::Result<()> {
@@ -20,7 +20,7 @@ fn main() -> eigenlens::Result<()> {
     // Seeds 0 to 7 with the same penalties, ten times the defaults for fewer rows; each replica can have its own
     // (`ReplicaSettings`).
     plan.settings.replicas = Settings::ensemble(8, 0, 1e-1, 1e-3);
-    let fit = plan.fit(&mut gaussian.dataset, &device, &mut |_| Flow::Continue)?;
+    let fit = plan.fit(&mut gaussian.dataset, &device)?;
     println!("{} steps of 8 networks in {:.1} s", fit.model.description.steps, fit.seconds);
     println!("feature  relevance          distance of the class means");
     for feature in fit.model.ranking() {

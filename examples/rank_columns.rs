@@ -6,7 +6,7 @@
 use eigenlens::data::{self, Request, Targets};
 use eigenlens::kernels::LossKind;
 use eigenlens::relevance::{CurveOptions, curve};
-use eigenlens::train::{Flow, Settings};
+use eigenlens::train::Settings;
 use eigenlens::{Device, Plan};
 
 fn main() -> eigenlens::Result<()> {
@@ -23,9 +23,10 @@ fn main() -> eigenlens::Result<()> {
     plan.settings.batch = 32;
     // Five seeds at once: how far they agree says how far to trust the ranking. A small table needs stronger penalties
     // than the default 1e-2 and 1e-4: with those the network learns the training rows by heart, from every column.
-    plan.settings.replicas = Settings::ensemble(5, 0, 1.0, 1e-2);
+    let (reg_lambda, reg_psi) = Settings::table_penalties(table.rows);
+    plan.settings.replicas = Settings::ensemble(5, 0, reg_lambda, reg_psi);
     let device = Device::Cpu { threads: 0 };
-    let fit = plan.fit(&mut table, &device, &mut |_| Flow::Continue)?;
+    let fit = plan.fit(&mut table, &device)?;
 
     let ranking = fit.model.ranking();
     let largest = ranking[0].relevance;

@@ -3,7 +3,6 @@
 
 use eigenlens::data::{self, Request};
 use eigenlens::relevance::{CurveOptions, curve};
-use eigenlens::train::Flow;
 use eigenlens::{Device, Plan};
 
 fn main() -> eigenlens::Result<()> {
@@ -12,7 +11,7 @@ fn main() -> eigenlens::Result<()> {
     let mut digits = data::load(&Request { classes, ..Request::new("idx:examples/data/mnist") })?;
     let mut plan = Plan::default();
     plan.settings.epochs = 100;
-    let fit = plan.fit(&mut digits, &device, &mut |_| Flow::Continue)?;
+    let fit = plan.fit(&mut digits, &device)?;
     let model = &fit.model;
     let ranking = model.ranking();
 

@@ -4,12 +4,12 @@
 //! λ and ψ the eigenvalues of useless inputs go to zero during training, and `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂` ranks the rest.
 //!
 //! ```
-//! use eigenlens::{Device, Plan, data::synthetic, train::Flow};
+//! use eigenlens::{Device, Plan, data::synthetic};
 //!
 //! let mut gaussian = synthetic::gaussian(1, 4_000);
 //! let mut plan = Plan::default();
 //! plan.settings.epochs = 30;
-//! let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 }, &mut |_| Flow::Continue)?;
+//! let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 })?;
 //! let best = &fit.model.ranking()[0];
 //! assert!(gaussian.distance[best.feature] > 0.0, "the best feature is one that tells the classes apart");
 //! # Ok::<(), eigenlens::Error>(())
@@ -33,7 +33,7 @@
 //! Each room uses those above it, with one pair that knows each other: an [`engine`] plan is a list of [`kernels::Op`], and a
 //! kernel records its dispatches against an [`engine::Program`]. [`data`] knows no network, and nothing but [`cli`] prints.
 //!
-//! A training goes like this: [`data::load`] → [`Plan::fit`] splits and scales, builds the [`network::Network`], and makes a
+//! A training goes like this: [`data::load`] → [`Plan::fit`] (or [`Plan::fit_with`] an observer) splits and scales, builds the [`network::Network`], and makes a
 //! [`train::Job`]. Each node type records itself through [`network::record::Recorder`] as a list of [`kernels::Op`]; the job's
 //! lists (train, evaluate, and for curves masked evaluation) become the plans ([`engine::Plan`]) of one [`engine::Program`],
 //! which [`Device::load`] turns into an [`engine::Session`]. From then on a step is one [`engine::Session::run`] over buffers

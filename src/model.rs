@@ -114,7 +114,7 @@ impl Plan {
     /// let mut gaussian = synthetic::gaussian(1, 4_000);
     /// let mut plan = Plan::default();
     /// plan.settings.epochs = 20;
-    /// let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 }, &mut |_| eigenlens::train::Flow::Continue)?;
+    /// let fit = plan.fit(&mut gaussian.dataset, &Device::Cpu { threads: 0 })?;
     /// let ranking = fit.model.ranking();
     /// assert!(gaussian.distance[ranking[0].feature] > 0.0, "the best feature is a relevant one");
     /// assert!(fit.scores[0].1.accuracy.unwrap() > 0.9);
@@ -123,7 +123,16 @@ impl Plan {
     ///
     /// # Errors
     /// Settings that make no sense, a split that leaves nothing to train on, divergence, the engine's own.
-    pub fn fit(
+    pub fn fit(&self, dataset: &mut Dataset, device: &Device) -> Result<Fit> {
+        self.fit_with(dataset, device, &mut |_| Flow::Continue)
+    }
+
+    /// [`Plan::fit`] with somebody who watches, and who may stop it: `observe` is asked several times a second and at the end
+    /// of every epoch.
+    ///
+    /// # Errors
+    /// Those of [`Plan::fit`].
+    pub fn fit_with(
         &self,
         dataset: &mut Dataset,
         device: &Device,

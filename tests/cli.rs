@@ -58,6 +58,7 @@ fn table() -> String {
 
 const QUICK: [&str; 6] = ["--hidden", "16", "--epochs", "60", "--device", "cpu"];
 
+/// Options given twice count as given the second time.
 fn train(data: &str, out: &str, more: &[&str]) -> Output {
     eigenlens(&[&["train", data, "--out", out], &QUICK[..], more].concat())
 }
@@ -83,7 +84,7 @@ fn a_table_goes_all_the_way() {
     assert!(stdout(&trained).contains("report.html"));
     let relevance = fs::read_to_string(place.path("run/relevance.csv")).unwrap();
     let mut lines = relevance.lines();
-    assert_eq!(lines.next(), Some("rank,feature,name,lambda,psi_norm,relevance,relevance_std"));
+    assert_eq!(lines.next(), Some("rank,feature,name,lambda,psi_norm,relevance,relevance_std,relevance_times_std"));
     let names: Vec<&str> = lines.map(|l| l.split(',').nth(2).unwrap()).collect();
     assert_eq!(names.len(), 6, "three numbers and three categories: {names:?}");
     assert_eq!(names[0], "a");
@@ -101,6 +102,7 @@ fn a_table_goes_all_the_way() {
     let rank = eigenlens(&["rank", &model, "--top", "2", "--json"]);
     let rank: serde_json::Value = serde_json::from_str(&stdout(&rank)).unwrap();
     assert_eq!(rank["ranking"][0]["name"], "a");
+    assert_eq!(rank["ranking"][0]["relevance_times_std"], rank["ranking"][0]["relevance"], "inputs are standardised");
     assert_eq!(rank["ranking"].as_array().unwrap().len(), 2);
 
     let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--retrain", "--device", "cpu"]);
@@ -188,6 +190,27 @@ fn regression_is_reported_in_the_targets_units() {
     let first: f64 =
         fs::read_to_string(predictions).unwrap().lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     assert!((first - 1000.0).abs() < 400.0, "the first price is 1000, predicted {first}");
+}
+
+/// Tables get penalties by their rows, unless the user chooses one; everything else keeps the paper's. The model tells.
+#[test]
+fn default_penalties_depend_on_a_tables_rows() {
+    let place = Place::new();
+    let (data, pictures) = (place.write("table.csv", table()), digits(&place, 100));
+    let (table, out) = (["--target", "class", "--epochs", "1"], place.text("run"));
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], (f64, f64));
+    let cases: [Case; 4] = [
+        (&data, &table, &[], (1.9, 1.9e-2)),
+        (&data, &table, &["--reg-lambda", "0.5"], (0.5, 1e-4)),
+        (&data, &table, &["--reg-psi", "0"], (1e-2, 0.0)),
+        (&pictures, &["--epochs", "1"], &[], (1e-2, 1e-4)),
+    ];
+    for (data, base, chosen, penalties) in cases {
+        let trained = train(data, &out, &[base, chosen].concat());
+        assert!(trained.status.success(), "{}", stderr(&trained));
+        let replica = Model::load(place.path("run/model.safetensors")).unwrap().description.settings.replicas[0];
+        assert_eq!((replica.reg_lambda, replica.reg_psi), penalties, "{chosen:?}");
+    }
 }
 
 #[test]
@@ -314,6 +337,34 @@ fn ctrl_c_saves_what_is_trained() {
     let model = Model::load(place.path("run/model.safetensors")).unwrap();
     assert!(model.description.steps > 0);
     assert!(fs::read_to_string(place.path("run/metrics.json")).unwrap().contains("\"stopped\": true"));
+}
+
+/// Steps of some ten seconds: the first signal waits for one, the second doesn't.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let place = Place::new();
+    for signals in [["-INT", "-INT"], ["-TERM", "-INT"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_eigenlens"))
+            .args(["train", "gaussian", "--out", &place.text("run"), "--device", "cpu"])
+            .args(["--hidden", "4000,4000", "--batch", "20000"])
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(place.path("stderr")).expect("a file for stderr"))
+            .spawn()
+            .expect("the program starts");
+        let signal = |name: &str| {
+            assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success())
+        };
+        std::thread::sleep(Duration::from_millis(2500));
+        signal(signals[0]);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(fs::read_to_string(place.path("stderr")).unwrap().contains("again to quit at once"));
+        signal(signals[1]);
+        let clock = std::time::Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(clock.elapsed() < Duration::from_secs(2), "{:?}", clock.elapsed());
+        assert!(!place.path("run/model.safetensors").exists());
+    }
 }
 
 /// The program is killed at many moments while it writes a model of some size; what stands there is always whole.

@@ -4,7 +4,7 @@ use eigenlens::data::{self, Request, synthetic};
 use eigenlens::kernels::Activation;
 use eigenlens::network::{Place, Sequential};
 use eigenlens::relevance::{Curve, CurveOptions, RankedFeature, curve};
-use eigenlens::train::{Flow, Settings};
+use eigenlens::train::Settings;
 use eigenlens::{Device, Fit, Plan};
 
 const CPU: Device = Device::Cpu { threads: 0 };
@@ -52,7 +52,7 @@ fn gaussian_relevance_follows_the_distance_of_the_means() {
     let mut correlations = Vec::new();
     for seed in 1..=3 {
         let synthetic::Gaussian { mut dataset, distance } = synthetic::gaussian(seed, synthetic::GAUSSIAN_ROWS);
-        let fit = paper(seed).fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap();
+        let fit = paper(seed).fit(&mut dataset, &CPU).unwrap();
         let relevance = relative(&fit.model.ranking());
         for (i, &d) in distance.iter().enumerate().filter(|(_, d)| **d == 0.0) {
             assert!(relevance[i] <= 0.03, "seed {seed}: irrelevant feature {i} (distance {d}) has {}", relevance[i]);
@@ -70,7 +70,7 @@ fn gaussian_relevance_follows_the_distance_of_the_means() {
 #[test]
 fn correlated_pairs_share_their_relevance_in_the_order_of_p() {
     let mut dataset = synthetic::correlated(1, synthetic::CORRELATED_ROWS);
-    let fit = paper(1).fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap();
+    let fit = paper(1).fit(&mut dataset, &CPU).unwrap();
     let relevance = relative(&fit.model.ranking());
     println!("correlated: {relevance:.3?}");
     let pairs: Vec<f64> = relevance[..8].chunks(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
@@ -87,7 +87,7 @@ fn digits(classes: [&str; 2], plan: &Plan) -> (Fit, Curve) {
     let root = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
     let classes = Some(classes.map(str::to_owned).to_vec());
     let mut dataset = data::load(&Request { classes, ..Request::new(root) }).unwrap();
-    let fit = plan.fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap();
+    let fit = plan.fit(&mut dataset, &CPU).unwrap();
     let (parts, same) = fit.model.split(&dataset).unwrap();
     assert!(same && parts == fit.split, "the split is found again from the data");
     let resident = fit.model.prepare(&mut dataset, &parts).unwrap();

@@ -26,7 +26,16 @@ fn rank(relevance: Vec<f64>, std: f64, name: impl Fn(usize) -> String) -> Vec<Ra
         let lambda = (value / 1.7).sqrt();
         let psi_norm = if lambda > 0.0 { value / lambda } else { 0.3 };
         let relevance_std = value * std;
-        RankedFeature { rank: i + 1, feature, name: name(feature), lambda, psi_norm, relevance: value, relevance_std }
+        RankedFeature {
+            rank: i + 1,
+            feature,
+            name: name(feature),
+            lambda,
+            psi_norm,
+            relevance: value,
+            relevance_std,
+            relevance_times_std: value,
+        }
     };
     order.into_iter().enumerate().map(feature).collect()
 }

@@ -1,13 +1,13 @@
 //! What training promises: identities of the method, pinned losses, divergence told, early stopping, no denormals.
 
-use eigenlens::data::{Axis, Dataset, Feature, Targets, Values, synthetic};
+use eigenlens::data::{Axis, Dataset, Feature, ScaleKind, Targets, Values, synthetic};
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::{Element, Program, Scope, Session, Step};
 use eigenlens::kernels::adam::TINY;
 use eigenlens::kernels::{Activation, Adam, LossKind, SETTINGS_LEN};
 use eigenlens::network::{Initialisation, Network, Parameters, Place, Role, Sequential, Spectral};
 use eigenlens::random::Random;
-use eigenlens::train::{EpochRecord, Flow, Job, Resident, Schedule, Settings};
+use eigenlens::train::{EpochRecord, Flow, Job, Progress, Resident, Schedule, Settings};
 use eigenlens::{Device, Error, Plan};
 
 const CPU: Device = Device::Cpu { threads: 2 };
@@ -121,7 +121,7 @@ fn relevance_is_the_norm_of_the_weights_columns() {
     let n = dataset.columns;
     let architecture = architecture(&[], &[Activation::Relu], Place::None);
     let plan = Plan { architecture, settings: settings(30, 100, 1e-2, 1e-4), ..Plan::default() };
-    let model = plan.fit(&mut dataset, &CPU, &mut |_| Flow::Continue).unwrap().model;
+    let model = plan.fit(&mut dataset, &CPU).unwrap().model;
     let x = (0..(n + 1) * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect();
     let units = Dataset { rows: n + 1, x: Values::F32(x), y: Targets::None, ..dataset };
     let rows: Vec<u32> = (0..=n as u32).collect();
@@ -417,6 +417,70 @@ fn an_observer_stops_training_cleanly() {
         let history = job.train(&mut |p| if stop(p.record) { Flow::Stop } else { Flow::Continue }).unwrap();
         assert_eq!((history.len(), job.steps()), (4, 120), "{device}");
     }
+}
+
+/// λ̃ is per unit of what enters the network; times that input's standard deviation it is comparable between inputs.
+#[test]
+fn relevance_times_std_is_by_the_training_rows() {
+    let mut stretched = dataset(400, 6, false);
+    let Values::F32(x) = &mut stretched.x else { unreachable!() };
+    x.chunks_exact_mut(6).for_each(|row| (row[1], row[2]) = (0.1 * row[1], 7.0));
+    for scale in [ScaleKind::None, ScaleKind::MinMax, ScaleKind::Standard] {
+        let mut data = stretched.clone();
+        let architecture = architecture(&[6], &[Activation::Relu], Place::None);
+        let plan = Plan { architecture, settings: settings(3, 50, 1e-3, 1e-4), scale: Some(scale), ..Plan::default() };
+        let fit = plan.fit(&mut data, &CPU).unwrap();
+        let scaling = &fit.model.description.scaling;
+        for f in fit.model.ranking() {
+            let entering = |&r: &u32| {
+                f64::from((data.value(r as usize, f.feature) - scaling.shift[f.feature]) * scaling.scale[f.feature])
+            };
+            let x: Vec<f64> = fit.split.train.iter().map(entering).collect();
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            let std = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt();
+            // An f32 standard deviation of f32 inputs.
+            let error = (f.relevance_times_std - f.relevance * std).abs();
+            assert!(error <= 1e-5 * f.relevance, "{scale:?}: {f:?}, std {std}");
+            if scale == ScaleKind::Standard {
+                assert_eq!(f.relevance_times_std, if f.feature == 2 { 0.0 } else { f.relevance });
+            }
+        }
+    }
+}
+
+/// The plain call and the one with an observer are the same training; an observer's stop is told in the result.
+#[test]
+fn fit_and_fit_with_agree() {
+    let data = synthetic::gaussian(2, 600).dataset;
+    let architecture = architecture(&[6], &[Activation::Relu], Place::None);
+    let plan = Plan { architecture, settings: settings(6, 50, 1e-2, 1e-4), ..Plan::default() };
+    let plain = plan.fit(&mut data.clone(), &CPU).unwrap();
+    let mut epochs = 0;
+    let count = &mut |p: &Progress<'_>| {
+        epochs += usize::from(p.record.is_some());
+        Flow::Continue
+    };
+    let watched = plan.fit_with(&mut data.clone(), &CPU, count).unwrap();
+    assert_eq!((epochs, watched.stopped, plain.stopped), (6, false, false));
+    assert!(plain.model == watched.model && plain.history == watched.history);
+    let stopped = plan.fit_with(&mut data.clone(), &CPU, &mut |_| Flow::Stop).unwrap();
+    assert!(stopped.stopped && stopped.history.is_empty());
+}
+
+/// A second call would run the schedule past its end and repeat the shuffles; it is refused and changes nothing.
+#[test]
+fn a_job_trains_once() {
+    let data = resident(&dataset(64, 6, false), 0);
+    let network = network(6, &[5], Activation::Relu, Place::None, 2);
+    let (_, mut job) = train(&network, &data, &settings(3, 16, 1e-3, 1e-3), None, &CPU).unwrap();
+    let trained = job.parameters(0).unwrap();
+    match job.train(&mut |_| Flow::Continue) {
+        Err(Error::Usage(text)) => assert!(text.contains("12 steps") && text.contains("Job::new"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((job.parameters(0).unwrap(), job.steps()), (trained.clone(), 12));
+    // The remedy that the error names.
+    train(&network, &data, &settings(3, 16, 1e-3, 1e-3), Some(&trained), &CPU).unwrap();
 }
 
 fn denormal(x: f64) -> bool {

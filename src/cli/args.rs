@@ -1,5 +1,7 @@
 //! Options that several subcommands share, and how they become library settings.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 
 use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task};
@@ -171,12 +173,14 @@ pub struct TrainingArgs {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
           require_equals = true)]
     pub balanced: bool,
-    /// Penalty on the eigenvalues: X·Σλ² is part of the loss
-    #[arg(long, default_value_t = 1e-2, value_name = "X")]
-    pub reg_lambda: f64,
-    /// Penalty on the eigenvectors: X·Σψ² is part of the loss
-    #[arg(long, default_value_t = 1e-4, value_name = "X")]
-    pub reg_psi: f64,
+    /// Penalty on the eigenvalues: X·Σλ² is part of the loss [default: 0.01; for a .csv, .tsv or .txt table, unless
+    /// --reg-psi is given, 30/√rows, from 0.01 to 3]
+    #[arg(long, value_name = "X")]
+    pub reg_lambda: Option<f64>,
+    /// Penalty on the eigenvectors: X·Σψ² is part of the loss [default: 0.0001; for such a
+    /// table, unless --reg-lambda is given, 0.3/√rows, from 0.0001 to 0.03]
+    #[arg(long, value_name = "X")]
+    pub reg_psi: Option<f64>,
     /// A feature counts as dropped when its relevance is below this share of the largest
     #[arg(long, default_value_t = 0.01, value_name = "X")]
     pub threshold: f64,
@@ -216,6 +220,7 @@ impl TrainingArgs {
         let default_loss = if matches!(dataset.y, Targets::Classes { .. }) { LossKind::Ce } else { LossKind::Mse };
         // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
         let default_batch = (dataset.rows / 20).clamp(32, 500);
+        let (reg_lambda, reg_psi) = self.penalties(dataset);
         Plan {
             architecture,
             settings: Settings {
@@ -228,7 +233,7 @@ impl TrainingArgs {
                 balanced: self.balanced,
                 early_stop: self.early_stop,
                 threshold: self.threshold,
-                replicas: Settings::ensemble(self.replicas, self.seed, self.reg_lambda, self.reg_psi),
+                replicas: Settings::ensemble(self.replicas, self.seed, reg_lambda, reg_psi),
                 ..Settings::default()
             },
             scale: self.scale,
@@ -237,6 +242,16 @@ impl TrainingArgs {
             split_seed: self.seed,
             target_column: data.target.clone(),
             missing: data.missing,
+        }
+    }
+
+    /// r_λ and r_ψ. The rule for tables sets their product, so it holds only where the user chose neither.
+    fn penalties(&self, dataset: &Dataset) -> (f64, f64) {
+        let extension = Path::new(&dataset.source).extension().and_then(|e| e.to_str()).unwrap_or_default();
+        let table = ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind));
+        match (self.reg_lambda, self.reg_psi) {
+            (None, None) if table => Settings::table_penalties(dataset.rows),
+            (reg_lambda, reg_psi) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),
         }
     }
 }

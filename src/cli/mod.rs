@@ -56,7 +56,7 @@ enum Command {
     Inspect(inspect::Args),
 }
 
-/// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage).
+/// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage); a second Ctrl-C while training ends the program with 130.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {

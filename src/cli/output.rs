@@ -33,10 +33,8 @@ pub fn kept(model: &Model, ranking: &[RankedFeature]) -> usize {
 }
 
 impl Outcome<'_> {
-    /// Writes model, tables, metrics and report.
+    /// Writes tables, metrics and report.
     pub fn write(&self, directory: &Path) -> Result<()> {
-        write::create_dir(directory)?;
-        self.fit.model.save(directory.join("model.safetensors"))?;
         tables::write_relevance(directory.join("relevance.csv"), self.ranking)?;
         tables::write_history(directory.join("history.csv"), &self.fit.history)?;
         tables::write_curve(directory.join("curve.csv"), self.curve)?;

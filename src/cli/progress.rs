@@ -10,16 +10,19 @@ use crate::train::{Flow, Progress};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first Ctrl-C asks for a clean stop, the second ends the program at once.
+/// What shells report for a program that Ctrl-C ended.
+const INTERRUPTED_CODE: i32 = 130;
+
+/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, the second ends the program at once.
 fn catch_interrupt() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let handler = || {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                std::process::exit(1);
+                std::process::exit(INTERRUPTED_CODE);
             }
             eprintln!(
-                "\neigenlens: stopping after this stretch; what is trained is saved (Ctrl-C again to quit at once)"
+                "\neigenlens: stopping after the steps under way; what is trained is saved (Ctrl-C again to quit at once)"
             );
         };
         // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.

@@ -75,10 +75,13 @@ pub fn train(
         eprintln!("eigenlens: {note}");
     }
     let bar = Bar::new(if matches!(dataset.y, Targets::Classes { .. }) { "accuracy" } else { "MAE" });
-    let fit = plan.fit(&mut dataset, device, &mut |progress| bar.show(progress));
+    let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;
     let model = &fit.model;
+    // Before the curve, which may take its time: whoever quits now has the model.
+    write::create_dir(out)?;
+    model.save(out.join("model.safetensors"))?;
     let ranking = model.ranking();
     let resident = model.prepare(&mut dataset, &fit.split)?;
     let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];

@@ -84,6 +84,7 @@ impl Model {
             || description.scaling.scale.len() != description.features.len()
             || description.scaling.fill.len() != description.features.len()
             || description.scaling.mean.len() != description.features.len()
+            || description.scaling.std.len() != description.features.len()
         {
             return Err(broken("network", "its sizes don't fit its description".into()));
         }

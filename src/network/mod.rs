@@ -1,7 +1,7 @@
 //! A network is a static DAG of nodes in topological order; shapes are inferred and checked when it is built.
 //!
 //! Each node type says once, in a file of its own, what it computes: output shape, parameters, forward, and the products
-//! with its Jacobian ([`node::NodeType`]). Training and evaluation are recorded from those definitions by [`record`].
+//! with its Jacobian (the trait `NodeType`). Training and evaluation are recorded from those definitions by [`record`].
 
 mod activation;
 mod add;

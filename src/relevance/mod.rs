@@ -24,6 +24,9 @@ pub struct RankedFeature {
     pub relevance: f64,
     /// Standard deviation over replicas (0 for a single one).
     pub relevance_std: f64,
+    /// `relevance` times the standard deviation of the input as it enters the network, over the training rows: comparable
+    /// between inputs of different spread. With standardised inputs it is `relevance` itself (0 for a constant one).
+    pub relevance_times_std: f64,
 }
 
 /// The number that a curve or a history shows.

@@ -46,6 +46,7 @@ impl Model {
                     psi_norm: mean(|e| e.psi_norm),
                     relevance,
                     relevance_std: variance.sqrt(),
+                    relevance_times_std: relevance * f64::from(self.description.scaling.std[i]),
                 }
             })
             .collect();

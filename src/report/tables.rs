@@ -11,9 +11,9 @@ use crate::write;
 
 /// `relevance.csv`: one row a feature, best first.
 pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Result<()> {
-    let header = ["rank", "feature", "name", "lambda", "psi_norm", "relevance", "relevance_std"];
+    let header = ["rank", "feature", "name", "lambda", "psi_norm", "relevance", "relevance_std", "relevance_times_std"];
     let rows = by_rank(ranking).into_iter().map(|f| {
-        let numbers = [f.lambda, f.psi_norm, f.relevance, f.relevance_std].map(float);
+        let numbers = [f.lambda, f.psi_norm, f.relevance, f.relevance_std, f.relevance_times_std].map(float);
         let mut row = vec![f.rank.to_string(), f.feature.to_string(), f.name.clone()];
         row.extend(numbers);
         row
@@ -125,7 +125,16 @@ mod tests {
 
     fn feature(rank: usize, name: &str, relevance: f64, std: f64) -> RankedFeature {
         let name = name.to_owned();
-        RankedFeature { rank, feature: 10 - rank, name, lambda: -0.5, psi_norm: 2.0, relevance, relevance_std: std }
+        RankedFeature {
+            rank,
+            feature: 10 - rank,
+            name,
+            lambda: -0.5,
+            psi_norm: 2.0,
+            relevance,
+            relevance_std: std,
+            relevance_times_std: 0.5 * relevance,
+        }
     }
 
     #[test]
@@ -133,9 +142,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("relevance.csv");
         write_relevance(&path, &[feature(2, "b", 1e-9, 0.0), feature(1, "a, \"q\"", 0.1 + 0.2, 0.25)]).unwrap();
-        let expected = "rank,feature,name,lambda,psi_norm,relevance,relevance_std\n\
-                        1,9,\"a, \"\"q\"\"\",-0.5,2.0,0.30000000000000004,0.25\n\
-                        2,8,b,-0.5,2.0,1e-9,0.0\n";
+        let expected = "rank,feature,name,lambda,psi_norm,relevance,relevance_std,relevance_times_std\n\
+                        1,9,\"a, \"\"q\"\"\",-0.5,2.0,0.30000000000000004,0.25,0.15000000000000002\n\
+                        2,8,b,-0.5,2.0,1e-9,0.0,5e-10\n";
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let points = [Some(0.5), None].map(|retrained| CurvePoint {
             k: 1,

@@ -5,13 +5,13 @@
 //! over the inputs that adds up to it. Every [`Explanation`] carries the residual of that sum.
 //!
 //! ```
-//! use eigenlens::{Device, Plan, data::synthetic, specxai::{ExplainSettings, explain, split_node}, train::Flow};
+//! use eigenlens::{Device, Plan, data::synthetic, specxai::{ExplainSettings, explain, split_node}};
 //!
 //! let mut gaussian = synthetic::gaussian(1, 2_000);
 //! let mut plan = Plan::default();
 //! plan.settings.epochs = 3;
 //! let device = Device::Cpu { threads: 0 };
-//! let model = plan.fit(&mut gaussian.dataset, &device, &mut |_| Flow::Continue)?.model;
+//! let model = plan.fit(&mut gaussian.dataset, &device)?.model;
 //! let split = split_node(&model.network, "activation1")?;
 //! let inputs = [0.5; 20];
 //! let explained = explain(&model.network, &model.parameters[0], &inputs, &ExplainSettings::at(&[split]), &device)?;

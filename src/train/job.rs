@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::resident::Resident;
 use super::settings::Settings;
+use super::stretch::Stretch;
 use super::{EpochRecord, Flow, Progress, Scores};
 use crate::engine::plan::{
     RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
@@ -59,6 +60,8 @@ pub struct Job {
     classify: bool,
     batch: usize,
     step: u64,
+    /// Most steps between two looks at their results.
+    pub(super) longest_stretch: usize,
 }
 
 impl Job {
@@ -117,6 +120,7 @@ impl Job {
             classify: settings.loss == LossKind::Ce,
             batch,
             step: 0,
+            longest_stretch: SLOTS,
         };
         for r in 0..settings.replicas.len() {
             let start = super::start::initial(&job.network, &job.layout, settings, r);
@@ -146,34 +150,40 @@ impl Job {
         })
     }
 
-    /// Trains for the settings' epochs. `observe` sees every stretch of steps and every epoch's record, and may stop.
+    /// Trains for the settings' epochs. `observe` sees every stretch of steps (a fraction of a second, or one step where
+    /// that takes longer) and every epoch's record, and may stop.
+    ///
+    /// A job trains once, since the schedule, the shuffles and Adam's correction all run from its first step to its last. To
+    /// train on, make a new job and give it these [`Job::parameters`].
     ///
     /// # Errors
-    /// [`Error::Diverged`] when a loss or a parameter is not finite; the engine's own.
+    /// [`Error::Usage`] for a job with steps behind it; [`Error::Diverged`] when a loss or a parameter is not finite; the engine's own.
     pub fn train(&mut self, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Result<Vec<EpochRecord>> {
+        if self.step > 0 {
+            return Err(Error::Usage(format!(
+                "this training job has done {} steps and trains only once; to train on, make a new job with Job::new and give \
+                 it the parameters of this one with Job::set_parameters",
+                self.step
+            )));
+        }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
         let mut history = Vec::new();
         let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
         let mut best_epoch = 0;
-        let mut stretch = 4;
+        let mut stretch = Stretch::new(self.longest_stretch);
         'epochs: for epoch in 0..self.settings.epochs {
-            let mut sums = [0.0; RESULT_LEN];
+            let mut sums = vec![[0.0; RESULT_LEN]; self.replicas()];
             let mut first = 0;
             while first < per_epoch {
-                let last = (first + stretch).min(per_epoch);
+                let last = (first + stretch.steps()).min(per_epoch);
                 let steps: Vec<Step> = (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
                 let clock = Instant::now();
                 self.session.run(self.plans.train, &steps)?;
-                let stretch_sums = self.read_training(&steps)?;
-                sums.iter_mut().zip(stretch_sums).for_each(|(s, x)| *s += x);
                 self.step += steps.len() as u64;
-                // Long enough that waiting for results costs nothing, short enough that the bar moves.
-                stretch = match clock.elapsed().as_secs_f64() {
-                    t if t < 0.05 => (stretch * 2).min(SLOTS),
-                    t if t > 0.3 => (stretch / 2).max(1),
-                    _ => stretch,
-                };
+                self.read_training(&steps, &mut sums)?;
+                stretch.measured(steps.len(), clock.elapsed());
+                let sums = over_replicas(&sums);
                 let samples = (last * self.batch).min(self.train.len()) as f64 * self.replicas() as f64;
                 let progress = Progress {
                     epoch,
@@ -189,7 +199,8 @@ impl Job {
                 }
                 first = last;
             }
-            let record = self.finish_epoch(epoch, per_epoch, &sums, total, &mut best, &mut best_epoch)?;
+            let record =
+                self.finish_epoch(epoch, per_epoch, &over_replicas(&sums), total, &mut best, &mut best_epoch)?;
             let progress = Progress {
                 epoch,
                 epochs: self.settings.epochs,
@@ -229,10 +240,10 @@ impl Job {
         }
     }
 
-    /// Sums of the steps' results over replicas; an error if anything is not finite.
-    fn read_training(&mut self, steps: &[Step]) -> Result<[f64; RESULT_LEN]> {
-        let mut sums = [0.0; RESULT_LEN];
-        for replica in 0..self.replicas() {
+    /// Adds the steps' results to each replica's sums, step by step so that the sums don't depend on how long a stretch is;
+    /// an error if anything is not finite.
+    fn read_training(&mut self, steps: &[Step], sums: &mut [[f64; RESULT_LEN]]) -> Result<()> {
+        for (replica, sums) in sums.iter_mut().enumerate() {
             let results = self.session.read(self.results, replica, 0, steps.len() * RESULT_LEN)?;
             for (result, step) in results.chunks_exact(RESULT_LEN).zip(steps) {
                 let penalty = result[RESULT_PENALTY_LAMBDA] + result[RESULT_PENALTY_PSI];
@@ -250,7 +261,7 @@ impl Job {
                 sums.iter_mut().zip(result).for_each(|(s, x)| *s += x);
             }
         }
-        Ok(sums)
+        Ok(())
     }
 
     /// Evaluates on the validation rows, keeps the best parameters where early stopping asks for them.
@@ -402,6 +413,12 @@ impl Job {
         self.step += 1;
         self.session.timings(self.plans.train, &step)
     }
+}
+
+fn over_replicas(sums: &[[f64; RESULT_LEN]]) -> [f64; RESULT_LEN] {
+    let mut total = [0.0; RESULT_LEN];
+    sums.iter().for_each(|sums| total.iter_mut().zip(sums).for_each(|(t, x)| *t += x));
+    total
 }
 
 /// The job's own buffers, besides the network's.

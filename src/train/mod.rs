@@ -4,6 +4,7 @@ mod job;
 mod resident;
 mod settings;
 mod start;
+mod stretch;
 
 use serde::{Deserialize, Serialize};
 

@@ -94,6 +94,18 @@ impl Settings {
             .collect()
     }
 
+    /// The command line's r_λ and r_ψ for a table of so many rows: 30/√rows and 0.3/√rows to two digits, but not above 3 and
+    /// 0.03 nor below the general defaults, 1e-2 and 1e-4.
+    ///
+    /// The group lasso's strength 2√(r_λ r_ψ) has to stand above the noise of the gradient, which falls with √rows: at the
+    /// general defaults a network learns a few hundred rows by heart, from every column (docs/penalties.md has figures).
+    pub fn table_penalties(rows: usize) -> (f64, f64) {
+        let factor = (3000.0 / (rows.max(1) as f64).sqrt()).clamp(1.0, 300.0);
+        // Two digits: these are numbers for people to read, and to repeat on the command line.
+        let rounded = |x: f64| format!("{x:.1e}").parse().expect("invariant: a float that was just written");
+        (rounded(1e-2 * factor), rounded(1e-4 * factor))
+    }
+
     /// # Errors
     /// [`Error::Usage`] that names the option, its value and what it may be.
     pub fn check(&self) -> Result<()> {
@@ -108,12 +120,20 @@ impl Settings {
         positive("--batch", self.batch as f64)?;
         positive("--lr", self.rate)?;
         positive("--replicas", self.replicas.len() as f64)?;
+        positive("Adam's epsilon", self.epsilon)?;
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            // At 1 Adam's correction of the bias divides by 0.
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::Usage(format!("Adam's {name} is {beta}; it must be at least 0 and below 1")));
+            }
+        }
         for replica in &self.replicas {
             for (name, value) in [("--reg-lambda", replica.reg_lambda), ("--reg-psi", replica.reg_psi)] {
                 if !(value >= 0.0 && value.is_finite()) {
                     return Err(Error::Usage(format!("{name} is {value}; it must be a number that is 0 or more")));
                 }
             }
+            positive("a replica's rate_factor", replica.rate_factor)?;
         }
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(Error::Usage(format!(
@@ -129,5 +149,46 @@ impl Settings {
         let t = (count + 1) as f64;
         let correction = (1.0 - self.beta2.powf(t)).sqrt() / (1.0 - self.beta1.powf(t));
         (self.rate * self.schedule.factor(count, steps) * correction) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn penalties_of_tables_fall_with_the_root_of_the_rows() {
+        let cases = [
+            (1, 3.0, 3e-2),
+            (100, 3.0, 3e-2),
+            (320, 1.7, 1.7e-2),
+            (1080, 0.91, 9.1e-3),
+            (30_000, 0.17, 1.7e-3),
+            (10_000_000, 1e-2, 1e-4),
+        ];
+        for (rows, reg_lambda, reg_psi) in cases {
+            assert_eq!(Settings::table_penalties(rows), (reg_lambda, reg_psi), "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_optimiser_is_checked() {
+        type Set = fn(&mut Settings, f64);
+        let wrong: [(&str, Set, &[f64]); 4] = [
+            ("beta1", |s, x| s.beta1 = x, &[-0.1, 1.0, f64::NAN]),
+            ("beta2", |s, x| s.beta2 = x, &[-1e-9, 1.0, 2.0, f64::INFINITY]),
+            ("epsilon", |s, x| s.epsilon = x, &[0.0, -1.0, f64::NAN, f64::INFINITY]),
+            ("rate_factor", |s, x| s.replicas[0].rate_factor = x, &[0.0, -1.0, f64::NAN, f64::INFINITY]),
+        ];
+        for (name, set, values) in wrong {
+            for &value in values {
+                let mut settings = Settings::default();
+                set(&mut settings, value);
+                let text = settings.check().unwrap_err().to_string();
+                assert!(text.contains(name) && text.contains(&value.to_string()), "{text}");
+            }
+        }
+        let edges = Settings { beta1: 0.0, beta2: 0.0, epsilon: 1.0, ..Settings::default() };
+        edges.check().unwrap();
     }
 }
