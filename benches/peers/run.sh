@@ -59,10 +59,10 @@ ours=() theirs=()
 for run in $(seq "$runs"); do
     echo "run.sh: round $run of $runs: eigenlens" >&2
     if [ -n "$threads" ]; then export RAYON_NUM_THREADS=$threads; fi
-    "$bench" --suite gemm,train,ensemble --device "$device" --json "$results/ours$run.json" >&2
+    "$bench" --suite gemm,train,ensemble,jacobian,svd --device "$device" --json "$results/ours$run.json" >&2
     ours+=("$results/ours$run.json")
     echo "run.sh: round $run of $runs: PyTorch" >&2
-    for suite in gemm train; do
+    for suite in gemm train jacobian explain; do
         "$python" "$here/$suite.py" --device "$torch_device" ${threads:+--threads "$threads"} $quick --json "$results/$suite$run.json" >&2
         theirs+=("$results/$suite$run.json")
     done

@@ -31,6 +31,9 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     fill_in(&mut request, model);
     let mut dataset = data::load(&request)?;
     let (parts, known) = model.split(&dataset)?;
+    if !known && wanted.starts_with("test") {
+        eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");
+    }
     let (numbers, part) = choose(&dataset, known.then_some(&parts), wanted)?;
     let labels = labels(&dataset, &numbers);
     dataset.y = Targets::None;
