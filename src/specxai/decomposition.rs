@@ -3,6 +3,8 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::Serialize;
 
+use crate::kernels::twins::{Operand, product};
+
 /// Distance of two singular values, relative to the largest, under which they count as equal: their vectors are not
 /// defined one by one.
 pub const CLUSTER_GAP: f64 = 1e-4;
@@ -61,16 +63,26 @@ fn sorted(values: &[f64], vector: impl Fn(usize) -> Vec<f64>) -> (Vec<f64>, Vec<
     (order.iter().map(|&i| values[i]).collect(), order.iter().map(|&i| vector(i)).collect())
 }
 
+/// `AᵀA` of a column-major A.
+pub fn gram(a: &DMatrix<f64>) -> DMatrix<f64> {
+    let (n, m) = a.shape();
+    let mut out = DMatrix::zeros(m, m);
+    let rows = Operand { values: a.as_slice(), row: n, column: 1 };
+    let columns = Operand { values: a.as_slice(), row: 1, column: n };
+    product(out.as_mut_slice(), m, (m, m, n), rows, columns);
+    out
+}
+
 /// From `R Rᵀ = P Σ² Pᵀ`.
 fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let eigen = SymmetricEigen::new(transposed.tr_mul(transposed));
+    let eigen = SymmetricEigen::new(gram(transposed));
     let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
     sorted(&sigma, |i| eigen.eigenvectors.column(i).iter().copied().collect())
 }
 
 /// From `RᵀR = V Σ² Vᵀ`, P = R V / σ; for N below m.
 fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let eigen = SymmetricEigen::new(transposed * transposed.transpose());
+    let eigen = SymmetricEigen::new(gram(&transposed.transpose()));
     let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
     let images = transposed.tr_mul(&eigen.eigenvectors);
     sorted(&sigma, |i| images.column(i).iter().map(|x| if sigma[i] > 0.0 { x / sigma[i] } else { 0.0 }).collect())

@@ -10,6 +10,7 @@ use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::surgery::{Reduction, reduce_clusters, shares};
 use super::topk::{Apply, top_triplets};
 use crate::engine::Device;
+use crate::kernels::twins::{Operand, product};
 use crate::network::local::SlopeForm;
 use crate::network::{Layer, Network, NodeId, Parameters};
 use crate::train::Flow;
@@ -406,18 +407,12 @@ impl AtSplit<'_> {
         let kept = self.settings.components.min(triplets.sigma.len());
         let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
         let (explained, remainder) = split_left(&left, &triplets, &psi);
-        let transposed = |u: &[f64]| {
-            let mut out = vec![0.0; self.batch.n];
-            for (row, &u) in rows.iter().zip(u).filter(|(_, u)| **u != 0.0) {
-                out.iter_mut().zip(*row).for_each(|(o, r)| *o += u * r);
-            }
-            out
-        };
-        let images = Images {
-            components: triplets.left[..kept].iter().map(|p| transposed(p)).collect(),
-            explained: transposed(&explained),
-            remainder: transposed(&remainder),
-        };
+        // Rᵀ of all of them in one product.
+        let vectors: Vec<&[f64]> =
+            triplets.left[..kept].iter().map(Vec::as_slice).chain([&explained[..], &remainder[..]]).collect();
+        let mut images = transpose_products(r, i, &vectors);
+        let (remainder, explained) = (images.pop().unwrap_or_default(), images.pop().unwrap_or_default());
+        let images = Images { components: images, explained, remainder };
         self.assemble(i, triplets, &psi, &rx, images)
     }
 
@@ -526,6 +521,17 @@ const BOUND: f64 = 100.0;
 
 /// Bound relative to σ above which a triplet is marked unresolved.
 const UNRESOLVED: f64 = 1e-3;
+
+/// `Rᵀu` for the R of one sample.
+fn transpose_products(r: &Blocks, sample: usize, u: &[&[f64]]) -> Vec<Vec<f64>> {
+    let (m, n) = (r.rows, r.cols);
+    let block = u.concat();
+    let mut out = vec![0.0; u.len() * n];
+    let lhs = Operand { values: &block, row: m, column: 1 };
+    let rhs = Operand { values: &r.values[sample * m * r.ld..][..m * r.ld], row: r.ld, column: 1 };
+    product(&mut out, n, (u.len(), n, m), lhs, rhs);
+    out.chunks_exact(n).map(<[f64]>::to_vec).collect()
+}
 
 /// L as its part in the span of P, and the rest.
 fn split_left(left: &[f64], triplets: &Triplets, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {

@@ -11,14 +11,20 @@ const FLOPS_PER_ELEMENT: usize = 32;
 
 /// A matrix in memory, with the distances between neighbours along both axes: transposition is swapping them.
 #[derive(Clone, Copy)]
-struct Operand<'a, T> {
-    values: &'a [T],
-    row: usize,
-    column: usize,
+pub(crate) struct Operand<'a, T> {
+    pub values: &'a [T],
+    pub row: usize,
+    pub column: usize,
 }
 
 /// `out[m, n] = lhs[m, k] · rhs[k, n]`, `out` with leading dimension `ld`, on one thread.
-fn product<T: Real>(out: &mut [T], ld: usize, (m, n, k): (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+pub(crate) fn product<T: Real>(
+    out: &mut [T],
+    ld: usize,
+    (m, n, k): (usize, usize, usize),
+    lhs: Operand<T>,
+    rhs: Operand<T>,
+) {
     let last = |o: &Operand<T>, r: usize, c: usize| (r - 1) * o.row + (c - 1) * o.column;
     if m == 0 || n == 0 {
         return;

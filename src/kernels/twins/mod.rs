@@ -12,6 +12,7 @@ mod optimise;
 mod real;
 mod rows;
 
+pub(crate) use dense::{Operand, product};
 pub use real::Real;
 
 use crate::engine::cpu::Team;
