@@ -550,8 +550,8 @@ pub struct MatrixFree {
     block: usize,
 }
 
-/// Vectors of a block beyond the wanted triplets.
-const OVERSAMPLING: usize = 4;
+/// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
+const BLOCK: usize = 8;
 
 impl MatrixFree {
     /// # Errors
@@ -564,7 +564,7 @@ impl MatrixFree {
         device: &Device,
     ) -> Result<Self> {
         let width = network.nodes[node].width().min(network.input_width());
-        let block = (settings.components + OVERSAMPLING).min(width);
+        let block = BLOCK.min(width);
         let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
         let operator = LocalOperator::new(network, parameters, &products, settings.form, 1, device)?;
         Ok(MatrixFree { operator, node, block })

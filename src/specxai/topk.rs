@@ -1,4 +1,4 @@
-//! The largest singular triplets of an operator that is only applied: block Krylov iteration on the small side.
+//! The largest singular triplets of an operator that is only applied: block Lanczos on the small side, thickly restarted.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -18,109 +18,133 @@ pub trait Apply {
     fn block(&self) -> usize;
 }
 
-/// Largest number of blocks before a restart: the basis takes `BLOCKS·block·m` numbers.
-const BLOCKS: usize = 3;
-const RESTARTS: usize = 40;
+/// Blocks that are tried before the bounds stay as they are.
+const ROUNDS: usize = 400;
 
 /// The `k` largest triplets, of which P and σ are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
 /// met; `floor`: σ below `floor·σ₀` are beyond the rank and left out.
 ///
-/// Block Krylov iteration with `R Rᵀ` on vectors of length m, full reorthogonalisation, thick restarts (Golub, Luk &
-/// Overton 1981; Halko, Martinsson & Tropp 2011 for the random start). The Ritz vectors are refined by one product with Rᵀ:
-/// then `Rᵀu = σv` to rounding and the bound is `‖R v − σu‖`.
+/// Block Lanczos iteration with `R Rᵀ` on vectors of length m with full reorthogonalisation (Golub & Underwood 1977), whose
+/// basis is restarted with its best Ritz vectors (Wu & Simon 2000). Only two bases of length-m vectors and one block of
+/// length-N vectors are held. At the end `v = Rᵀu/σ`, so that `Rᵀu = σv` to rounding, and the bound `‖R v − σu‖` is measured.
 ///
 /// # Errors
 /// Those of the operator's products.
 pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f64) -> Result<Triplets> {
     let (m, n) = operator.shape();
     let block = operator.block().min(m);
+    let mut space = Space::new(m, (2 * k + 2 * block).min(m));
     let mut random = Random::new(0, 0x5eed);
-    let mut start = DMatrix::from_fn(m, block, |_, _| random.normal());
-    orthonormalise(&mut start, None);
-    let mut best = None;
-    for _ in 0..RESTARTS {
-        let ritz = krylov(operator, start, block)?;
-        let triplets = refine(operator, &ritz, block, n)?;
-        let sigma0 = triplets.sigma.first().copied().unwrap_or(0.0);
-        let wanted = k.min(triplets.sigma.len());
-        let met = triplets.bound[..wanted].iter().all(|&b| b <= tolerance * sigma0);
-        // A start spanned by the best Ritz vectors.
-        start = DMatrix::from_iterator(m, triplets.left.len(), triplets.left.iter().flatten().copied());
-        best = Some(triplets);
-        if met || ritz.ncols() == m.min(n) {
-            break;
+    let mut pending = DMatrix::from_fn(m, block, |_, _| random.normal());
+    for _ in 0..ROUNDS {
+        let mut fresh = space.independent(pending);
+        if fresh.ncols() == 0 {
+            // The space is invariant: a random direction finds what may lie outside of it.
+            fresh = space.independent(DMatrix::from_fn(m, block, |_, _| random.normal()));
         }
-        let missing = block - start.ncols().min(block);
-        if missing > 0 {
-            let fill = DMatrix::from_fn(m, missing, |_, _| random.normal());
-            start = DMatrix::from_columns(&start.column_iter().chain(fill.column_iter()).collect::<Vec<_>>());
+        let exhausted = fresh.ncols() == 0;
+        if !exhausted {
+            let image = gram_product(operator, &fresh, block)?;
+            space.extend(&fresh, &image);
+            pending = image;
+        } else {
+            pending = DMatrix::zeros(m, 0);
         }
-        orthonormalise(&mut start, None);
+        if exhausted || space.used == space.capacity() {
+            let values = space.restart((k + block).min(space.used));
+            let largest = values.first().copied().unwrap_or(0.0);
+            let met = (0..k.min(values.len()))
+                .all(|j| space.residual(j, values[j]).norm() <= tolerance * values[j].sqrt() * largest.sqrt());
+            if met || exhausted || space.used == m {
+                break;
+            }
+            let open = (0..space.used).filter(|&j| space.residual(j, values[j]).norm() > 0.0).take(block);
+            pending = DMatrix::from_columns(&open.map(|j| space.residual(j, values[j])).collect::<Vec<_>>());
+        }
     }
-    let mut triplets = best.expect("invariant: one round at least");
+    space.restart(k.min(space.used));
+    let mut triplets = measure(operator, &space, block, n)?;
     let least = floor * triplets.sigma.first().copied().unwrap_or(0.0);
-    let kept = triplets.sigma.iter().take(k).take_while(|&&s| s > least).count();
-    triplets.complete = kept < k.min(triplets.sigma.len());
+    let kept = triplets.sigma.iter().take_while(|&&s| s > least).count();
+    triplets.complete = kept < k.min(m).min(n);
     triplets.sigma.truncate(kept);
     triplets.left.truncate(kept);
     triplets.bound.truncate(kept);
     Ok(triplets)
 }
 
-/// Orthonormal columns, first against `basis`; dependent ones become zero. Twice is enough.
-fn orthonormalise(block: &mut DMatrix<f64>, basis: Option<&DMatrix<f64>>) {
-    for _ in 0..2 {
-        if let Some(basis) = basis {
-            let along = basis.tr_mul(block);
-            *block -= basis * along;
-        }
-        for j in 0..block.ncols() {
-            let before = block.column(j).norm();
-            for i in 0..j {
-                let along = block.column(i).dot(&block.column(j));
-                let other = block.column(i).clone_owned();
-                block.column_mut(j).axpy(-along, &other, 1.0);
+/// An orthonormal basis and its images under `R Rᵀ`, columns of matrices that are allocated once.
+struct Space {
+    basis: DMatrix<f64>,
+    images: DMatrix<f64>,
+    used: usize,
+}
+
+impl Space {
+    fn new(m: usize, capacity: usize) -> Self {
+        Space { basis: DMatrix::zeros(m, capacity), images: DMatrix::zeros(m, capacity), used: 0 }
+    }
+
+    fn capacity(&self) -> usize {
+        self.basis.ncols()
+    }
+
+    /// Orthonormal columns that span what the block adds to the basis, as many as there is room for.
+    fn independent(&self, mut block: DMatrix<f64>) -> DMatrix<f64> {
+        let room = self.capacity() - self.used;
+        let before: Vec<f64> = block.column_iter().map(|c| c.norm()).collect();
+        // Twice is enough.
+        for _ in 0..2 {
+            for j in 0..block.ncols() {
+                for i in 0..self.used {
+                    let along = self.basis.column(i).dot(&block.column(j));
+                    block.column_mut(j).axpy(-along, &self.basis.column(i), 1.0);
+                }
+                for i in 0..j {
+                    let (left, mut right) = block.columns_range_pair_mut(i..=i, j..=j);
+                    let along = left.column(0).dot(&right.column(0));
+                    right.column_mut(0).axpy(-along, &left.column(0), 1.0);
+                }
+                let norm = block.column(j).norm();
+                // What cancellation has left of a dependent column is rounding.
+                let scale = if norm > 1e-9 * before[j] && norm > 0.0 { 1.0 / norm } else { 0.0 };
+                block.column_mut(j).scale_mut(scale);
             }
-            let norm = block.column(j).norm();
-            // What cancellation has left of a dependent column is rounding.
-            let scale = if norm > 1e-10 * before && norm > 0.0 { 1.0 / norm } else { 0.0 };
-            block.column_mut(j).scale_mut(scale);
         }
+        let kept: Vec<_> = block.column_iter().filter(|c| c.norm() > 0.5).take(room).map(|c| c.clone_owned()).collect();
+        if kept.is_empty() { DMatrix::zeros(block.nrows(), 0) } else { DMatrix::from_columns(&kept) }
     }
-}
 
-/// Ritz vectors of `R Rᵀ` from the Krylov space of `start`, as many as a block, largest first.
-fn krylov(operator: &mut dyn Apply, start: DMatrix<f64>, block: usize) -> Result<DMatrix<f64>> {
-    let m = start.nrows();
-    let mut basis = start.clone();
-    let mut images = DMatrix::zeros(m, 0);
-    let mut last = start;
-    for step in 0..BLOCKS {
-        let image = gram_product(operator, &last, block)?;
-        images = join(&images, &image);
-        if step + 1 == BLOCKS || basis.ncols() >= m {
-            break;
-        }
-        let mut next = image;
-        orthonormalise(&mut next, Some(&basis));
-        let independent: Vec<_> = next.column_iter().filter(|c| c.norm() > 0.5).map(|c| c.clone_owned()).collect();
-        if independent.is_empty() {
-            break;
-        }
-        next = DMatrix::from_columns(&independent);
-        basis = join(&basis, &next);
-        last = next;
+    fn extend(&mut self, fresh: &DMatrix<f64>, image: &DMatrix<f64>) {
+        self.basis.columns_mut(self.used, fresh.ncols()).copy_from(fresh);
+        self.images.columns_mut(self.used, fresh.ncols()).copy_from(image);
+        self.used += fresh.ncols();
     }
-    let projected = basis.columns(0, images.ncols()).tr_mul(&images);
-    let eigen = SymmetricEigen::new((&projected + projected.transpose()) * 0.5);
-    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-    let best: Vec<_> = order.iter().take(block).map(|&i| eigen.eigenvectors.column(i)).collect();
-    Ok(basis.columns(0, images.ncols()) * DMatrix::from_columns(&best))
-}
 
-fn join(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
-    DMatrix::from_columns(&a.column_iter().chain(b.column_iter()).collect::<Vec<_>>())
+    /// Replaces the basis by its `keep` best Ritz vectors; returns their values (squares of σ), largest first.
+    fn restart(&mut self, keep: usize) -> Vec<f64> {
+        let (basis, images) = (self.basis.columns(0, self.used), self.images.columns(0, self.used));
+        let projected = basis.tr_mul(&images);
+        let eigen = SymmetricEigen::new((&projected + projected.transpose()) * 0.5);
+        let mut order: Vec<usize> = (0..self.used).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        order.truncate(keep);
+        if order.is_empty() {
+            return vec![];
+        }
+        let rotation = DMatrix::from_columns(&order.iter().map(|&i| eigen.eigenvectors.column(i)).collect::<Vec<_>>());
+        let rotated = basis * &rotation;
+        self.basis.columns_mut(0, keep).copy_from(&rotated);
+        let rotated = self.images.columns(0, self.used) * &rotation;
+        self.images.columns_mut(0, keep).copy_from(&rotated);
+        self.used = keep;
+        order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect()
+    }
+
+    /// `R Rᵀu − θu` of a Ritz vector: σ times what `R v − σu` is.
+    fn residual(&self, j: usize, value: f64) -> nalgebra::DVector<f64> {
+        self.images.column(j) - self.basis.column(j) * value
+    }
 }
 
 /// `R Rᵀ` of up to a block of columns.
@@ -134,40 +158,35 @@ fn gram_product(operator: &mut dyn Apply, u: &DMatrix<f64>, block: usize) -> Res
     Ok(DMatrix::from_column_slice(m, u.ncols(), &image[..m * u.ncols()]))
 }
 
-/// Triplets from nearly invariant orthonormal vectors: the small SVD of `RᵀU`, and the bounds. Vectors of length N are held
-/// once.
-fn refine(operator: &mut dyn Apply, u: &DMatrix<f64>, block: usize, n: usize) -> Result<Triplets> {
-    let (m, _) = operator.shape();
-    let columns = u.ncols();
-    let mut padded = u.as_slice().to_vec();
-    padded.resize(block * m, 0.0);
-    // Row j is Rᵀu_j.
-    let mut images = operator.apply_transpose(&padded)?;
-    // RᵀU = V Σ Qᵀ through its small Gram matrix; P = U Q.
-    let row = |i: usize| &images[i * n..][..n];
-    let eigen = SymmetricEigen::new(DMatrix::from_fn(columns, columns, |i, j| dot(row(i), row(j))));
-    let mut order: Vec<usize> = (0..columns).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-    let sigma: Vec<f64> = order.iter().map(|&i| eigen.eigenvalues[i].max(0.0).sqrt()).collect();
-    let rotation = DMatrix::from_columns(&order.iter().map(|&i| eigen.eigenvectors.column(i)).collect::<Vec<_>>());
-    let left = u * &rotation;
-    // V = RᵀU Q Σ⁻¹ in place, place by place.
-    let mut place = vec![0.0; columns];
-    for p in 0..n {
-        (0..columns).for_each(|i| place[i] = images[i * n + p]);
-        for j in 0..columns {
-            let rotated = dot(&place, rotation.column(j).as_slice());
-            images[j * n + p] = if sigma[j] > 0.0 { rotated / sigma[j] } else { 0.0 };
+/// σ, and the bounds, of the basis's vectors, a block at a time.
+fn measure(operator: &mut dyn Apply, space: &Space, block: usize, n: usize) -> Result<Triplets> {
+    let m = space.basis.nrows();
+    let mut all: Vec<(f64, Vec<f64>, f64)> = Vec::new();
+    for first in (0..space.used).step_by(block) {
+        let count = block.min(space.used - first);
+        let left = space.basis.columns(first, count);
+        let mut padded: Vec<f64> = left.iter().copied().collect();
+        padded.resize(block * m, 0.0);
+        let mut v = operator.apply_transpose(&padded)?;
+        let mut sigma = Vec::new();
+        for row in v.chunks_exact_mut(n).take(count) {
+            let size = dot(row, row).sqrt();
+            row.iter_mut().for_each(|x| *x = if size > 0.0 { *x / size } else { 0.0 });
+            sigma.push(size);
+        }
+        let back = operator.apply(&v)?;
+        for (j, &s) in sigma.iter().enumerate() {
+            let u = &padded[j * m..][..m];
+            let off: f64 = back[j * m..][..m].iter().zip(u).map(|(x, u)| (x - s * u).powi(2)).sum();
+            all.push((s, u.to_vec(), off.sqrt()));
         }
     }
-    images[columns * n..].fill(0.0);
-    let back = operator.apply(&images)?;
-    let bound = (0..columns).map(|j| {
-        let column = left.column(j);
-        let off = back[j * m..][..m].iter().zip(column.iter()).map(|(x, u)| (x - sigma[j] * u).powi(2));
-        off.sum::<f64>().sqrt()
-    });
-    let bound = bound.collect();
-    let left = left.column_iter().map(|c| c.iter().copied().collect()).collect();
-    Ok(Triplets { sigma, left, bound, complete: false })
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], complete: false };
+    for (sigma, left, bound) in all {
+        triplets.sigma.push(sigma);
+        triplets.left.push(left);
+        triplets.bound.push(bound);
+    }
+    Ok(triplets)
 }

@@ -106,7 +106,12 @@ impl Gemm {
             let work = rows * cols * (inner / FLOPS_PER_ELEMENT + 1);
             for_rows(cx.team, work, &mut out[target.offset..][..rows * ld], ld, |first, chunk| {
                 let batch = Operand { values: &a[first * self.a.ld..], row: self.a.ld, column: 1 };
-                product(chunk, ld, (chunk.len() / ld, cols, inner), batch, weight);
+                let shape = (chunk.len() / ld, cols, inner);
+                if shape.0 <= FEW_ROWS {
+                    few_rows_product(chunk, ld, shape, batch, weight);
+                } else {
+                    product(chunk, ld, shape, batch, weight);
+                }
                 if let Some(bias) = bias {
                     vectorised(|| {
                         for row in chunk.chunks_exact_mut(ld) {
@@ -170,6 +175,56 @@ impl Gemm {
             let mut out = cx.take(view.buffer);
             column_sums(cx.view(self.a), self.a.ld, rows, &mut out[view.offset..][..m]);
             cx.put(view.buffer, out);
+        }
+    }
+}
+
+/// Rows under which a product is made here: the library's own copy of a weight costs megabytes and gains nothing when so few
+/// rows use it.
+const FEW_ROWS: usize = 16;
+/// Columns that a row's sums are kept for while the weight's rows pass by: they stay in the first cache.
+const FEW_COLUMNS: usize = 512;
+
+/// Σ aᵢbᵢ in 64 interleaved sums, so that additions need not wait for each other.
+#[inline(always)]
+fn long_dot<T: Real>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 64;
+    let mut lanes = [T::ZERO; LANES];
+    let (whole, rest) = a.split_at(a.len() / LANES * LANES);
+    for (a, b) in whole.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+        for i in 0..LANES {
+            lanes[i] += a[i] * b[i];
+        }
+    }
+    lanes.into_iter().fold(dot(rest, &b[whole.len()..]), |sum, lane| sum + lane)
+}
+
+/// [`product`] for few rows, `lhs` row-major, without memory of its own.
+fn few_rows_product<T: Real>(
+    out: &mut [T],
+    ld: usize,
+    (m, n, k): (usize, usize, usize),
+    lhs: Operand<T>,
+    rhs: Operand<T>,
+) {
+    let row = |r: usize| &lhs.values[r * lhs.row..][..k];
+    if rhs.row == 1 {
+        // Each weight row is read once for all rows.
+        for j in 0..n {
+            let w = &rhs.values[j * rhs.column..][..k];
+            (0..m).for_each(|r| out[r * ld + j] = vectorised(|| long_dot(row(r), w)));
+        }
+        return;
+    }
+    for begin in (0..n).step_by(FEW_COLUMNS) {
+        let width = FEW_COLUMNS.min(n - begin);
+        (0..m).for_each(|r| out[r * ld + begin..][..width].fill(T::ZERO));
+        for i in 0..k {
+            let w = &rhs.values[i * rhs.row + begin..][..width];
+            for r in 0..m {
+                let (x, sums) = (row(r)[i], &mut out[r * ld + begin..][..width]);
+                vectorised(|| sums.iter_mut().zip(w).for_each(|(s, &w)| *s += x * w));
+            }
         }
     }
 }
