@@ -1,4 +1,4 @@
-//! Which inputs a neural network uses: spectral training on wgpu compute shaders or on the CPU.
+//! Which inputs a neural network uses, and how: spectral training and exact explanations on wgpu compute shaders or on the CPU.
 //!
 //! A dense layer's weight is `W[j,i] = (λ_in[i] − λ_out[j])·ψ[j,i]` (Chicchi et al., arXiv:2406.01183). With penalties on
 //! λ and ψ the eigenvalues of useless inputs go to zero during training, and `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂` ranks the rest.
@@ -26,6 +26,8 @@
 //! | [`data`] | readers, synthetic sets, splits, scaling |
 //! | [`train`] | settings, the resident data set, the training job |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
+//! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
+//! | [`experiments`] | experiments of the papers, whole |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`report`] | tables, plots, the page |
 //! | [`cli`] | one file for each subcommand |
@@ -40,9 +42,16 @@
 //! that exist already, with nothing but a small [`engine::Step`] that changes; results stay on the engine for many steps.
 //! (The crate's [`Plan`] is the user's: what to train. [`engine::Plan`] is the machine's: which kernels to run.)
 //!
-//! A batch has the shape `[replica, sample, …]`: replicas are independent networks with seeds and penalties of their own. The
+//! An explanation goes like this: [`specxai::explain`] → a [`specxai::LocalOperator`] records the forward pass in
+//! [`network::record::Mode::Explain`], the slopes and intercepts of every node, and the products it was asked for
+//! ([`network::local`]: cotangents down the graph, tangents up); the small decompositions are made on the host, and every sum is
+//! checked against the network's own output.
+//!
+//! A batch has the shape `[replica, sample, seed, …]`: replicas are independent networks with seeds and penalties of their own. The
 //! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
 //! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`engine::View`], [`engine::Step`]).
+//!
+//! Seeds are the rows of a Jacobian (1 in training); what a forward pass saved broadcasts over them.
 //!
 //! *A new node type* is one file in `network` (implement `NodeType`), a variant of [`network::Layer`] with its line in
 //! `Layer::node_type`, and its gradient check in `tests/gradients.rs`. *A new kernel* is a struct in `kernels` (add it to
