@@ -276,3 +276,22 @@ fn squares_from_data_to_page() {
     }
     assert!(fs::read_to_string(format!("{out}/report.html")).unwrap().contains("figure 8"));
 }
+
+#[test]
+fn the_test_rows_are_those_of_the_training() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("run").to_str().unwrap().to_owned();
+    let mnist = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
+    let done = eigenlens(&["train", mnist, "--classes", "0,1", "--epochs", "2", "--out", &run, "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let why = place.path().join("why").to_str().unwrap().to_owned();
+    let model = format!("{run}/model.safetensors");
+    let done = eigenlens(&["explain", &model, mnist, "--out", &why, "--rows", "test:5", "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(!stderr(&done).contains("not what the model was trained on"), "{}", stderr(&done));
+    for e in explanations(&why) {
+        // 12,665 training digits are a 0 or a 1; the test files follow.
+        assert!(e["row"].as_u64().unwrap() >= 12_665, "{e}");
+        assert!(e["label"] == "0" || e["label"] == "1", "{e}");
+    }
+}

@@ -30,6 +30,9 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated");
     fill_in(&mut request, model);
     let mut dataset = data::load(&request)?;
+    if request.classes.is_none() && request.target.is_none() && matches!(dataset.y, Targets::Classes { .. }) {
+        dataset = dataset.keep_known_classes(&model.description.targets)?;
+    }
     let (parts, known) = model.split(&dataset)?;
     if !known && wanted.starts_with("test") {
         eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");
