@@ -218,11 +218,15 @@ fn wrong_options_are_refused() {
     let place = Place::new();
     let (data, out) = (place.write("table.csv", table()), place.text("run"));
     let with = |more: &[&str]| train(&data, &out, &[&["--target", "class"], more].concat());
-    refused(&with(&["--hidden", "0"]), 1, &["dense2", "0 units"]);
+    refused(&with(&["--hidden", "0"]), 2, &["--hidden", "0 units"]);
+    refused(&with(&["--hidden", "1000000,1000000"]), 1, &["memory", "smaller network"]);
+    refused(&with(&["--threads", "100000"]), 2, &["--threads", "1024"]);
+    refused(&with(&["--early-stop", "0"]), 2, &["--early-stop", "above 0"]);
+    refused(&with(&["--early-stop", "2", "--validation", "0"]), 2, &["--early-stop", "--validation"]);
     refused(&with(&["--loss", "mse"]), 2, &["--loss mse", "ce"]);
     refused(&with(&["--epochs", "0"]), 2, &["--epochs", "above 0"]);
     refused(&with(&["--lr=-1"]), 2, &["--lr", "above 0"]);
-    refused(&with(&["--activation", "relu,tanh"]), 1, &["2 activations", "1 hidden"]);
+    refused(&with(&["--activation", "relu,tanh"]), 2, &["--activation", "1 hidden"]);
     refused(&with(&["--validation", "0.6", "--test", "0.5"]), 2, &["--validation", "below 1"]);
     refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);
     refused(&with(&["--train", "psi,phi"]), 2, &["--train", "phi", "lambda_in"]);
@@ -515,4 +519,35 @@ fn a_kill_before_the_first_model_leaves_none_or_a_whole_one() {
         let path = Path::new(&out).join("model.safetensors");
         assert!(!path.exists() || Model::load(&path).is_ok(), "killed after {} ms", 15 * i);
     }
+}
+
+#[test]
+fn rows_keep_their_numbers() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    let done = train(&data, &out, &["--target", "class"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let model = format!("{out}/model.safetensors");
+    let gap = place.write("gap.csv", table().replacen("0.", "", 1).replacen(",red", ",", 1));
+    for command in [vec!["predict", &model, &gap], vec!["explain", &model, &gap, "--device", "cpu"]] {
+        let target = place.text(command[0]);
+        let done = eigenlens(&[&command[..], &["--out", &target, "--missing", "drop"]].concat());
+        refused(&done, 2, &["--missing drop", "--missing mean"]);
+    }
+}
+
+#[test]
+fn a_single_number_is_no_array() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    assert!(train(&data, &out, &["--target", "class"]).status.success());
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (), }";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let header = format!("{header:<117}\n");
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(3f32.to_le_bytes());
+    let number = place.write("number.npy", bytes);
+    let done = eigenlens(&["predict", &format!("{out}/model.safetensors"), &number, "--out", &place.text("p.csv")]);
+    refused(&done, 1, &["number.npy", "single number"]);
 }

@@ -43,10 +43,8 @@ if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
 fi
 
 bench=${CARGO_TARGET_DIR:-$root/target}/release/eigenlens-bench
-if [ ! -x "$bench" ]; then
-    echo "run.sh: building eigenlens-bench" >&2
-    (cd "$root" && cargo build --release --locked --bin eigenlens-bench) >&2
-fi
+# Nothing to do when it is up to date.
+(cd "$root" && cargo build --release --locked --bin eigenlens-bench) >&2
 
 if [ -n "$keep" ]; then mkdir -p "$keep"; results=$keep; else
     results=$(mktemp -d)
@@ -58,8 +56,8 @@ torch_device=cpu
 ours=() theirs=()
 for run in $(seq "$runs"); do
     echo "run.sh: round $run of $runs: eigenlens" >&2
-    if [ -n "$threads" ]; then export RAYON_NUM_THREADS=$threads; fi
-    "$bench" --suite gemm,train,ensemble,jacobian,svd --device "$device" --json "$results/ours$run.json" >&2
+    "$bench" --suite gemm,train,ensemble,jacobian,svd --device "$device" \
+        ${threads:+--threads "$threads"} ${quick:+--samples 3} --json "$results/ours$run.json" >&2
     ours+=("$results/ours$run.json")
     echo "run.sh: round $run of $runs: PyTorch" >&2
     for suite in gemm train jacobian explain; do

@@ -35,6 +35,13 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// Opens the device; a software adapter is announced on stderr.
     pub fn open(&self) -> Result<Device> {
+        const MOST_THREADS: usize = 1024;
+        if self.threads > MOST_THREADS {
+            return Err(Error::Usage(format!(
+                "--threads is {}; it can be {MOST_THREADS} at most, and 0 takes every core",
+                self.threads
+            )));
+        }
         let device = match Device::open(&self.device)? {
             Device::Cpu { .. } => Device::Cpu { threads: self.threads },
             Device::CpuF64 { .. } => Device::CpuF64 { threads: self.threads },
@@ -131,6 +138,16 @@ impl NetworkArgs {
             return wrong(format!("--train names {part}; the parts are {}", PARTS.join(", ")));
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
+        if self.hidden.contains(&0) {
+            return wrong("--hidden names a layer of 0 units; every layer needs 1 at least".into());
+        }
+        if self.activation.len() != 1 && self.activation.len() != self.hidden.len() {
+            return wrong(format!(
+                "--activation names {} for {} hidden layers; give one for all or one for each",
+                self.activation.len(),
+                self.hidden.len()
+            ));
+        }
         let (probability, place) = self.dropout.split_once('@').unwrap_or((&self.dropout, "all"));
         let dropout_place = match place {
             "first" => Place::First,

@@ -127,7 +127,11 @@ impl Outcome<'_> {
 }
 
 fn engine(device: &Device) -> &'static str {
-    if matches!(device, Device::Gpu(_)) { "gpu" } else { "cpu" }
+    match device {
+        Device::Gpu(_) => "gpu",
+        Device::Cpu { .. } => "cpu",
+        Device::CpuF64 { .. } => "cpu64",
+    }
 }
 
 fn settings(model: &Model) -> Vec<(String, String)> {

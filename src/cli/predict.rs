@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::args::{DataArgs, DeviceArgs};
 use super::{print, print_json};
-use crate::data::{self, Request, Split, Task};
+use crate::data::{self, Missing, Request, Split, Task};
 use crate::model::Model;
 use crate::{Error, Result, write};
 
@@ -33,6 +33,26 @@ pub fn fill_in(request: &mut Request, model: &Model) {
     request.expect = Some(d.features.clone());
     request.target = request.target.take().or_else(|| d.target_column.clone());
     request.task = request.task.or(Some(d.task));
+    if request.missing == Missing::Refuse {
+        request.missing = d.missing;
+    }
+}
+
+/// Rows are known by their numbers here, so none may be left out.
+///
+/// # Errors
+/// [`Error::Usage`] when the command line asks for that.
+pub fn keep_every_row(request: &mut Request, asked: Missing) -> Result<()> {
+    if asked == Missing::Drop {
+        return Err(Error::Usage(
+            "--missing drop would leave rows out and number the others anew; use --missing mean, or fill the cells"
+                .into(),
+        ));
+    }
+    if request.missing == Missing::Drop {
+        request.missing = Missing::Refuse;
+    }
+    Ok(())
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -42,6 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut request = args.read.request(&args.data, d.split_seed);
     request.need_target = false;
     fill_in(&mut request, &model);
+    keep_every_row(&mut request, args.read.missing)?;
     let mut dataset = data::load(&request)?;
     // Outputs don't depend on targets, which may be absent or of other classes.
     dataset.y = data::Targets::None;

@@ -1,7 +1,7 @@
 //! Rows of some data as a model takes them, for the subcommands that look at single inputs.
 
 use super::args::DataArgs;
-use super::predict::fill_in;
+use super::predict::{fill_in, keep_every_row};
 use crate::data::{self, Dataset, Split, Targets};
 use crate::model::Model;
 use crate::network::NodeId;
@@ -29,6 +29,7 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     // Only tables may lack their target; for the others the classes decide which rows there are.
     request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated");
     fill_in(&mut request, model);
+    keep_every_row(&mut request, read.missing)?;
     let mut dataset = data::load(&request)?;
     if request.classes.is_none() && request.target.is_none() && matches!(dataset.y, Targets::Classes { .. }) {
         dataset = dataset.keep_known_classes(&model.description.targets)?;

@@ -107,12 +107,17 @@ impl<'a> Table<'a> {
         if at.is_some() || !request.need_target {
             return Ok(at);
         }
-        let problem = match &request.target {
-            Some(target) => format!("there is no column {target:?}"),
-            None => "no target column is given".into(),
-        };
-        let remedy = format!("name one with --target NAME: {}", listed(&self.names));
-        Err(Error::input(self.path, "header", problem, remedy))
+        let names = listed(&self.names);
+        let path = self.path.display();
+        Err(match &request.target {
+            Some(target) => Error::input(
+                self.path,
+                "header",
+                format!("there is no column {target:?}"),
+                format!("name one with --target NAME: {names}"),
+            ),
+            None => Error::Usage(format!("{path}: header: no target column is given; name one with --target NAME: {names}")),
+        })
     }
 
     /// From the header on.

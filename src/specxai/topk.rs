@@ -95,7 +95,7 @@ impl Space {
         let before: Vec<f64> = block.column_iter().map(|c| c.norm()).collect();
         // Twice is enough.
         for _ in 0..2 {
-            for j in 0..block.ncols() {
+            for (j, &before) in before.iter().enumerate() {
                 for i in 0..self.used {
                     let along = self.basis.column(i).dot(&block.column(j));
                     block.column_mut(j).axpy(-along, &self.basis.column(i), 1.0);
@@ -107,7 +107,7 @@ impl Space {
                 }
                 let norm = block.column(j).norm();
                 // What cancellation has left of a dependent column is rounding.
-                let scale = if norm > 1e-9 * before[j] && norm > 0.0 { 1.0 / norm } else { 0.0 };
+                let scale = if norm > 1e-9 * before && norm > 0.0 { 1.0 / norm } else { 0.0 };
                 block.column_mut(j).scale_mut(scale);
             }
         }

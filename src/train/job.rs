@@ -78,6 +78,9 @@ impl Job {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
+        if settings.early_stop.is_some() && data.validation.is_empty() && masking.is_none() {
+            return Err(Error::Usage("--early-stop needs validation rows; give --validation a share above 0".into()));
+        }
         if network.input_width() != data.columns {
             return Err(Error::Shape(format!(
                 "the network takes {} inputs and the data has {} columns; use data with the network's columns",

@@ -120,6 +120,7 @@ impl Settings {
         positive("--batch", self.batch as f64)?;
         positive("--lr", self.rate)?;
         positive("--replicas", self.replicas.len() as f64)?;
+        positive("--early-stop", self.early_stop.unwrap_or(1) as f64)?;
         positive("Adam's epsilon", self.epsilon)?;
         for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             // At 1 Adam's correction of the bias divides by 0.

@@ -105,6 +105,9 @@ impl Array {
                  with numpy.unique(…, return_inverse=True))",
             ));
         };
+        if header.shape.is_empty() {
+            return Err(broken("it is a single number, not rows of numbers".into()));
+        }
         if header.shape.contains(&0) {
             return Err(broken(format!("it is empty, its shape is {:?}", header.shape)));
         }

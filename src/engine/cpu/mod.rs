@@ -5,7 +5,7 @@ mod team;
 
 pub use team::{Disjoint, Team};
 
-use super::plan::{Buffer, PlanId, Program, Scope, Step};
+use super::plan::{Buffer, PlanId, Program, Scope, Step, refuse_beyond_host_memory};
 use super::{Element, Session};
 use crate::kernels::twins::{Context, Real, Slot};
 use crate::{Error, Result};
@@ -31,6 +31,7 @@ pub struct CpuSession<T> {
 impl<T: Real> CpuSession<T> {
     /// Allocates a program's buffers; `threads` 0 takes every core.
     pub fn new(program: Program, threads: usize) -> Result<Self> {
+        refuse_beyond_host_memory(&program, size_of::<T>() as u64)?;
         let team = Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
         let slots = |scope| program.buffers.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();

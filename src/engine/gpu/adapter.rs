@@ -205,7 +205,7 @@ fn describe(adapter: &wgpu::Adapter) -> AdapterInfo {
 }
 
 /// What suits the adapter, unless `EIGENLENS_GEMM` (`broadcast8`, `tile64`, `tile32`) says otherwise. `broadcast8` runs
-/// only where subgroups have exactly 8 invocations.
+/// only where subgroups have exactly 8 invocations; what can't run, and any other word, is passed over.
 fn gemm_variant(eight: bool, software: bool) -> GemmVariant {
     let chosen = std::env::var("EIGENLENS_GEMM").unwrap_or_default();
     match chosen.as_str() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::device::Gpu;
 use crate::engine::dispatch::Memory;
+use crate::engine::plan::refuse_beyond_host_memory;
 use crate::engine::{Buffer, BufferSpec, Program, Scope};
 use crate::kernels::Op;
 use crate::{Error, Result};
@@ -159,24 +160,5 @@ fn too_large(gpu: &Gpu, spec: &BufferSpec) -> Error {
 /// A software adapter allocates without asking whether the machine has the memory, so ask first. (A GPU's driver
 /// refuses by itself.)
 fn refuse_beyond_memory(gpu: &Gpu, program: &Program) -> Result<()> {
-    let copies = |spec: &BufferSpec| if spec.scope == Scope::Replica { program.replicas as u64 } else { 1 };
-    let total: u64 = program.buffers.iter().map(|spec| bytes(spec) * copies(spec)).sum();
-    if !gpu.caps().software {
-        return Ok(());
-    }
-    match available_memory() {
-        Some(available) if total > available => Err(Error::Device(format!(
-            "the run needs {} MiB, but only {} MiB of memory are free; use fewer replicas or a smaller batch",
-            total >> 20,
-            available >> 20,
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Free memory in bytes, where the system tells it.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+    if gpu.caps().software { refuse_beyond_host_memory(program, 4) } else { Ok(()) }
 }
