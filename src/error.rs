@@ -20,6 +20,12 @@ pub enum Error {
     /// No usable adapter, a lost device, a limit that is too small.
     #[error("{0}")]
     Device(String),
+    /// An explanation that doesn't add up to the network's output.
+    #[error("{0}")]
+    Receipt(String),
+    /// Stopped by whoever watched, before there was anything whole to keep.
+    #[error("{0}")]
+    Stopped(String),
     /// The loss or a parameter left the finite numbers.
     #[error(
         "training diverged at step {step} in replica {replica}: {what} is not finite; lower --lr (now {rate}), \

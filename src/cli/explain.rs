@@ -130,7 +130,7 @@ impl Collected<'_> {
         self.json.push(json!(entry));
         // A residual that is no number must not pass.
         if explanation.residual.is_nan() || explanation.residual > TOLERANCE {
-            return Err(Error::Device(format!(
+            return Err(Error::Receipt(format!(
                 "row {} split at {}: the explanation doesn't add up (residual {:.2e}, allowed {TOLERANCE:.0e}); try \
                  --device cpu64",
                 explanation.row, explanation.split, explanation.residual
@@ -257,7 +257,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(error);
     }
     if done < rows.numbers.len() * splits.len() {
-        return Err(Error::Usage("stopped before the last row; nothing was written".into()));
+        return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
     }
     let seconds = clock.elapsed().as_secs_f64();
     finish(args, &collected, regions.as_deref(), &splits, &device, seconds)

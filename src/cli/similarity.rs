@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     bar.finish();
     if done < count {
-        return Err(Error::Usage("stopped before the last row; nothing was written".into()));
+        return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
     }
     // Component by component, as in the paper's figure 5: all rows' largest, then all rows' second.
     let order: Vec<usize> =

@@ -116,7 +116,9 @@ impl<'a> Table<'a> {
                 format!("there is no column {target:?}"),
                 format!("name one with --target NAME: {names}"),
             ),
-            None => Error::Usage(format!("{path}: header: no target column is given; name one with --target NAME: {names}")),
+            None => {
+                Error::Usage(format!("{path}: header: no target column is given; name one with --target NAME: {names}"))
+            }
         })
     }
 

@@ -222,7 +222,7 @@ fn train_and_analyse(
         flow
     })?;
     if stopped {
-        return Err(Error::Usage("stopped before the training was done; nothing was written".into()));
+        return Err(Error::Stopped("stopped before the training was done; nothing was written".into()));
     }
     let r2 = |job: &mut Job, range: std::ops::Range<usize>, rows: &[u32]| -> Result<Vec<f64>> {
         let variance = variance(&data.inputs(rows), dataset.columns);

@@ -1,10 +1,11 @@
 //! `report.html` of explanations, and of similarities.
 
+use crate::data::Axis;
 use crate::model::Description;
 use crate::report::explain_figures as figures;
 use crate::report::page::{SPECXAI, Shape, definitions, document_citing, section, shape_of};
 use crate::report::text::{count, escape, number, short, shorten};
-use crate::specxai::{Explanation, Output, Spectrum, rank_correlation};
+use crate::specxai::{Explanation, Output, Spectrum, averaged, contract, rank_correlation};
 
 /// One explanation with its input.
 #[derive(Debug, Clone, Copy)]
@@ -124,11 +125,36 @@ impl ExplainPage<'_> {
         )
     }
 
+    /// An explanation and its input summed (the input: averaged) over an axis.
+    fn contracted(&self, shown: &Shown<'_>, along: usize) -> (Explanation, Vec<f32>) {
+        let axes = &self.description.axes;
+        let e = shown.explanation;
+        let maps = e.maps.iter().map(|map| contract(map, axes, along)).collect();
+        let input: Vec<f64> = shown.input.iter().map(|&x| f64::from(x)).collect();
+        let input = averaged(&input, axes, along).into_iter().map(|x| x as f32).collect();
+        (Explanation { maps, attribution: contract(&e.attribution, axes, along), ..e.clone() }, input)
+    }
+
+    /// The maps of a row, contracted where an axis was named.
+    fn maps(&self, shown: &Shown<'_>, shape: Shape) -> String {
+        let axes = &self.description.axes;
+        let Some(along) = self.along.filter(|_| axes.len() > 1) else {
+            let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
+            return figures::maps(shown.explanation, shown.input, shape, &names);
+        };
+        let left: Vec<Axis> = axes.iter().enumerate().filter(|(i, _)| *i != along).map(|(_, a)| a.clone()).collect();
+        let places: usize = left.iter().map(|axis| axis.len).product();
+        let kept: Vec<&str> = left.iter().map(|axis| axis.name.as_str()).collect();
+        let names: Vec<String> = (0..places).map(|i| format!("{} {i}", kept.join(" × "))).collect();
+        let (e, input) = self.contracted(shown, along);
+        figures::maps(&e, &input, shape_of(&left, places), &names)
+            + &format!("<p class=\"small\">Maps summed over the axis {}.</p>", escape(&axes[along].name))
+    }
+
     fn row(&self, shown: &Shown<'_>, shape: Shape) -> String {
         let e = shown.explanation;
         let output = output_name(e.output, &self.description.targets);
         let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
-        let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
         let mut out = format!(
             "<article><h3>Row {}{}: output {} = {}</h3>",
             e.row,
@@ -136,7 +162,7 @@ impl ExplainPage<'_> {
             escape(&shorten(&output, 60)),
             number(e.y)
         );
-        out.push_str(&figures::maps(e, shown.input, shape, &names));
+        out.push_str(&self.maps(shown, shape));
         out.push_str(&format!(
             "<div class=\"pair\">{}{}</div>{}</article>",
             figures::waterfall(e, &output),

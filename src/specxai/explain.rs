@@ -1,12 +1,13 @@
 //! The explanation of an output at an input: contributions at each split, intercepts, and the receipt that they add up.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
+use super::matrix_free::MatrixFree;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
+use super::output::Output;
 use super::surgery::{Reduction, reduce_clusters, shares};
 use super::topk::{Apply, top_triplets};
 use crate::engine::Device;
@@ -15,92 +16,6 @@ use crate::network::local::SlopeForm;
 use crate::network::{Layer, Network, NodeId, Parameters};
 use crate::train::Flow;
 use crate::{Error, Result};
-
-/// Which output is explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    Index(usize),
-    /// The largest, of each sample.
-    Predicted,
-    /// One output minus another: what tells two classes apart.
-    Difference(usize, usize),
-}
-
-impl FromStr for Output {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let number = |text: &str| text.trim().parse::<usize>().ok();
-        let parsed = match text.split_once('-') {
-            _ if text == "predicted" => Some(Output::Predicted),
-            Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| Output::Difference(a, b)),
-            None => number(text).map(Output::Index),
-        };
-        parsed.ok_or_else(|| {
-            Error::Usage(format!(
-                "--output {text} is not an output; give its number from 0, predicted, or A-B for a difference"
-            ))
-        })
-    }
-}
-
-impl Output {
-    /// The output of one sample: itself, with a prediction looked up.
-    fn of(self, y: &[f64]) -> Output {
-        match self {
-            Output::Predicted => Output::Index((0..y.len()).fold(0, |best, i| if y[i] > y[best] { i } else { best })),
-            fixed => fixed,
-        }
-    }
-
-    fn cotangent(self, outputs: usize) -> Vec<f64> {
-        let mut u = vec![0.0; outputs];
-        match self {
-            Output::Index(j) => u[j] = 1.0,
-            Output::Difference(a, b) => {
-                u[a] += 1.0;
-                u[b] -= 1.0;
-            }
-            Output::Predicted => unreachable!("looked up for each sample"),
-        }
-        u
-    }
-
-    fn check(self, outputs: usize) -> Result<()> {
-        let largest = match self {
-            Output::Index(j) => j,
-            Output::Difference(a, b) if a == b => {
-                return Err(Error::Usage(format!("--output {a}-{b} is always zero; give two different outputs")));
-            }
-            Output::Difference(a, b) => a.max(b),
-            Output::Predicted => 0,
-        };
-        if largest < outputs {
-            return Ok(());
-        }
-        Err(Error::Usage(format!("--output {self}: the network's outputs are numbered 0 to {}", outputs - 1)))
-    }
-}
-
-impl std::fmt::Display for Output {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Output::Index(j) => write!(f, "{j}"),
-            Output::Predicted => write!(f, "predicted"),
-            Output::Difference(a, b) => write!(f, "{a}-{b}"),
-        }
-    }
-}
-
-impl Serialize for Output {
-    /// A number, or `"A-B"`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Output::Index(j) => serializer.serialize_u64(*j as u64),
-            other => serializer.serialize_str(&other.to_string()),
-        }
-    }
-}
 
 /// How to explain.
 #[derive(Debug, Clone)]
@@ -541,75 +456,6 @@ fn split_left(left: &[f64], triplets: &Triplets, psi: &[f64]) -> (Vec<f64>, Vec<
     }
     let rest = left.iter().zip(&inside).map(|(l, i)| l - i).collect();
     (inside, rest)
-}
-
-/// One sample's R at one node, applied and never formed.
-pub struct MatrixFree {
-    operator: LocalOperator,
-    node: NodeId,
-    block: usize,
-}
-
-/// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
-const BLOCK: usize = 8;
-
-impl MatrixFree {
-    /// # Errors
-    /// The engine's own.
-    pub fn new(
-        network: &Network,
-        parameters: &Parameters,
-        node: NodeId,
-        settings: &ExplainSettings,
-        device: &Device,
-    ) -> Result<Self> {
-        let width = network.nodes[node].width().min(network.input_width());
-        let block = BLOCK.min(width);
-        let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
-        let operator = LocalOperator::new(network, parameters, &products, settings.form, 1, device)?;
-        Ok(MatrixFree { operator, node, block })
-    }
-
-    /// Moves to another input.
-    pub fn load(&mut self, x: &[f64]) -> Result<()> {
-        self.operator.load(x)
-    }
-
-    fn apply_one(&mut self, v: &[f64]) -> Result<Vec<f64>> {
-        let (m, n) = self.shape();
-        let mut block = v.to_vec();
-        block.resize(self.block * n, 0.0);
-        let mut out = self.apply(&block)?;
-        out.truncate(m);
-        Ok(out)
-    }
-
-    fn transpose_one(&mut self, u: &[f64]) -> Result<Vec<f64>> {
-        let (m, n) = self.shape();
-        let mut block = u.to_vec();
-        block.resize(self.block * m, 0.0);
-        let mut out = self.apply_transpose(&block)?;
-        out.truncate(n);
-        Ok(out)
-    }
-}
-
-impl Apply for MatrixFree {
-    fn shape(&self) -> (usize, usize) {
-        (self.operator.network().nodes[self.node].width(), self.operator.network().input_width())
-    }
-
-    fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>> {
-        self.operator.push(self.node, self.block, v).map(Blocks::into_packed)
-    }
-
-    fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>> {
-        self.operator.pull(self.node, self.block, u).map(Blocks::into_packed)
-    }
-
-    fn block(&self) -> usize {
-        self.block
-    }
 }
 
 /// Finds which inputs share a linear region.
