@@ -147,6 +147,11 @@ impl LocalOperator {
         }
         self.rows = inputs.len() / n;
         self.write(self.x, inputs)?;
+        self.run_forward()
+    }
+
+    /// Runs the network once more on the inputs that lie on the engine: for measuring.
+    pub fn run_forward(&mut self) -> Result<()> {
         self.run(self.forward)
     }
 
