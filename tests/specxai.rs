@@ -284,3 +284,89 @@ fn decompositions_are_svds() {
         }
     }
 }
+
+#[test]
+fn wrong_requests_are_told() {
+    let network = plain(12, &[9, 4], Activation::Relu, false);
+    let p = parameters(&network, 3);
+    let said = |e: eigenlens::Error| e.to_string();
+    let unknown = said(split_node(&network, "dense7").unwrap_err());
+    assert!(unknown.contains("dense7") && unknown.contains("dense1, activation1"), "{unknown}");
+    assert!(split_node(&network, "input").is_err(), "the input is no split");
+    let x = inputs(&network, 1, 5);
+    for (output, expected) in
+        [(Output::Index(4), "0 to 3"), (Output::Difference(1, 9), "0 to 3"), (Output::Difference(2, 2), "always zero")]
+    {
+        let settings = ExplainSettings { output, ..ExplainSettings::at(&[1]) };
+        let error = said(explain(&network, &p, &x, &settings, &F32).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut broken = inputs(&network, 3, 5);
+    broken[12 + 7] = f64::NAN;
+    let error = said(explain(&network, &p, &broken, &ExplainSettings::at(&[1]), &F32).unwrap_err());
+    assert!(error.contains("input 7 of row 1"), "{error}");
+    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 2, &F32).unwrap();
+    for numbers in [0, 11, 13, 36] {
+        let error = said(operator.load(&vec![0.0; numbers]).unwrap_err());
+        assert!(error.contains("12 inputs"), "{error}");
+    }
+}
+
+#[test]
+fn a_dead_network_has_intercepts_alone() {
+    let network = plain(12, &[9, 4], Activation::Relu, false);
+    let mut p = parameters(&network, 3);
+    let layout = Layout::new(&network);
+    p.set(layout.find(1, "bias").unwrap(), &[-1e3; 9]);
+    let x = inputs(&network, 4, 5);
+    for device in [F64, F32, Device::Gpu(gpu().clone())] {
+        let settings = ExplainSettings::at(&every_node(&network));
+        for e in explain(&network, &p, &x, &settings, &device).unwrap().explanations {
+            assert_eq!(e.alpha_sum(), 0.0);
+            assert!(e.attribution.iter().all(|a| *a == 0.0) && e.residual < 1e-6, "{e:?}");
+            assert!(e.contributions.iter().all(|c| c.share.is_none()), "there is nothing to have a share of");
+            // Above the dead activation R is zero; below it is the weight.
+            assert_eq!(e.rank == 0, e.split != "dense1", "{}", e.split);
+        }
+    }
+}
+
+#[test]
+fn equal_singular_values_are_one_cluster() {
+    // An orthogonal weight: all singular values are 2.
+    let mut network = Network::new(&[4]);
+    let a = dense(&mut network, 0, 4);
+    dense(&mut network, a, 1);
+    let layout = Layout::new(&network);
+    let mut p = parameters(&network, 3);
+    let h = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
+    p.set(layout.find(1, "weight").unwrap(), &h.concat());
+    let found = explain(&network, &p, &[0.3, -1.0, 2.0, 0.7], &ExplainSettings::at(&[a]), &F32).unwrap();
+    let e = &found.explanations[0];
+    assert_eq!(e.rank, 4);
+    for c in &e.contributions {
+        assert!((c.sigma - 2.0).abs() < 1e-6);
+        assert_eq!(c.cluster, 0);
+        // One cluster can't work against itself: nothing is cancelled.
+        assert!((c.alpha_reduced - c.alpha).abs() < 1e-6 * e.alpha_sum().abs().max(1.0), "{c:?}");
+    }
+    assert_eq!(found.regions, Some(vec![0]), "a linear network has one region");
+}
+
+#[test]
+fn rows_of_one_region_share_their_operator() {
+    let network = plain(5, &[6, 3], Activation::Relu, false);
+    let x = inputs(&network, 1, 5);
+    // A tiny step stays in the region; the mirror image doesn't.
+    let moved: Vec<f64> = x.iter().map(|v| v * (1.0 + 1e-9)).collect();
+    let mirrored: Vec<f64> = x.iter().map(|v| -v).collect();
+    let all = [x, moved, mirrored].concat();
+    let found = explained(&network, &all, &ExplainSettings::at(&[2]), &F64);
+    let regions = found.regions.unwrap();
+    assert_eq!(regions[0], regions[1]);
+    assert_ne!(regions[0], regions[2]);
+    let sigma = |row: usize| found.explanations[row].contributions.iter().map(|c| c.sigma).collect::<Vec<_>>();
+    assert_eq!(sigma(0), sigma(1));
+    let smooth = plain(5, &[6, 3], Activation::Tanh, false);
+    assert!(explained(&smooth, &inputs(&smooth, 2, 5), &ExplainSettings::at(&[2]), &F64).regions.is_none());
+}
