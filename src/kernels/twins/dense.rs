@@ -2,6 +2,7 @@
 
 use super::elementwise::{activate, multiply_slope};
 use super::rows::{for_rows, vectorised};
+use super::skipping::Skipping;
 use super::{Context, Real};
 use crate::engine::View;
 use crate::kernels::{Activation, Form, Gemm, Pullback};
@@ -107,9 +108,10 @@ impl Gemm {
             for_rows(cx.team, work, &mut out[target.offset..][..rows * ld], ld, |first, chunk| {
                 let batch = Operand { values: &a[first * self.a.ld..], row: self.a.ld, column: 1 };
                 let shape = (chunk.len() / ld, cols, inner);
+                let head = self.seeds - first % self.seeds;
                 if shape.0 <= FEW_ROWS {
                     few_rows_product(chunk, ld, shape, batch, weight);
-                } else {
+                } else if !self.skips() || !skipping_product(chunk, ld, shape, batch, weight, (head, self.seeds)) {
                     product(chunk, ld, shape, batch, weight);
                 }
                 if let Some(bias) = bias {
@@ -137,6 +139,11 @@ impl Gemm {
         if let Some(pre) = self.pre {
             self.activate_saved(cx, pre);
         }
+    }
+
+    /// Whether rows of cotangents come in groups that share their zeros, and enough of them to look for.
+    fn skips(&self) -> bool {
+        self.form == Form::Nn && self.seeds >= FEWEST_SEEDS
     }
 
     /// `out = σ(pre)`, where forward keeps z.
@@ -176,6 +183,27 @@ impl Gemm {
             column_sums(cx.view(self.a), self.a.ld, rows, &mut out[view.offset..][..m]);
             cx.put(view.buffer, out);
         }
+    }
+}
+
+/// Seeds from which on a weight's row that is read for a sample is used often enough.
+const FEWEST_SEEDS: usize = 4;
+
+/// [`product`] without the terms that are zero for a whole group of rows; `false` where there are few of them.
+fn skipping_product<T: Real>(
+    out: &mut [T],
+    ld: usize,
+    shape: (usize, usize, usize),
+    lhs: Operand<T>,
+    rhs: Operand<T>,
+    (head, group): (usize, usize),
+) -> bool {
+    fn operand<T: Real>(o: Operand<T>) -> Option<Operand<f32>> {
+        Some(Operand { values: T::as_f32(o.values)?, row: o.row, column: o.column })
+    }
+    match (T::as_f32_mut(out), operand(lhs), operand(rhs)) {
+        (Some(out), Some(lhs), Some(rhs)) => Skipping { out, ld, shape, lhs, rhs, head, group }.run(),
+        _ => false,
     }
 }
 

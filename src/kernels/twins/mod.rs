@@ -11,6 +11,7 @@ mod normalise;
 mod optimise;
 mod real;
 mod rows;
+mod skipping;
 
 pub(crate) use dense::{Operand, product};
 pub use real::Real;

@@ -34,6 +34,14 @@ pub trait Real:
     fn ln(self) -> Self;
     fn tanh(self) -> Self;
     fn erf(self) -> Self;
+    /// The slice itself, where the numbers are `f32`.
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// The slice itself to write, where the numbers are `f32`.
+    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
     /// The number whose `f32` bit pattern is `bits`.
     #[inline(always)]
     fn of_bits(bits: u32) -> Self {
@@ -85,6 +93,12 @@ impl Real for f64 {
 impl Real for f32 {
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
+    fn as_f32(slice: &[f32]) -> Option<&[f32]> {
+        Some(slice)
+    }
+    fn as_f32_mut(slice: &mut [f32]) -> Option<&mut [f32]> {
+        Some(slice)
+    }
     #[inline(always)]
     fn of(x: f64) -> f32 {
         x as f32

@@ -38,6 +38,11 @@ pub(super) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)
 }
 
+/// The same for work that is written in vectors.
+pub(super) fn widest<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
 impl Select {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         let (rows, begin, epoch) = (cx.step.rows as usize, cx.step.begin, cx.step.epoch);
