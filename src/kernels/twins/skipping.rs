@@ -186,7 +186,7 @@ mod tests {
             let b: Vec<f32> = (0..k * ldb).map(|_| random.uniform() as f32 - 0.5).collect();
             // Half of each group's columns are zero, some of them with a sign.
             for r in 0..m {
-                let sample = if r < head { 0 } else { 1 + (r - head) / group };
+                let sample: usize = if r < head { 0 } else { 1 + (r - head) / group };
                 for i in 0..k {
                     if (i + sample).is_multiple_of(2) {
                         a[r * lda + i] = if i.is_multiple_of(3) { -0.0 } else { 0.0 };
