@@ -29,6 +29,7 @@
 //! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
 //! | [`experiments`] | experiments of the papers, whole |
 //! | [`relevance`] | the ranking and the curves that prove it |
+//! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |
 //! | [`report`] | tables, plots, the page |
 //! | [`cli`] | one file for each subcommand |
 //!
@@ -69,6 +70,7 @@ pub mod network;
 pub mod random;
 pub mod relevance;
 pub mod report;
+pub mod selection;
 pub mod specxai;
 pub mod train;
 pub mod write;

@@ -13,7 +13,7 @@ use crate::train::{Schedule, Settings};
 use crate::{Error, Result};
 
 /// Parses an enum by the names that its serialised form has.
-fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+pub fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| {
         // serde's sentence lists the names that there are.
         e.to_string().replace("unknown variant", "there is no").replace("expected one of", "there are")
@@ -168,6 +168,7 @@ impl NetworkArgs {
             train: Spectral { psi: trains("psi"), lambda_in: trains("lambda_in"), lambda_out: trains("lambda_out") },
             train_bias: trains("bias"),
             residual: self.residual,
+            ridge: false,
         })
     }
 }

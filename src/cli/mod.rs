@@ -12,6 +12,7 @@ mod progress;
 mod rank;
 mod reproduce;
 mod rows;
+mod select;
 mod similarity;
 mod train;
 
@@ -40,6 +41,8 @@ enum Command {
     Adapters(adapters::Args),
     /// Train a spectral network and rank its inputs
     Train(Box<train::Args>),
+    /// The few inputs that matter, with uncertainty and an honest score at each size
+    Select(Box<select::Args>),
     /// The ranking of a trained model's inputs
     Rank(rank::Args),
     /// Accuracy (or error) against the number of inputs kept
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Train(args) => train::run(args),
+        Command::Select(args) => select::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Curve(args) => curve::run(args),
         Command::Predict(args) => predict::run(args),

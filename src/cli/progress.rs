@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::selection::Stage;
 use crate::train::{Flow, Progress};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -87,6 +88,47 @@ impl RowBar {
     /// Shows how many rows are done, and says whether it goes on.
     pub fn show(&self, rows: usize) -> Flow {
         self.bar.set_position(rows as u64);
+        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar for a selection's stages, one after the other.
+pub struct StageBar {
+    bar: ProgressBar,
+}
+
+impl StageBar {
+    pub fn new() -> Self {
+        catch_interrupt();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+        let style =
+            ProgressStyle::with_template("{bar:28} {msg}  {elapsed}").expect("invariant: the template is valid");
+        bar.set_style(style.progress_chars("━╸ "));
+        StageBar { bar }
+    }
+
+    /// Shows which stage is how far, and says whether it goes on.
+    pub fn show(&self, stage: Stage, progress: &Progress<'_>) -> Flow {
+        let name = match stage {
+            Stage::Dense => "networks on all inputs",
+            Stage::Grid => "range of penalties",
+            Stage::Path => "path of penalties",
+            Stage::Refit => "refit on what was kept",
+            Stage::Sizes => "k best against k random",
+            Stage::Compact => "compact model",
+        };
+        self.bar.set_length(progress.steps);
+        self.bar.set_position(progress.step);
+        self.bar.set_message(format!(
+            "{name}: epoch {}/{}  loss {:.4}",
+            progress.epoch + 1,
+            progress.epochs,
+            progress.loss
+        ));
         if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
     }
 

@@ -27,7 +27,7 @@ pub struct Rows {
 pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Result<Rows> {
     let mut request = read.request(source, model.description.split_seed);
     // Only tables may lack their target; for the others the classes decide which rows there are.
-    request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated");
+    request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated" | "redundant");
     fill_in(&mut request, model);
     keep_every_row(&mut request, read.missing)?;
     let mut dataset = data::load(&request)?;

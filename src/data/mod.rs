@@ -94,7 +94,8 @@ pub enum Missing {
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian`, `correlated` or `rotated-squares`.
+    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant` or
+    /// `rotated-squares`.
     pub source: String,
     /// The target column of a table.
     pub target: Option<String>,
@@ -151,6 +152,8 @@ pub fn load(request: &Request) -> Result<Dataset> {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
     } else if source == "correlated" {
         synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS)
+    } else if source == "redundant" {
+        synthetic::redundant(request.seed, synthetic::REDUNDANT_ROWS)
     } else if source == "rotated-squares" {
         synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS)
     } else if let Some(directory) = source.strip_prefix("idx:") {
@@ -162,7 +165,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
             e if is_table(e) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
-                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated or rotated-squares"
+                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated, redundant or rotated-squares"
                 )));
             }
         }
@@ -231,6 +234,27 @@ impl Dataset {
         };
         let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
         Dataset { rows: keep.len(), x, y, test_from, ..self.clone_without_values() }
+    }
+
+    /// The given columns, in order, as a plain table.
+    pub fn select_columns(&self, keep: &[usize]) -> Self {
+        fn cut<T: Copy>(values: &[T], columns: usize, keep: &[usize]) -> Vec<T> {
+            values.chunks_exact(columns).flat_map(|row| keep.iter().map(|&c| row[c])).collect()
+        }
+        let x = match &self.x {
+            Values::U8(v) => Values::U8(cut(v, self.columns, keep)),
+            Values::F32(v) => Values::F32(cut(v, self.columns, keep)),
+        };
+        Dataset {
+            rows: self.rows,
+            columns: keep.len(),
+            x,
+            y: self.y.clone(),
+            features: keep.iter().map(|&c| self.features[c].clone()).collect(),
+            axes: vec![Axis { name: "feature".into(), len: keep.len() }],
+            test_from: self.test_from,
+            ..self.clone_without_values()
+        }
     }
 
     /// Everything but the numbers.

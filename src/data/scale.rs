@@ -23,7 +23,9 @@ impl ScaleKind {
     pub fn default_for(dataset: &Dataset) -> Self {
         match &dataset.x {
             Values::U8(_) => ScaleKind::Unit,
-            Values::F32(_) if matches!(dataset.source.as_str(), "gaussian" | "correlated") => ScaleKind::None,
+            Values::F32(_) if matches!(dataset.source.as_str(), "gaussian" | "correlated" | "redundant") => {
+                ScaleKind::None
+            }
             Values::F32(_) => ScaleKind::Standard,
         }
     }

@@ -113,3 +113,39 @@ pub fn correlated(seed: u64, rows: usize) -> Dataset {
     }
     dataset("correlated", rows, CORRELATED_FEATURES, x, labels)
 }
+
+/// Rows of [`redundant`] unless told otherwise.
+pub const REDUNDANT_ROWS: usize = 4_000;
+/// Columns of [`redundant`] that tell the classes apart on their own.
+pub const REDUNDANT_SOURCES: usize = 3;
+/// Columns that repeat each source: two exact copies (the second with the sign turned), and one with noise (r = 0.95).
+pub const REDUNDANT_COPIES: [&str; 3] = ["copy", "negative", "noisy"];
+
+/// Three sources, three copies of each, and eight columns of noise; the class is the sign of `s₀ + s₁·s₂` but for one row in
+/// twenty. A selection needs one column of each family, and any will do: the answer to what stands in for what is known.
+pub fn redundant(seed: u64, rows: usize) -> Dataset {
+    const NOISE: usize = 8;
+    const CORRELATION: f64 = 0.95;
+    let mut random = Random::new(seed, 0xa3);
+    let columns = REDUNDANT_SOURCES * (1 + REDUNDANT_COPIES.len()) + NOISE;
+    let mut x = Vec::with_capacity(rows * columns);
+    let mut labels = Vec::with_capacity(rows);
+    for _ in 0..rows {
+        let s: [f64; REDUNDANT_SOURCES] = std::array::from_fn(|_| random.normal());
+        for s in s {
+            let noisy = CORRELATION * s + (1.0 - CORRELATION * CORRELATION).sqrt() * random.normal();
+            x.extend([s, s, -s, noisy].map(|v| v as f32));
+        }
+        x.extend((0..NOISE).map(|_| random.normal() as f32));
+        let right = random.uniform() >= 0.05;
+        labels.push(u32::from((s[0] + s[1] * s[2] > 0.0) == right));
+    }
+    let mut dataset = dataset("redundant", rows, columns, x, labels);
+    let copies = |s: usize| {
+        let of = REDUNDANT_COPIES.iter().map(move |kind| format!("s{s}_{kind}"));
+        std::iter::once(format!("s{s}")).chain(of)
+    };
+    let names = (0..REDUNDANT_SOURCES).flat_map(copies).chain((0..NOISE).map(|i| format!("noise{i}")));
+    dataset.features.iter_mut().zip(names).for_each(|(feature, name)| feature.name = name);
+    dataset
+}

@@ -164,6 +164,8 @@ pub struct Sequential {
     pub train_bias: bool,
     /// Adds a hidden layer's input to its output (after activation, batch norm and dropout) where both are equally wide.
     pub residual: bool,
+    /// The weights of the layers that are not spectral are penalised with r_ψ too (a spectral weight whose λ stays 1).
+    pub ridge: bool,
 }
 
 /// After which layers something stands.
@@ -195,6 +197,7 @@ impl Default for Sequential {
             train: Spectral::default(),
             train_bias: true,
             residual: false,
+            ridge: false,
         }
     }
 }
@@ -222,7 +225,13 @@ impl Sequential {
         let mut network = Network::new(&[inputs]);
         let dense = |layer: usize, units: usize| Dense {
             units,
-            weight: if self.spectral.covers(layer) { Weight::Spectral(self.train) } else { Weight::Direct },
+            weight: if self.spectral.covers(layer) {
+                Weight::Spectral(self.train)
+            } else if self.ridge {
+                Weight::Spectral(Spectral { psi: true, lambda_in: false, lambda_out: false })
+            } else {
+                Weight::Direct
+            },
             train_bias: self.train_bias,
         };
         for (i, &units) in self.hidden.iter().enumerate() {

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::Result;
+use crate::data::Feature;
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::text;
+use crate::selection::Selection;
 use crate::train::EpochRecord;
 use crate::write;
 
@@ -16,6 +18,35 @@ pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Res
         let numbers = [f.lambda, f.psi_norm, f.relevance, f.relevance_std, f.relevance_times_std].map(float);
         let mut row = vec![f.rank.to_string(), f.feature.to_string(), f.name.clone()];
         row.extend(numbers);
+        row
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
+/// `relevance.csv` of a selection: one row a column of the data, in the order of its unit's rank. `relevance` is the unit's
+/// at the chosen penalty, mean over the seeds; `relative_relevance` is relative to each network's largest.
+pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: &[Feature]) -> Result<()> {
+    let header = ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance"];
+    let point = &selection.path.points[selection.penalty];
+    let rows = selection.ranking.iter().enumerate().flat_map(|(i, &u)| {
+        let unit = &selection.units[u];
+        unit.columns.iter().map(move |&c| {
+            let mut row = vec![(i + 1).to_string(), c.to_string(), features[c].name.clone(), unit.name.clone()];
+            row.push(u8::from(i < selection.chosen).to_string());
+            row.extend([selection.stability[u], point.relevance[u], point.relative[u]].map(float));
+            row
+        })
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
+/// `path.csv`: one row a penalty, weakest first. Scores on the validation rows chose; those on the test rows are for reporting.
+pub fn write_path(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
+    let header = ["penalty", "kept", "score", "score_se", "test_score", "test_score_se", "chosen"];
+    let rows = selection.path.points.iter().enumerate().map(|(i, p)| {
+        let mut row: Vec<String> =
+            [p.penalty, p.kept, p.score.mean, p.score.se, p.test.mean, p.test.se].map(float).to_vec();
+        row.push(u8::from(i == selection.penalty).to_string());
         row
     });
     write::atomic(path, |out| csv_rows(out, &header, rows))

@@ -18,6 +18,20 @@ pub(crate) fn initial(network: &Network, layout: &Layout, settings: &Settings, r
     start
 }
 
+/// The same network with the first layer's λ and ψ balanced for a replica's penalties: the same W with the smallest penalty.
+pub(crate) fn rebalance(
+    network: &Network,
+    layout: &Layout,
+    replica: &super::ReplicaSettings,
+    parameters: &Parameters,
+) -> Parameters {
+    let mut start = parameters.clone();
+    if let (Some((id, dense)), true) = (network.first_dense(), replica.reg_lambda > 0.0 && replica.reg_psi > 0.0) {
+        balance(layout, id, dense, (replica.reg_psi / replica.reg_lambda).powf(0.25), &mut start);
+    }
+    start
+}
+
 /// `λ₀ = (r_ψ/r_λ)^¼ ‖w‖^½` and `ψ₀ = w/λ₀` for every column: the same W with the smallest penalty (method.md section 5).
 /// Needs ψ and λ_in trained and λ_out = 0 frozen.
 fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, start: &mut Parameters) {
@@ -29,10 +43,11 @@ fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, start: &mut P
     let (mut psi, mut lambda) = (start.get(psi_tensor), start.get(lambda_tensor));
     let n = lambda.len();
     for (i, lambda) in lambda.iter_mut().enumerate() {
-        let norm = psi.iter().skip(i).step_by(n).map(|x| x * x).sum::<f64>().sqrt();
+        let before = *lambda;
+        let norm = before.abs() * psi.iter().skip(i).step_by(n).map(|x| x * x).sum::<f64>().sqrt();
         if norm > 0.0 {
             *lambda = f64::from((ratio * norm.sqrt()) as f32);
-            psi.iter_mut().skip(i).step_by(n).for_each(|x| *x = f64::from((*x / *lambda) as f32));
+            psi.iter_mut().skip(i).step_by(n).for_each(|x| *x = f64::from((*x * before / *lambda) as f32));
         }
     }
     start.set(psi_tensor, &psi);

@@ -1,0 +1,230 @@
+//! `eigenlens select`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use super::args::{DataArgs, DeviceArgs, by_name};
+use super::progress::StageBar;
+use super::{print, print_json};
+use crate::data::{self, Dataset, Request, ScaleKind};
+use crate::engine::Device;
+use crate::kernels::{Activation, LossKind};
+use crate::relevance::Metric;
+use crate::report::{selection_page, tables};
+use crate::selection::{Score, SelectSettings, Selection, read_groups, select};
+use crate::{Error, Result, write};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, or a synthetic set: gaussian, correlated,
+    /// redundant
+    data: String,
+    /// Where selection.json, the tables, the compact model and report.html go; made if it isn't there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    read: DataArgs,
+    /// Columns of a table that are no inputs
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
+    drop: Vec<String>,
+    /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
+    #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
+    groups: Option<PathBuf>,
+    /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic sets,
+    /// else standard]
+    #[arg(long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
+    scale: Option<ScaleKind>,
+    /// Share of the rows for validation, by which everything is chosen
+    #[arg(long, default_value_t = SelectSettings::default().validation, value_name = "SHARE", help_heading = "Data")]
+    validation: f64,
+    /// Share of the rows for the test, where the data have no test rows of their own
+    #[arg(long, default_value_t = SelectSettings::default().test, value_name = "SHARE", help_heading = "Data")]
+    test: f64,
+    /// Choose K features (a group counts once) instead of the fewest whose score is within one standard error of the best
+    #[arg(long, value_name = "K", help_heading = "Selection")]
+    features: Option<usize>,
+    /// Networks at each penalty
+    #[arg(long, default_value_t = SelectSettings::default().seeds, value_name = "S", help_heading = "Selection")]
+    seeds: usize,
+    /// Penalties on the path, from where everything is kept to where nothing is
+    #[arg(long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
+    penalties: usize,
+    /// A feature is kept when its relevance is above this share of the network's largest
+    #[arg(long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
+    threshold: f64,
+    /// Draws of random features for comparison at each size
+    #[arg(long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
+    controls: usize,
+    /// Units of the hidden layers
+    #[arg(long, default_value = "100", value_delimiter = ',', value_name = "N,N,…", help_heading = "Network")]
+    hidden: Vec<usize>,
+    /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity
+    #[arg(long, default_value = "relu", value_parser = by_name::<Activation>, help_heading = "Network")]
+    activation: Activation,
+    /// ce for classes; mae, mse or huber for numbers [default: ce or mse]
+    #[arg(long, value_parser = by_name::<LossKind>, help_heading = "Training")]
+    loss: Option<LossKind>,
+    /// Passes over the training rows on the path [default: about 900 steps]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    epochs: Option<usize>,
+    /// Rows a step [default: a twentieth of the rows, from 32 to 500]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch: Option<usize>,
+    /// Adam's learning rate at the start; it falls to a hundredth along a cosine
+    #[arg(long, default_value_t = SelectSettings::default().rate, value_name = "X", help_heading = "Training")]
+    lr: f64,
+    /// Of the split and of the first network
+    #[arg(long, default_value_t = 0, value_name = "S", help_heading = "Training")]
+    seed: u64,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print selection.json instead of the summary
+    #[arg(long, help_heading = "Engine")]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.hidden.contains(&0) {
+        return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
+    }
+    let device = args.device.open()?;
+    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.seed) };
+    let mut dataset = data::load(&request)?;
+    let groups = match &args.groups {
+        Some(path) => read_groups(path, &dataset)?,
+        None => Vec::new(),
+    };
+    // Refused now rather than after the work.
+    write::create_dir(&args.out)?;
+    for note in &dataset.notes {
+        eprintln!("eigenlens: {note}");
+    }
+    let settings = SelectSettings {
+        features: args.features,
+        seeds: args.seeds,
+        penalties: args.penalties,
+        hidden: args.hidden.clone(),
+        activation: args.activation,
+        loss: args.loss,
+        scale: args.scale,
+        epochs: args.epochs,
+        batch: args.batch,
+        rate: args.lr,
+        threshold: args.threshold,
+        controls: args.controls,
+        validation: args.validation,
+        test: args.test,
+        seed: args.seed,
+        target_column: args.read.target.clone(),
+        missing: args.read.missing,
+    };
+    let bar = StageBar::new();
+    let selection = select(&mut dataset, &groups, &settings, &device, &mut |stage, progress| bar.show(stage, progress));
+    bar.finish();
+    let selection = selection?;
+    let json = json(&selection, &dataset, &device);
+    save(&selection, &json, &dataset, &device, &args.out)?;
+    if args.json {
+        print_json(&json)?;
+    } else {
+        let summary = selection_page::summary(&selection, &dataset);
+        let report = args.out.join("report.html");
+        print(&format!(
+            "{}\n{summary}{:.1} s on {device}.\nReport: {}\n",
+            table(&selection),
+            selection.seconds,
+            report.display()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device, out: &Path) -> Result<()> {
+    selection.compact.model.save(out.join("model.safetensors"))?;
+    tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
+    tables::write_path(out.join("path.csv"), selection)?;
+    let columns: String =
+        selection.chosen_columns().iter().map(|&c| format!("{}\n", dataset.features[c].name)).collect();
+    write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
+    let text = format!("{json:#}\n");
+    write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))?;
+    let html = selection_page::html(selection, dataset, &device.to_string());
+    write::atomic(out.join("report.html"), |file| file.write_all(html.as_bytes()))
+}
+
+/// The content of `selection.json`.
+fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
+    let name = |u: usize| selection.units[u].name.clone();
+    let chosen = &selection.ranking[..selection.chosen];
+    let stability: Map<String, Value> =
+        selection.ranking.iter().map(|&u| (name(u), json!(selection.stability[u]))).collect();
+    let substitutes: Map<String, Value> =
+        chosen.iter().zip(&selection.substitutes).map(|(&u, s)| (name(u), json!(s))).collect();
+    let path: Vec<Value> = selection
+        .path
+        .points
+        .iter()
+        .map(|p| {
+            json!({ "penalty": p.penalty, "kept": p.kept, "score": p.score.mean, "score_se": p.score.se,
+                    "test_score": p.test.mean, "test_score_se": p.test.se })
+        })
+        .collect();
+    let scored = |score: Score| json!({ "mean": score.mean, "se": score.se });
+    let sizes: Vec<Value> = selection
+        .sizes
+        .iter()
+        .map(|s| json!({ "k": s.k, "best": scored(s.best), "random": scored(s.random) }))
+        .collect();
+    let d = &selection.compact.model.description;
+    json!({
+        "source": dataset.source,
+        "metric": if selection.metric == Metric::Accuracy { "accuracy" } else { "mae" },
+        "rows": selection.rows,
+        "chosen": chosen.iter().map(|&u| name(u)).collect::<Vec<_>>(),
+        "columns": selection.chosen_columns(),
+        "score": selection.score.mean,
+        "score_se": selection.score.se,
+        "all_features_score": selection.all_features.mean,
+        "all_features_score_se": selection.all_features.se,
+        "penalty": selection.path.points[selection.penalty].penalty,
+        "path": path,
+        "sizes": sizes,
+        "stability": stability,
+        "substitutes": substitutes,
+        "constant": selection.constant,
+        "full_model": selection.full,
+        "compact_model": selection.reduced,
+        "settings": { "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
+                      "architecture": d.architecture, "batch": d.settings.batch, "rate": d.settings.rate,
+                      "threshold": d.settings.threshold, "seed": d.split_seed, "validation": d.validation, "test": d.test },
+        "engine": device.to_string(),
+        "seconds": selection.seconds,
+    })
+}
+
+/// The chosen features, best first.
+fn table(selection: &Selection) -> String {
+    let width = selection.ranking[..selection.chosen].iter().map(|&u| selection.units[u].name.chars().count()).max();
+    let width = width.unwrap_or(0).clamp(7, 40);
+    let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", "feature");
+    const SHOWN: usize = 40;
+    for (i, &u) in selection.ranking[..selection.chosen].iter().enumerate().take(SHOWN) {
+        let others: Vec<String> =
+            selection.substitutes[i].iter().take(3).map(|s| format!("{} (r {:.2})", s.name, s.correlation)).collect();
+        let line = format!(
+            "{:>4}  {:<width$}  {:>8.0} %  {}",
+            i + 1,
+            selection.units[u].name,
+            100.0 * selection.stability[u],
+            others.join(", ")
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    if selection.chosen > SHOWN {
+        text.push_str(&format!("   …  and {} more in relevance.csv\n", selection.chosen - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,284 @@
+//! Choosing the few inputs that matter: a path of penalties times seeds as one ensemble, with uncertainty and an honest score
+//! at each size.
+//!
+//! 1. *Dense.* One network for each seed, without penalties; each keeps the parameters of its best validation score.
+//! 2. *Grid.* A coarse path of one seed finds where everything is kept and where nothing is.
+//! 3. *Path.* Every dense network is copied to every penalty of a geometric grid: P·S replicas of one training job, which
+//!    share the data. The penalties r_λ Σλ² + r_ψ Σψ² are a group lasso of strength κ = 2√(r_λ r_ψ) over the input columns
+//!    (method.md section 1; Chicchi et al.), so a grid over κ with r_ψ fixed is a lasso path. The other layers' weights are
+//!    penalised with r_ψ as well: otherwise they grow as the first layer shrinks, and the penalty loses its grip.
+//! 4. *Refit.* Every replica trains on with the inputs it kept alone and no penalty on λ, so that a score says what these
+//!    inputs can do, and not what the penalty costs.
+//! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (or, where a number of
+//!    features is asked for, the penalty of the best score that keeps as many); the features that most seeds keep there.
+//! 6. *Compact model.* Networks on the chosen columns alone, trained anew.
+
+mod ensemble;
+mod path;
+mod sizes;
+mod substitutes;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+pub use path::{Path, PathPoint};
+pub use sizes::{Footprint, SizePoint};
+pub use substitutes::Substitute;
+pub use units::{Unit, read_groups, units};
+
+use crate::data::{Dataset, Missing, ScaleKind};
+use crate::engine::Device;
+use crate::kernels::{Activation, LossKind};
+use crate::model::{Fit, Plan};
+use crate::network::Sequential;
+use crate::relevance::Metric;
+use crate::train::{Flow, Progress, Schedule, Settings};
+use crate::{Error, Result};
+
+/// How to select.
+#[derive(Debug, Clone)]
+pub struct SelectSettings {
+    /// Exactly so many units; `None`: the one-standard-error rule.
+    pub features: Option<usize>,
+    /// Networks at each penalty.
+    pub seeds: usize,
+    /// Penalties on the path.
+    pub penalties: usize,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    pub activation: Activation,
+    /// `None`: ce for classes, mse for numbers.
+    pub loss: Option<LossKind>,
+    pub scale: Option<ScaleKind>,
+    /// Passes over the training rows on the path; `None`: about a thousand steps.
+    pub epochs: Option<usize>,
+    /// Rows a step; `None`: a twentieth of the rows, within 32 and 500.
+    pub batch: Option<usize>,
+    pub rate: f64,
+    /// A unit is kept when its relevance is above this share of the network's largest.
+    pub threshold: f64,
+    /// Draws of as many random features, for comparison at every size.
+    pub controls: usize,
+    pub validation: f64,
+    pub test: f64,
+    /// Of the split, and of the first network.
+    pub seed: u64,
+    pub target_column: Option<String>,
+    pub missing: Missing,
+}
+
+impl Default for SelectSettings {
+    fn default() -> Self {
+        SelectSettings {
+            features: None,
+            seeds: 5,
+            penalties: 12,
+            hidden: vec![100],
+            activation: Activation::Relu,
+            loss: None,
+            scale: None,
+            epochs: None,
+            batch: None,
+            rate: 1e-2,
+            threshold: 0.01,
+            controls: 3,
+            validation: 0.1,
+            test: 0.2,
+            seed: 0,
+            target_column: None,
+            missing: Missing::Refuse,
+        }
+    }
+}
+
+/// Which part of a selection is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Dense,
+    Grid,
+    Path,
+    Refit,
+    Sizes,
+    Compact,
+}
+
+/// Mean and standard error over networks of different seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub mean: f64,
+    /// Standard deviation over √n; 0 for one network.
+    pub se: f64,
+}
+
+impl Score {
+    pub(crate) fn of(values: &[f64]) -> Score {
+        let n = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        Score { mean, se: if values.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 } }
+    }
+}
+
+/// What was selected and why.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// All units, by column. Column numbers are those of the data set as it was read.
+    pub units: Vec<Unit>,
+    /// Names of the columns that are constant on the training rows and were left out.
+    pub constant: Vec<String>,
+    /// Units, best first: those that at least half of the networks at the chosen penalty keep, and each part by relevance
+    /// relative to the network's largest, mean over the networks.
+    pub ranking: Vec<usize>,
+    /// The first so many of the ranking.
+    pub chosen: usize,
+    /// Share of the networks at the chosen penalty that keep a unit, `[unit]`.
+    pub stability: Vec<f64>,
+    pub path: Path,
+    /// Which penalty of the path was chosen.
+    pub penalty: usize,
+    pub metric: Metric,
+    /// Which rows the scores are about: `test`, or `validation` where there are no test rows.
+    pub rows: &'static str,
+    /// The retrained networks on the chosen columns.
+    pub score: Score,
+    /// The dense networks on all columns.
+    pub all_features: Score,
+    /// Scores of networks trained anew on the k best and on k random units.
+    pub sizes: Vec<SizePoint>,
+    /// Of each chosen unit, in the ranking's order.
+    pub substitutes: Vec<Vec<Substitute>>,
+    /// The compact model: its best network by validation.
+    pub compact: Fit,
+    pub full: Footprint,
+    pub reduced: Footprint,
+    pub seconds: f64,
+}
+
+/// Selects among the inputs of `dataset` (whose missing cells are filled). `groups`, from [`read_groups`], are units of
+/// several columns. `observe` may stop it.
+///
+/// # Errors
+/// [`Error::Usage`] for settings that make no sense; [`Error::Input`] when no input tells anything about the target;
+/// [`Error::Stopped`]; training's own.
+pub fn select(
+    dataset: &mut Dataset,
+    groups: &[Unit],
+    settings: &SelectSettings,
+    device: &Device,
+    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+) -> Result<Selection> {
+    let clock = std::time::Instant::now();
+    settings.check()?;
+    let prepared = path::Prepared::new(dataset, groups, settings)?;
+    if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
+        return Err(Error::Usage(format!(
+            "--features is {k}, but {} has only {} that are not constant; ask for fewer",
+            dataset.source,
+            prepared.units.len()
+        )));
+    }
+    let walked = path::walk(&prepared, settings, device, observe)?;
+    let (penalty, count) = walked.choose(settings, prepared.metric)?;
+    let stability = walked.path.stability(penalty);
+    let mut ranking: Vec<usize> = (0..prepared.units.len()).collect();
+    let relative = &walked.path.points[penalty].relative;
+    // Not by stability itself: of two features that say the same every network keeps one, so neither is kept by all, while
+    // noise that happens to fit these rows may be. A stable sort keeps ties in the order of the columns.
+    let key = |u: usize| (2.0 * stability[u] >= 1.0, relative[u]);
+    ranking.sort_by(|&a, &b| key(b).0.cmp(&key(a).0).then(key(b).1.total_cmp(&key(a).1)));
+    let chosen = settings.features.unwrap_or(count);
+    let sizes = sizes::curve(&prepared, &ranking, chosen, settings, device, observe)?;
+    let columns = prepared.columns_of(&ranking[..chosen]);
+    let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
+    let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;
+    let kept: Vec<Vec<bool>> = walked.path.kept_at(penalty).to_vec();
+    let substitutes = substitutes::substitutes(&prepared.data, &prepared.units, &ranking[..chosen], &kept);
+    Ok(Selection {
+        units: prepared.original_units(),
+        constant: prepared.constant.clone(),
+        ranking,
+        chosen,
+        stability,
+        path: walked.path,
+        penalty,
+        metric: prepared.metric,
+        rows: prepared.rows,
+        score,
+        all_features: walked.all_features,
+        sizes,
+        substitutes,
+        compact,
+        full,
+        reduced,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+impl Selection {
+    /// Columns of the chosen units, ascending, as numbered in the data as they were read.
+    pub fn chosen_columns(&self) -> Vec<usize> {
+        let chosen = self.ranking[..self.chosen].iter();
+        let mut columns: Vec<usize> = chosen.flat_map(|&u| self.units[u].columns.clone()).collect();
+        columns.sort_unstable();
+        columns
+    }
+}
+
+impl SelectSettings {
+    fn check(&self) -> Result<()> {
+        let at_least = |name: &str, value: usize, least: usize| {
+            if value < least {
+                return Err(Error::Usage(format!("{name} is {value}; it must be {least} at least")));
+            }
+            Ok(())
+        };
+        at_least("--seeds", self.seeds, 1)?;
+        at_least("--penalties", self.penalties, 2)?;
+        at_least("--features", self.features.unwrap_or(1), 1)?;
+        if self.validation <= 0.0 {
+            return Err(Error::Usage(
+                "select chooses by the score on validation rows; give --validation a share above 0".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The network's plan on a data set, for `replicas`, before anything that a stage changes.
+    fn plan(&self, dataset: &Dataset, ridge: bool) -> Plan {
+        let classes = matches!(dataset.y, crate::data::Targets::Classes { .. });
+        let loss = self.loss.unwrap_or(if classes { LossKind::Ce } else { LossKind::Mse });
+        Plan {
+            architecture: Sequential {
+                hidden: self.hidden.clone(),
+                activations: vec![self.activation],
+                ridge,
+                ..Sequential::default()
+            },
+            settings: Settings {
+                loss,
+                batch: self.batch.unwrap_or((dataset.rows / 20).clamp(32, 500)),
+                rate: self.rate,
+                schedule: Schedule::Cosine,
+                balanced: false,
+                threshold: self.threshold,
+                replicas: Settings::ensemble(self.seeds, self.seed, 0.0, 0.0),
+                ..Settings::default()
+            },
+            scale: self.scale,
+            validation: self.validation,
+            test: self.test,
+            split_seed: self.seed,
+            target_column: self.target_column.clone(),
+            missing: self.missing,
+        }
+    }
+
+    /// Passes that make about so many steps of `rows` training rows, or what was asked for times `share`.
+    fn epochs(&self, rows: usize, batch: usize, steps: usize, share: f64) -> usize {
+        let wanted = match self.epochs {
+            Some(epochs) => epochs as f64 * share,
+            None => steps as f64 * share / rows.div_ceil(batch.max(1)).max(1) as f64,
+        };
+        (wanted.round() as usize).max(1)
+    }
+}

@@ -1,0 +1,373 @@
+//! The path of penalties times seeds.
+
+use serde::{Deserialize, Serialize};
+
+use super::ensemble::{Ensemble, Member, Trained};
+use super::units::{Unit, units};
+use super::{Score, SelectSettings, Stage};
+use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, split};
+use crate::engine::Device;
+use crate::kernels::LossKind;
+use crate::model::Plan;
+use crate::network::{Layout, Network, Parameters};
+use crate::relevance::Metric;
+use crate::train::{Flow, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
+use crate::{Error, Result};
+
+/// Steps on the path, about; the dense start takes a share of them, and so does the refit.
+const STEPS: usize = 900;
+const DENSE_SHARE: f64 = 0.8;
+const REFIT_SHARE: f64 = 0.5;
+/// Penalties of the coarse path that finds the grid's ends, and their range for inputs of spread 1.
+const PROBES: usize = 12;
+const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
+/// Share of the units above which everything counts as kept.
+const ALL: f64 = 0.95;
+/// A network whose loss on the training rows is not below this share of a constant answer's uses nothing, whatever its
+/// weights say: relevance is relative, and something is always the largest.
+const NOTHING: f64 = 0.99;
+
+/// The data as they are trained on, without constant columns.
+pub(super) struct Prepared {
+    pub dataset: Dataset,
+    pub data: Resident,
+    pub split: Split,
+    pub network: Network,
+    pub plan: Plan,
+    /// Of the columns that vary, numbered among themselves.
+    pub units: Vec<Unit>,
+    /// Columns that vary, as numbered in the data as they were read.
+    pub columns: Vec<usize>,
+    pub constant: Vec<String>,
+    pub metric: Metric,
+    pub rows: &'static str,
+    /// Root mean square of the inputs' standard deviations.
+    spread: f64,
+}
+
+impl Prepared {
+    pub fn new(dataset: &mut Dataset, groups: &[Unit], settings: &SelectSettings) -> Result<Self> {
+        let parts = split(dataset, settings.validation, settings.test, settings.seed)?;
+        if parts.validation.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} has {} rows, of which --validation {} takes none; select needs some to choose by",
+                dataset.source, dataset.rows, settings.validation
+            )));
+        }
+        let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
+        let scaling = Scaling::fit(kind, dataset, &parts.train)?;
+        scaling.fill_missing(dataset);
+        let varies = |c: &usize| scaling.std[*c] > 0.0;
+        let columns: Vec<usize> = (0..dataset.columns).filter(varies).collect();
+        let constant = (0..dataset.columns).filter(|c| !varies(c)).map(|c| dataset.features[c].name.clone()).collect();
+        if columns.is_empty() {
+            return Err(Error::input(
+                &dataset.source,
+                "columns",
+                "every one is constant on the training rows",
+                "give at least one that varies",
+            ));
+        }
+        let place = |c: usize| columns.binary_search(&c).ok();
+        let groups: Vec<Unit> = groups
+            .iter()
+            .map(|g| Unit { name: g.name.clone(), columns: g.columns.iter().filter_map(|&c| place(c)).collect() })
+            .filter(|g| !g.columns.is_empty())
+            .collect();
+        let dataset = dataset.select_columns(&columns);
+        let scaling = Scaling::fit(kind, &dataset, &parts.train)?;
+        let plan = settings.plan(&dataset, true);
+        let (outputs, metric) = match &dataset.y {
+            Targets::Classes { names, .. } => (names.len(), Metric::Accuracy),
+            Targets::Numbers { names, .. } => (names.len(), Metric::Mae),
+            _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
+        };
+        let network = plan.architecture.build(dataset.columns, outputs)?;
+        let target = TargetScaling::fit(&dataset, &parts.train);
+        let data = crate::model::resident(&dataset, &scaling, &target, &parts);
+        let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
+        let spread = (squares / scaling.std.len() as f64).sqrt();
+        let rows = if parts.test.is_empty() { "validation" } else { "test" };
+        let units = units(&dataset.features, &groups);
+        Ok(Prepared { dataset, data, split: parts, network, plan, units, columns, constant, metric, rows, spread })
+    }
+
+    /// Columns (among those that vary) of some units, ascending.
+    pub fn columns_of(&self, chosen: &[usize]) -> Vec<usize> {
+        let mut columns: Vec<usize> = chosen.iter().flat_map(|&u| self.units[u].columns.clone()).collect();
+        columns.sort_unstable();
+        columns
+    }
+
+    /// The units with the column numbers of the data as they were read.
+    pub fn original_units(&self) -> Vec<Unit> {
+        let columns = |unit: &Unit| unit.columns.iter().map(|&c| self.columns[c]).collect();
+        self.units.iter().map(|unit| Unit { name: unit.name.clone(), columns: columns(unit) }).collect()
+    }
+
+    /// Training rows.
+    pub fn training_rows(&self) -> usize {
+        self.data.train.len()
+    }
+}
+
+/// One penalty of the path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PathPoint {
+    /// κ = 2√(r_λ r_ψ).
+    pub penalty: f64,
+    /// Units kept, mean over the seeds.
+    pub kept: f64,
+    /// On the validation rows, refitted.
+    pub score: Score,
+    /// On the test rows, refitted: for reporting, not for choosing.
+    pub test: Score,
+    /// λ̃ of each unit (‖W[:,g]‖_F of a group), mean over the seeds.
+    pub relevance: Vec<f64>,
+    /// The same relative to each network's largest.
+    pub relative: Vec<f64>,
+}
+
+/// What every network of the path kept.
+#[derive(Debug, Clone)]
+pub struct Path {
+    pub points: Vec<PathPoint>,
+    /// `[penalty][seed][unit]`.
+    pub kept: Vec<Vec<Vec<bool>>>,
+}
+
+impl Path {
+    /// Of the networks at a penalty, `[seed][unit]`.
+    pub fn kept_at(&self, penalty: usize) -> &[Vec<bool>] {
+        &self.kept[penalty]
+    }
+
+    /// Share of the networks at a penalty that keep each unit.
+    pub fn stability(&self, penalty: usize) -> Vec<f64> {
+        let networks = &self.kept[penalty];
+        let share = |u: usize| networks.iter().filter(|k| k[u]).count() as f64 / networks.len() as f64;
+        (0..networks[0].len()).map(share).collect()
+    }
+}
+
+/// A path with what it started from.
+pub(super) struct Walked {
+    pub path: Path,
+    pub all_features: Score,
+    pub dense: Parameters,
+}
+
+/// Trains dense networks, finds the grid, walks the path and refits.
+pub(super) fn walk(
+    prepared: &Prepared,
+    settings: &SelectSettings,
+    device: &Device,
+    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+) -> Result<Walked> {
+    let Prepared { network, data, plan, .. } = prepared;
+    let batch = plan.settings.batch;
+    let epochs = |share: f64| settings.epochs(prepared.training_rows(), batch, STEPS, share);
+    let seeds: Vec<ReplicaSettings> = plan.settings.replicas.clone();
+    let ridge = ridge(prepared.training_rows());
+    let ensemble = |training: &Settings,
+                    members: &[Member],
+                    stage: Stage,
+                    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow| {
+        Ensemble { network, data, settings: training, device }.train(members, &mut |progress| observe(stage, progress))
+    };
+
+    let dense_epochs = epochs(DENSE_SHARE);
+    let training = Settings { epochs: dense_epochs, early_stop: Some(dense_epochs), ..plan.settings.clone() };
+    let member = |&settings: &ReplicaSettings| Member { settings, start: None, columns: None };
+    let dense = ensemble(&training, &seeds.iter().map(member).collect::<Vec<_>>(), Stage::Dense, observe)?;
+    let metrics = |trained: &[Trained], of: fn(&Trained) -> &Scores| -> Vec<f64> {
+        trained.iter().map(|t| of(t).metric).collect()
+    };
+    let all_features = Score::of(&metrics(&dense, |t| &t.test));
+    let layout = Layout::new(network);
+    let constant_loss = constant_loss(data, plan.settings.loss);
+    let strength = Strength { prepared, layout: &layout, constant_loss, threshold: settings.threshold };
+
+    let training = Settings { epochs: epochs(1.0), ..plan.settings.clone() };
+    let at = |kappa: f64, seed: usize| {
+        // κ = 2√(r_λ r_ψ) with r_ψ fixed.
+        let replica = ReplicaSettings { reg_lambda: kappa * kappa / (4.0 * ridge), reg_psi: ridge, ..seeds[seed] };
+        let start = rebalance(network, &layout, &replica, &dense[seed].parameters);
+        Member { settings: replica, start: Some(start), columns: None }
+    };
+    let probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);
+    let members: Vec<Member> = probes.iter().map(|&kappa| at(kappa, 0)).collect();
+    let probed = ensemble(&training, &members, Stage::Grid, observe)?;
+    let counts: Vec<usize> = probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()).collect();
+    let ends = ends(&probes, &counts, prepared.units.len());
+    let Some(ends) = ends else {
+        return Err(Error::input(
+            &prepared.dataset.source,
+            "columns",
+            "every penalty drops every one: none tells anything about the target",
+            "check the target, or give more rows",
+        ));
+    };
+
+    let grid = geometric(ends, settings.penalties);
+    let members: Vec<Member> = grid
+        .iter()
+        .flat_map(|&kappa| (0..seeds.len()).map(move |s| (kappa, s)))
+        .map(|(kappa, s)| at(kappa, s))
+        .collect();
+    let walked = ensemble(&training, &members, Stage::Path, observe)?;
+    let kept: Vec<Vec<bool>> = walked.iter().map(|t| strength.kept(t)).collect();
+
+    let refit = |(r, t): (usize, &Trained)| {
+        let units: Vec<usize> = (0..prepared.units.len()).filter(|&u| kept[r][u]).collect();
+        let settings = ReplicaSettings { reg_lambda: 0.0, ..members[r].settings };
+        Member { settings, start: Some(t.parameters.clone()), columns: Some(prepared.columns_of(&units)) }
+    };
+    let refits: Vec<Member> = walked.iter().enumerate().map(refit).collect();
+    let training = Settings { epochs: epochs(REFIT_SHARE), rate: plan.settings.rate * 0.3, ..plan.settings.clone() };
+    let refitted = ensemble(&training, &refits, Stage::Refit, observe)?;
+
+    let n = prepared.units.len();
+    let mut points = Vec::new();
+    for (p, &penalty) in grid.iter().enumerate() {
+        let range = p * seeds.len()..(p + 1) * seeds.len();
+        let (mut relevance, mut relative) = (vec![0.0; n], vec![0.0; n]);
+        for t in &walked[range.clone()] {
+            let of = strength.relevance(t);
+            let largest = of.iter().fold(0.0f64, |a, &b| a.max(b));
+            for u in 0..n {
+                relevance[u] += of[u] / seeds.len() as f64;
+                if largest > 0.0 {
+                    relative[u] += of[u] / largest / seeds.len() as f64;
+                }
+            }
+        }
+        let counts = kept[range.clone()].iter().map(|k| k.iter().filter(|&&k| k).count() as f64);
+        points.push(PathPoint {
+            penalty,
+            kept: counts.sum::<f64>() / seeds.len() as f64,
+            score: Score::of(&metrics(&refitted[range.clone()], |t| &t.validation)),
+            test: Score::of(&metrics(&refitted[range], |t| &t.test)),
+            relevance,
+            relative,
+        });
+    }
+    let kept = kept.chunks(seeds.len()).map(<[_]>::to_vec).collect();
+    let best = dense.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss)).expect("there is a seed");
+    let dense = best.parameters.clone();
+    Ok(Walked { path: Path { points, kept }, all_features, dense })
+}
+
+/// r_ψ for so many training rows: the noise of a gradient falls with their root, and so does what must stand against it.
+fn ridge(rows: usize) -> f64 {
+    (0.04 / (rows.max(1) as f64).sqrt()).clamp(1e-5, 1e-2)
+}
+
+/// `count` values from the first to the last with even ratios.
+fn geometric((first, last): (f64, f64), count: usize) -> Vec<f64> {
+    (0..count).map(|i| first * (last / first).powf(i as f64 / (count - 1).max(1) as f64)).collect()
+}
+
+/// From the strongest penalty that keeps all to the weakest that keeps nothing, as far as the probes reach; `None` when
+/// even the weakest keeps nothing.
+fn ends(probes: &[f64], kept: &[usize], units: usize) -> Option<(f64, f64)> {
+    let something = kept.iter().rposition(|&k| k > 0)?;
+    let all = kept.iter().take(something + 1).rposition(|&k| k as f64 >= ALL * units as f64).unwrap_or(0);
+    let none = (something + 1).min(probes.len() - 1);
+    // With one probe between them the path would be a point.
+    let all = if all == none { all.saturating_sub(1) } else { all };
+    Some((probes[all], probes[none]))
+}
+
+/// Says what a network kept.
+struct Strength<'a> {
+    prepared: &'a Prepared,
+    layout: &'a Layout,
+    constant_loss: f64,
+    threshold: f64,
+}
+
+impl Strength<'_> {
+    /// ‖W[:,g]‖_F of every unit.
+    fn relevance(&self, trained: &Trained) -> Vec<f64> {
+        let columns = input_relevance(&self.prepared.network, self.layout, &trained.parameters);
+        let norm = |unit: &Unit| unit.columns.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt();
+        self.prepared.units.iter().map(norm).collect()
+    }
+
+    fn kept(&self, trained: &Trained) -> Vec<bool> {
+        let relevance = self.relevance(trained);
+        let largest = relevance.iter().fold(0.0f64, |a, &b| a.max(b));
+        let answers = trained.train.loss < NOTHING * self.constant_loss;
+        relevance.iter().map(|&x| answers && x > self.threshold * largest).collect()
+    }
+}
+
+/// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since
+/// targets are standardised).
+fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
+    let train = &data.list[data.train.clone()];
+    let mean = |values: &mut dyn Iterator<Item = f64>| {
+        let (sum, count) = values.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
+        sum / count.max(1) as f64
+    };
+    if kind == LossKind::Ce {
+        let mut counts = vec![0usize; data.outputs];
+        train.iter().for_each(|&r| counts[data.targets[r as usize] as usize] += 1);
+        let share = |r: u32| counts[data.targets[r as usize] as usize].max(1) as f64 / train.len().max(1) as f64;
+        return mean(&mut train.iter().map(|&r| -share(r).ln()));
+    }
+    let m = data.outputs;
+    let targets = train.iter().flat_map(|&r| &data.targets[r as usize * m..(r as usize + 1) * m]);
+    mean(&mut targets.map(|&bits| f64::from(f32::from_bits(bits))).map(|t| match kind {
+        LossKind::Mse => t * t,
+        LossKind::Huber if t.abs() <= 1.0 => t * t / 2.0,
+        LossKind::Huber => t.abs() - 0.5,
+        LossKind::Mae | LossKind::Ce => t.abs(),
+    }))
+}
+
+impl Walked {
+    /// The penalty, and how many units most of its networks keep.
+    pub fn choose(&self, settings: &SelectSettings, metric: Metric) -> Result<(usize, usize)> {
+        let points = &self.path.points;
+        let gain = |score: f64| if metric == Metric::Accuracy { score } else { -score };
+        if let Some(k) = settings.features {
+            // A penalty that leaves just k ranks them worse: what it takes from all features decides who is left.
+            let enough = points.iter().take_while(|p| p.kept >= k as f64).count().max(1);
+            let best = (0..enough).max_by(|&a, &b| gain(points[a].score.mean).total_cmp(&gain(points[b].score.mean)));
+            return Ok((best.unwrap_or(0), k));
+        }
+        let some: Vec<usize> = (0..points.len()).filter(|&p| self.most(p) > 0).collect();
+        let best =
+            some.iter().copied().max_by(|&a, &b| gain(points[a].score.mean).total_cmp(&gain(points[b].score.mean)));
+        let Some(best) = best else {
+            return Err(Error::Usage(
+                "no feature is kept by most networks at any penalty; use more --seeds or rows".into(),
+            ));
+        };
+        let bar = gain(points[best].score.mean) - points[best].score.se;
+        let chosen = some.into_iter().rev().find(|&p| gain(points[p].score.mean) >= bar).unwrap_or(best);
+        Ok((chosen, self.most(chosen)))
+    }
+
+    /// Units that at least half of a penalty's networks keep.
+    fn most(&self, penalty: usize) -> usize {
+        self.path.stability(penalty).iter().filter(|&&share| share >= 0.5).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_spans_what_is_between_all_and_nothing() {
+        let probes = geometric((1e-3, 1.0), 4);
+        assert!(probes.iter().zip([1e-3, 1e-2, 1e-1, 1.0]).all(|(a, b)| (a / b - 1.0).abs() < 1e-12));
+        assert_eq!(ends(&probes, &[10, 10, 4, 0], 10), Some((probes[1], probes[3])));
+        assert_eq!(ends(&probes, &[9, 5, 0, 0], 10), Some((probes[0], probes[2])));
+        assert_eq!(ends(&probes, &[10, 10, 10, 10], 10), Some((probes[2], probes[3])));
+        assert_eq!(ends(&probes, &[0, 0, 0, 0], 10), None);
+    }
+}

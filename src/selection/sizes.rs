@@ -1,0 +1,159 @@
+//! What k features can do: networks trained anew on the best and on random ones, and the compact model.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::ensemble::{Ensemble, Member};
+use super::path::Prepared;
+use super::{Score, SelectSettings, Stage};
+use crate::Result;
+use crate::data::Dataset;
+use crate::engine::Device;
+use crate::model::{Fit, Model};
+use crate::network::Parameters;
+use crate::random::Random;
+use crate::train::{Flow, Job, Progress, Settings};
+
+/// Steps of a network that is trained anew, about.
+const STEPS: usize = 900;
+/// Sizes that are tried, besides the chosen one.
+const SIZES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+/// Times a model is timed.
+const TIMINGS: usize = 5;
+
+/// Scores of networks trained anew on k units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SizePoint {
+    pub k: usize,
+    /// On the k best.
+    pub best: Score,
+    /// On k random ones: mean over the draws, and its standard error.
+    pub random: Score,
+}
+
+/// What a model costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Footprint {
+    pub inputs: usize,
+    pub parameters: usize,
+    /// Time for 1,000 rows, best of several, without reading a file.
+    pub milliseconds_per_1000_rows: f64,
+}
+
+/// Networks on the k best and on k random units for some k up to twice the chosen number (50 at least).
+pub(super) fn curve(
+    prepared: &Prepared,
+    ranking: &[usize],
+    chosen: usize,
+    settings: &SelectSettings,
+    device: &Device,
+    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+) -> Result<Vec<SizePoint>> {
+    let most = (2 * chosen).max(50).min(ranking.len());
+    let mut ks: Vec<usize> = SIZES.into_iter().filter(|&k| k <= most).chain([chosen]).collect();
+    ks.sort_unstable();
+    ks.dedup();
+    let mut points = Vec::new();
+    for k in ks {
+        let mut scores = |units: &[usize], networks: usize, seed: u64| {
+            let training = retraining(prepared, settings, networks, seed);
+            let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
+            let data = data_of(prepared, &dataset)?;
+            let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
+            let ensemble = Ensemble { network: &network, data: &data, settings: &training, device };
+            let members: Vec<Member> =
+                training.replicas.iter().map(|&settings| Member { settings, start: None, columns: None }).collect();
+            let trained = ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))?;
+            Ok::<_, crate::Error>(trained.iter().map(|t| t.test.metric).collect::<Vec<f64>>())
+        };
+        let best = scores(&ranking[..k], settings.seeds, settings.seed)?;
+        let mut random = Vec::new();
+        for draw in 0..settings.controls as u64 {
+            let mut units: Vec<usize> = (0..ranking.len()).collect();
+            Random::new(settings.seed, 0xd0 + draw).shuffle(&mut units);
+            random.extend(scores(&units[..k], 1, settings.seed.wrapping_add(draw))?);
+        }
+        points.push(SizePoint { k, best: Score::of(&best), random: Score::of(&random) });
+    }
+    Ok(points)
+}
+
+/// How a network is trained anew: without penalties, the parameters of the best validation loss kept.
+fn retraining(prepared: &Prepared, settings: &SelectSettings, networks: usize, seed: u64) -> Settings {
+    let base = &prepared.plan.settings;
+    let epochs = settings.epochs(prepared.training_rows(), base.batch, STEPS, 1.0);
+    Settings {
+        epochs,
+        early_stop: Some(epochs),
+        replicas: Settings::ensemble(networks, seed, 0.0, 0.0),
+        ..base.clone()
+    }
+}
+
+fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<crate::train::Resident> {
+    let kind = prepared.plan.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
+    let scaling = crate::data::Scaling::fit(kind, dataset, &prepared.split.train)?;
+    let target = crate::data::TargetScaling::fit(dataset, &prepared.split.train);
+    Ok(crate::model::resident(dataset, &scaling, &target, &prepared.split))
+}
+
+/// Trains networks on some columns alone; the model is the one with the best validation loss, the score is over all.
+pub(super) fn compact(
+    prepared: &Prepared,
+    columns: &[usize],
+    settings: &SelectSettings,
+    device: &Device,
+    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+) -> Result<(Fit, Score)> {
+    let mut dataset = prepared.dataset.select_columns(columns);
+    let mut plan = settings.plan(&dataset, false);
+    plan.settings = retraining(prepared, settings, settings.seeds, settings.seed);
+    let mut fit = plan.fit_with(&mut dataset, device, &mut |progress| observe(Stage::Compact, progress))?;
+    if fit.stopped {
+        return Err(crate::Error::Stopped("stopped before a selection was made; nothing was written".into()));
+    }
+    let data = fit.model.prepare(&mut dataset, &fit.split)?;
+    let mut job = fit.model.job(&data, None, device)?;
+    let validation = job.evaluate(data.validation.clone())?;
+    let test = if data.test.is_empty() { validation.clone() } else { job.evaluate(data.test.clone())? };
+    let score = Score::of(&test.iter().map(|s| s.metric).collect::<Vec<f64>>());
+    let best = (0..validation.len()).min_by(|&a, &b| validation[a].loss.total_cmp(&validation[b].loss)).unwrap_or(0);
+    fit.model.parameters = vec![fit.model.parameters.swap_remove(best)];
+    let replica = fit.model.description.settings.replicas[best];
+    fit.model.description.settings.replicas = vec![replica];
+    Ok((fit, score))
+}
+
+/// Size and speed of a dense network on all columns, and of the compact one.
+pub(super) fn footprints(
+    prepared: &Prepared,
+    dense: &Parameters,
+    compact: &Model,
+    device: &Device,
+) -> Result<(Footprint, Footprint)> {
+    let one = Settings { replicas: Settings::ensemble(1, 0, 0.0, 0.0), ..prepared.plan.settings.clone() };
+    let mut full = Job::new(&prepared.network, &prepared.data, &one, None, device)?;
+    full.set_parameters(0, dense)?;
+    let columns: Vec<usize> = compact
+        .description
+        .features
+        .iter()
+        .filter_map(|f| prepared.dataset.features.iter().position(|g| g.name == f.name))
+        .collect();
+    let mut dataset = prepared.dataset.select_columns(&columns);
+    let data = compact.prepare(&mut dataset, &prepared.split)?;
+    let mut reduced = compact.job(&data, None, device)?;
+    Ok((footprint(&mut full, prepared.data.list.len())?, footprint(&mut reduced, prepared.data.list.len())?))
+}
+
+fn footprint(job: &mut Job, rows: usize) -> Result<Footprint> {
+    let mut best = f64::INFINITY;
+    for _ in 0..TIMINGS {
+        let clock = Instant::now();
+        job.evaluate(0..rows)?;
+        best = best.min(clock.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64);
+    }
+    let parameters = job.layout.tensors.iter().map(|t| t.rows * t.cols).sum();
+    Ok(Footprint { inputs: job.network.input_width(), parameters, milliseconds_per_1000_rows: best })
+}

@@ -1,0 +1,121 @@
+//! What lives and dies together: a column on its own, or a group of columns.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::data::{Dataset, Feature};
+use crate::{Error, Result};
+
+/// One unit of selection: a column, or the columns of a categorical variable or of a group that the user named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    pub name: String,
+    /// Columns of the data set, ascending.
+    pub columns: Vec<usize>,
+}
+
+/// The units of a data set in the order of their first columns.
+///
+/// Columns with the same group number are one unit (a categorical variable's one-hot columns, `colour=red`, are called
+/// `colour`); `named` groups, from [`read_groups`], go before these.
+pub fn units(features: &[Feature], named: &[Unit]) -> Vec<Unit> {
+    let mut owner: Vec<Option<usize>> = vec![None; features.len()];
+    for (g, unit) in named.iter().enumerate() {
+        unit.columns.iter().for_each(|&c| owner[c] = Some(g));
+    }
+    let mut units: Vec<Unit> = named.to_vec();
+    let mut of_category: BTreeMap<u32, usize> = BTreeMap::new();
+    for (c, feature) in features.iter().enumerate() {
+        if owner[c].is_some() {
+            continue;
+        }
+        match feature.group {
+            Some(group) => {
+                let next = units.len();
+                let unit = *of_category.entry(group).or_insert(next);
+                if unit == next {
+                    let name = feature.name.split_once('=').map_or(feature.name.as_str(), |(name, _)| name);
+                    units.push(Unit { name: name.to_owned(), columns: Vec::new() });
+                }
+                units[unit].columns.push(c);
+            }
+            None => units.push(Unit { name: feature.name.clone(), columns: vec![c] }),
+        }
+    }
+    units.sort_by_key(|unit| unit.columns.first().copied());
+    units
+}
+
+/// Reads groups of columns from a table with the header `feature,group`: a column's name (or a categorical variable's) and
+/// the name of its group. Columns that it doesn't name stand alone.
+///
+/// # Errors
+/// [`Error::Input`] with the line for a name that the data don't have, a column in two groups, or a table that is none.
+pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
+    let remedy = "give two columns, feature and group, and one line for each column";
+    let mut reader = csv::Reader::from_path(path).map_err(|e| {
+        let source = std::io::Error::other(e.to_string());
+        Error::io("read", path, source, "check the path given to --groups")
+    })?;
+    let header = reader.headers().map_err(|e| Error::input(path, "line 1", e.to_string(), remedy))?.clone();
+    let place = |name: &str| header.iter().position(|h| h.trim() == name);
+    let (Some(feature_at), Some(group_at)) = (place("feature"), place("group")) else {
+        return Err(Error::input(path, "line 1", "the header is not feature,group", remedy));
+    };
+    let mut groups: Vec<Unit> = Vec::new();
+    let mut taken = vec![false; dataset.columns];
+    for record in reader.records() {
+        let record = record.map_err(|e| Error::input(path, "table", e.to_string(), remedy))?;
+        let line = format!("line {}", record.position().map_or(0, csv::Position::line));
+        let cell = |at: usize| record.get(at).unwrap_or_default().trim().to_owned();
+        let (name, group) = (cell(feature_at), cell(group_at));
+        let one_hot = format!("{name}=");
+        let is_meant = |f: &Feature| f.name == name || (f.group.is_some() && f.name.starts_with(&one_hot));
+        let columns: Vec<usize> = (0..dataset.columns).filter(|&c| is_meant(&dataset.features[c])).collect();
+        if columns.is_empty() {
+            let problem = format!("{} has no column {name:?}", dataset.source);
+            return Err(Error::input(path, line, problem, "use the names of the data's header"));
+        }
+        if group.is_empty() {
+            return Err(Error::input(path, line, format!("{name:?} has no group"), remedy));
+        }
+        if columns.iter().any(|&c| taken[c]) {
+            return Err(Error::input(path, line, format!("{name:?} is in two groups"), "name every column once"));
+        }
+        columns.iter().for_each(|&c| taken[c] = true);
+        match groups.iter_mut().find(|unit| unit.name == group) {
+            Some(unit) => unit.columns.extend(columns),
+            None => groups.push(Unit { name: group, columns }),
+        }
+    }
+    groups.iter_mut().for_each(|unit| unit.columns.sort_unstable());
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feature(name: &str, group: Option<u32>) -> Feature {
+        Feature { name: name.into(), group }
+    }
+
+    #[test]
+    fn categories_and_named_groups_are_units() {
+        let features = [
+            feature("age", None),
+            feature("colour=red", Some(0)),
+            feature("colour=blue", Some(0)),
+            feature("width", None),
+            feature("height", None),
+        ];
+        let all = units(&features, &[]);
+        let names: Vec<&str> = all.iter().map(|u| u.name.as_str()).collect();
+        assert_eq!(names, ["age", "colour", "width", "height"]);
+        assert_eq!(all[1].columns, [1, 2]);
+        let size = Unit { name: "size".into(), columns: vec![3, 4] };
+        let all = units(&features, &[size]);
+        assert_eq!(all.last().unwrap().columns, [3, 4]);
+        assert_eq!(all.len(), 3);
+    }
+}
