@@ -5,7 +5,7 @@ use crate::relevance::Metric;
 use crate::report::explain_figures::pixels;
 use crate::report::page::{Shape, definitions, document, figure, section, shape_of};
 use crate::report::picture::{Palette, outline};
-use crate::report::svg::{Plot, Scale, Ticks};
+use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::selection::{Footprint, Score, Selection};
 
@@ -53,7 +53,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         format!(
             "Of {} features in {}, {} were chosen: {}{more}{constant}.",
             count(n),
-            dataset.source,
+            name(dataset),
             count(k),
             head.join(", ")
         ),
@@ -94,13 +94,20 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     ]
 }
 
+/// What a person would call the data.
+fn name(dataset: &Dataset) -> String {
+    let path = dataset.source.strip_prefix("idx:").unwrap_or(&dataset.source);
+    let stem = std::path::Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    shorten(&stem.unwrap_or_else(|| path.to_owned()), 60)
+}
+
 fn milliseconds(footprint: Footprint) -> String {
     format!("{} ms", number(footprint.milliseconds_per_1000_rows))
 }
 
 /// The whole page.
 pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
-    let title = format!("What {} needs", shorten(&dataset.source, 80));
+    let title = format!("The inputs that {} needs", name(dataset));
     let mut body = header(selection, dataset, &title);
     let two = format!("<div class=\"pair\">{}{}</div>", path(selection), sizes(selection));
     body.push_str(&section("From everything to nothing", &two));
@@ -248,15 +255,17 @@ fn stability(selection: &Selection, dataset: &Dataset) -> String {
         let share = selection.stability[u];
         plot.bar((0.0, i as f64 + 0.18), (share, i as f64 + 0.82), class, &selection.units[u].name);
         let middle = plot.py(i as f64 + 0.5) + 4.0;
-        plot.text(182.0, middle, crate::report::svg::Anchor::End, "tick", &shorten(&selection.units[u].name, 24));
+        plot.text(182.0, middle, Anchor::End, "tick", &shorten(&selection.units[u].name, 24));
         let label = match selection.substitutes.get(i).and_then(|s| s.first()) {
             Some(s) => format!("{} (or {}, r {:.2})", percent(share), shorten(&s.name, 20), s.correlation),
             None => percent(share),
         };
-        let (at, anchor, class) = if share > 0.75 {
-            (plot.px(share) - 6.0, crate::report::svg::Anchor::End, "inside")
+        let (at, anchor, class) = if share > 0.75 && i >= selection.chosen {
+            (plot.px(share) - 6.0, Anchor::End, "tick")
+        } else if share > 0.75 {
+            (plot.px(share) - 6.0, Anchor::End, "inside")
         } else {
-            (plot.px(share) + 6.0, crate::report::svg::Anchor::Start, "tick")
+            (plot.px(share) + 6.0, Anchor::Start, "tick")
         };
         plot.text(at, middle, anchor, class, &label);
     }

@@ -120,6 +120,8 @@ pub struct PathPoint {
     pub kept: f64,
     /// On the validation rows, refitted.
     pub score: Score,
+    /// Standard error of that score because there are only so many validation rows.
+    pub rows_se: f64,
     /// On the test rows, refitted: for reporting, not for choosing.
     pub test: Score,
     /// λ̃ of each unit (‖W[:,g]‖_F of a group), mean over the seeds.
@@ -247,6 +249,7 @@ pub(super) fn walk(
             penalty,
             kept: counts.sum::<f64>() / seeds.len() as f64,
             score: Score::of(&metrics(&refitted[range.clone()], |t| &t.validation)),
+            rows_se: rows_se(prepared, &refitted[range.clone()]),
             test: Score::of(&metrics(&refitted[range], |t| &t.test)),
             relevance,
             relative,
@@ -256,6 +259,19 @@ pub(super) fn walk(
     let best = dense.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss)).expect("there is a seed");
     let dense = best.parameters.clone();
     Ok(Walked { path: Path { points, kept }, all_features, dense })
+}
+
+/// Standard error over the validation rows of a mean score: of a share of right answers, or of a mean absolute error.
+fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
+    let n = networks.len().max(1) as f64;
+    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
+    let metric = mean(&|s| s.metric);
+    let variance = match prepared.metric {
+        Metric::Accuracy => metric * (1.0 - metric),
+        // With several targets the two are in standard deviations.
+        Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
+    };
+    (variance / prepared.data.validation.len().max(1) as f64).sqrt()
 }
 
 /// r_ψ for so many training rows: the noise of a gradient falls with their root, and so does what must stand against it.
@@ -346,7 +362,8 @@ impl Walked {
                 "no feature is kept by most networks at any penalty; use more --seeds or rows".into(),
             ));
         };
-        let bar = gain(points[best].score.mean) - points[best].score.se;
+        // The seeds share their validation rows, so their spread alone would say too little.
+        let bar = gain(points[best].score.mean) - points[best].score.se.hypot(points[best].rows_se);
         let chosen = some.into_iter().rev().find(|&p| gain(points[p].score.mean) >= bar).unwrap_or(best);
         Ok((chosen, self.most(chosen)))
     }

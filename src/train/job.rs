@@ -78,9 +78,6 @@ impl Job {
         device: &Device,
     ) -> Result<Self> {
         settings.check()?;
-        if settings.early_stop.is_some() && data.validation.is_empty() && masking.is_none() {
-            return Err(Error::Usage("--early-stop needs validation rows; give --validation a share above 0".into()));
-        }
         if network.input_width() != data.columns {
             return Err(Error::Shape(format!(
                 "the network takes {} inputs and the data has {} columns; use data with the network's columns",
@@ -168,6 +165,9 @@ impl Job {
                  it the parameters of this one with Job::set_parameters",
                 self.step
             )));
+        }
+        if self.settings.early_stop.is_some() && self.validation.is_empty() {
+            return Err(Error::Usage("--early-stop needs validation rows; give --validation a share above 0".into()));
         }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;

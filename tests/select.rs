@@ -1,0 +1,229 @@
+//! `select`: the path, the choice, substitutes, groups, the compact model, and what it refuses.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use eigenlens::data::synthetic;
+use eigenlens::selection::{SelectSettings, Stage, Unit, select};
+use eigenlens::train::Flow;
+use eigenlens::{Device, Error};
+use serde_json::Value;
+
+fn quick() -> SelectSettings {
+    SelectSettings { seeds: 3, penalties: 8, ..SelectSettings::default() }
+}
+
+fn eigenlens(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("eigenlens").unwrap().args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Three sources with copies among noise: the answer is known.
+#[test]
+fn redundant_copies_are_found_and_named() {
+    let mut dataset = synthetic::redundant(1, 3_000);
+    let mut stages = Vec::new();
+    let selection = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 0 }, &mut |stage, _| {
+        if stages.last() != Some(&stage) {
+            stages.push(stage);
+        }
+        Flow::Continue
+    })
+    .unwrap();
+    for stage in [Stage::Dense, Stage::Grid, Stage::Path, Stage::Refit, Stage::Sizes, Stage::Compact] {
+        assert!(stages.contains(&stage), "{stage:?} was never shown");
+    }
+    let chosen: Vec<&str> =
+        selection.ranking[..selection.chosen].iter().map(|&u| selection.units[u].name.as_str()).collect();
+    for family in ["s0", "s1", "s2"] {
+        assert!(chosen.iter().any(|name| name.starts_with(family)), "{family} is missing from {chosen:?}");
+    }
+    // One noisy column may slip in at the end: its relevance is a hundredth of the largest, and the threshold is there.
+    let informative = chosen.iter().take_while(|name| name.starts_with('s')).count();
+    assert!(informative >= 6 && chosen.len() - informative <= 1, "noise was chosen: {chosen:?}");
+    for (&u, substitutes) in selection.ranking[..informative].iter().zip(&selection.substitutes) {
+        let family = &selection.units[u].name[..2];
+        assert_eq!(substitutes.len(), 3, "each has three relatives");
+        assert!(substitutes.iter().all(|s| s.name.starts_with(family) && s.correlation.abs() > 0.9));
+    }
+    // The path goes from nearly everything to nothing, and its counts fall.
+    let kept: Vec<f64> = selection.path.points.iter().map(|p| p.kept).collect();
+    assert!(kept[0] > 0.8 * 20.0 && kept[kept.len() - 1] < 6.0, "{kept:?}");
+    // 95 % of the labels follow the rule; networks of 900 steps come near.
+    assert!(selection.score.mean > 0.85, "{:?}", selection.score);
+    let random = &selection.sizes.iter().find(|s| s.k == 2).unwrap();
+    assert!(random.best.mean > random.random.mean, "two chosen beat two random ones");
+    let first = selection.compact.model.network.input_width();
+    assert_eq!(first, selection.chosen, "the compact model has the chosen columns alone");
+    assert!(selection.reduced.parameters < selection.full.parameters);
+}
+
+#[test]
+fn groups_are_kept_or_dropped_whole() {
+    let mut dataset = synthetic::redundant(2, 1_500);
+    let column = |name: &str| dataset.features.iter().position(|f| f.name == name).unwrap();
+    let groups = [
+        Unit { name: "first".into(), columns: vec![column("s0"), column("s0_copy"), column("noise0")] },
+        Unit { name: "dull".into(), columns: vec![column("noise1"), column("noise2")] },
+    ];
+    let selection =
+        select(&mut dataset, &groups, &quick(), &Device::Cpu { threads: 0 }, &mut |_, _| Flow::Continue).unwrap();
+    assert_eq!(selection.units.len(), 20 - 3);
+    let columns = selection.chosen_columns();
+    for group in &groups {
+        let inside = group.columns.iter().filter(|c| columns.contains(c)).count();
+        assert!(inside == 0 || inside == group.columns.len(), "{} was torn apart: {columns:?}", group.name);
+    }
+}
+
+#[test]
+fn constant_columns_are_left_out_and_named() {
+    let mut dataset = synthetic::redundant(3, 800);
+    let eigenlens::data::Values::F32(x) = &mut dataset.x else { unreachable!() };
+    x.chunks_exact_mut(20).for_each(|row| row[5] = 2.5);
+    let selection =
+        select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 0 }, &mut |_, _| Flow::Continue).unwrap();
+    assert_eq!(selection.constant, ["s1_copy"]);
+    assert!(!selection.chosen_columns().contains(&5));
+    // Column numbers stay those of the data as they were read.
+    let noisy = selection.units.iter().find(|u| u.name == "s1_noisy").unwrap();
+    assert_eq!(noisy.columns, [7]);
+}
+
+#[test]
+fn whoever_watches_may_stop_it() {
+    let mut dataset = synthetic::redundant(1, 500);
+    let stopped = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 0 }, &mut |stage, _| {
+        if stage == Stage::Path { Flow::Stop } else { Flow::Continue }
+    });
+    assert!(matches!(stopped, Err(Error::Stopped(_))));
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A table of 300 rows with a category that tells the class, a number that helps, a constant and noise.
+fn table(directory: &Path) -> String {
+    let mut text = String::from("colour,size,constant,noise,class\n");
+    let mut random = eigenlens::random::Random::new(5, 0);
+    for row in 0..300 {
+        let class = row % 2;
+        let colour = if random.uniform() < 0.85 { ["red", "blue"][class] } else { "green" };
+        let size = class as f64 + random.normal();
+        text.push_str(&format!("{colour},{size:.3},7,{:.3},{class}\n", random.normal()));
+    }
+    let path = directory.join("table.csv");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_command_writes_what_it_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = table(directory.path());
+    let run = |name: &str| {
+        let out = directory.path().join(name);
+        let (code, text, error) = eigenlens(&[
+            "select",
+            &table,
+            "--target",
+            "class",
+            "--features",
+            "2",
+            "--seeds",
+            "2",
+            "--penalties",
+            "4",
+            "--device",
+            "cpu",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert_eq!(code, 0, "{error}");
+        assert!(text.contains("colour") && text.contains("report.html"), "{text}");
+        out
+    };
+    let out = run("a");
+    let json = read(&out.join("selection.json"));
+    assert_eq!(json["chosen"], serde_json::json!(["colour", "size"]), "{json:#}");
+    assert_eq!(json["constant"], serde_json::json!(["constant"]));
+    assert!(json["score"].as_f64().unwrap() > 0.8);
+    for key in ["score_se", "all_features_score", "stability", "substitutes", "path", "sizes", "columns"] {
+        assert!(!json[key].is_null(), "{key} is missing");
+    }
+    let point = &json["path"][0];
+    assert!(["penalty", "kept", "score", "score_se"].iter().all(|key| point[key].is_number()));
+    let relevance = std::fs::read_to_string(out.join("relevance.csv")).unwrap();
+    assert!(relevance.starts_with("rank,feature,name,unit,chosen,stability,relevance,relative_relevance\n"));
+    assert_eq!(relevance.lines().count(), 1 + 3 + 2, "three colours, size and noise");
+    assert_eq!(std::fs::read_to_string(out.join("path.csv")).unwrap().lines().count(), 5);
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("substitutes"));
+    // The compact model reads the whole table and takes its own columns by name.
+    let model = out.join("model.safetensors");
+    let predictions = directory.path().join("p.csv");
+    let (code, _, error) = eigenlens(&[
+        "predict",
+        model.to_str().unwrap(),
+        &table,
+        "--device",
+        "cpu",
+        "--out",
+        predictions.to_str().unwrap(),
+    ]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(std::fs::read_to_string(predictions).unwrap().lines().count(), 301);
+    let again = run("b");
+    for file in ["relevance.csv", "path.csv", "columns.txt"] {
+        let bytes = |out: &Path| std::fs::read(out.join(file)).unwrap();
+        assert!(bytes(&out) == bytes(&again), "{file} differs between two runs");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_gets_one_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = table(directory.path());
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let unknown = write("unknown.csv", "feature,group\nsize,a\nweight,a\n");
+    let twice = write("twice.csv", "feature,group\nsize,a\nsize,b\n");
+    let header = write("header.csv", "column,cluster\nsize,a\n");
+    let double = write("double.csv", "x,x,class\n1,2,0\n2,3,1\n");
+    let lonely = write("lonely.csv", "x,class\n1,a\n2,b\n3,c\n");
+    let flat = write(
+        "flat.csv",
+        "x,z,class\n1,2,0\n1,2,1\n1,2,0\n1,2,1\n1,2,0\n1,2,1\n1,2,0\n1,2,1\n1,2,0\n1,2,1\n1,2,0\n1,2,1\n",
+    );
+    let out = directory.path().join("out");
+    let out = out.to_str().unwrap();
+    let cases: [(&str, &[&str], i32, &[&str]); 10] = [
+        (&table, &["--features", "9"], 2, &["--features is 9", "only 3"]),
+        (&table, &["--features", "0"], 2, &["--features is 0"]),
+        (&table, &["--seeds", "0"], 2, &["--seeds is 0"]),
+        (&table, &["--penalties", "1"], 2, &["--penalties is 1"]),
+        (&table, &["--validation", "0"], 2, &["--validation"]),
+        (&table, &["--groups", &unknown], 1, &["unknown.csv", "line 3", "weight"]),
+        (&table, &["--groups", &twice], 1, &["twice.csv", "line 3", "two groups"]),
+        (&table, &["--groups", &header], 1, &["header.csv", "line 1"]),
+        (&double, &[], 1, &["double.csv", "x"]),
+        (&flat, &[], 1, &["flat.csv", "constant"]),
+    ];
+    for (data, options, exit, parts) in cases {
+        let mut arguments = vec!["select", data, "--target", "class", "--device", "cpu", "--out", out];
+        arguments.extend(options);
+        let (code, text, error) = eigenlens(&arguments);
+        assert_eq!(code, exit, "{arguments:?}: {text}{error}");
+        for part in parts {
+            assert!(error.contains(part), "{arguments:?}: {part} is missing from {error}");
+        }
+        assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
+    }
+    let (code, _, error) = eigenlens(&["select", &lonely, "--target", "class", "--device", "cpu", "--out", out]);
+    assert!(code == 1 || code == 2, "{code}: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+}
