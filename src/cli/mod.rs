@@ -13,6 +13,7 @@ mod rank;
 mod reproduce;
 mod rows;
 mod similarity;
+mod stellar;
 mod train;
 
 use std::io::Write;
