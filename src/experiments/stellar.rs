@@ -4,141 +4,25 @@
 //! 532, A95), their [Fe/H] from Cenarro et al. 2007 (MNRAS 374, 664). They aren't shipped; `scripts/fetch_miles.sh` makes the
 //! file.
 
-use std::path::Path;
+mod ranking;
+mod spectra;
+mod trial;
 
 use serde::Serialize;
 
-use super::lick::{BANDS, Band, H_ALPHA, ShiftTest, bands_at, covered, peaks, shift_test};
-use crate::data::{
-    self, Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Values, split,
-};
+pub use ranking::{BandOutcome, Ranking, TopWavelength};
+pub use spectra::Spectra;
+
+use self::trial::Trial;
 use crate::engine::Device;
-use crate::kernels::{Activation, LossKind};
-use crate::model::{Description, Model, resident};
-use crate::network::{Place, Sequential, Spectral};
-use crate::random::Random;
-use crate::relevance::{Curve, CurveOptions, MaskFill, curve, order};
-use crate::train::{Flow, Job, Progress, Resident, Schedule, Settings};
+use crate::relevance::Curve;
+use crate::train::{Flow, Progress, Schedule};
 use crate::{Error, Result};
 
 /// How many of the best wavelengths the paper finds enough.
 pub const BEST: usize = 30;
-/// Where networks are trained anew: on so many of the best wavelengths.
-const RETRAINED: [usize; 8] = [1, 2, 5, 10, 20, BEST, 50, 100];
-/// Peaks closer than this are one, in Å: about four times the library's resolution of 2.5 Å.
-const APART: f64 = 10.0;
 /// Relative to the largest λ̃: a wavelength below counts as dropped.
 const THRESHOLD: f64 = 0.01;
-const REMEDY: &str = "scripts/fetch_miles.sh OUT.npz makes a right one";
-
-/// Spectra with their metallicities.
-#[derive(Debug, Clone)]
-pub struct Spectra {
-    /// The file, as the user named it.
-    pub source: String,
-    /// In Å, increasing, `[wavelengths]`.
-    pub wavelength: Vec<f64>,
-    /// Each star's flux divided by its largest, `[stars, wavelengths]`.
-    pub flux: Vec<f32>,
-    /// [Fe/H] in dex, `[stars]`.
-    pub feh: Vec<f32>,
-    /// The row of each star in the file, from 0.
-    pub row: Vec<usize>,
-    /// Stars of the file whose [Fe/H] is NaN.
-    pub without_feh: usize,
-}
-
-impl Spectra {
-    /// Reads an .npz with `flux` [stars, wavelengths], `wavelength` [wavelengths] in Å and `feh` [stars] in dex, NaN where a
-    /// star's metallicity isn't known; other arrays are left alone.
-    ///
-    /// # Errors
-    /// [`Error::Io`] for a file that can't be opened; [`Error::Input`] for a missing array, shapes that don't fit each other, a
-    /// wavelength or flux that can't be used (naming row and column), and fewer than ten stars with a metallicity.
-    pub fn read(path: impl AsRef<Path>) -> Result<Spectra> {
-        let path = path.as_ref();
-        let wrong = |place: &str, problem: String| Err(Error::input(path, place, problem, REMEDY));
-        let names = ["flux", "wavelength", "feh"];
-        let [flux, wavelength, feh] =
-            data::arrays(path, names, "give the MILES spectra; scripts/fetch_miles.sh OUT.npz makes the file")?;
-        let [stars, n] = flux.shape[..] else {
-            return wrong("flux", format!("its shape is {:?}, not [stars, wavelengths]", flux.shape));
-        };
-        for (name, array, expected) in [("wavelength", &wavelength, n), ("feh", &feh, stars)] {
-            if array.shape != [expected] {
-                let problem =
-                    format!("its shape is {:?} where flux, {:?}, needs [{expected}]", array.shape, flux.shape);
-                return wrong(name, problem);
-            }
-        }
-        if n < BEST {
-            return wrong("flux", format!("it has {n} wavelengths, and the experiment keeps the best {BEST}"));
-        }
-        if let Some(i) = wavelength.values.windows(2).position(|w| !(w[0] > 0.0 && w[0] < w[1] && w[1].is_finite())) {
-            let (a, b) = (wavelength.values[i], wavelength.values[i + 1]);
-            return wrong(
-                &format!("wavelength, elements {i} and {} (counted from 0)", i + 1),
-                format!("{a} and {b} are not increasing positive numbers of Å"),
-            );
-        }
-        let mut spectra = Spectra {
-            source: path.display().to_string(),
-            wavelength: wavelength.values,
-            flux: Vec::new(),
-            feh: Vec::new(),
-            row: Vec::new(),
-            without_feh: 0,
-        };
-        for (row, (flux, &feh)) in flux.values.chunks_exact(n).zip(&feh.values).enumerate() {
-            if feh.is_nan() {
-                spectra.without_feh += 1;
-                continue;
-            }
-            if !feh.is_finite() {
-                return wrong(&format!("feh, row {row} (counted from 0)"), format!("the value is {feh}"));
-            }
-            if let Some(column) = flux.iter().position(|x| !x.is_finite()) {
-                let place = format!("flux, row {row}, column {column} (counted from 0)");
-                return wrong(&place, format!("the value is {}", flux[column]));
-            }
-            let largest = flux.iter().fold(f64::NEG_INFINITY, |a, &x| a.max(x));
-            if largest <= 0.0 {
-                return wrong(&format!("flux, row {row} (counted from 0)"), "no flux of this star is positive".into());
-            }
-            spectra.flux.extend(flux.iter().map(|x| (x / largest) as f32));
-            spectra.feh.push(feh as f32);
-            spectra.row.push(row);
-        }
-        let left = spectra.feh.len();
-        if left < 10 {
-            return wrong("feh", format!("{left} of {stars} stars have a metallicity, and the experiment needs 10"));
-        }
-        if spectra.feh.iter().all(|&y| y == 0.0) {
-            return wrong("feh", "every metallicity is 0".into());
-        }
-        Ok(spectra)
-    }
-
-    /// Stars in use.
-    pub fn stars(&self) -> usize {
-        self.feh.len()
-    }
-
-    fn dataset(&self) -> Dataset {
-        let n = self.wavelength.len();
-        Dataset {
-            source: self.source.clone(),
-            rows: self.stars(),
-            columns: n,
-            x: Values::F32(self.flux.clone()),
-            y: Targets::Numbers { values: self.feh.clone(), names: vec!["[Fe/H]".into()] },
-            features: self.wavelength.iter().map(|w| Feature { name: format!("{w:.1} Å"), group: None }).collect(),
-            axes: vec![Axis { name: "wavelength".into(), len: n }],
-            test_from: None,
-            notes: Vec::new(),
-        }
-    }
-}
 
 /// Size of the experiment.
 #[derive(Debug, Clone, Serialize)]
@@ -160,6 +44,9 @@ pub struct StellarSettings {
     pub rate: f64,
     pub reg_lambda: f64,
     pub reg_psi: f64,
+    /// Figure 13 of the paper: fewer epochs and a smaller r_λ, which leaves more wavelengths.
+    pub diffuse_epochs: usize,
+    pub diffuse_reg_lambda: f64,
     /// Starts λ and ψ where the penalties are smallest for the initial weight; else λ = 1.
     pub balanced: bool,
     /// Share of the stars.
@@ -182,6 +69,8 @@ impl Default for StellarSettings {
             rate: 1e-3,
             reg_lambda: 1e-2,
             reg_psi: 1e-4,
+            diffuse_epochs: 100,
+            diffuse_reg_lambda: 5e-4,
             balanced: true,
             test: 0.2,
             seed: 0,
@@ -194,7 +83,8 @@ impl StellarSettings {
         let counts = [
             ("--splits", self.splits),
             ("--epochs", self.epochs),
-            ("--replicas", self.replicas),
+            ("replicas", self.replicas),
+            ("diffuse_epochs", self.diffuse_epochs),
             ("retrain_epochs", self.retrain_epochs),
             ("retrain_replicas", self.retrain_replicas),
             ("controls", self.controls),
@@ -202,98 +92,6 @@ impl StellarSettings {
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((name, _)) => Err(Error::Usage(format!("{name} is 0; it must be 1 at least"))),
             None => Ok(()),
-        }
-    }
-}
-
-/// One wavelength of a ranking.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TopWavelength {
-    /// From 1.
-    pub rank: usize,
-    /// Å.
-    pub wavelength: f64,
-    /// λ̃ relative to the largest.
-    pub relevance: f64,
-    /// The bands that hold it.
-    pub bands: Vec<&'static str>,
-}
-
-/// How the wavelengths of a ranking lie to one band.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BandOutcome {
-    #[serde(flatten)]
-    pub band: Band,
-    /// The [`BEST`] wavelengths against this band alone.
-    #[serde(flatten)]
-    pub test: ShiftTest,
-    /// Rank of the band's best wavelength, from 1; nothing for a band beyond the spectra.
-    pub best_rank: Option<usize>,
-}
-
-/// A ranking of the wavelengths beside the bands.
-#[derive(Debug, Clone, Serialize)]
-pub struct Ranking {
-    /// λ̃ relative to the largest, `[wavelengths]`; the mean over networks.
-    pub relevance: Vec<f64>,
-    /// The best [`BEST`].
-    pub top: Vec<TopWavelength>,
-    /// Those against the six metal bands.
-    pub top_in_metal_bands: ShiftTest,
-    /// Those against all bands.
-    pub top_in_all_bands: ShiftTest,
-    /// The same with the [`BEST`] highest peaks that are 10 Å apart in place of the wavelengths, which cluster.
-    pub peaks: Vec<TopWavelength>,
-    pub peaks_in_metal_bands: ShiftTest,
-    pub peaks_in_all_bands: ShiftTest,
-    pub bands: Vec<BandOutcome>,
-    /// Rank of the best wavelength of Hα, from 1.
-    pub h_alpha_rank: Option<usize>,
-}
-
-impl Ranking {
-    /// Ranks `relevance`, one value for each wavelength (Å), and tests it against the bands.
-    pub fn new(relevance: Vec<f64>, wavelength: &[f64]) -> Ranking {
-        let largest = relevance.iter().fold(0.0f64, |a, &b| a.max(b)).max(f64::MIN_POSITIVE);
-        let relevance: Vec<f64> = relevance.iter().map(|r| r / largest).collect();
-        let order = order(&relevance);
-        let mut rank = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, &i)| rank[i] = place + 1);
-        let best_rank = |band: &Band| {
-            let inside = wavelength.iter().zip(&rank).filter(|(w, _)| band.holds(**w));
-            inside.map(|(_, &rank)| rank).min()
-        };
-        let list = |places: &[usize]| -> Vec<TopWavelength> {
-            let entry = |(k, &i): (usize, &usize)| TopWavelength {
-                rank: k + 1,
-                wavelength: wavelength[i],
-                relevance: relevance[i],
-                bands: bands_at(wavelength[i]),
-            };
-            places.iter().enumerate().map(entry).collect()
-        };
-        let (metal, all) = (covered(wavelength, |b| b.metal), covered(wavelength, |_| true));
-        let top = &order[..BEST.min(order.len())];
-        let step = (wavelength[wavelength.len() - 1] - wavelength[0]) / (wavelength.len() - 1).max(1) as f64;
-        let peaks = peaks(&relevance, (APART / step) as usize, BEST);
-        let bands = BANDS
-            .iter()
-            .map(|&band| BandOutcome {
-                band,
-                test: shift_test(top, &covered(wavelength, |b| b.name == band.name)),
-                best_rank: best_rank(&band),
-            })
-            .collect();
-        Ranking {
-            top: list(top),
-            top_in_metal_bands: shift_test(top, &metal),
-            top_in_all_bands: shift_test(top, &all),
-            peaks: list(&peaks),
-            peaks_in_metal_bands: shift_test(&peaks, &metal),
-            peaks_in_all_bands: shift_test(&peaks, &all),
-            bands,
-            h_alpha_rank: best_rank(&H_ALPHA),
-            relevance,
         }
     }
 }
@@ -343,8 +141,19 @@ pub struct SplitOutcome {
     pub retrained: Vec<Retrained>,
     pub ranking: Ranking,
     pub predictions: Vec<Predicted>,
+    pub diffuse: Diffuse,
     /// Of the training with all wavelengths.
     pub seconds: f64,
+}
+
+/// The networks of figure 13.
+#[derive(Debug, Clone, Serialize)]
+pub struct Diffuse {
+    /// dex, mean over the splits' networks (in a [`SplitOutcome`]: over the split's).
+    pub test_mae: f64,
+    /// Wavelengths whose λ̃ is above a hundredth of the largest, mean over networks.
+    pub kept: f64,
+    pub ranking: Ranking,
 }
 
 /// All splits under one schedule.
@@ -354,6 +163,7 @@ pub struct StellarRun {
     pub splits: Vec<SplitOutcome>,
     /// λ̃ of the splits, each relative to its largest, averaged.
     pub ranking: Ranking,
+    pub diffuse: Diffuse,
     pub checks: Vec<Check>,
 }
 
@@ -458,231 +268,6 @@ fn examples(spectra: &Spectra) -> Vec<(f64, Vec<f32>)> {
     places.iter().map(|&r| (f64::from(spectra.feh[r]), spectra.flux[r * n..][..n].to_vec())).collect()
 }
 
-/// One split under one schedule.
-struct Trial<'a> {
-    spectra: &'a Spectra,
-    dataset: &'a Dataset,
-    settings: &'a StellarSettings,
-    schedule: Schedule,
-    seed: u64,
-    device: &'a Device,
-}
-
-impl Trial<'_> {
-    fn run(&self, observe: &mut Observe<'_>) -> Result<SplitOutcome> {
-        let (dataset, settings) = (self.dataset, self.settings);
-        let clock = std::time::Instant::now();
-        let parts = split(dataset, 0.0, settings.test, self.seed)?;
-        if parts.test.is_empty() {
-            return Err(Error::Usage("no stars are left for testing; give more stars".into()));
-        }
-        let scaling = Scaling::fit(ScaleKind::None, dataset, &parts.train)?;
-        let target = self.target(&parts);
-        let data = resident(dataset, &scaling, &target, &parts);
-        let mut model = self.untrained(scaling, target)?;
-        let mut job = Job::new(&model.network, &data, &model.description.settings, None, self.device)?;
-        train(&mut job, &mut |p| observe("all wavelengths", p))?;
-        let seconds = clock.elapsed().as_secs_f64();
-        model.parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<_>>()?;
-        let mean = |scores: &[crate::train::Scores], f: fn(&crate::train::Scores) -> f64| {
-            scores.iter().map(f).sum::<f64>() / scores.len() as f64
-        };
-        let train_mae = mean(&job.evaluate(data.train.clone())?, |s| s.metric);
-        let test_scores = job.evaluate(data.test.clone())?;
-        let known =
-            |rows: &[u32]| -> Vec<f64> { rows.iter().map(|&r| f64::from(self.spectra.feh[r as usize])).collect() };
-        let (train_known, test_known) = (known(&parts.train), known(&parts.test));
-        let test_r2 = 1.0 - mean(&test_scores, |s| s.square) * data.unit * data.unit / variance(&test_known);
-        let predictions = self.predictions(&mut job, &data, &parts)?;
-        drop(job);
-
-        let relevance = model.relevance();
-        let kept = relevance.iter().map(|r| above(r) as f64).sum::<f64>() / relevance.len() as f64;
-        let ranking = Ranking::new(mean_relevance(&relevance), &self.spectra.wavelength);
-        let options = CurveOptions {
-            max_k: dataset.columns,
-            controls: settings.controls,
-            fill: MaskFill::Zero,
-            seed: self.seed,
-            retrain: false,
-        };
-        let curve = curve(&model, &data, ("test", data.test.clone()), &options, self.device)?;
-        let best = curve.points.iter().min_by(|a, b| a.ranked.total_cmp(&b.ranked));
-        let (best_k, best_k_mae) = best.map_or((dataset.columns, curve.full), |p| (p.k, p.ranked));
-        let retrained = self.retrained(&order(&ranking.relevance), &parts, observe)?;
-        let middle = median(train_known);
-        Ok(SplitOutcome {
-            seed: self.seed,
-            train_rows: parts.train.len(),
-            test_rows: parts.test.len(),
-            train_mae,
-            test_mae: mean(&test_scores, |s| s.metric),
-            test_r2,
-            median_mae: test_known.iter().map(|y| (y - middle).abs()).sum::<f64>() / test_known.len() as f64,
-            kept,
-            curve,
-            best_k,
-            best_k_mae,
-            retrained,
-            ranking,
-            predictions,
-            seconds,
-        })
-    }
-
-    /// [Fe/H] divided by its largest magnitude in the training rows.
-    fn target(&self, parts: &Split) -> TargetScaling {
-        let magnitude = |&r: &u32| self.spectra.feh[r as usize].abs();
-        let largest = parts.train.iter().map(magnitude).fold(f32::MIN_POSITIVE, f32::max);
-        TargetScaling { shift: vec![0.0], scale: vec![1.0 / largest] }
-    }
-
-    fn architecture(&self, spectral: Place) -> Sequential {
-        Sequential {
-            hidden: self.settings.hidden.to_vec(),
-            activations: vec![Activation::Relu, Activation::Tanh, Activation::Tanh],
-            batch_norm: Place::First,
-            spectral,
-            train: Spectral { psi: true, lambda_in: true, lambda_out: false },
-            ..Sequential::default()
-        }
-    }
-
-    fn training(&self) -> Settings {
-        let s = self.settings;
-        // Far apart, so that two splits share no network's seed.
-        let seed = self.seed.wrapping_mul(1000);
-        Settings {
-            loss: LossKind::Mae,
-            epochs: s.epochs,
-            batch: s.batch,
-            rate: s.rate,
-            schedule: self.schedule,
-            balanced: s.balanced,
-            threshold: THRESHOLD,
-            replicas: Settings::ensemble(s.replicas, seed, s.reg_lambda, s.reg_psi),
-            ..Settings::default()
-        }
-    }
-
-    fn untrained(&self, scaling: Scaling, target_scaling: TargetScaling) -> Result<Model> {
-        let dataset = self.dataset;
-        let architecture = self.architecture(Place::First);
-        let description = Description {
-            task: Task::Regress,
-            targets: vec!["[Fe/H]".into()],
-            target_column: None,
-            features: dataset.features.clone(),
-            axes: dataset.axes.clone(),
-            scaling,
-            target_scaling,
-            missing: Missing::Refuse,
-            source: dataset.source.clone(),
-            fingerprint: dataset.fingerprint(),
-            split_seed: self.seed,
-            validation: 0.0,
-            test: self.settings.test,
-            settings: self.training(),
-            steps: 0,
-            engine: self.device.to_string(),
-            architecture,
-        };
-        let network = description.architecture.build(dataset.columns, 1)?;
-        Ok(Model { description, network, parameters: Vec::new() })
-    }
-
-    fn predictions(&self, job: &mut Job, data: &Resident, parts: &Split) -> Result<Vec<Predicted>> {
-        let mut sums = vec![0.0; parts.test.len()];
-        for r in 0..job.replicas() {
-            let outputs = job.predict(r, data.test.clone())?;
-            sums.iter_mut().zip(outputs).for_each(|(sum, y)| *sum += y * data.unit / job.replicas() as f64);
-        }
-        let star = |(&r, predicted): (&u32, f64)| {
-            let r = r as usize;
-            Predicted { row: self.spectra.row[r], known: f64::from(self.spectra.feh[r]), predicted }
-        };
-        Ok(parts.test.iter().zip(sums).map(star).collect())
-    }
-
-    /// Fresh networks on the k best wavelengths and on k random ones, for several k.
-    fn retrained(&self, order: &[usize], parts: &Split, observe: &mut Observe<'_>) -> Result<Vec<Retrained>> {
-        let n = self.dataset.columns;
-        let mut out = Vec::new();
-        for k in RETRAINED.into_iter().filter(|&k| k <= n) {
-            let best = self.fresh(&order[..k], self.settings.retrain_replicas, parts, &mut |p| {
-                observe(&format!("anew on the {k} best"), p)
-            })?;
-            let mut random = Vec::new();
-            for draw in 0..self.settings.controls as u64 {
-                let mut all: Vec<usize> = (0..n).collect();
-                Random::new(self.seed, 0xc0 + draw).shuffle(&mut all);
-                let what = format!("anew on {k} random ones, draw {} of {}", draw + 1, self.settings.controls);
-                random.extend(self.fresh(&all[..k], 1, parts, &mut |p| observe(&what, p))?);
-            }
-            let ((mae, std), (random_mae, random_std)) = (mean_std(&best), mean_std(&random));
-            out.push(Retrained { k, mae, std, random_mae, random_std });
-        }
-        Ok(out)
-    }
-
-    /// Test errors (dex) of networks of the same build, without spectral weights and penalties (the selection is made), trained
-    /// on some wavelengths alone.
-    fn fresh(
-        &self,
-        columns: &[usize],
-        replicas: usize,
-        parts: &Split,
-        observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
-    ) -> Result<Vec<f64>> {
-        let mut columns = columns.to_vec();
-        columns.sort_unstable();
-        let dataset = chosen(self.dataset, &columns);
-        let scaling = Scaling::fit(ScaleKind::None, &dataset, &parts.train)?;
-        let data = resident(&dataset, &scaling, &self.target(parts), parts);
-        let network = self.architecture(Place::None).build(columns.len(), 1)?;
-        let settings = Settings {
-            epochs: self.settings.retrain_epochs,
-            schedule: Schedule::Cosine,
-            balanced: false,
-            replicas: Settings::ensemble(replicas, self.seed.wrapping_mul(1000), 0.0, 0.0),
-            ..self.training()
-        };
-        let mut job = Job::new(&network, &data, &settings, None, self.device)?;
-        train(&mut job, observe)?;
-        Ok(job.evaluate(data.test.clone())?.iter().map(|s| s.metric).collect())
-    }
-}
-
-/// Trains to the end, or gives up the whole experiment where the observer says so.
-fn train(job: &mut Job, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Result<()> {
-    let mut stopped = false;
-    job.train(&mut |progress| {
-        let flow = observe(progress);
-        stopped |= flow == Flow::Stop;
-        flow
-    })?;
-    if stopped {
-        return Err(Error::Stopped("stopped before the training was done; nothing was written".into()));
-    }
-    Ok(())
-}
-
-/// The data set with some of its columns.
-fn chosen(dataset: &Dataset, columns: &[usize]) -> Dataset {
-    let value = |r: usize| columns.iter().map(move |&c| dataset.value(r, c));
-    Dataset {
-        source: dataset.source.clone(),
-        rows: dataset.rows,
-        columns: columns.len(),
-        x: Values::F32((0..dataset.rows).flat_map(value).collect()),
-        y: dataset.y.clone(),
-        features: columns.iter().map(|&c| dataset.features[c].clone()).collect(),
-        axes: vec![Axis { name: "wavelength".into(), len: columns.len() }],
-        test_from: None,
-        notes: Vec::new(),
-    }
-}
-
 /// Means over networks of λ̃ relative to each network's largest: batch normalisation leaves the scale of the first layer free.
 fn mean_relevance(networks: &[Vec<f64>]) -> Vec<f64> {
     let mut mean = vec![0.0; networks.first().map_or(0, Vec::len)];
@@ -693,25 +278,10 @@ fn mean_relevance(networks: &[Vec<f64>]) -> Vec<f64> {
     mean
 }
 
-fn above(relevance: &[f64]) -> usize {
-    let largest = relevance.iter().fold(0.0f64, |a, &b| a.max(b));
-    relevance.iter().filter(|&&r| r > THRESHOLD * largest).count()
-}
-
 fn mean_std(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
-}
-
-fn variance(values: &[f64]) -> f64 {
-    mean_std(values).1.powi(2)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 impl StellarRun {
@@ -743,9 +313,18 @@ impl StellarRun {
 
 /// Averages the splits and holds them against the acceptance.
 fn summary(schedule: Schedule, splits: Vec<SplitOutcome>, spectra: &Spectra) -> StellarRun {
-    let all: Vec<Vec<f64>> = splits.iter().map(|s| s.ranking.relevance.clone()).collect();
-    let ranking = Ranking::new(mean_relevance(&all), &spectra.wavelength);
-    let mut run = StellarRun { schedule, splits, ranking, checks: Vec::new() };
+    let together = |of: fn(&SplitOutcome) -> &Ranking| {
+        let all: Vec<Vec<f64>> = splits.iter().map(|s| of(s).relevance.clone()).collect();
+        Ranking::new(mean_relevance(&all), &spectra.wavelength)
+    };
+    let mean = |of: fn(&SplitOutcome) -> f64| splits.iter().map(of).sum::<f64>() / splits.len() as f64;
+    let diffuse = Diffuse {
+        test_mae: mean(|s| s.diffuse.test_mae),
+        kept: mean(|s| s.diffuse.kept),
+        ranking: together(|s| &s.diffuse.ranking),
+    };
+    let ranking = together(|s| &s.ranking);
+    let mut run = StellarRun { schedule, splits, ranking, diffuse, checks: Vec::new() };
     let check = |what: &str, value: f64, bound: f64, at_least: bool| Check {
         what: what.to_owned(),
         value,
