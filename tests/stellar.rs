@@ -88,7 +88,7 @@ fn from_spectra_to_page() {
         assert_eq!(fe, [true, true], "{top:?}");
         let band = run["ranking"]["bands"].as_array().unwrap().iter().find(|b| b["name"] == "Fe4383").unwrap();
         assert_eq!((&band["hits"], &band["best_rank"]), (&2.into(), &1.into()));
-        assert_eq!(run["checks"].as_array().unwrap().len(), 4);
+        assert_eq!(run["checks"].as_array().unwrap().len(), 5);
     }
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     for part in ["Fe5335", "Predicted and known", "Held against the acceptance, constant", "Cenarro"] {

@@ -30,7 +30,7 @@ pub struct Args {
     /// Networks of each kind
     #[arg(long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
     seeds: usize,
-    /// Passes over the training rows [default: 100; stellar 1000]
+    /// Passes over the training rows [default: 100; stellar 300]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Pictures generated, of which a fifth is for testing

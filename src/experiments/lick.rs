@@ -101,6 +101,36 @@ pub fn shift_test(marked: &[usize], covered: &[bool]) -> ShiftTest {
     }
 }
 
+/// What share of a sum lies in covered places, against chance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ShareTest {
+    /// Share of the values' sum in covered places.
+    pub share: f64,
+    /// Its mean over all shifts: the share of the axis that is covered.
+    pub expected: f64,
+    /// Share of all shifts, the unshifted one among them, with at least this share.
+    pub p: f64,
+}
+
+/// [`shift_test`] with the values' own weight in place of a number of marks: no choice of how many count as high.
+pub fn share_test(values: &[f64], covered: &[bool]) -> ShareTest {
+    let n = covered.len();
+    let places: Vec<usize> = (0..n).filter(|&i| covered[i]).collect();
+    let ring: Vec<f64> = values.iter().chain(values).copied().collect();
+    let total = values.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    // Values shifted up by s stand where the bands shifted down by s are.
+    let shares: Vec<f64> =
+        (0..n).map(|shift| places.iter().map(|&i| ring[i + n - shift]).sum::<f64>() / total).collect();
+    let share = shares.first().copied().unwrap_or(0.0);
+    // The sums of equal terms in another order differ in their last digits.
+    let least = share * (1.0 - 1e-12);
+    ShareTest {
+        share,
+        expected: places.len() as f64 / n.max(1) as f64,
+        p: shares.iter().filter(|&&s| s >= least).count() as f64 / n.max(1) as f64,
+    }
+}
+
 /// The highest `count` peaks: places that are higher than everything within `reach` places on both sides, highest first; ties
 /// go to the first place.
 pub fn peaks(values: &[f64], reach: usize, count: usize) -> Vec<usize> {
@@ -162,6 +192,28 @@ mod tests {
             assert_eq!(test.p, at_least as f64 / n as f64);
             let share = covered.iter().filter(|&&c| c).count() as f64 / n as f64;
             assert!((test.expected - places.len() as f64 * share).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_share_test_counts_what_a_brute_force_count_does() {
+        for seed in 0..20 {
+            let mut random = Random::new(seed, 2);
+            let n = 3 + random.below(60);
+            let covered: Vec<bool> = (0..n).map(|i| i == 0 || random.uniform() < 0.3).collect();
+            // Quarters, whose sums are exact.
+            let values: Vec<f64> = (0..n).map(|_| random.below(9) as f64 / 4.0 + 0.25).collect();
+            let test = share_test(&values, &covered);
+            let mut axis = values.clone();
+            let mut sums = Vec::new();
+            for _ in 0..n {
+                sums.push((0..n).filter(|&i| covered[i]).map(|i| axis[i]).sum::<f64>());
+                axis.rotate_right(1);
+            }
+            assert_eq!(test.share, sums[0] / values.iter().sum::<f64>());
+            assert_eq!(test.p, sums.iter().filter(|&&s| s >= sums[0]).count() as f64 / n as f64);
+            let mean = sums.iter().sum::<f64>() / n as f64 / values.iter().sum::<f64>();
+            assert!((test.expected - mean).abs() < 1e-12);
         }
     }
 

@@ -1,6 +1,6 @@
 //! `report.html` of the stellar spectra.
 
-use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShiftTest};
+use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
 use crate::experiments::stellar::{BEST, Check, Stellar, StellarRun, TopWavelength, schedule_name};
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
 use crate::report::page::{definitions, document, figure, section};
@@ -152,6 +152,19 @@ fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
             run.splits.len()
         ));
     }
+    let d = &run.diffuse;
+    let plot = draw(&d.ranking.relevance, &d.ranking.top, 200.0, false, &d.ranking.peaks);
+    let caption = format!(
+        "The same after {} epochs with r_λ {}, which leave about {} wavelengths above a hundredth of the largest and a test error of \
+         {} dex.",
+        outcome.settings.diffuse_epochs,
+        outcome.settings.diffuse_reg_lambda,
+        count(d.kept.round() as usize),
+        short(d.test_mae)
+    );
+    let less =
+        figure("With a smaller penalty (figure 13)", &plot.finish("Relevance, smaller penalty"), &caption, "wide");
+    out.push_str(&less);
     out + &format!("<div class=\"pair\">{}{}</div>", histogram(run), shares(run))
 }
 
@@ -190,6 +203,14 @@ fn shares(run: &StellarRun) -> String {
             short(t.p)
         )
     };
+    let share = |what: &str, t: &ShareTest| {
+        format!(
+            "<tr><td>{what}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            percent(t.share),
+            percent(t.expected),
+            short(t.p)
+        )
+    };
     let r = &run.ranking;
     let mut rows = [
         row(&format!("best {BEST} wavelengths, six metal bands"), &r.top_in_metal_bands),
@@ -198,6 +219,11 @@ fn shares(run: &StellarRun) -> String {
         row("highest peaks 10 Å apart, all bands", &r.peaks_in_all_bands),
     ]
     .concat();
+    let d = &run.diffuse.ranking;
+    rows.push_str(&share("share of Σλ̃, six metal bands", &r.share_in_metal_bands));
+    rows.push_str(&row(&format!("smaller penalty: best {BEST}, six metal bands"), &d.top_in_metal_bands));
+    rows.push_str(&row("smaller penalty: peaks, six metal bands", &d.peaks_in_metal_bands));
+    rows.push_str(&share("smaller penalty: share of Σλ̃", &d.share_in_metal_bands));
     for split in &run.splits {
         rows.push_str(&row(
             &format!("split {}: best {BEST}, six metal bands", split.seed),

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::BEST;
-use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShiftTest, bands_at, covered, peaks, shift_test};
+use crate::experiments::lick::{
+    BANDS, Band, H_ALPHA, ShareTest, ShiftTest, bands_at, covered, peaks, share_test, shift_test,
+};
 use crate::relevance::order;
 
 /// Peaks closer than this are one, in Å: about four times the library's resolution of 2.5 Å.
@@ -49,6 +51,8 @@ pub struct Ranking {
     pub peaks: Vec<TopWavelength>,
     pub peaks_in_metal_bands: ShiftTest,
     pub peaks_in_all_bands: ShiftTest,
+    /// How much of Σλ̃ lies in the six metal bands.
+    pub share_in_metal_bands: ShareTest,
     pub bands: Vec<BandOutcome>,
     /// Rank of the best wavelength of Hα, from 1.
     pub h_alpha_rank: Option<usize>,
@@ -94,6 +98,7 @@ impl Ranking {
             peaks: list(&peaks),
             peaks_in_metal_bands: shift_test(&peaks, &metal),
             peaks_in_all_bands: shift_test(&peaks, &all),
+            share_in_metal_bands: share_test(&relevance, &metal),
             bands,
             h_alpha_rank: best_rank(&H_ALPHA),
             relevance,
