@@ -51,9 +51,13 @@ pub fn run(
         ));
     };
     let defaults = StellarSettings::default();
+    let epochs = epochs.unwrap_or(defaults.epochs);
     let settings = StellarSettings {
         splits: args.splits,
-        epochs: epochs.unwrap_or(defaults.epochs),
+        epochs,
+        // A short trial is short in all its parts.
+        retrain_epochs: defaults.retrain_epochs.min(epochs),
+        diffuse_epochs: defaults.diffuse_epochs.min(epochs),
         schedules: match args.schedule {
             Schedules::Cosine => vec![Schedule::Cosine],
             Schedules::Constant => vec![Schedule::Constant],
@@ -94,7 +98,7 @@ pub fn run(
 fn table(run: &StellarRun, outcome: &Stellar) -> String {
     let mut text = format!(
         "{} learning rate, {} stars, {} wavelengths\n\
-         split  train MAE  test MAE  test R²  kept  lowest masked MAE at k  retrained on {BEST}  random {BEST}\n",
+         split  train MAE  test MAE  test R²  kept  lowest masked MAE at k  enough  retrained on {BEST}  random {BEST}\n",
         schedule_name(run.schedule),
         outcome.stars,
         outcome.wavelength.len(),
@@ -103,8 +107,15 @@ fn table(run: &StellarRun, outcome: &Stellar) -> String {
         let at = split.retrained.iter().find(|r| r.k == BEST);
         let (best, random) = at.map_or((f64::NAN, f64::NAN), |r| (r.mae, r.random_mae));
         text.push_str(&format!(
-            "{:>5}  {:>9.4}  {:>8.4}  {:>7.3}  {:>4.0}  {:>17.4} {:>4}  {best:>15.4}  {random:>9.4}\n",
-            split.seed, split.train_mae, split.test_mae, split.test_r2, split.kept, split.best_k_mae, split.best_k,
+            "{:>5}  {:>9.4}  {:>8.4}  {:>7.3}  {:>4.0}  {:>17.4} {:>4}  {:>6}  {best:>15.4}  {random:>9.4}\n",
+            split.seed,
+            split.train_mae,
+            split.test_mae,
+            split.test_r2,
+            split.kept,
+            split.best_k_mae,
+            split.best_k,
+            split.enough_k,
         ));
     }
     let top: Vec<String> = run.ranking.top.iter().map(|t| format!("{:.0}", t.wavelength)).collect();

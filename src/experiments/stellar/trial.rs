@@ -62,6 +62,8 @@ impl Trial<'_> {
         let curve = curve(&model, &data, ("test", data.test.clone()), &options, self.device)?;
         let best = curve.points.iter().min_by(|a, b| a.ranked.total_cmp(&b.ranked));
         let (best_k, best_k_mae) = best.map_or((dataset.columns, curve.full), |p| (p.k, p.ranked));
+        let enough = curve.points.iter().find(|p| p.ranked <= 1.01 * curve.full);
+        let enough_k = enough.map_or(dataset.columns, |p| p.k);
         let retrained = self.retrained(&order(&ranking.relevance), &parts, observe)?;
         let diffuse = {
             let s = self.settings;
@@ -84,6 +86,7 @@ impl Trial<'_> {
             curve,
             best_k,
             best_k_mae,
+            enough_k,
             retrained,
             ranking,
             predictions,
