@@ -14,6 +14,7 @@ mod reproduce;
 mod rows;
 mod select;
 mod similarity;
+mod stellar;
 mod train;
 
 use std::io::Write;

@@ -43,10 +43,17 @@ impl Bar {
     pub fn new(metric: &'static str) -> Self {
         catch_interrupt();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-        let style = ProgressStyle::with_template("{bar:28} epoch {msg}  {elapsed} of about {duration}")
+        let style = ProgressStyle::with_template("{prefix}{bar:28} epoch {msg}  {elapsed} of about {duration}")
             .expect("invariant: the template is valid");
         bar.set_style(style.progress_chars("━╸ "));
         Bar { bar, metric, started: Instant::now() }
+    }
+
+    /// A bar with the name of what is trained before it, for several trainings in turn.
+    pub fn titled(what: &str, metric: &'static str) -> Self {
+        let bar = Bar::new(metric);
+        bar.bar.set_prefix(format!("{what} "));
+        bar
     }
 
     /// Shows how far training is, and says whether it goes on.

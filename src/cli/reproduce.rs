@@ -17,6 +17,8 @@ use crate::{Result, write};
 enum Experiment {
     /// Autoencoders of rotated squares: operator beside data, contributions beside biases (SpecXAI, sections 2.3 and 3.1)
     RotatedSquares,
+    /// Which wavelengths tell a star's metallicity: MILES spectra (spectral paper, section 3.4)
+    Stellar,
 }
 
 #[derive(clap::Args, Debug)]
@@ -28,9 +30,9 @@ pub struct Args {
     /// Networks of each kind
     #[arg(long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
     seeds: usize,
-    /// Passes over the training rows
-    #[arg(long, default_value_t = SquaresSettings::default().epochs, value_name = "N")]
-    epochs: usize,
+    /// Passes over the training rows [default: 100; stellar 300]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
     /// Pictures generated, of which a fifth is for testing
     #[arg(long, default_value_t = SquaresSettings::default().rows, value_name = "N")]
     rows: usize,
@@ -41,6 +43,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     #[command(flatten)]
+    stellar: super::stellar::Args,
+    #[command(flatten)]
     device: DeviceArgs,
     /// Print the numbers as JSON instead of the table
     #[arg(long, help_heading = "Engine")]
@@ -48,13 +52,21 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Experiment::RotatedSquares = args.experiment;
+    match args.experiment {
+        Experiment::RotatedSquares => squares(args),
+        Experiment::Stellar => {
+            super::stellar::run(&args.stellar, &args.out, args.epochs, args.seed, &args.device, args.json)
+        }
+    }
+}
+
+fn squares(args: &Args) -> Result<ExitCode> {
     let device = args.device.open()?;
     write::create_dir(&args.out)?;
     let settings = SquaresSettings {
         rows: args.rows,
         seeds: args.seeds,
-        epochs: args.epochs,
+        epochs: args.epochs.unwrap_or(SquaresSettings::default().epochs),
         hidden: args.hidden,
         seed: args.seed,
         ..SquaresSettings::default()

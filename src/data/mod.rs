@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use npz::arrays;
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
 

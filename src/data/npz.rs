@@ -1,5 +1,6 @@
 //! NumPy arrays.
 
+mod named;
 mod npy;
 
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use npyz::npz::NpzArchive;
 
+pub(crate) use self::named::arrays;
 use self::npy::{Array, Kind};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values};
 use crate::{Error, Result};

@@ -1,0 +1,135 @@
+//! `eigenlens reproduce stellar`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::args::DeviceArgs;
+use super::progress::Bar;
+use super::{print, print_json};
+use crate::experiments::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
+use crate::report::stellar_page;
+use crate::train::Schedule;
+use crate::{Error, Result, write};
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum Schedules {
+    /// Half a cosine to a hundredth
+    Cosine,
+    /// The paper's
+    Constant,
+    /// One after the other
+    Both,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// stellar: the spectra; scripts/fetch_miles.sh makes the file
+    #[arg(long, value_name = "MILES.npz")]
+    data: Option<PathBuf>,
+    /// stellar: splits into training and test stars, each with a network of its own
+    #[arg(long, default_value_t = StellarSettings::default().splits, value_name = "N")]
+    splits: usize,
+    /// stellar: learning rate over the training
+    #[arg(long, value_enum, default_value = "cosine")]
+    schedule: Schedules,
+}
+
+pub fn run(
+    args: &Args,
+    out: &Path,
+    epochs: Option<usize>,
+    seed: u64,
+    device: &DeviceArgs,
+    as_json: bool,
+) -> Result<ExitCode> {
+    let Some(data) = &args.data else {
+        return Err(Error::Usage(
+            "stellar needs the spectra: --data MILES.npz, which scripts/fetch_miles.sh MILES.npz makes".into(),
+        ));
+    };
+    let defaults = StellarSettings::default();
+    let epochs = epochs.unwrap_or(defaults.epochs);
+    let settings = StellarSettings {
+        splits: args.splits,
+        epochs,
+        // A short trial is short in all its parts.
+        retrain_epochs: defaults.retrain_epochs.min(epochs),
+        diffuse_epochs: defaults.diffuse_epochs.min(epochs),
+        schedules: match args.schedule {
+            Schedules::Cosine => vec![Schedule::Cosine],
+            Schedules::Constant => vec![Schedule::Constant],
+            Schedules::Both => vec![Schedule::Cosine, Schedule::Constant],
+        },
+        seed,
+        ..defaults
+    };
+    let spectra = Spectra::read(data)?;
+    let device = device.open()?;
+    write::create_dir(out)?;
+    let mut bar = (String::new(), Bar::new("MAE"));
+    let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
+        if bar.0 != what {
+            // Every training has a bar of its own, so that the time left is that of its own kind of step.
+            bar.1.finish();
+            bar = (what.to_owned(), Bar::titled(what, "MAE"));
+        }
+        bar.1.show(progress)
+    });
+    bar.1.finish();
+    let outcome = outcome?;
+    let json = json!(outcome);
+    let text = format!("{json:#}\n");
+    write::atomic(out.join("stellar.json"), |file| file.write_all(text.as_bytes()))?;
+    let html = stellar_page::html(&outcome, &device.to_string());
+    let report = out.join("report.html");
+    write::atomic(&report, |file| file.write_all(html.as_bytes()))?;
+    if as_json {
+        print_json(&json)?;
+    } else {
+        let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
+        print(&format!("{tables}\n{:.0} s on {device}.\nReport: {}\n", outcome.seconds, report.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(run: &StellarRun, outcome: &Stellar) -> String {
+    let mut text = format!(
+        "{} learning rate, {} stars, {} wavelengths\n\
+         split  train MAE  test MAE  test R²  kept  lowest masked MAE at k  enough  retrained on {BEST}  random {BEST}\n",
+        schedule_name(run.schedule),
+        outcome.stars,
+        outcome.wavelength.len(),
+    );
+    for split in &run.splits {
+        let at = split.retrained.iter().find(|r| r.k == BEST);
+        let (best, random) = at.map_or((f64::NAN, f64::NAN), |r| (r.mae, r.random_mae));
+        text.push_str(&format!(
+            "{:>5}  {:>9.4}  {:>8.4}  {:>7.3}  {:>4.0}  {:>17.4} {:>4}  {:>6}  {best:>15.4}  {random:>9.4}\n",
+            split.seed,
+            split.train_mae,
+            split.test_mae,
+            split.test_r2,
+            split.kept,
+            split.best_k_mae,
+            split.best_k,
+            split.enough_k,
+        ));
+    }
+    let top: Vec<String> = run.ranking.top.iter().map(|t| format!("{:.0}", t.wavelength)).collect();
+    text.push_str(&format!("best {BEST} of all splits together (Å): {}\n", top.join(" ")));
+    for check in &run.checks {
+        text.push_str(&format!(
+            "{} {}: {:.4} (to be {} {})\n",
+            if check.holds { "holds" } else { "FAILS" },
+            check.what,
+            check.value,
+            if check.at_least { "at least" } else { "at most" },
+            check.bound
+        ));
+    }
+    text.push('\n');
+    text
+}

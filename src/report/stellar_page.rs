@@ -1,0 +1,534 @@
+//! `report.html` of the stellar spectra.
+
+use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
+use crate::experiments::stellar::{BEST, Check, Stellar, StellarRun, TopWavelength, schedule_name};
+use crate::report::figures::{HALF, LINE_POINTS, WIDE};
+use crate::report::page::{definitions, document, figure, section};
+use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
+use crate::report::text::{count, escape, number, percent, short};
+
+/// Names of bands stand in so many lines above a plot at most.
+const TIERS: usize = 4;
+const TIER: f64 = 15.0;
+
+/// The whole page.
+pub fn html(outcome: &Stellar, device: &str) -> String {
+    let title = "Stellar spectra: which wavelengths tell a star's metallicity";
+    let mut body = header(outcome, title);
+    for run in &outcome.runs {
+        let name = match outcome.runs.len() {
+            1 => String::new(),
+            _ => format!(", {} learning rate", schedule_name(run.schedule)),
+        };
+        body.push_str(&section(&format!("Which wavelengths count{name}"), &relevance(outcome, run)));
+        let few = format!("<div class=\"pair\">{}{}</div>", curve(outcome, run), scatter(run));
+        body.push_str(&section(&format!("How few are enough{name}"), &(few + &splits(run))));
+        body.push_str(&section(
+            &format!("In which bands the best {BEST} lie{name}"),
+            &format!("<div class=\"pair\">{}{}</div>", bands(run), best(run)),
+        ));
+        body.push_str(&section(&format!("Held against the acceptance{name}"), &checks(run)));
+    }
+    body.push_str(&section("The data", &spectra(outcome)));
+    body.push_str(&section("How to read this", &explanation()));
+    body.push_str(&section("How it was made", &made(outcome, device)));
+    document(title, &body)
+}
+
+fn header(outcome: &Stellar, title: &str) -> String {
+    let Some(run) = outcome.runs.first() else { return String::new() };
+    let retrained = run.retrained(BEST).unwrap_or(f64::NAN);
+    let (_, lowest) = run.mean_curve();
+    let test = run.ranking.top_in_metal_bands;
+    let kept = run.mean(|s| s.kept);
+    let lead = format!(
+        "A spectral network learned the metallicity [Fe/H] of {} stars of the MILES library from {} fluxes. It uses {} of them: \
+         its error on test stars is {} dex with all wavelengths, and {} dex for networks trained anew on the best {BEST} alone \
+         (always answering the median errs by {} dex). With the other wavelengths set to zero the same network does best with \
+         {lowest}; the paper says about {}. Of the best {BEST}, {} lie in the six bands known for metals, where chance puts {}.",
+        count(outcome.stars),
+        count(outcome.wavelength.len()),
+        number_of(kept),
+        short(run.mean(|s| s.test_mae)),
+        short(retrained),
+        short(run.mean(|s| s.median_mae)),
+        outcome.paper.wavelengths_at_lowest_error,
+        test.hits,
+        short(test.expected),
+    );
+    let tiles: String = [
+        (short(run.mean(|s| s.test_mae)), "dex: test error with all wavelengths".to_owned()),
+        (short(retrained), format!("dex: test error on the best {BEST} alone, trained anew")),
+        (lowest.to_string(), "wavelengths at the lowest masked error".to_owned()),
+        (short(test.p), format!("p that as many of the best {BEST} fall into metal bands by chance")),
+    ]
+    .into_iter()
+    .map(|(value, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&value)))
+    .collect();
+    format!(
+        "<header><p class=\"kind\">Reproduction report</p><h1>{title}</h1><p class=\"lead\">{}</p>\
+         <dl class=\"numbers\">{tiles}</dl></header>\n",
+        escape(&lead)
+    )
+}
+
+/// A mean of counts.
+fn number_of(mean: f64) -> String {
+    if mean.fract() == 0.0 { count(mean as usize) } else { format!("about {}", count(mean.round() as usize)) }
+}
+
+/// A plot over the wavelengths with the bands shaded over its height and named above it.
+fn over_wavelengths(wavelength: &[f64], height: f64, y: Scale, names: bool) -> Plot {
+    let x = Scale::Linear(wavelength[0], wavelength[wavelength.len() - 1]);
+    let top = 34.0 + if names { TIERS as f64 * TIER } else { 0.0 };
+    let mut plot = Plot::new(WIDE, height + top, [56.0, 14.0, top, 46.0], x, y);
+    let (Scale::Linear(low, high) | Scale::Log(low, high)) = y;
+    let inside = |b: &&Band| b.from >= wavelength[0] && b.to <= wavelength[wavelength.len() - 1];
+    let mut ends = [f64::NEG_INFINITY; TIERS];
+    // Bands with the same window share a shade and a name; Hα is no Lick band, and there to be seen empty.
+    let mut shown: Vec<(Band, String)> = Vec::new();
+    for band in BANDS.iter().chain([&H_ALPHA]).filter(inside) {
+        match shown.iter_mut().find(|(b, _)| (b.from, b.to) == (band.from, band.to)) {
+            Some((_, name)) => name.push_str(&format!(", {}", band.name)),
+            None => shown.push((*band, band.name.to_owned())),
+        }
+    }
+    for (band, name) in &shown {
+        let class = if band.metal { "s2" } else { "s3" };
+        plot.band(&[(band.from, low, high), (band.to, low, high)], class);
+        if !names {
+            continue;
+        }
+        let (x, half) = (plot.px((band.from + band.to) / 2.0), name.chars().count() as f64 * 3.8);
+        // The lowest line that is free, so that most names stand close to their bands.
+        let free = (0..TIERS).find(|&tier| ends[tier] + 5.0 < x - half);
+        let tier = free.unwrap_or(TIERS - 1);
+        ends[tier] = x + half;
+        let y = plot.py(high) - 6.0 - tier as f64 * TIER;
+        if tier > 0 {
+            plot.raw(&format!("<path class=\"grid\" d=\"M{x:.1} {:.1}V{:.1}\"/>", y + 3.0, plot.py(high)));
+        }
+        plot.text(x, y, Anchor::Middle, &format!("tick {class}"), name);
+    }
+    plot
+}
+
+fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
+    let w = &outcome.wavelength;
+    let draw = |values: &[f64], top: &[TopWavelength], height: f64, names: bool, peaks: &[TopWavelength]| -> Plot {
+        let mut plot = over_wavelengths(w, height, Scale::Linear(0.0, 1.08), names);
+        plot.y_axis("λ̃ / max λ̃", Ticks::Plain);
+        let points: Vec<(f64, f64)> = w.iter().copied().zip(values.iter().copied()).collect();
+        plot.line(&thin(&points, 2 * LINE_POINTS), "s1 thin");
+        let marks: Vec<(f64, f64)> = top.iter().map(|t| (t.wavelength, t.relevance)).collect();
+        plot.dots(&marks, "s1");
+        plot.x_axis("wavelength (Å)", Ticks::Plain);
+        for peak in peaks {
+            plot.peak((peak.wavelength, peak.relevance), &format!("{:.0}", peak.wavelength));
+        }
+        plot
+    };
+    let r = &run.ranking;
+    let mean = draw(&r.relevance, &r.top, 330.0, true, &r.peaks).finish("Relevance of every wavelength");
+    let caption = format!(
+        "Mean over {} splits, each relative to its largest. Dots: the best {BEST} wavelengths; numbers: peaks, in Å, where there \
+         is room. Orange: the six bands known for metals; grey: the other Lick bands, and Hα.",
+        run.splits.len()
+    );
+    let mut out = figure("Relevance over wavelength", &mean, &caption, "wide");
+    if run.splits.len() > 1 {
+        let each: String = run
+            .splits
+            .iter()
+            .map(|split| {
+                let ranking = &split.ranking;
+                let plot = draw(&ranking.relevance, &ranking.top, 110.0, false, &[]);
+                let name = format!("Split {}", split.seed);
+                figure(&name, &plot.finish(&format!("Relevance in split {}", split.seed)), "", "wide")
+            })
+            .collect();
+        out.push_str(&format!(
+            "<details><summary>The {} splits one by one</summary>{each}</details>",
+            run.splits.len()
+        ));
+    }
+    let d = &run.diffuse;
+    let plot = draw(&d.ranking.relevance, &d.ranking.top, 200.0, false, &d.ranking.peaks);
+    let caption = format!(
+        "The same after {} epochs with r_λ {}, which leave about {} wavelengths above a hundredth of the largest and a test error of \
+         {} dex.",
+        outcome.settings.diffuse_epochs,
+        outcome.settings.diffuse_reg_lambda,
+        count(d.kept.round() as usize),
+        short(d.test_mae)
+    );
+    let less =
+        figure("With a smaller penalty (figure 13)", &plot.finish("Relevance, smaller penalty"), &caption, "wide");
+    out.push_str(&less);
+    out + &format!("<div class=\"pair\">{}{}</div>", histogram(run), shares(run))
+}
+
+/// How many wavelengths have which λ̃ (the paper's figure 11, upper left), all splits together.
+fn histogram(run: &StellarRun) -> String {
+    const BINS: usize = 40;
+    let mut bins = [0usize; BINS];
+    let all = run.splits.iter().flat_map(|s| &s.ranking.relevance);
+    for r in all.clone() {
+        bins[((r * BINS as f64) as usize).min(BINS - 1)] += 1;
+    }
+    let total = all.count().max(1) as f64;
+    let low = 0.5 / total;
+    let mut plot = Plot::new(HALF, 290.0, [56.0, 12.0, 34.0, 46.0], Scale::Linear(0.0, 1.0), Scale::Log(low, 1.5));
+    plot.y_axis("share of the wavelengths (log scale)", Ticks::Plain);
+    for (i, &height) in bins.iter().enumerate().filter(|&(_, &height)| height > 0) {
+        let (from, to) = (i as f64 / BINS as f64, (i + 1) as f64 / BINS as f64);
+        let tip = format!("{} wavelengths from {from:.3} to {to:.3}", count(height));
+        plot.bar((from + 0.002, low), (to - 0.002, height as f64 / total), "s1", &tip);
+    }
+    plot.x_axis("λ̃ / max λ̃", Ticks::Plain);
+    let dropped = 1.0 - run.mean(|s| s.kept) / run.ranking.relevance.len() as f64;
+    let caption =
+        format!("{} of the wavelengths are below a hundredth of the largest. All splits together.", percent(dropped));
+    figure("Distribution of relevance", &plot.finish("Histogram of relevance"), &caption, "")
+}
+
+/// Hits beside chance for wavelengths and peaks.
+fn shares(run: &StellarRun) -> String {
+    let row = |what: &str, t: &ShiftTest| {
+        format!(
+            "<tr><td>{what}</td><td class=\"n\">{} of {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            t.hits,
+            t.marked,
+            short(t.expected),
+            short(t.p)
+        )
+    };
+    let share = |what: &str, t: &ShareTest| {
+        format!(
+            "<tr><td>{what}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            percent(t.share),
+            percent(t.expected),
+            short(t.p)
+        )
+    };
+    let r = &run.ranking;
+    let mut rows = [
+        row(&format!("best {BEST} wavelengths, six metal bands"), &r.top_in_metal_bands),
+        row(&format!("best {BEST} wavelengths, all bands"), &r.top_in_all_bands),
+        row("highest peaks 10 Å apart, six metal bands", &r.peaks_in_metal_bands),
+        row("highest peaks 10 Å apart, all bands", &r.peaks_in_all_bands),
+    ]
+    .concat();
+    let d = &run.diffuse.ranking;
+    rows.push_str(&row(&format!("best {BEST} of every split, six metal bands"), &run.every_split_in_metal_bands));
+    rows.push_str(&share("share of Σλ̃, six metal bands", &r.share_in_metal_bands));
+    rows.push_str(&row(&format!("smaller penalty: best {BEST}, six metal bands"), &d.top_in_metal_bands));
+    rows.push_str(&row(
+        &format!("smaller penalty: best {BEST} of every split"),
+        &run.diffuse_every_split_in_metal_bands,
+    ));
+    rows.push_str(&row("smaller penalty: peaks, six metal bands", &d.peaks_in_metal_bands));
+    rows.push_str(&share("smaller penalty: share of Σλ̃", &d.share_in_metal_bands));
+    for split in &run.splits {
+        rows.push_str(&row(
+            &format!("split {}: best {BEST}, six metal bands", split.seed),
+            &split.ranking.top_in_metal_bands,
+        ));
+    }
+    let table = format!(
+        "<table><thead><tr><th></th><th class=\"n\">inside</th><th class=\"n\">by chance</th><th class=\"n\">p</th></tr></thead>\
+         <tbody>{rows}</tbody></table>"
+    );
+    let caption = "p is the share of all circular shifts of the wavelength axis with at least as many inside.";
+    figure("Inside the bands, and by chance", &table, caption, "")
+}
+
+fn curve(outcome: &Stellar, run: &StellarRun) -> String {
+    let (points, best) = run.mean_curve();
+    if points.is_empty() {
+        return String::new();
+    }
+    let full = run.mean(|s| s.curve.full);
+    let masked: Vec<(f64, f64)> = points.iter().map(|&(k, mae, _)| (k as f64, mae)).collect();
+    let ks: Vec<usize> = run.splits[0].retrained.iter().map(|r| r.k).collect();
+    let retrained: Vec<(f64, f64)> = ks.iter().filter_map(|&k| Some((k as f64, run.retrained(k)?))).collect();
+    let random: Vec<(f64, f64)> =
+        (0..ks.len()).map(|i| (ks[i] as f64, run.mean(|s| s.retrained[i].random_mae))).collect();
+    let spread = |i: usize| run.mean(|s| s.retrained[i].random_std);
+    let values = masked.iter().chain(&retrained).chain(&random).map(|p| p.1);
+    let last = outcome.wavelength.len() as f64;
+    // Masked networks err wildly with a few inputs; what is worth seeing lies below four times the full error.
+    let high = values.clone().fold(0.0, f64::max).min(6.0 * full);
+    let low = values.fold(full, f64::min);
+    let y = Scale::Log(low / 1.15, high * 1.1);
+    let mut plot = Plot::new(HALF, 400.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last), y);
+    plot.y_axis("test error, dex (log scale)", Ticks::Plain);
+    let cut = |points: &[(f64, f64)]| points.iter().map(|&(k, e)| (k, e.min(high * 1.1))).collect::<Vec<_>>();
+    let around: Vec<(f64, f64, f64)> = random
+        .iter()
+        .enumerate()
+        .map(|(i, &(k, e))| (k, (e - spread(i)).max(low / 1.15), (e + spread(i)).min(high * 1.1)))
+        .collect();
+    plot.band(&around, "s3");
+    plot.upright(outcome.paper.wavelengths_at_lowest_error as f64, "limit");
+    let all = plot.across(full, "full");
+    let control = plot.line(&random, "s3");
+    plot.dots(&random, "s3");
+    let anew = plot.line(&retrained, "s2 bold");
+    plot.dots(&retrained, "s2");
+    let same = plot.line(&cut(&masked), "s1");
+    plot.x_axis("wavelengths kept, k (log scale)", Ticks::Whole);
+    let lowest = masked.iter().find(|p| p.0 == best as f64).map_or(full, |p| p.1);
+    plot.callout((best as f64, lowest), "s1", &format!("lowest: {best}, {}", short(lowest)));
+    plot.label(&anew, "s2", "k best, trained anew");
+    plot.label(&control, "s3", "k random, trained anew");
+    plot.label(&same, "s1", "k best, masked");
+    plot.label(&all, "", &format!("all: {}", short(full)));
+    let caption = format!(
+        "Means over {} splits. Blue: the trained network with the other wavelengths set to zero. Orange: networks trained anew on \
+         the k best alone. Grey: on k random ones, ± one standard deviation over draws. Dashed: where the paper's masked curve is \
+         lowest, about {}. The masked error leaves the frame at small k.",
+        run.splits.len(),
+        outcome.paper.wavelengths_at_lowest_error
+    );
+    figure("Error against the number of wavelengths", &plot.finish("Error against wavelengths kept"), &caption, "")
+}
+
+fn scatter(run: &StellarRun) -> String {
+    let stars: Vec<(f64, f64)> =
+        run.splits.iter().flat_map(|s| &s.predictions).map(|p| (p.known, p.predicted)).collect();
+    let scale = Scale::round(stars.iter().flat_map(|&(a, b)| [a, b]));
+    let mut plot = Plot::new(HALF, 400.0, [56.0, 16.0, 34.0, 46.0], scale, scale);
+    plot.y_axis("predicted [Fe/H], dex", Ticks::Plain);
+    let (Scale::Linear(low, high) | Scale::Log(low, high)) = scale;
+    plot.line(&[(low, low), (high, high)], "full");
+    plot.dots(&stars, "s1 cloud");
+    plot.x_axis("[Fe/H] of the library, dex", Ticks::Plain);
+    let caption = format!(
+        "{} test stars of {} splits, all wavelengths. On the dotted line a prediction is right.",
+        count(stars.len()),
+        run.splits.len()
+    );
+    figure("Predicted and known metallicity", &plot.finish("Predicted against known metallicity"), &caption, "")
+}
+
+fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let head = |(i, h): (usize, &&str)| {
+        if i == 0 { format!("<th>{h}</th>") } else { format!("<th class=\"n\">{h}</th>") }
+    };
+    let cell = |(i, c): (usize, &String)| {
+        if i == 0 { format!("<td>{c}</td>") } else { format!("<td class=\"n\">{c}</td>") }
+    };
+    let heads: String = heads.iter().enumerate().map(head).collect();
+    let rows: String =
+        rows.iter().map(|row| format!("<tr>{}</tr>", row.iter().enumerate().map(cell).collect::<String>())).collect();
+    format!("<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>")
+}
+
+fn splits(run: &StellarRun) -> String {
+    let heads = [
+        "split",
+        "train error",
+        "test error",
+        "test R²",
+        "kept",
+        "lowest masked",
+        "at k",
+        "enough",
+        "30 best, anew",
+        "30 random, anew",
+    ];
+    let at = |s: &crate::experiments::stellar::SplitOutcome, random: bool| {
+        let found = s.retrained.iter().find(|r| r.k == BEST);
+        found.map_or(f64::NAN, |r| if random { r.random_mae } else { r.mae })
+    };
+    let mut rows: Vec<Vec<String>> = run
+        .splits
+        .iter()
+        .map(|s| {
+            vec![
+                s.seed.to_string(),
+                number(s.train_mae),
+                number(s.test_mae),
+                number(s.test_r2),
+                format!("{:.0}", s.kept),
+                number(s.best_k_mae),
+                s.best_k.to_string(),
+                s.enough_k.to_string(),
+                number(at(s, false)),
+                number(at(s, true)),
+            ]
+        })
+        .collect();
+    let lowest = run.mean_curve().1 as f64;
+    let mean = [
+        run.mean(|s| s.train_mae),
+        run.mean(|s| s.test_mae),
+        run.mean(|s| s.test_r2),
+        run.mean(|s| s.kept),
+        run.mean(|s| s.best_k_mae),
+        lowest,
+        run.mean(|s| s.enough_k as f64),
+        run.mean(|s| at(s, false)),
+        run.mean(|s| at(s, true)),
+    ];
+    rows.push(
+        [vec!["<b>mean</b>".to_owned()], mean.iter().map(|&m| format!("<b>{}</b>", short(m))).collect()].concat(),
+    );
+    table(&heads, &rows)
+        + "<p class=\"small\">Errors are mean absolute errors in dex. Kept: λ̃ above a hundredth of the largest. Enough: the fewest with which the masked error is within 1\u{202f}% of that with all; beyond them the curve is flat. The mean's k is that of the mean curve.</p>"
+}
+
+fn bands(run: &StellarRun) -> String {
+    let rows: Vec<Vec<String>> = run
+        .ranking
+        .bands
+        .iter()
+        .filter(|b| b.best_rank.is_some())
+        .map(|b| {
+            let name = if b.band.metal { format!("<b>{}</b>", b.band.name) } else { b.band.name.to_owned() };
+            vec![
+                name,
+                format!("{:.0}–{:.0}", b.band.from, b.band.to),
+                b.test.hits.to_string(),
+                short(b.test.expected),
+                short(b.test.p),
+                b.best_rank.map_or_else(String::new, count),
+            ]
+        })
+        .collect();
+    let caption = match run.ranking.h_alpha_rank {
+        Some(rank) => format!("Bold: the six known for metals. The best wavelength of Hα has rank {}.", count(rank)),
+        None => "Bold: the six known for metals.".to_owned(),
+    };
+    let heads = ["band", "Å", "inside", "by chance", "p", "best rank"];
+    figure(&format!("The best {BEST}, band by band"), &table(&heads, &rows), &caption, "")
+}
+
+fn best(run: &StellarRun) -> String {
+    let rows: Vec<Vec<String>> = run
+        .ranking
+        .top
+        .iter()
+        .map(|t| {
+            let bands = if t.bands.is_empty() { "–".to_owned() } else { t.bands.join(", ") };
+            vec![t.rank.to_string(), format!("{:.1}", t.wavelength), short(t.relevance), bands]
+        })
+        .collect();
+    figure(&format!("The best {BEST} wavelengths"), &table(&["rank", "Å", "λ̃ / max", "bands"], &rows), "", "")
+}
+
+fn checks(run: &StellarRun) -> String {
+    let row = |c: &Check| {
+        let bound = format!("{} {}", if c.at_least { "≥" } else { "≤" }, short(c.bound));
+        let verdict = if c.holds { "holds" } else { "<span class=\"wrong\">doesn't hold</span>" };
+        vec![escape(&c.what), short(c.value), bound, verdict.to_owned()]
+    };
+    table(&["", "measured", "bound", ""], &run.checks.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Some spectra (the paper's figure 10), one above the other.
+fn spectra(outcome: &Stellar) -> String {
+    let w = &outcome.wavelength;
+    let many = outcome.examples.len() as f64;
+    let mut plot = over_wavelengths(w, 340.0, Scale::Linear(0.0, many + 0.1), true);
+    for (i, (feh, flux)) in outcome.examples.iter().enumerate() {
+        // The richest at the bottom, where most lines are.
+        let base = many - 1.0 - i as f64;
+        let points: Vec<(f64, f64)> = w.iter().zip(flux).map(|(&w, &f)| (w, base + f64::from(f).max(0.0))).collect();
+        plot.line(&thin(&points, 2 * LINE_POINTS), "s0 thin");
+        let at = (w[w.len() - 1], base + 0.2);
+        let (x, y) = (plot.px(at.0) - 4.0, plot.py(at.1));
+        plot.text(x, y, Anchor::End, "label", &format!("[Fe/H] {}", short(*feh)));
+    }
+    plot.x_axis("wavelength (Å)", Ticks::Plain);
+    let caption = format!(
+        "Four of the {} stars, from the poorest in metals (top) to the richest; each flux is divided by its largest. {} stars of the \
+         file without [Fe/H] are left out.",
+        count(outcome.stars),
+        count(outcome.stars_without_feh)
+    );
+    figure("Spectra", &plot.finish("Four spectra"), &caption, "wide")
+}
+
+fn explanation() -> String {
+    "<div class=\"prose\"><p>[Fe/H] is the logarithm of a star's iron abundance relative to the Sun's, in dex: −1 is a tenth. Metals \
+     absorb light at their own wavelengths, and astronomers measure them in bands, the Lick indices, which were defined by hand. \
+     The network knows nothing of them.</p><p>Whether its best wavelengths lie in such bands by chance is tested by shifting the \
+     whole axis around as a ring. Neighbouring wavelengths say nearly the same, so the best ones come in clusters, and a shift keeps \
+     the clusters; a test that drew wavelengths one by one would find everything significant.</p></div>"
+        .to_owned()
+}
+
+fn made(outcome: &Stellar, device: &str) -> String {
+    let s = &outcome.settings;
+    let n = outcome.wavelength.len();
+    let settings = [
+        (
+            "network",
+            format!(
+                "{n} – {} – {} – {} – 1; ReLU, tanh, tanh; batch normalisation after the first layer; the first layer spectral",
+                s.hidden[0], s.hidden[1], s.hidden[2]
+            ),
+        ),
+        (
+            "training",
+            format!(
+                "Adam, learning rate {}, {} epochs, batch {}, mean absolute error of [Fe/H] over its largest magnitude",
+                s.rate,
+                count(s.epochs),
+                s.batch
+            ),
+        ),
+        (
+            "penalties",
+            format!(
+                "r_λ {}, r_ψ {}; {}",
+                s.reg_lambda,
+                s.reg_psi,
+                if s.balanced { "λ and ψ start where these are smallest" } else { "λ starts at 1" }
+            ),
+        ),
+        (
+            "splits",
+            format!(
+                "{} with seeds from {}, {} for testing; {} network{} each",
+                s.splits,
+                s.seed,
+                percent(s.test),
+                s.replicas,
+                if s.replicas == 1 { "" } else { "s" }
+            ),
+        ),
+        (
+            "trained anew",
+            format!(
+                "the same build without spectral weight and penalties, {} epochs with a cosine, {} networks; {} random choices",
+                s.retrain_epochs, s.retrain_replicas, s.controls
+            ),
+        ),
+    ];
+    let machine = [
+        ("engine", device.to_owned()),
+        ("time", format!("{:.0} s", outcome.seconds)),
+        ("data", outcome.source.clone()),
+    ];
+    let sources = [
+        ("spectra", "MILES: Sánchez-Blázquez et al. 2006, MNRAS 371, 703; Falcón-Barroso et al. 2011, A&A 532, A95"),
+        ("[Fe/H]", "Cenarro et al. 2007, MNRAS 374, 664"),
+        (
+            "bands",
+            "Worthey et al. 1994, ApJS 94, 687; Trager et al. 1998, ApJS 116, 1; CaHK: Serven et al. 2005, ApJ 627, 754",
+        ),
+    ];
+    let owned = |pairs: &[(&str, String)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
+    };
+    let sources: Vec<(&str, String)> = sources.iter().map(|&(k, v)| (k, v.to_owned())).collect();
+    format!(
+        "<div class=\"lists\">{}<div>{}{}</div></div>",
+        definitions("Settings", &owned(&settings)),
+        definitions("Machine", &owned(&machine)),
+        definitions("Sources", &owned(&sources))
+    )
+}
