@@ -19,6 +19,7 @@ fn network(activation: Activation, batch_norm: Place, dropout: f32) -> Sequentia
         train: Spectral::default(),
         train_bias: true,
         residual: false,
+        ridge: false,
     }
 }
 
