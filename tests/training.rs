@@ -91,6 +91,7 @@ fn architecture(hidden: &[usize], activations: &[Activation], batch_norm: Place)
         train: Spectral { psi: true, lambda_in: true, lambda_out: false },
         train_bias: true,
         residual: false,
+        ridge: false,
     }
 }
 
