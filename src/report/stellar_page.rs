@@ -284,10 +284,12 @@ fn curve(outcome: &Stellar, run: &StellarRun) -> String {
     plot.label(&control, "s3", "k random, trained anew");
     plot.label(&same, "s1", "k best, masked");
     plot.label(&all, "", &format!("all: {}", short(full)));
+    let clipped = masked.iter().any(|p| p.1 > high * 1.1);
+    let beyond = if clipped { " Where the blue line runs along the top, the error is larger." } else { "" };
     let caption = format!(
         "Means over {} splits. Blue: the trained network with the other wavelengths set to zero. Orange: networks trained anew on \
          the k best alone. Grey: on k random ones, ± one standard deviation over draws. Dashed: where the paper's masked curve is \
-         lowest, about {}. The masked error leaves the frame at small k.",
+         lowest, about {}.{beyond}",
         run.splits.len(),
         outcome.paper.wavelengths_at_lowest_error
     );
