@@ -106,6 +106,21 @@ fn mask_keeps_the_best() {
 }
 
 #[test]
+fn groups_share_their_mean() {
+    for (replicas, _, rows, cols) in SHAPES {
+        let mut case = Case::new(replicas, rows);
+        let x = case.input(1, cols, 1);
+        // Groups of one, two and three columns, from both ends; a column in the middle may stay alone.
+        let columns: Vec<u32> = (0..cols as u32).collect();
+        let groups: Vec<Vec<u32>> = columns.chunks(3).map(|g| g.iter().rev().copied().collect()).collect();
+        let words = Tie::words(&groups);
+        let members = case.words(words.len(), Scope::Shared, |_, i| words.get(i).copied().unwrap_or(0));
+        case.expect(x, 1, 1.0);
+        case.check(gpu(), vec![Tie { x, members, groups: groups.len() }.into()], "tie");
+    }
+}
+
+#[test]
 fn activations_and_their_slopes() {
     for activation in Activation::ALL {
         for (replicas, batch, rows, cols) in SHAPES {

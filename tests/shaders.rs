@@ -117,6 +117,7 @@ fn structs_match() {
         ("linearise", rust_layout!(k::linearise::Params: x y slope intercept gamma beta running epsilon)),
         ("loss", rust_layout!(k::loss::Params: output gradient stats rows_stride)),
         ("mask", rust_layout!(k::mask::Params: x position_stride)),
+        ("tie", rust_layout!(k::tie::Params: x groups)),
         (
             "penalty",
             rust_layout!(k::penalty::Params: psi_begin psi_end lambda_begin lambda_end len stride settings_stride

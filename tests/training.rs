@@ -76,6 +76,7 @@ fn settings(epochs: usize, batch: usize, reg_lambda: f64, reg_psi: f64) -> Setti
         early_stop: None,
         threshold: 0.01,
         replicas: Settings::ensemble(1, 3, reg_lambda, reg_psi),
+        groups: Vec::new(),
     }
 }
 
@@ -180,6 +181,37 @@ fn the_penalties_are_balanced_at_a_stationary_point() {
         println!("{loss:?}: gradient {gradient:.1e}, {active} columns of 12 in use, ratio 1 ± {worst:.1e}");
         assert!((4..12).contains(&active), "{loss:?}: {active} columns in use; some should be, and some dropped");
     }
+}
+
+/// With a shared eigenvalue the condition holds for the group: `|g| r_λ λ² = r_ψ ‖ψ_g‖²`, and the copies stay one number.
+#[test]
+fn a_group_shares_one_eigenvalue() {
+    let data = resident(&dataset(100, 7, false), 0);
+    let network = network(7, &[5], Activation::Tanh, Place::None, data.outputs);
+    let groups = vec![vec![4, 0], vec![6, 1, 2]];
+    for device in [&ORACLE, &CPU] {
+        let base = Settings { groups: groups.clone(), ..settings(300, 100, 1e-2, 1e-3) };
+        let (_, mut job) = train(&network, &data, &base, None, device).unwrap();
+        let start = job.parameters(0).unwrap();
+        let (_, mut job) = train(&network, &data, &descent(12_000, 2.0, 0.9, &base), Some(&start), device).unwrap();
+        let end = job.parameters(0).unwrap();
+        let tensor = |name| job.layout.find(1, name).unwrap();
+        let (psi, lambda) = (end.get(tensor("psi")), end.get(tensor("lambda_in")));
+        let square = |i: usize| psi.iter().skip(i).step_by(7).map(|x| x * x).sum::<f64>();
+        for group in &groups {
+            let first = lambda[group[0] as usize];
+            assert!(group.iter().all(|&c| lambda[c as usize].to_bits() == first.to_bits()), "{lambda:?}");
+            let squares: f64 = group.iter().map(|&c| square(c as usize)).sum();
+            // As above: what is left of a condition that holds exactly where the gradient vanishes.
+            let ratio = 1e-2 * group.len() as f64 * first * first / (1e-3 * squares);
+            assert!(first != 0.0 && (ratio - 1.0).abs() < 0.01, "group {group:?}: λ {first}, the ratio is {ratio}");
+        }
+        assert_ne!(lambda[3].to_bits(), lambda[5].to_bits(), "columns on their own have their own");
+    }
+    let twice = Settings { groups: vec![vec![1, 2], vec![2]], ..settings(1, 100, 1e-2, 1e-3) };
+    assert!(matches!(train(&network, &data, &twice, None, &ORACLE), Err(Error::Usage(_))));
+    let beyond = Settings { groups: vec![vec![1, 7]], ..settings(1, 100, 1e-2, 1e-3) };
+    assert!(matches!(train(&network, &data, &beyond, None, &ORACLE), Err(Error::Shape(_))));
 }
 
 /// One step from known parameters against gradients and Adam by hand: ψ and λ_in trained, λ_out and the bias frozen.

@@ -14,7 +14,7 @@ pub struct Shader {
 }
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 17] = [
+pub const SHADERS: [Shader; 18] = [
     crate::kernels::activation::SHADER,
     crate::kernels::adam::SHADER,
     crate::kernels::add::SHADER,
@@ -32,6 +32,7 @@ pub const SHADERS: [Shader; 17] = [
     crate::kernels::pullback::SHADER,
     crate::kernels::reduce::SHADER,
     crate::kernels::select::SHADER,
+    crate::kernels::tie::SHADER,
 ];
 
 /// Names `shaders/$name.wgsl`.

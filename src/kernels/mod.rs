@@ -16,6 +16,7 @@ pub mod penalty;
 pub mod pullback;
 pub mod reduce;
 pub mod select;
+pub mod tie;
 pub mod twins;
 
 pub use activation::{Activate, ActivateBackward, Activation, Slope, SlopeRule};
@@ -34,6 +35,7 @@ pub use penalty::Penalty;
 pub use pullback::Pullback;
 pub use reduce::Reduce;
 pub use select::Select;
+pub use tie::Tie;
 
 use crate::engine::Program;
 use crate::engine::dispatch::{Caps, Dispatch};
@@ -92,6 +94,7 @@ ops!(
     Loss,
     Reduce,
     Pullback,
+    Tie,
     Penalty,
     Adam,
 );

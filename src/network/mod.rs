@@ -7,7 +7,7 @@ mod activation;
 mod add;
 mod batch_norm;
 mod concat;
-mod dense;
+pub(crate) mod dense;
 mod dropout;
 mod flatten;
 mod layout;

@@ -7,6 +7,7 @@
 //!    share the data. The penalties r_λ Σλ² + r_ψ Σψ² are a group lasso of strength κ = 2√(r_λ r_ψ) over the input columns
 //!    (method.md section 1; Chicchi et al.), so a grid over κ with r_ψ fixed is a lasso path. The other layers' weights are
 //!    penalised with r_ψ as well: otherwise they grow as the first layer shrinks, and the penalty loses its grip.
+//!    Columns of a group share one λ: the lasso's strength on them is κ√|g|.
 //! 4. *Refit.* Every replica trains on with the inputs it kept alone and no penalty on λ, so that a score says what these
 //!    inputs can do, and not what the penalty costs.
 //! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (or, where a number of

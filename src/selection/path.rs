@@ -105,6 +105,12 @@ impl Prepared {
         self.units.iter().map(|unit| Unit { name: unit.name.clone(), columns: columns(unit) }).collect()
     }
 
+    /// Columns that share an eigenvalue.
+    fn groups(&self) -> Vec<Vec<u32>> {
+        let several = self.units.iter().filter(|unit| unit.columns.len() > 1);
+        several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
+    }
+
     /// Training rows.
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
@@ -190,11 +196,11 @@ pub(super) fn walk(
     let constant_loss = constant_loss(data, plan.settings.loss);
     let strength = Strength { prepared, layout: &layout, constant_loss, threshold: settings.threshold };
 
-    let training = Settings { epochs: epochs(1.0), ..plan.settings.clone() };
+    let training = Settings { epochs: epochs(1.0), groups: prepared.groups(), ..plan.settings.clone() };
     let at = |kappa: f64, seed: usize| {
         // κ = 2√(r_λ r_ψ) with r_ψ fixed.
         let replica = ReplicaSettings { reg_lambda: kappa * kappa / (4.0 * ridge), reg_psi: ridge, ..seeds[seed] };
-        let start = rebalance(network, &layout, &replica, &dense[seed].parameters);
+        let start = rebalance(network, &layout, &replica, &training.groups, &dense[seed].parameters);
         Member { settings: replica, start: Some(start), columns: None }
     };
     let probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);

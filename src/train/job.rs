@@ -11,7 +11,8 @@ use crate::engine::plan::{
     RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
 };
 use crate::engine::{Buffer, Device, Element, PlanId, Scope, Session, Step, View};
-use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Reduce, Select};
+use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Reduce, Select, Tie};
+use crate::network::dense::LAMBDA_IN;
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Layout, Network, Parameters};
 use crate::{Error, Result};
@@ -82,6 +83,12 @@ impl Job {
             return Err(Error::Shape(format!(
                 "the network takes {} inputs and the data has {} columns; use data with the network's columns",
                 network.input_width(),
+                data.columns
+            )));
+        }
+        if let Some(&column) = settings.groups.iter().flatten().find(|&&c| c as usize >= data.columns) {
+            return Err(Error::Shape(format!(
+                "a group names column {column} and the data has {}; name columns from 0",
                 data.columns
             )));
         }
@@ -432,6 +439,7 @@ struct Buffers {
     scaling: Buffer,
     results: Buffer,
     masking: Option<(Buffer, Buffer)>,
+    members: Option<(Buffer, Vec<u32>)>,
 }
 
 impl Buffers {
@@ -440,6 +448,9 @@ impl Buffers {
         session.write_words(self.targets, None, 0, &data.targets)?;
         session.write_words(self.list, None, 0, &data.list)?;
         session.write(self.scaling, None, 0, &data.scaling)?;
+        if let Some((buffer, words)) = &self.members {
+            session.write_words(*buffer, None, 0, words)?;
+        }
         if let (Some((positions, fill)), Some(masking)) = (self.masking, masking) {
             let ld = crate::engine::plan::pad4(data.columns);
             for (r, orderings) in masking.positions.iter().enumerate() {
@@ -472,7 +483,10 @@ impl Recording {
         let program = &mut workspace.program;
         let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
         let ld = crate::engine::plan::pad4(data.columns);
+        let ties = (!settings.groups.is_empty()).then(|| Tie::words(&settings.groups));
+        let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
         let buffers = Buffers {
+            members,
             data: shared("data set", data.words.len(), Element::Word),
             targets: shared("targets", data.targets.len(), Element::Word),
             list: shared("row list", data.list.len(), Element::Word),
@@ -484,6 +498,7 @@ impl Recording {
                 (positions, program.buffer("mask fill", ld, Scope::Shared, Element::Float))
             }),
         };
+        let members = buffers.members.as_ref().map(|(buffer, _)| *buffer);
         let rows = program.buffer("batch rows", batch, Scope::Replica, Element::Word);
         let x = program.matrix("batch inputs", batch, data.columns);
         let output_gradient = program.matrix("output gradient", batch, network.output().width());
@@ -536,7 +551,11 @@ impl Recording {
             recorder.op(op);
         }
         recorder.backward(output_gradient);
+        let shared_eigenvalue = network.first_dense().and_then(|(id, _)| recorder.parameter_gradient(id, LAMBDA_IN));
         train.extend(recorder.finish());
+        if let (Some(x), Some(members)) = (shared_eigenvalue, members) {
+            train.push(Tie { x, members, groups: settings.groups.len() }.into());
+        }
         train.push(
             Penalty {
                 parameters,

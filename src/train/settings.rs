@@ -63,6 +63,9 @@ pub struct Settings {
     /// Relative to the largest λ̃: a feature below is called dropped.
     pub threshold: f64,
     pub replicas: Vec<ReplicaSettings>,
+    /// Columns that share one eigenvalue of a spectral first layer, and so live and die together; no column twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Vec<u32>>,
 }
 
 impl Default for Settings {
@@ -82,6 +85,7 @@ impl Default for Settings {
             early_stop: None,
             threshold: 0.01,
             replicas: Settings::ensemble(1, 0, 1e-2, 1e-4),
+            groups: Vec::new(),
         }
     }
 }
@@ -141,6 +145,13 @@ impl Settings {
                 "--threshold is {}; it is relative to the largest relevance, so it lies in 0..1",
                 self.threshold
             )));
+        }
+        let mut columns: Vec<u32> = self.groups.concat();
+        let all = columns.len();
+        columns.sort_unstable();
+        columns.dedup();
+        if columns.len() < all || self.groups.iter().any(Vec::is_empty) {
+            return Err(Error::Usage("a group of columns is empty, or a column is in two groups".into()));
         }
         Ok(())
     }

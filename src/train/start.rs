@@ -11,7 +11,8 @@ pub(crate) fn initial(network: &Network, layout: &Layout, settings: &Settings, r
         let ratio = (replica.reg_psi / replica.reg_lambda).powf(0.25);
         for (id, node) in network.nodes.iter().enumerate() {
             if let Layer::Dense(dense) = &node.layer {
-                balance(layout, id, dense, ratio, &mut start);
+                let first = network.first_dense().is_some_and(|(first, _)| first == id);
+                balance(layout, id, dense, ratio, if first { &settings.groups } else { &[] }, &mut start);
             }
         }
     }
@@ -23,18 +24,19 @@ pub(crate) fn rebalance(
     network: &Network,
     layout: &Layout,
     replica: &super::ReplicaSettings,
+    groups: &[Vec<u32>],
     parameters: &Parameters,
 ) -> Parameters {
     let mut start = parameters.clone();
     if let (Some((id, dense)), true) = (network.first_dense(), replica.reg_lambda > 0.0 && replica.reg_psi > 0.0) {
-        balance(layout, id, dense, (replica.reg_psi / replica.reg_lambda).powf(0.25), &mut start);
+        balance(layout, id, dense, (replica.reg_psi / replica.reg_lambda).powf(0.25), groups, &mut start);
     }
     start
 }
 
 /// `λ₀ = (r_ψ/r_λ)^¼ ‖w‖^½` and `ψ₀ = w/λ₀` for every column: the same W with the smallest penalty (method.md section 5).
-/// Needs ψ and λ_in trained and λ_out = 0 frozen.
-fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, start: &mut Parameters) {
+/// A group's columns share the λ₀ of their root mean square norm. Needs ψ and λ_in trained and λ_out = 0 frozen.
+fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, groups: &[Vec<u32>], start: &mut Parameters) {
     if dense.weight != Weight::Spectral(Spectral { psi: true, lambda_in: true, lambda_out: false }) {
         return;
     }
@@ -42,9 +44,15 @@ fn balance(layout: &Layout, id: NodeId, dense: &Dense, ratio: f64, start: &mut P
     let (psi_tensor, lambda_tensor) = (tensor("psi"), tensor("lambda_in"));
     let (mut psi, mut lambda) = (start.get(psi_tensor), start.get(lambda_tensor));
     let n = lambda.len();
-    for (i, lambda) in lambda.iter_mut().enumerate() {
+    let norm = |i: usize| lambda[i].abs() * psi.iter().skip(i).step_by(n).map(|x| x * x).sum::<f64>().sqrt();
+    let mut norms: Vec<f64> = (0..n).map(norm).collect();
+    for group in groups {
+        let square = group.iter().map(|&c| norms[c as usize].powi(2)).sum::<f64>();
+        let together = (square / group.len().max(1) as f64).sqrt();
+        group.iter().for_each(|&c| norms[c as usize] = together);
+    }
+    for ((i, lambda), norm) in lambda.iter_mut().enumerate().zip(norms) {
         let before = *lambda;
-        let norm = before.abs() * psi.iter().skip(i).step_by(n).map(|x| x * x).sum::<f64>().sqrt();
         if norm > 0.0 {
             *lambda = f64::from((ratio * norm.sqrt()) as f32);
             psi.iter_mut().skip(i).step_by(n).for_each(|x| *x = f64::from((*x * before / *lambda) as f32));

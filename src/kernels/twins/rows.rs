@@ -2,7 +2,7 @@
 
 use super::{Context, Permutation, Real};
 use crate::engine::cpu::{Disjoint, Team};
-use crate::kernels::{Gather, Mask, SETTING_SEED, Select, Storage};
+use crate::kernels::{Gather, Mask, SETTING_SEED, Select, Storage, Tie};
 
 /// Elements below which another thread's start (about a microsecond) costs more than it gains.
 const PARALLEL_ELEMENTS: usize = 1 << 12;
@@ -100,6 +100,21 @@ impl Gather {
             );
         });
         cx.put(self.out.buffer, out);
+    }
+}
+
+impl Tie {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let mut x = cx.take(self.x.buffer);
+        let row = &mut x[self.x.offset..][..self.x.cols];
+        let (begins, columns) = cx.words(self.members).split_at(self.groups + 1);
+        for group in begins.windows(2) {
+            let group = &columns[group[0] as usize..group[1] as usize];
+            let sum = group.iter().fold(T::ZERO, |sum, &c| sum + row[c as usize]);
+            let mean = sum / T::of(group.len().max(1) as f64);
+            group.iter().for_each(|&c| row[c as usize] = mean);
+        }
+        cx.put(self.x.buffer, x);
     }
 }
 
