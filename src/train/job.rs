@@ -472,9 +472,12 @@ impl Recording {
         let program = &mut workspace.program;
         let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
         let ld = crate::engine::plan::pad4(data.columns);
+        // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
+        let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
+        let most = if unknown { data.words.len() / data.stride * network.output().width() } else { 0 };
         let buffers = Buffers {
             data: shared("data set", data.words.len(), Element::Word),
-            targets: shared("targets", data.targets.len(), Element::Word),
+            targets: shared("targets", data.targets.len().max(most), Element::Word),
             list: shared("row list", data.list.len(), Element::Word),
             scaling: shared("input scaling", 2 * ld, Element::Float),
             results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
