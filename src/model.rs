@@ -19,6 +19,9 @@ pub struct Description {
     pub targets: Vec<String>,
     /// The target column of a table.
     pub target_column: Option<String>,
+    /// The classes whose rows alone were taken (`--classes`); older files don't tell.
+    #[serde(default)]
+    pub classes: Option<Vec<String>>,
     pub features: Vec<Feature>,
     pub axes: Vec<Axis>,
     pub scaling: Scaling,
@@ -59,6 +62,8 @@ pub struct Plan {
     pub test: f64,
     pub split_seed: u64,
     pub target_column: Option<String>,
+    /// The classes whose rows the data set was cut down to.
+    pub classes: Option<Vec<String>>,
     pub missing: Missing,
 }
 
@@ -72,6 +77,7 @@ impl Default for Plan {
             test: 0.2,
             split_seed: 0,
             target_column: None,
+            classes: None,
             missing: Missing::Refuse,
         }
     }
@@ -186,6 +192,7 @@ impl Plan {
             task,
             targets,
             target_column: self.target_column.clone(),
+            classes: self.classes.clone(),
             features: dataset.features.clone(),
             axes: dataset.axes.clone(),
             scaling,

@@ -313,6 +313,12 @@ fn broken_model_files_are_refused() {
         assert!(!stderr(&output).contains("panicked"), "{name}: {}", stderr(&output));
         refused(&output, 1, &["broken.safetensors", "eigenlens train"]);
     }
+    // A node type that this version doesn't have is named, and what there is.
+    let path = place.write(
+        "newer.safetensors",
+        with_header(&header.replace("\\\"type\\\":\\\"activation\\\"", "\\\"type\\\":\\\"conv2d\\\"")),
+    );
+    refused(&eigenlens(&["rank", &path]), 1, &["node activation1 of type conv2d", "`dense`", "`batch-norm`"]);
     refused(&eigenlens(&["rank", &place.text("nowhere.safetensors")]), 1, &["nowhere.safetensors", "cannot read"]);
 }
 
@@ -550,4 +556,36 @@ fn a_single_number_is_no_array() {
     let number = place.write("number.npy", bytes);
     let done = eigenlens(&["predict", &format!("{out}/model.safetensors"), &number, "--out", &place.text("p.csv")]);
     refused(&done, 1, &["number.npy", "single number"]);
+}
+
+/// Autoencoders and networks of several numbers: their losses read a target for every output, of which there are none here.
+#[test]
+fn several_outputs_are_predicted_without_targets() {
+    let place = Place::new();
+    let (data, out, table) = (digits(&place, 60), place.text("run"), place.text("p.csv"));
+    let lines = |path: &str| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    let trained = train(&data, &out, &["--task", "autoencode", "--hidden", "8,4,8", "--epochs", "2"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let model = place.text("run/model.safetensors");
+    for device in ["cpu", "gpu"] {
+        let done = eigenlens(&["predict", &model, &data, "--out", &table, "--device", device]);
+        assert!(done.status.success(), "{device}: {}", stderr(&done));
+        let lines = lines(&table);
+        assert_eq!((lines.len(), lines[1].split(',').count()), (61, 37));
+        // Back in the pixels' own units, which are bytes.
+        let sum: f64 = lines[1].split(',').skip(1).map(|x| x.parse::<f64>().unwrap().abs()).sum();
+        assert!(sum > 1.0, "{}", lines[1]);
+    }
+    let mut npz = eigenlens::report::npz::Npz::default();
+    let x: Vec<f32> = (0..300u16).map(|i| f32::from(i * 37 % 101)).collect();
+    let y: Vec<f32> = x.chunks(3).flat_map(|x| [x[0] + x[1], x[2] - x[0] + 0.5]).collect();
+    npz.floats("X", &[100, 3], x);
+    npz.floats("y", &[100, 2], y);
+    npz.save(&place.path("two.npz")).unwrap();
+    let two = place.text("two.npz");
+    let trained = train(&two, &out, &["--task", "regress"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let done = eigenlens(&["predict", &model, &two, "--out", &table, "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!((lines(&table).len(), lines(&table)[1].split(',').count()), (101, 3));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use eigenlens::Model;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -160,7 +161,13 @@ fn the_same_on_every_engine() {
 fn wrong_requests_get_one_sentence() {
     let (place, data, model) = trained(&["--hidden", "6"]);
     let out = place.path().join("why").to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str, i32); 11] = [
+    let cases: [(&[&str], &str, i32); 17] = [
+        (&["--split", "input"], "identity; there are dense1", 2),
+        (&["--rows", "4294967295"], "200 rows", 2),
+        (&["--rows", "0..99999999999999999999"], "200 rows", 2),
+        (&["--rows", "test:99999999999999999999"], "how many", 2),
+        (&["--components", "18446744073709551615"], "GiB", 2),
+        (&["--components", "9223372036854775808"], "GiB", 2),
         (&["--split", "dense9"], "dense1, activation1, dense2", 2),
         (&["--rows", "5000"], "200 rows", 2),
         (&["--rows", "5..5"], "5..5", 2),
@@ -181,10 +188,47 @@ fn wrong_requests_get_one_sentence() {
         assert_eq!(done.status.code(), Some(code), "{extra:?}: {said}");
         assert!(said.contains(expected), "{extra:?}: {said}");
         assert!(!said.contains("panicked"), "{extra:?}: {said}");
+        // What can't be parsed at all gets two lines on usage more.
+        assert!(said.starts_with("error:") || said.trim_end().lines().count() == 1, "{extra:?}: {said}");
+        assert!(!fs::exists(&out).unwrap(), "{extra:?}: nothing is made for a request that is refused");
     }
+    let alike: [(&[&str], &str); 6] = [
+        (&["--components", "0"], "12000 vectors"),
+        (&["--components", "9223372036854775808"], "12000 vectors"),
+        (&["--components", "18446744073709551615"], "12000 vectors"),
+        (&["--split", "all"], "name one"),
+        (&["--split", "dense9"], "dense1, activation1, dense2"),
+        (&["--rows", "200"], "200 rows"),
+    ];
+    for (extra, expected) in alike {
+        let done = eigenlens(&[&["similarity", &model, &data, "--out", &out, "--device", "cpu"], extra].concat());
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{extra:?}: {said}");
+        assert!(said.contains(expected) && !said.contains("panicked"), "{extra:?}: {said}");
+        assert!(!fs::exists(&out).unwrap(), "{extra:?}: nothing is made for a request that is refused");
+    }
+    // As much memory as one likes: the same as what is formed anyhow.
+    let done = eigenlens(&[
+        "explain",
+        &model,
+        &data,
+        "--out",
+        &out,
+        "--rows",
+        "0..2",
+        "--memory",
+        "17592186044416",
+        "--device",
+        "cpu",
+    ]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(explanations(&out).iter().all(|e| e.get("bounds").is_none()), "R was formed");
+    fs::remove_dir_all(&out).unwrap();
     let narrow = place.path().join("narrow.csv").to_str().unwrap().to_owned();
     fs::write(&narrow, "a,b,y\n1,2,yes\n3,4,no\n").unwrap();
     let done = eigenlens(&["explain", &model, &narrow, "--out", &out, "--device", "cpu"]);
+    assert_eq!(done.status.code(), Some(1), "{}", stderr(&done));
+    let done = eigenlens(&["predict", &model, &narrow, "--out", &out, "--device", "cpu"]);
     assert_eq!(done.status.code(), Some(1), "{}", stderr(&done));
     assert!(!fs::exists(format!("{out}/explanations.json")).unwrap(), "nothing is half-written");
 }
@@ -273,7 +317,32 @@ fn squares_from_data_to_page() {
         // y = J x̃ + Σβ, as pictures of f32 sums over 4096 pixels.
         assert!(number(&network["residual"]) < 1e-5, "{network}");
         assert_eq!(network["bias"] == "none", number(&network["bias_norm"]) == 0.0);
+        // Two epochs of 80 pictures teach little, but the pictures' mean is learnt, and more so on what was seen.
+        let (train, test) = (number(&network["train_r2"]), number(&network["test_r2"]));
+        assert!(train.is_finite() && test < 1.0 && (train - test).abs() < 1.0, "{network}");
+        let live = number(&network["live_code_units"]);
+        assert!((1.0..=8.0).contains(&live), "{network}");
+        let list = |key: &str| network[key].as_array().unwrap().iter().map(number).collect::<Vec<f64>>();
+        let (decay, energy) = (list("decay"), list("energy"));
+        assert_eq!((decay.len(), energy.len(), list("c").len()), (8, 8, 8));
+        // The code has 8 units, so the operator has a rank of 8 at most, and 8 components have all of its energy.
+        assert!((1.0..=8.0).contains(&number(&network["rank"])), "{network}");
+        assert!((decay[0] - 1.0).abs() < 1e-12 && decay.windows(2).all(|w| w[0] >= w[1]), "{network}");
+        assert!((energy[7] - 1.0).abs() < 1e-9 && energy.windows(2).all(|w| w[0] <= w[1] + 1e-12), "{network}");
+        let first = decay[0] / decay.iter().map(|d| d * d).sum::<f64>();
+        // Means over rows of shares: near what the mean spectrum has.
+        assert!((energy[0] - first).abs() < 0.2, "{network}");
+        assert!(list("c").iter().all(|&c| c >= 0.0) && number(&network["operator_norm"]) > 0.0, "{network}");
     }
+    for part in ["uncentred", "centred"] {
+        let list = |key: &str| numbers[part][key].as_array().unwrap().iter().map(number).collect::<Vec<f64>>();
+        let (decay, energy) = (list("decay"), list("energy"));
+        assert!(decay[0] == 1.0 && decay.windows(2).all(|w| w[0] >= w[1]) && decay[7] > 0.0, "{part}");
+        // 80 pictures are far more than 8 directions.
+        assert!(energy.windows(2).all(|w| w[0] < w[1]) && energy[7] < 1.0, "{part}");
+    }
+    // The mean picture is most of an uncentred one: it falls faster.
+    assert!(number(&numbers["uncentred"]["decay"][1]) < number(&numbers["centred"]["decay"][1]));
     assert!(fs::read_to_string(format!("{out}/report.html")).unwrap().contains("figure 8"));
 }
 
@@ -294,4 +363,183 @@ fn the_test_rows_are_those_of_the_training() {
         assert!(e["row"].as_u64().unwrap() >= 12_665, "{e}");
         assert!(e["label"] == "0" || e["label"] == "1", "{e}");
     }
+}
+
+/// A copy of a model with its first layer's ψ multiplied.
+fn scaled(model: &str, factor: f64) -> String {
+    let mut changed = Model::load(model).unwrap();
+    let layout = eigenlens::network::Layout::new(&changed.network);
+    let psi = layout.find(1, "psi").unwrap();
+    let values: Vec<f64> = changed.parameters[0].get(psi).iter().map(|x| x * factor).collect();
+    changed.parameters[0].set(psi, &values);
+    let path = model.replace("model.", "scaled.");
+    changed.save(&path).unwrap();
+    path
+}
+
+#[test]
+fn what_does_not_add_up_is_refused_everywhere() {
+    let (place, data, model) = trained(&["--hidden", "6", "--scale", "none"]);
+    let (out, large) = (place.path().join("out").to_str().unwrap().to_owned(), scaled(&model, 1e25));
+    let huge = place.path().join("huge.csv").to_str().unwrap().to_owned();
+    let text = fs::read_to_string(&data).unwrap();
+    let rows = text.lines().skip(1).map(|row| {
+        let cells: Vec<&str> = row.split(',').collect();
+        format!("{}e30,{}e30,{}e30,{}e30,{}\n", cells[0], cells[1], cells[2], cells[3], cells[4])
+    });
+    fs::write(&huge, format!("a,b,c,d,y\n{}", rows.collect::<String>())).unwrap();
+    for command in ["explain", "similarity"] {
+        let done = eigenlens(&[command, &large, &huge, "--out", &out, "--rows", "3..9", "--device", "cpu"]);
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(1), "{command}: {said}");
+        assert!(said.contains("row 3 split at activation1") && said.contains("doesn't add up"), "{command}: {said}");
+    }
+    // In f64 it adds up, to numbers that maps.npz can't hold.
+    let done = eigenlens(&["explain", &large, &huge, "--out", &out, "--rows", "3..9", "--device", "cpu64"]);
+    assert_eq!(done.status.code(), Some(1), "{}", stderr(&done));
+    assert!(stderr(&done).contains("beyond f32"), "{}", stderr(&done));
+    assert!(!fs::exists(format!("{out}/maps.npz")).unwrap());
+}
+
+#[test]
+fn vectors_that_are_not_there_are_like_nothing() {
+    let (place, data, model) = trained(&["--hidden", "6"]);
+    let out = place.path().join("alike").to_str().unwrap().to_owned();
+    let mut dead = Model::load(&model).unwrap();
+    let layout = eigenlens::network::Layout::new(&dead.network);
+    dead.parameters[0].set(layout.find(1, "bias").unwrap(), &[-1e3; 6]);
+    let path = place.path().join("dead.safetensors").to_str().unwrap().to_owned();
+    dead.save(&path).unwrap();
+    let means = |model: &str, components: &str| {
+        let done = eigenlens(&[
+            "similarity",
+            model,
+            &data,
+            "--out",
+            &out,
+            "--rows",
+            "0..9",
+            "--components",
+            components,
+            "--device",
+            "cpu",
+            "--json",
+        ]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+        said["mean_similarity"].as_array().unwrap().clone()
+    };
+    assert_eq!(means(&path, "2"), [Value::Null, Value::Null]);
+    // Four inputs have four vectors at most.
+    let six = means(&model, "6");
+    assert!(six[0].is_f64() && six[4].is_null() && six[5].is_null(), "{six:?}");
+    let file = fs::File::open(format!("{out}/similarity.npz")).unwrap();
+    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
+    let matrix: Vec<f32> = archive.by_name("similarity").unwrap().unwrap().into_vec().unwrap();
+    assert!(matrix[0] > 0.999 && matrix.last().unwrap().is_nan());
+    assert!(!fs::read_to_string(format!("{out}/report.html")).unwrap().contains(">NaN"));
+}
+
+#[test]
+fn the_page_tells_what_was_done() {
+    let (place, data, model) = trained(&["--hidden", "8,8", "--residual"]);
+    let out = place.path().join("why").to_str().unwrap().to_owned();
+    let cases: [(&[&str], &str, &[&str]); 6] = [
+        (&[], "added pairwise", &["bypass", "remainder"]),
+        (&["--reduce", "pro-rata"], "pro rata", &["pairwise"]),
+        (&["--reduce", "top:2"], "only the 2 of largest magnitude", &["pairwise"]),
+        (&["--reduce", "quantile:0.5"], "quantile 0.5", &["pairwise"]),
+        (
+            &["--reduce", "none", "--split", "activation2"],
+            "J<sub>by</sub>",
+            &["pairwise", "remainder", "is left after"],
+        ),
+        (&["--memory", "0", "--components", "2"], "the remainder is", &["bypass"]),
+    ];
+    for (extra, told, untold) in cases {
+        let arguments = ["explain", &model, &data, "--out", &out, "--rows", "0..3", "--device", "cpu"];
+        let done = eigenlens(&[&arguments, extra].concat());
+        assert!(done.status.success(), "{extra:?}: {}", stderr(&done));
+        let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+        assert!(page.contains(told) && page.contains("(a cluster)"), "{extra:?}");
+        for word in untold {
+            // Not even where nothing was left over or went around.
+            assert!(!page.contains(word), "{extra:?}: {word}");
+        }
+        for setting in ["reduce", "components", "memory"] {
+            assert!(page.contains(&format!("<dt>{setting}</dt>")), "{extra:?}: {setting}");
+        }
+        assert_eq!(page.matches("Ranking and explanations").count(), 1, "one heading");
+        assert!(
+            !page.contains("−0.0\u{202f}%") && !String::from_utf8_lossy(&done.stdout).contains("-0.0 %"),
+            "{extra:?}"
+        );
+    }
+    let arguments = ["similarity", &model, &data, "--split", "activation1", "--out", &out, "--rows", "0..3"];
+    assert!(eigenlens(&[&arguments[..], &["--device", "cpu"]].concat()).status.success());
+    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+    assert!(page.contains("How to read this") && !page.contains("pairwise") && !page.contains("shares"));
+}
+
+#[test]
+fn a_prediction_is_told_in_its_units() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, run, why) = (path("prices.csv"), path("run"), path("why"));
+    let rows = (0..200u32).map(|i| format!("{},{},{}\n", i * 37 % 100, i * 7919 % 100, 1000 + 25 * (i * 37 % 100)));
+    fs::write(&data, format!("x,noise,price\n{}", rows.collect::<String>())).unwrap();
+    let done = eigenlens(&[
+        "train", &data, "--target", "price", "--out", &run, "--hidden", "8", "--epochs", "20", "--device", "cpu",
+    ]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let (model, table) = (format!("{run}/model.safetensors"), path("p.csv"));
+    assert!(eigenlens(&["predict", &model, &data, "--out", &table, "--device", "cpu"]).status.success());
+    let done = eigenlens(&["explain", &model, &data, "--out", &why, "--rows", "0..4", "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let predicted = fs::read_to_string(&table).unwrap();
+    for (e, line) in explanations(&why).iter().zip(predicted.lines().skip(1)) {
+        let predicted: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+        // y itself is some standard deviations; the price has six digits in f32.
+        assert!((number(&e["prediction"]) - predicted).abs() < 1e-2 && number(&e["y"]).abs() < 5.0, "{e} {line}");
+    }
+    assert!(String::from_utf8_lossy(&done.stdout).contains("in the target's units"));
+    let page = fs::read_to_string(format!("{why}/report.html")).unwrap();
+    assert!(page.contains("in the target's units)") && page.contains("standard deviations"));
+}
+
+#[test]
+fn an_autoencoder_knows_its_own_digits() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (run, why) = (path("run"), path("why"));
+    let mnist = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
+    let done = eigenlens(&[
+        "train",
+        mnist,
+        "--task",
+        "autoencode",
+        "--classes",
+        "0,1",
+        "--hidden",
+        "4",
+        "--epochs",
+        "1",
+        "--out",
+        &run,
+        "--device",
+        "cpu",
+    ]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let model = format!("{run}/model.safetensors");
+    let done = eigenlens(&["explain", &model, mnist, "--out", &why, "--rows", "test:3", "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(!stderr(&done).contains("not what the model was trained on"), "{}", stderr(&done));
+    // 12,665 training digits are a 0 or a 1; the test files follow.
+    assert!(explanations(&why).iter().all(|e| e["row"].as_u64().unwrap() >= 12_665));
+    // Files from before the classes were stored are read as ever.
+    let mut old = Model::load(&model).unwrap();
+    assert_eq!(old.description.classes.take(), Some(vec!["0".to_owned(), "1".to_owned()]));
+    let mut json = serde_json::to_value(&old.description).unwrap();
+    json.as_object_mut().unwrap().remove("classes");
+    assert_eq!(serde_json::from_value::<eigenlens::model::Description>(json).unwrap(), old.description);
 }

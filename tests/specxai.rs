@@ -14,7 +14,8 @@ use eigenlens::network::{
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::{
-    ExplainSettings, Explained, LocalOperator, Output, Product, decompose, explain, is_cut, split_node,
+    ExplainSettings, Explained, Explanation, LocalOperator, Output, Product, decompose, explain, is_cut, split_node,
+    tolerance,
 };
 
 const F64: Device = Device::CpuF64 { threads: 2 };
@@ -292,7 +293,8 @@ fn wrong_requests_are_told() {
     let said = |e: eigenlens::Error| e.to_string();
     let unknown = said(split_node(&network, "dense7").unwrap_err());
     assert!(unknown.contains("dense7") && unknown.contains("dense1, activation1"), "{unknown}");
-    assert!(split_node(&network, "input").is_err(), "the input is no split");
+    let input = said(split_node(&network, "input").unwrap_err());
+    assert!(input.contains("can't be split at its input") && input.contains("dense1, activation1"), "{input}");
     let x = inputs(&network, 1, 5);
     for (output, expected) in
         [(Output::Index(4), "0 to 3"), (Output::Difference(1, 9), "0 to 3"), (Output::Difference(2, 2), "always zero")]
@@ -351,6 +353,42 @@ fn equal_singular_values_are_one_cluster() {
         assert!((c.alpha_reduced - c.alpha).abs() < 1e-6 * e.alpha_sum().abs().max(1.0), "{c:?}");
     }
     assert_eq!(found.regions, Some(vec![0]), "a linear network has one region");
+}
+
+/// What f32 leaves of a small singular value's vector is not certain; f64 has no trouble with it.
+#[test]
+fn components_in_the_noise_are_unresolved() {
+    let mut network = Network::new(&[4]);
+    let a = dense(&mut network, 0, 4);
+    dense(&mut network, a, 1);
+    let layout = Layout::new(&network);
+    let mut p = parameters(&network, 3);
+    let h = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
+    // Singular values 2, 0.2, 2e-3 and 2e-4; the noise is √4·ε = 2.4e-7 of the largest, so the limit lies at 4.8e-4.
+    let scaled: Vec<f64> =
+        h.iter().zip([1.0, 0.1, 1e-3, 1e-4]).flat_map(|(row, s)| row.map(|x: f64| f64::from((x * s) as f32))).collect();
+    p.set(layout.find(1, "weight").unwrap(), &scaled);
+    for (device, unresolved) in [(F32, [false, false, false, true]), (F64, [false; 4])] {
+        let found = explain(&network, &p, &[0.3, -1.0, 2.0, 0.7], &ExplainSettings::at(&[a]), &device).unwrap();
+        let flags: Vec<bool> = found.explanations[0].contributions.iter().map(|c| c.unresolved).collect();
+        assert_eq!(flags, unresolved);
+    }
+}
+
+#[test]
+fn residuals_above_tolerance_are_errors() {
+    let network = plain(12, &[9, 4], Activation::Relu, false);
+    let fine = explained(&network, &inputs(&network, 1, 5), &ExplainSettings::at(&[2]), &F32).explanations.remove(0);
+    let allowed = tolerance(&F32);
+    assert!(fine.check(allowed).is_ok() && allowed <= 1e-4 && tolerance(&F64) < 1e-6);
+    for wrong in [2e-4, f64::NAN, f64::INFINITY] {
+        for broken in
+            [Explanation { residual: wrong, ..fine.clone() }, Explanation { map_residual: wrong, ..fine.clone() }]
+        {
+            let said = broken.check(allowed).unwrap_err().to_string();
+            assert!(said.contains("row 0 split at activation1") && said.contains("cpu64"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -259,6 +259,7 @@ impl TrainingArgs {
             test: self.test,
             split_seed: self.seed,
             target_column: data.target.clone(),
+            classes: data.classes.clone(),
             missing: data.missing,
         }
     }

@@ -7,7 +7,6 @@ use clap::ValueEnum;
 
 use super::args::{DataArgs, DeviceArgs};
 use super::{print, print_json};
-use crate::data;
 use crate::model::Model;
 use crate::relevance::{CurveOptions, MaskFill, Metric, curve};
 use crate::report::tables;
@@ -66,10 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);
     super::predict::fill_in(&mut request, &model);
-    let mut dataset = data::load(&request)?;
-    if request.classes.is_none() && request.target.is_none() {
-        dataset = dataset.keep_known_classes(&d.targets)?;
-    }
+    let mut dataset = super::predict::read(&request, &model)?;
     let (parts, known) = model.split(&dataset)?;
     if !known {
         eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);

@@ -14,10 +14,11 @@ use crate::engine::Device;
 use crate::model::Model;
 use crate::network::NodeId;
 use crate::network::local::SlopeForm;
-use crate::report::explain_page::{self, ExplainPage, Shown};
+use crate::report::explain_page::{self, ExplainPage, Shown, Units};
 use crate::report::npz::Npz;
 use crate::specxai::{
-    ExplainSettings, Explanation, Output, Reduction, Spectrum, axis, contract, explain_each, similarity, top_vector,
+    ExplainSettings, Explanation, Output, Reduction, Spectrum, axis, contract, explain_each, similarity, tolerance,
+    top_vector,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -69,8 +70,6 @@ pub struct Args {
     json: bool,
 }
 
-/// Above this an explanation doesn't add up: some hundred times what f32 leaves of sums of the usual size.
-const TOLERANCE: f64 = 1e-3;
 /// Explanations drawn on the page and printed.
 const SHOWN: usize = 12;
 /// Rows whose singular vectors are compared on the page.
@@ -91,6 +90,8 @@ struct Collected<'a> {
     shown: Vec<Explanation>,
     spectra: Vec<Spectrum>,
     vectors: Vec<(usize, Vec<f64>)>,
+    /// The largest residual allowed.
+    tolerance: f64,
     /// Σ_k |A_k| of the first split, mean over rows.
     size: Vec<f64>,
     /// By node: Σβ over rows.
@@ -115,6 +116,9 @@ struct Entry<'a> {
     output_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
+    /// y in the target's units, for numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prediction: Option<f64>,
 }
 
 impl Collected<'_> {
@@ -126,22 +130,22 @@ impl Collected<'_> {
         let place = self.splits.iter().position(|s| *s == explanation.split).expect("invariant: a split asked for");
         explanation.row = self.rows.numbers[index] as usize;
         let label = self.rows.labels.as_ref().map(|labels| labels[index].as_str());
-        let entry = Entry { explanation: &explanation, output_name: self.name(explanation.output), label };
-        self.json.push(json!(entry));
-        // A residual that is no number must not pass.
-        if explanation.residual.is_nan() || explanation.residual > TOLERANCE {
-            return Err(Error::Receipt(format!(
-                "row {} split at {}: the explanation doesn't add up (residual {:.2e}, allowed {TOLERANCE:.0e}); try \
-                 --device cpu64",
-                explanation.row, explanation.split, explanation.residual
-            )));
-        }
+        explanation.check(self.tolerance)?;
+        let description = &self.model.description;
+        let prediction = Units::of(explanation.output, description).map(|units| units.convert(explanation.y));
+        let output_name = self.name(explanation.output);
+        self.json.push(json!(Entry { explanation: &explanation, output_name, label, prediction }));
         self.worst = self.worst.max(explanation.residual);
         self.worst_map = self.worst_map.max(explanation.map_residual);
         let n = explanation.attribution.len();
         let maps = &mut self.maps[place];
-        let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<_>>();
-        let axes = &self.model.description.axes;
+        let mut finite = true;
+        let mut single = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+            finite &= values.iter().all(|x| x.is_finite());
+            values
+        };
+        let axes = &description.axes;
         for k in 0..self.components {
             let zeros = || vec![0.0; n];
             let map = explanation.maps.get(k).cloned().unwrap_or_else(zeros);
@@ -151,6 +155,13 @@ impl Collected<'_> {
             }
         }
         maps.rest.extend(single(&explanation.rest_map()));
+        if !finite {
+            return Err(Error::Receipt(format!(
+                "row {} split at {}: its maps hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
+                 inputs (train with --scale standard) or leave that row out",
+                explanation.row, explanation.split
+            )));
+        }
         self.spectra[place].add(&explanation);
         if place == 0 {
             for map in &explanation.maps {
@@ -200,29 +211,32 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let most = model.parameters.len() - 1;
         return Err(Error::Usage(format!("--replica {}: the model's replicas are numbered 0 to {most}", args.replica)));
     };
+    args.output.check(model.network.output().width())?;
     if args.components == 0 {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
     let device = args.device.open()?;
-    write::create_dir(&args.out)?;
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let n = model.network.input_width();
-    let bytes = 4 * n * (args.components + 1) * splits.len() * rows.numbers.len();
-    if bytes > MOST_MAPS {
+    let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len()];
+    if sizes.iter().fold(4, |bytes: usize, &size| bytes.saturating_mul(size)) > MOST_MAPS {
         return Err(Error::Usage(format!(
-            "the maps of {} rows at {} splits would take {} GiB; ask for fewer --rows or --components",
+            "{} maps of each of {} rows at {} splits would take more than {} GiB; ask for fewer --rows or --components",
+            args.components,
             rows.numbers.len(),
             splits.len(),
-            bytes >> 30
+            MOST_MAPS >> 30
         )));
     }
+    // Once the request is known to make sense, and before the work is done.
+    write::create_dir(&args.out)?;
     let settings = ExplainSettings {
         splits: splits.clone(),
         output: args.output,
         components: args.components,
         reduction: args.reduce,
         form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
-        memory: args.memory << 20,
+        memory: args.memory.saturating_mul(1 << 20),
     };
     let names: Vec<String> = splits.iter().map(|&s| model.network.nodes[s].name.clone()).collect();
     let mut collected = Collected {
@@ -235,6 +249,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         shown: Vec::new(),
         spectra: names.iter().map(|name| Spectrum::new(name)).collect(),
         vectors: Vec::new(),
+        tolerance: tolerance(&device),
         size: vec![0.0; n],
         beta: Vec::new(),
         worst: 0.0,
@@ -304,11 +319,15 @@ fn finish(
             ("rows".into(), args.rows.clone()),
             ("split".into(), collected.splits.join(", ")),
             ("output".into(), args.output.to_string()),
+            ("reduce".into(), args.reduce.to_string()),
+            ("components".into(), args.components.to_string()),
+            ("memory".into(), format!("{} MiB", args.memory)),
             ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
             ("engine".into(), device.to_string()),
             ("time".into(), format!("{seconds:.2} s")),
         ],
         along: collected.along,
+        reduction: args.reduce,
         shown,
         spectra: &collected.spectra,
         order: collected.vectors.iter().map(|(row, _)| *row).collect(),
@@ -338,9 +357,10 @@ fn finish(
         text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
     }
     text.push_str(&format!(
-        "Every sum adds up: largest residual {:.1e}, of the maps {:.1e}. {:.2} s on {device}.\nReport: {}\n",
+        "Every sum adds up: largest residual {:.1e}, of the maps {:.1e} ({:.0e} allowed). {:.2} s on {device}.\nReport: {}\n",
         collected.worst,
         collected.worst_map,
+        collected.tolerance,
         seconds,
         args.out.join("report.html").display()
     ));
@@ -352,12 +372,13 @@ fn finish(
 fn table(collected: &Collected<'_>, e: &Explanation) -> String {
     const LARGEST: usize = 5;
     let label = e_label(collected, e).map_or_else(String::new, |label| format!(", label {label}"));
-    let mut text =
-        format!("row {}{label}: output {} = {:.4}, split at {}\n", e.row, collected.name(e.output), e.y, e.split);
+    let units = Units::text(e.output, e.y, &collected.model.description);
+    let name = collected.name(e.output);
+    let mut text = format!("row {}{label}: output {name} = {:.4}{units}, split at {}\n", e.row, e.y, e.split);
     let order = e.by_size();
     for &k in order.iter().take(LARGEST) {
         let c = &e.contributions[k];
-        let share = c.share.map_or_else(|| "      –".into(), |s| format!("{:6.1} %", 100.0 * s));
+        let share = c.share.map_or_else(|| "      –".into(), |s| format!("{:6.1} %", tenths(100.0 * s)));
         text.push_str(&format!("  α_{k:<4} {:>10.4} {share}   σ {:.4}\n", c.alpha, c.sigma));
     }
     if order.len() > LARGEST {
@@ -378,6 +399,11 @@ fn table(collected: &Collected<'_>, e: &Explanation) -> String {
     }
     text.push_str(&format!("  residual {:.1e}\n\n", e.residual));
     text
+}
+
+/// Rounded to tenths, and without the sign that a rounded zero may keep.
+fn tenths(value: f64) -> f64 {
+    (10.0 * value).round() / 10.0 + 0.0
 }
 
 fn e_label<'a>(collected: &'a Collected<'_>, e: &Explanation) -> Option<&'a str> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::args::{DataArgs, DeviceArgs};
 use super::{print, print_json};
-use crate::data::{self, Missing, Request, Split, Task};
+use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
 use crate::model::Model;
 use crate::{Error, Result, write};
 
@@ -38,6 +38,26 @@ pub fn fill_in(request: &mut Request, model: &Model) {
     }
 }
 
+/// Reads data as the model's own were: rows of classes that it wasn't trained on are left out, unless the command line
+/// names classes, or none of the model's is there.
+pub fn read(request: &Request, model: &Model) -> Result<Dataset> {
+    let d = &model.description;
+    let known = match &d.classes {
+        _ if request.classes.is_some() => return data::load(request),
+        Some(classes) => classes,
+        None if request.target.is_none() && request.task != Some(Task::Autoencode) => &d.targets,
+        None => return data::load(request),
+    };
+    if request.task != Some(Task::Autoencode) {
+        return data::load(request)?.keep_known_classes(known);
+    }
+    // An autoencoder's targets are its inputs, so the classes have to be read first.
+    let labelled = Request { task: None, need_target: false, ..request.clone() };
+    let mut dataset = data::load(&labelled)?.keep_known_classes(known)?;
+    dataset.y = Targets::Inputs;
+    Ok(dataset)
+}
+
 /// Rows are known by their numbers here, so none may be left out.
 ///
 /// # Errors
@@ -65,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     keep_every_row(&mut request, args.read.missing)?;
     let mut dataset = data::load(&request)?;
     // Outputs don't depend on targets, which may be absent or of other classes.
-    dataset.y = data::Targets::None;
+    dataset.y = Targets::None;
     let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
     let resident = model.prepare(&mut dataset, &parts)?;
     let mut job = model.job(&resident, None, &device)?;

@@ -1,8 +1,10 @@
 //! Rows of some data as a model takes them, for the subcommands that look at single inputs.
 
+use std::num::IntErrorKind;
+
 use super::args::DataArgs;
-use super::predict::{fill_in, keep_every_row};
-use crate::data::{self, Dataset, Split, Targets};
+use super::predict::{fill_in, keep_every_row, read as read_data};
+use crate::data::{Dataset, Split, Targets};
 use crate::model::Model;
 use crate::network::NodeId;
 use crate::specxai::{cuts, split_node};
@@ -30,10 +32,7 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated" | "redundant");
     fill_in(&mut request, model);
     keep_every_row(&mut request, read.missing)?;
-    let mut dataset = data::load(&request)?;
-    if request.classes.is_none() && request.target.is_none() && matches!(dataset.y, Targets::Classes { .. }) {
-        dataset = dataset.keep_known_classes(&model.description.targets)?;
-    }
+    let mut dataset = read_data(&request, model)?;
     let (parts, known) = model.split(&dataset)?;
     if !known && wanted.starts_with("test") {
         eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");
@@ -92,23 +91,27 @@ fn numbers(dataset: &Dataset, wanted: &str) -> Result<Vec<u32>> {
     };
     let mut out = Vec::new();
     for part in wanted.split(',') {
-        let number = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong(part));
+        let number = |text: &str| match text.trim().parse::<usize>() {
+            Ok(number) => Ok(number),
+            // However large, it is a number.
+            Err(e) if *e.kind() == IntErrorKind::PosOverflow => Ok(usize::MAX),
+            Err(_) => Err(wrong(part)),
+        };
         let range = match part.split_once("..") {
             Some((from, to)) => number(from)?..number(to)?,
             None => number(part)?..number(part)?.saturating_add(1),
         };
+        if range.end > dataset.rows {
+            return Err(Error::Usage(format!(
+                "--rows names {part}, but {} has {} rows, numbered from 0",
+                dataset.source, dataset.rows
+            )));
+        }
         if range.is_empty() {
             return Err(wrong(part));
         }
-        if range.end as usize > dataset.rows {
-            return Err(Error::Usage(format!(
-                "--rows names row {}, but {} has {} rows, numbered from 0",
-                range.end - 1,
-                dataset.source,
-                dataset.rows
-            )));
-        }
-        out.extend(range);
+        // Data sets number their rows in u32.
+        out.extend(range.map(|row| row as u32));
     }
     Ok(out)
 }

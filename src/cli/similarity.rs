@@ -12,7 +12,8 @@ use super::{print, print_json};
 use crate::model::Model;
 use crate::report::explain_page::SimilarityPage;
 use crate::report::npz::Npz;
-use crate::specxai::{ExplainSettings, Output, explain_each, similarity};
+use crate::specxai::{ExplainSettings, Output, explain_each, is_cut, similarity, tolerance};
+use crate::train::Flow;
 use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -43,7 +44,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Vectors above which the matrix is refused: 3 rows of vectors of 784 numbers would take 1 GiB for the matrix alone.
+/// Vectors above which the matrix is refused: it would take more than 1 GiB.
 const MOST: usize = 12_000;
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -53,15 +54,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--split all: similarity compares one node at a time; name one".into()));
     };
     let device = args.device.open()?;
-    write::create_dir(&args.out)?;
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let count = rows.numbers.len();
-    if args.components == 0 || count * args.components > MOST {
+    if args.components == 0 || count.checked_mul(args.components).is_none_or(|all| all > MOST) {
         return Err(Error::Usage(format!(
             "{count} rows with {} vectors each: give 1 to {MOST} vectors in all (--rows, --components)",
             args.components
         )));
     }
+    write::create_dir(&args.out)?;
     let settings = ExplainSettings {
         output: Output::Predicted,
         components: model.network.nodes[split].width(),
@@ -72,17 +73,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut vectors = vec![0.0; count * args.components * n];
     let mut places = vec![-1i64; count * args.components];
     let (mut done, bar) = (0, RowBar::new(count));
-    let regions = explain_each(&model.network, &model.parameters[0], &rows.inputs, &settings, &device, &mut |e| {
-        let kept = e.by_size().into_iter().filter(|&k| k < e.right.len()).take(args.components);
-        for (place, k) in kept.enumerate() {
-            let at = done * args.components + place;
-            places[at] = k as i64;
-            vectors[at * n..][..n].copy_from_slice(&e.right[k]);
-        }
-        done += 1;
-        bar.show(done)
-    })?;
+    let (tolerance, mut problem) = (tolerance(&device), None);
+    let regions =
+        explain_each(&model.network, &model.parameters[0], &rows.inputs, &settings, &device, &mut |mut e| {
+            e.row = rows.numbers[done] as usize;
+            if let Err(error) = e.check(tolerance) {
+                problem = Some(error);
+                return Flow::Stop;
+            }
+            let kept = e.by_size().into_iter().filter(|&k| k < e.right.len()).take(args.components);
+            for (place, k) in kept.enumerate() {
+                let at = done * args.components + place;
+                places[at] = k as i64;
+                vectors[at * n..][..n].copy_from_slice(&e.right[k]);
+            }
+            done += 1;
+            bar.show(done)
+        })?;
     bar.finish();
+    if let Some(error) = problem {
+        return Err(error);
+    }
     if done < count {
         return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
     }
@@ -90,7 +101,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let order: Vec<usize> =
         (0..args.components).flat_map(|k| (0..count).map(move |row| row * args.components + k)).collect();
     let slices: Vec<&[f64]> = order.iter().map(|&i| &vectors[i * n..][..n]).collect();
-    let matrix = similarity(&slices);
+    let mut matrix = similarity(&slices);
+    // What isn't there is like nothing and unlike nothing.
+    let missing: Vec<bool> = order.iter().map(|&i| places[i] < 0).collect();
+    for (i, cosine) in matrix.iter_mut().enumerate() {
+        if missing[i / order.len()] || missing[i % order.len()] {
+            *cosine = f64::NAN;
+        }
+    }
     let mut npz = Npz::default();
     npz.ints("rows", &[count], rows.numbers.iter().map(|&r| i64::from(r)).collect());
     npz.ints("k", &[args.components, count], order.iter().map(|&i| places[i]).collect());
@@ -100,13 +118,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         npz.ints("region", &[count], regions.iter().map(|&r| r as i64).collect());
     }
     npz.save(&args.out.join("similarity.npz"))?;
-    let means: Vec<f64> =
+    let means: Vec<Option<f64>> =
         (0..args.components).map(|k| mean_off_diagonal(&matrix, count * args.components, k, count)).collect();
     let distinct = regions.as_ref().map(|r| r.iter().max().map_or(0, |m| m + 1));
     let name = model.network.nodes[split].name.clone();
     let page = SimilarityPage {
         source: &args.data,
         split: &name,
+        is_cut: is_cut(&model.network, split),
         matrix: &matrix,
         rows: count,
         components: args.components,
@@ -122,7 +141,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut text = format!("{count} rows split at {name}: mean |cosine| between different rows\n");
     for (k, mean) in means.iter().enumerate() {
-        text.push_str(&format!("  {} largest contribution's vector: {mean:.3}\n", ordinal(k)));
+        let mean = mean.map_or_else(|| "none, fewer than two rows have one".into(), |mean| format!("{mean:.3}"));
+        text.push_str(&format!("  {} largest contribution's vector: {mean}\n", ordinal(k)));
     }
     if let Some(distinct) = distinct {
         text.push_str(&format!("{distinct} linear regions\n"));
@@ -132,11 +152,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn mean_off_diagonal(matrix: &[f64], width: usize, component: usize, rows: usize) -> f64 {
+/// Over the pairs of different rows that both have such a vector; `None` without a pair.
+fn mean_off_diagonal(matrix: &[f64], width: usize, component: usize, rows: usize) -> Option<f64> {
     let start = component * rows;
     let pairs = (0..rows).flat_map(|i| (0..i).map(move |j| (start + i, start + j)));
-    let (sum, count) = pairs.fold((0.0, 0usize), |(sum, count), (i, j)| (sum + matrix[i * width + j], count + 1));
-    if count == 0 { 1.0 } else { sum / count as f64 }
+    let known = pairs.map(|(i, j)| matrix[i * width + j]).filter(|cosine| !cosine.is_nan());
+    let (sum, count) = known.fold((0.0, 0usize), |(sum, count), cosine| (sum + cosine, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }
 
 fn ordinal(k: usize) -> String {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::model::{Description, Model};
-use crate::network::{Layout, Network, Parameters, Tensor};
+use crate::network::{Layout, Network, Node, Parameters, Tensor};
 use crate::{Error, Result, write};
 
 /// Written into every file, checked on loading.
@@ -76,7 +78,8 @@ impl Model {
         let parse = |key: &str, e: serde_json::Error| broken("header", format!("its {key} can't be read ({e})"));
         let description: Description =
             serde_json::from_str(text("description")?).map_err(|e| parse("description", e))?;
-        let claimed: Network = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
+        let graph = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
+        let claimed = claimed(&graph).map_err(|problem| broken("network", problem))?;
         let network = rebuild(&claimed).map_err(|problem| broken("network", problem))?;
         if network.input_width() != description.features.len()
             || network.output().width() != description.targets.len()
@@ -111,6 +114,19 @@ impl Model {
         }
         Ok(Model { description, network, parameters })
     }
+}
+
+/// The network as the file has it, node by node, so that one that can't be read is named.
+fn claimed(graph: &Value) -> Result<Network, String> {
+    let nodes = graph["nodes"].as_array().ok_or("it has no nodes")?;
+    let node = |(id, node): (usize, &Value)| {
+        Node::deserialize(node).map_err(|e| {
+            let name = node["name"].as_str().map_or_else(|| id.to_string(), str::to_owned);
+            let kind = node["layer"]["type"].as_str().unwrap_or("unknown");
+            format!("node {name:.40} of type {kind:.40} can't be read ({e})")
+        })
+    };
+    Ok(Network { nodes: nodes.iter().enumerate().map(node).collect::<Result<_, _>>()? })
 }
 
 /// Builds the network anew, so that its shapes are inferred and checked and not believed.

@@ -50,7 +50,7 @@ fn drawn(e: &Explanation) -> Vec<usize> {
 fn caption_of(e: &Explanation, k: usize) -> String {
     let c = &e.contributions[k];
     let share = match c.share {
-        Some(0.0) => "cancelled".to_owned(),
+        Some(0.0) => "reduced to 0".to_owned(),
         Some(share) => percent(share),
         None => "no share".to_owned(),
     };
@@ -148,6 +148,11 @@ pub(super) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
     format!("<h4>The main component at every split</h4><div class=\"maps\">{tiles}</div>")
 }
 
+/// Whether the components leave over more than rounding.
+pub(super) fn has_remainder(e: &Explanation) -> bool {
+    e.remainder.abs() > 1e-6 * e.y.abs().max(1.0)
+}
+
 /// How the output comes about, from the intercepts over the largest contributions to y.
 pub(super) fn waterfall(e: &Explanation, output: &str) -> String {
     let order = e.by_size();
@@ -157,7 +162,7 @@ pub(super) fn waterfall(e: &Explanation, output: &str) -> String {
         let rest: f64 = order[STEPS..].iter().map(|&k| e.contributions[k].alpha).sum();
         steps.push((format!("{} more", order.len() - STEPS), rest));
     }
-    if e.remainder.abs() > 1e-6 * e.y.abs().max(1.0) {
+    if has_remainder(e) {
         steps.push(("remainder".into(), e.remainder));
     }
     if !e.is_cut {
@@ -225,7 +230,7 @@ pub(super) fn components(e: &Explanation) -> String {
     }
     let more = e.contributions.len() - shown;
     let caption = format!(
-        "Grey: every contribution; in colour what is left when those that work against each other are reduced.{}",
+        "Grey: every contribution; in colour what the reduction leaves of it.{}",
         if more > 0 { format!(" {more} smaller components are not drawn.") } else { String::new() }
     );
     let plots = sigma.finish("Singular values") + &alpha.finish("Contributions");
@@ -371,5 +376,6 @@ pub(super) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlati
     plot.x_axis("relevance λ̃ of the training", Ticks::Plain);
     plot.y_axis("mean |A| of the explanations", Ticks::Plain);
     plot.dots(&relevance.iter().copied().zip(size.iter().copied()).collect::<Vec<_>>(), "s1");
-    figure("Ranking and explanations", &plot.finish("Relevance against mean attribution"), &said, "")
+    // In a pair even alone: half a page wide, as it is drawn. The section's heading is its title.
+    format!("<div class=\"pair\">{}</div>", figure("", &plot.finish("Relevance against mean attribution"), &said, ""))
 }

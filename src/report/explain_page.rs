@@ -1,11 +1,11 @@
 //! `report.html` of explanations, and of similarities.
 
-use crate::data::Axis;
+use crate::data::{Axis, Task};
 use crate::model::Description;
 use crate::report::explain_figures as figures;
 use crate::report::page::{SPECXAI, Shape, definitions, document_citing, section, shape_of};
 use crate::report::text::{count, escape, number, short, shorten};
-use crate::specxai::{Explanation, Output, Spectrum, averaged, contract, rank_correlation};
+use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
 
 /// One explanation with its input.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,8 @@ pub struct ExplainPage<'a> {
     pub settings: Vec<(String, String)>,
     /// An axis of the input that maps were summed over.
     pub along: Option<usize>,
+    /// What the reduced contributions and the shares are of.
+    pub reduction: Reduction,
     pub shown: Vec<Shown<'a>>,
     pub spectra: &'a [Spectrum],
     /// Rows whose main singular vectors `similarity` compares, by their place among the rows.
@@ -55,6 +57,51 @@ pub fn output_name(output: Output, targets: &[String]) -> String {
     }
 }
 
+/// How a number that a network predicts, in the scale that it was trained in, becomes one in the target's units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Units {
+    factor: f64,
+    shift: f64,
+}
+
+impl Units {
+    /// `None` for classes, and for differences of outputs, whose units may differ.
+    pub fn of(output: Output, description: &Description) -> Option<Self> {
+        let Output::Index(j) = output else { return None };
+        if description.task == Task::Classify {
+            return None;
+        }
+        let scaling = &description.target_scaling;
+        Some(Units { factor: 1.0 / f64::from(*scaling.scale.get(j)?), shift: f64::from(*scaling.shift.get(j)?) })
+    }
+
+    pub fn convert(self, y: f64) -> f64 {
+        y * self.factor + self.shift
+    }
+
+    /// Whether outputs are in the target's units as they are.
+    fn trivial(self) -> bool {
+        self.factor == 1.0 && self.shift == 0.0
+    }
+
+    /// What stands behind an output's value to tell its units; nothing for classes, and for numbers that were not scaled.
+    pub fn text(output: Output, y: f64, description: &Description) -> String {
+        match Self::of(output, description) {
+            Some(units) if !units.trivial() => {
+                let (sign, shift) = if units.shift < 0.0 { ('−', -units.shift) } else { ('+', units.shift) };
+                format!(
+                    " (scaled as in training; × {} {sign} {} = {} in the target's units)",
+                    number(units.factor),
+                    number(shift),
+                    number(units.convert(y))
+                )
+            }
+            None if description.task != Task::Classify => " (scaled as in training)".into(),
+            _ => String::new(),
+        }
+    }
+}
+
 impl ExplainPage<'_> {
     /// The whole page.
     pub fn html(&self) -> String {
@@ -71,12 +118,25 @@ impl ExplainPage<'_> {
         body.push_str(&section("Across the rows", &format!("<div class=\"pair\">{pair}</div>")));
         let agreement = figures::agreement(self.relevance, self.size, shape, correlation);
         body.push_str(&section("Ranking and explanations side by side", &agreement));
-        body.push_str(&section("How to read this", EXPLANATION));
+        body.push_str(&section("How to read this", &self.reading()));
         body.push_str(&section(
             "How it was made",
             &format!("<div class=\"lists\">{}</div>", definitions("Settings", &self.settings)),
         ));
         document_citing(&title, &body, SPECXAI)
+    }
+
+    fn reading(&self) -> String {
+        let all = || self.shown.iter().flat_map(|shown| shown.at_splits);
+        let left_over = |e: &Explanation| !e.bounds.is_empty() || figures::has_remainder(e);
+        let d = self.description;
+        Reading {
+            remainder: all().any(left_over),
+            bypass: all().any(|e| !e.is_cut),
+            shown: Some(self.reduction),
+            scaled: (0..d.targets.len()).any(|j| Units::of(Output::Index(j), d).is_some_and(|units| !units.trivial())),
+        }
+        .html()
     }
 
     fn header(&self, title: &str, split: &str, correlation: Option<f64>) -> String {
@@ -95,9 +155,10 @@ impl ExplainPage<'_> {
                 })
                 .position(|sum| sum > 0.9);
             lead.push_str(&format!(
-                " Of {:.0} components a row on average, {} carry 90 % of what is left after the reduction.",
+                " Of {:.0} components a row on average, {} carry 90 % of {}.",
                 s.rank,
-                half.map_or(s.reduced.len(), |k| k + 1)
+                half.map_or(s.reduced.len(), |k| k + 1),
+                if self.reduction == Reduction::None { "Σ|α|" } else { "what is left after the reduction" }
             ));
         }
         if let Some(r) = correlation {
@@ -144,8 +205,7 @@ impl ExplainPage<'_> {
         };
         let left: Vec<Axis> = axes.iter().enumerate().filter(|(i, _)| *i != along).map(|(_, a)| a.clone()).collect();
         let places: usize = left.iter().map(|axis| axis.len).product();
-        let kept: Vec<&str> = left.iter().map(|axis| axis.name.as_str()).collect();
-        let names: Vec<String> = (0..places).map(|i| format!("{} {i}", kept.join(" × "))).collect();
+        let names: Vec<String> = (0..places).map(|place| place_name(&left, place)).collect();
         let (e, input) = self.contracted(shown, along);
         figures::maps(&e, &input, shape_of(&left, places), &names)
             + &format!("<p class=\"small\">Maps summed over the axis {}.</p>", escape(&axes[along].name))
@@ -156,11 +216,12 @@ impl ExplainPage<'_> {
         let output = output_name(e.output, &self.description.targets);
         let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
         let mut out = format!(
-            "<article><h3>Row {}{}: output {} = {}</h3>",
+            "<article><h3>Row {}{}: output {} = {}{}</h3>",
             e.row,
             escape(&shorten(&label, 60)),
             escape(&shorten(&output, 60)),
-            number(e.y)
+            number(e.y),
+            Units::text(e.output, e.y, self.description)
         );
         out.push_str(&self.maps(shown, shape));
         out.push_str(&format!(
@@ -184,6 +245,16 @@ impl ExplainPage<'_> {
             &places.iter().map(label).collect::<Vec<_>>(),
         )
     }
+}
+
+/// A place in an input by its axes: `row 3, column 7`.
+fn place_name(axes: &[Axis], place: usize) -> String {
+    let mut inner: usize = axes.iter().map(|axis| axis.len).product();
+    let parts = axes.iter().map(|axis| {
+        inner /= axis.len;
+        format!("{} {}", axis.name, place / inner % axis.len)
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// A similarity matrix in another order, with neighbours of one label as a group.
@@ -210,27 +281,101 @@ fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> St
     )
 }
 
-const EXPLANATION: &str = "<div class=\"prose\"><p>At each input the network is an affine map, y = J x̃ + Σβ. Split at a \
-    node, J = L R; the singular value decomposition R = P Σ Vᵀ turns the output into a sum,</p>\
-    <p class=\"formula\"><i>y</i> = Σ<sub>k</sub> <i>α<sub>k</sub></i> + Σ<sub>n</sub> <i>β<sub>n</sub></i>, &ensp; \
-    <i>α<sub>k</sub></i> = (L P)<sub>k</sub> · σ<sub>k</sub> (V<sub>k</sub>·x̃)</p>\
-    <p>Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, batch norm and \
-    curved activations add. Nothing is estimated: the residual says how far the sum is from the network's own output. \
-    Contributions that work against each other are added pairwise, largest with largest, until one sign is left; shares are of \
-    what remains. Singular vectors have no sign of their own; it is chosen so that the input lies on their positive side.</p></div>";
+/// What a page tells about how its sums come about.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    /// Some operators were too large to be decomposed whole.
+    remainder: bool,
+    /// Some split is no cut of the graph.
+    bypass: bool,
+    /// Maps and shares are on the page, after this reduction.
+    shown: Option<Reduction>,
+    /// Outputs are not in the targets' units.
+    scaled: bool,
+}
+
+impl Reading {
+    fn html(self) -> String {
+        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
+        let mut out = format!(
+            "<div class=\"prose\"><p>At each input the network is an affine map, y = J x̃ + Σβ. Split at a node, J = L R{}; \
+             the singular value decomposition R = P Σ Vᵀ turns the output into a sum,</p><p class=\"formula\"><i>y</i> = \
+             Σ<sub>k</sub> <i>α<sub>k</sub></i>{}{} + Σ<sub>n</sub> <i>β<sub>n</sub></i>, &ensp; \
+             <i>α<sub>k</sub></i> = (L P)<sub>k</sub> · σ<sub>k</sub> (V<sub>k</sub>·x̃)</p>",
+            when(self.bypass, " + J<sub>by</sub>, where paths go around it"),
+            when(self.remainder, " + remainder"),
+            when(self.bypass, " + bypass"),
+        );
+        out.push_str(when(
+            self.bypass,
+            "<p>Where a split is no cut of the graph, the bypass J<sub>by</sub> x̃ is what reaches the output around it.</p>",
+        ));
+        out.push_str(when(
+            self.remainder,
+            "<p>Where R was too large to be formed, only its largest components were found; the remainder is what all others \
+             add, computed by itself.</p>",
+        ));
+        if let Some(reduction) = self.shown {
+            out.push_str(&format!(
+                "<p>Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, \
+                 batch norm and curved activations add. Nothing is estimated: the residual says how far the sum is from the \
+                 network's own output.</p><p>{} Components of equal σ (a cluster) are defined only together, each with a sign of \
+                 its own: add up their α and shares before reading them.</p>",
+                reduced(reduction)
+            ));
+        }
+        out.push_str(when(
+            self.scaled,
+            "<p>The network was trained on scaled targets: y, α, β and the maps are in that scale (standard deviations, with \
+             standardised targets). Multiplied by the factor beside an output they are in the target's units; shares are the \
+             same in both.</p>",
+        ));
+        out + "<p>Singular vectors have no sign of their own; it is chosen so that the input lies on their positive \
+               side.</p></div>"
+    }
+}
+
+/// What a reduction has done.
+fn reduced(reduction: Reduction) -> String {
+    match reduction {
+        Reduction::None => {
+            "Contributions are not reduced; shares are of their sum, so that those against it are negative.".into()
+        }
+        Reduction::Cancel => {
+            "Contributions that work against each other are added pairwise, largest with largest, until one \
+                              sign is left; shares are of what remains."
+                .into()
+        }
+        Reduction::ProRata => {
+            "Contributions with the sign of their sum are scaled down to that sum, pro rata, and the others \
+                               are set to zero; shares are of the sum."
+                .into()
+        }
+        Reduction::TopN(n) => {
+            format!(
+                "Of the contributions only the {n} of largest magnitude are kept, as they are; shares are of their sum."
+            )
+        }
+        Reduction::Quantile(q) => format!(
+            "Only contributions whose magnitude is at least the quantile {q} of all are kept, as they are; shares are of their \
+             sum."
+        ),
+    }
+}
 
 /// What the page of `similarity` shows.
 #[derive(Debug, Clone, Copy)]
 pub struct SimilarityPage<'a> {
     pub source: &'a str,
     pub split: &'a str,
+    pub is_cut: bool,
     /// `[components·rows, components·rows]`.
     pub matrix: &'a [f64],
     pub rows: usize,
     pub components: usize,
     pub labels: Option<&'a [String]>,
-    /// Of each component, mean |cosine| between different rows.
-    pub means: &'a [f64],
+    /// Of each component, mean |cosine| between different rows; `None` where fewer than two rows have it.
+    pub means: &'a [Option<f64>],
     pub regions: Option<usize>,
 }
 
@@ -255,7 +400,8 @@ impl SimilarityPage<'_> {
             .enumerate()
             .take(4)
             .map(|(k, mean)| {
-                format!("<div><dt>mean |cosine| of the vectors ranked {}</dt><dd>{}</dd></div>", k + 1, short(*mean))
+                let mean = mean.map_or_else(|| "–".into(), short);
+                format!("<div><dt>mean |cosine| of the vectors ranked {}</dt><dd>{mean}</dd></div>", k + 1)
             })
             .collect();
         let mut body = format!(
@@ -288,7 +434,20 @@ impl SimilarityPage<'_> {
             );
         }
         body.push_str(&section("Row against row", &format!("<div class=\"pair\">{pictures}{all}</div>")));
-        body.push_str(&section("How to read this", EXPLANATION));
+        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, scaled: false };
+        body.push_str(&section("How to read this", &reading.html()));
         document_citing(&title, &body, SPECXAI)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_have_names() {
+        let axes = [("row", 4), ("channel", 3)].map(|(name, len)| Axis { name: name.into(), len });
+        assert_eq!(place_name(&axes, 7), "row 2, channel 1");
+        assert_eq!(place_name(&axes[..1], 3), "row 3");
     }
 }

@@ -63,6 +63,8 @@ fn significant(value: f64, digits: i32) -> String {
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
     let digits = if (99.95..100.0).contains(&value) { 2 } else { 1 };
+    // What rounds to zero has no sign.
+    let value = if value.abs() < 0.05 { 0.0 } else { value };
     format!("{}{NARROW}%", signed(&format!("{value:.digits$}")))
 }
 
@@ -151,6 +153,7 @@ mod tests {
         }
         assert_eq!(percent(0.9996), "99.96\u{202f}%");
         assert_eq!(percent(1.0), "100.0\u{202f}%");
+        assert_eq!(percent(-0.0004), "0.0\u{202f}%");
         assert_eq!(count(1234567), "1,234,567");
         assert_eq!(tick(0.30000000000000004, 0.1), "0.3");
         assert_eq!(tick(0.05, 0.05), "0.05");

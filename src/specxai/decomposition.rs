@@ -128,7 +128,8 @@ pub struct Contribution {
     pub share: Option<f64>,
     /// Components with one number have equal singular values: only the sum of their α is defined.
     pub cluster: usize,
-    /// The triplet is not accurate enough to be read alone (matrix-free, or below what the Gram matrix resolves).
+    /// The triplet is not accurate enough to be read alone: its bound (matrix-free) or the rounding of R, `√max(m, N)·ε·σ₀`,
+    /// is more than a thousandth of σ.
     pub unresolved: bool,
 }
 

@@ -90,6 +90,22 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Whether the sums add up to what the network says, to within `tolerance` (see [`tolerance`]).
+    ///
+    /// # Errors
+    /// [`Error::Receipt`] with the row, the split and both residuals.
+    pub fn check(&self, tolerance: f64) -> Result<()> {
+        // A residual that is no number must not pass.
+        if [self.residual, self.map_residual].iter().all(|&r| r <= tolerance) {
+            return Ok(());
+        }
+        Err(Error::Receipt(format!(
+            "row {} split at {}: the explanation doesn't add up (residual {:.2e}, of the maps {:.2e}, allowed \
+             {tolerance:.0e}); try --device cpu64, or train with scaled inputs (--scale standard)",
+            self.row, self.split, self.residual, self.map_residual
+        )))
+    }
+
     pub fn alpha_sum(&self) -> f64 {
         self.contributions.iter().map(|c| c.alpha).sum()
     }
@@ -113,6 +129,16 @@ impl Explanation {
         order.sort_by(|&a, &b| self.contributions[b].alpha.abs().total_cmp(&self.contributions[a].alpha.abs()));
         order
     }
+}
+
+/// The largest residual that an explanation may have.
+///
+/// In f32 every product is off by 6e-8 of itself, and a sum of some hundred terms of the output's size by 1e-6; 1e-5 is what
+/// trained networks stay below. Ten times that leaves room for terms that are ten times larger than what they add up to. Above
+/// it they cancel so far that α can't be trusted. In f64 the same would be 1e-13: 1e-8 is far below anything that is shown,
+/// and leaves room for inputs of every scale.
+pub fn tolerance(device: &Device) -> f64 {
+    if matches!(device, Device::CpuF64 { .. }) { 1e-8 } else { 1e-4 }
 }
 
 /// Explanations of many inputs.
@@ -357,6 +383,9 @@ impl AtSplit<'_> {
         let (batch, x) = (self.batch, self.batch.input(i));
         let Images { components, explained, remainder } = images;
         let cluster = clusters(&triplets.sigma);
+        // R's own rounding: errors of ε in every entry are a matrix of about this norm.
+        let (m, n) = (self.network.nodes[self.split].width(), batch.n);
+        let noise = (m.max(n) as f64).sqrt() * self.epsilon * triplets.sigma.first().copied().unwrap_or(0.0);
         let mut c: Vec<f64> = triplets.left.iter().map(|p| dot(p, rx)).collect();
         let mut psi = psi.to_vec();
         let mut right = components.clone();
@@ -385,7 +414,7 @@ impl AtSplit<'_> {
                 alpha_reduced: reduced[k],
                 share: share.as_ref().map(|share| share[k]),
                 cluster: cluster[k],
-                unresolved: triplets.bound[k] > UNRESOLVED * triplets.sigma[k],
+                unresolved: triplets.bound[k].max(noise) > UNRESOLVED * triplets.sigma[k],
             })
             .collect();
         // A_k = ψ_k (Rᵀ P_k) ⊙ x̃ = ψ_k σ_k V_k ⊙ x̃, free of the sign.
@@ -434,7 +463,7 @@ impl AtSplit<'_> {
 /// A bound relative to σ₀ that an engine's rounding allows to be met, in units of its precision.
 const BOUND: f64 = 100.0;
 
-/// Bound relative to σ above which a triplet is marked unresolved.
+/// Error (a triplet's bound, or the rounding of R) relative to σ above which a triplet is marked unresolved.
 const UNRESOLVED: f64 = 1e-3;
 
 /// `Rᵀu` for the R of one sample.

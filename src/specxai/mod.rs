@@ -34,7 +34,7 @@ mod topk;
 pub use across::{Spectrum, rank_correlation, similarity, top_vector};
 pub use contraction::{averaged, axis, contract, symbolic};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};
-pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each};
+pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each, tolerance};
 pub use matrix_free::MatrixFree;
 pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, split_node};
 pub use output::Output;

@@ -423,11 +423,15 @@ pub fn is_cut(network: &Network, node: NodeId) -> bool {
 /// # Errors
 /// [`Error::Usage`] that lists the names there are.
 pub fn split_node(network: &Network, name: &str) -> Result<NodeId> {
-    let found = network.nodes.iter().position(|node| node.name == name && !matches!(node.layer, Layer::Input { .. }));
-    found.ok_or_else(|| {
-        let names: Vec<&str> = network.nodes[1..].iter().map(|node| node.name.as_str()).collect();
-        Error::Usage(format!("there is no node {name} to split at; there are {}", names.join(", ")))
-    })
+    let names = || network.nodes[1..].iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
+    match network.nodes.iter().position(|node| node.name == name) {
+        Some(0) => Err(Error::Usage(format!(
+            "the network can't be split at its {name}, where R would be the identity; there are {}",
+            names()
+        ))),
+        Some(id) => Ok(id),
+        None => Err(Error::Usage(format!("there is no node {name} to split at; there are {}", names()))),
+    }
 }
 
 /// The nodes that `--split all` means: the cuts, without those that only pass their input on.

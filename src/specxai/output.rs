@@ -56,7 +56,11 @@ impl Output {
         u
     }
 
-    pub(super) fn check(self, outputs: usize) -> Result<()> {
+    /// Whether a network of so many outputs has it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that says which there are.
+    pub fn check(self, outputs: usize) -> Result<()> {
         let largest = match self {
             Output::Index(j) => j,
             Output::Difference(a, b) if a == b => {

@@ -20,6 +20,19 @@ pub enum Reduction {
     Quantile(f64),
 }
 
+impl std::fmt::Display for Reduction {
+    /// As `--reduce` takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reduction::None => write!(f, "none"),
+            Reduction::Cancel => write!(f, "cancel"),
+            Reduction::ProRata => write!(f, "pro-rata"),
+            Reduction::TopN(n) => write!(f, "top:{n}"),
+            Reduction::Quantile(q) => write!(f, "quantile:{q}"),
+        }
+    }
+}
+
 impl FromStr for Reduction {
     type Err = Error;
 
@@ -103,15 +116,17 @@ pub fn shares(alpha: &[f64], reduced: &[f64], epsilon: f64) -> Option<Vec<f64>> 
     let size: f64 = alpha.iter().map(|a| a.abs()).sum();
     let total: f64 = reduced.iter().sum();
     let negligible = sum.abs() <= alpha.len() as f64 * epsilon * size || total == 0.0;
-    (!negligible).then(|| reduced.iter().map(|r| r / total).collect())
+    // Plus zero: what is gone has the share 0, not −0.
+    (!negligible).then(|| reduced.iter().map(|r| r / total + 0.0).collect())
 }
 
-/// Reduces cluster by cluster: the α of one cluster are not defined singly, so they go together, each with its part.
+/// Reduces cluster by cluster: the α of one cluster are not defined singly, so they go together, each with its part. Members
+/// keep signs of their own: what has one sign after a cancellation is the clusters' sums.
 pub fn reduce_clusters(alpha: &[f64], cluster: &[usize], reduction: Reduction) -> Vec<f64> {
     let count = cluster.last().map_or(0, |&last| last + 1);
     let mut sums = vec![0.0; count];
     cluster.iter().zip(alpha).for_each(|(&c, a)| sums[c] += a);
     let reduced = reduce(&sums, reduction);
     let factor = |c: usize| if sums[c] == 0.0 { 0.0 } else { reduced[c] / sums[c] };
-    alpha.iter().zip(cluster).map(|(a, &c)| a * factor(c)).collect()
+    alpha.iter().zip(cluster).map(|(a, &c)| a * factor(c) + 0.0).collect()
 }

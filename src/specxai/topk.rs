@@ -32,7 +32,7 @@ const ROUNDS: usize = 400;
 /// Those of the operator's products.
 pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f64) -> Result<Triplets> {
     let (m, n) = operator.shape();
-    let block = operator.block().min(m);
+    let (k, block) = (k.min(m).min(n), operator.block().min(m));
     let mut space = Space::new(m, (2 * k + 2 * block).min(m));
     let mut random = Random::new(0, 0x5eed);
     let mut pending = DMatrix::from_fn(m, block, |_, _| random.normal());
@@ -66,7 +66,7 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
     let mut triplets = measure(operator, &space, block, n)?;
     let least = floor * triplets.sigma.first().copied().unwrap_or(0.0);
     let kept = triplets.sigma.iter().take_while(|&&s| s > least).count();
-    triplets.complete = kept < k.min(m).min(n);
+    triplets.complete = kept < k;
     triplets.sigma.truncate(kept);
     triplets.left.truncate(kept);
     triplets.bound.truncate(kept);

@@ -485,10 +485,13 @@ impl Recording {
         let ld = crate::engine::plan::pad4(data.columns);
         let ties = (!settings.groups.is_empty()).then(|| Tie::words(&settings.groups));
         let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
+        // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
+        let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
+        let most = if unknown { data.words.len() / data.stride * network.output().width() } else { 0 };
         let buffers = Buffers {
             members,
             data: shared("data set", data.words.len(), Element::Word),
-            targets: shared("targets", data.targets.len(), Element::Word),
+            targets: shared("targets", data.targets.len().max(most), Element::Word),
             list: shared("row list", data.list.len(), Element::Word),
             scaling: shared("input scaling", 2 * ld, Element::Float),
             results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
