@@ -118,6 +118,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test: args.test,
         seed: args.seed,
         target_column: args.read.target.clone(),
+        classes: args.read.classes.clone(),
         missing: args.read.missing,
     };
     let bar = StageBar::new();

@@ -65,6 +65,8 @@ pub struct SelectSettings {
     /// Of the split, and of the first network.
     pub seed: u64,
     pub target_column: Option<String>,
+    /// The classes whose rows the data set was cut down to.
+    pub classes: Option<Vec<String>>,
     pub missing: Missing,
 }
 
@@ -87,6 +89,7 @@ impl Default for SelectSettings {
             test: 0.2,
             seed: 0,
             target_column: None,
+            classes: None,
             missing: Missing::Refuse,
         }
     }
@@ -270,6 +273,7 @@ impl SelectSettings {
             test: self.test,
             split_seed: self.seed,
             target_column: self.target_column.clone(),
+            classes: self.classes.clone(),
             missing: self.missing,
         }
     }

@@ -165,6 +165,7 @@ impl Trial<'_> {
             scaling,
             target_scaling,
             missing: Missing::Refuse,
+            classes: None,
             source: dataset.source.clone(),
             fingerprint: dataset.fingerprint(),
             split_seed: self.seed,
