@@ -131,7 +131,7 @@ fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, html: &str,
 fn check_lines(checks: &[Check]) -> String {
     let line = |check: &Check| {
         let (verdict, relation) = (if check.holds { "holds" } else { "FAILS" }, if check.at_least { '≥' } else { '≤' });
-        format!("{verdict}  {:<74} {:>7.4} {relation} {}\n", check.what, check.value, check.bound)
+        format!("{verdict}  {:<86} {:>7.4} {relation} {}\n", check.what, check.value, check.bound)
     };
     checks.iter().map(line).collect()
 }

@@ -10,7 +10,7 @@ use crate::data::{self, Axis, Dataset, Request, Targets};
 use crate::engine::Device;
 use crate::model::{Fit, PartScore, Plan};
 use crate::network::{Place, Sequential};
-use crate::relevance::{Curve, CurveOptions, RankedFeature, curve, order};
+use crate::relevance::{Curve, CurveOptions, RankedFeature, curve, order, steps_of_k};
 use crate::train::{EpochRecord, Flow, Job, Masked, Masking, Progress, Resident, Settings};
 use crate::{Error, Result};
 
@@ -52,9 +52,14 @@ impl Digits {
         }
     }
 
-    /// The number of best pixels that the paper tells the accuracy of; of all digits it names none.
+    /// The number of best pixels that the paper tells the accuracy of. For all ten digits it names none: with 20 the masked
+    /// network is hardly better than chance, 100 show what the ranking is worth.
     pub fn best(self) -> usize {
-        if self == Digits::FiveNine { 14 } else { 20 }
+        match self {
+            Digits::ZeroOne => 20,
+            Digits::FiveNine => 14,
+            Digits::All => 100,
+        }
     }
 }
 
@@ -249,8 +254,10 @@ fn ranked_job(fit: &Fit, data: &Resident, device: &Device) -> Result<Job> {
 }
 
 fn single_networks(job: &mut Job, data: &Resident, best: usize) -> Result<Vec<SingleAccuracy>> {
-    let mut ks: Vec<usize> = SINGLE_KS.into_iter().chain([best]).filter(|&k| k < data.columns).collect();
-    ks.push(data.columns);
+    // Only k that the curve has too.
+    let steps = steps_of_k(data.columns);
+    let near = |k: usize| steps.iter().copied().min_by_key(|step| step.abs_diff(k));
+    let mut ks: Vec<usize> = SINGLE_KS.into_iter().chain([best, data.columns]).filter_map(near).collect();
     ks.sort_unstable();
     ks.dedup();
     let masks: Vec<Masked> = ks.iter().map(|&k| Masked { ordering: 0, kept: k as u32 }).collect();
@@ -333,7 +340,7 @@ fn checks(outcome: &DigitsOutcome) -> Vec<Check> {
         2.0,
     );
     let few = |bound| Check::at_least(format!("test accuracy with the {k} best pixels alone"), ranked, bound);
-    let control = Check::at_most(format!("test accuracy with {k} random pixels"), random, 0.75);
+    let control = |bound| Check::at_most(format!("test accuracy with {k} random pixels"), random, bound);
     let full = |bound| Check::at_least("test accuracy with every pixel", outcome.full_accuracy(), bound);
     match outcome.settings.digits {
         Digits::ZeroOne => vec![
@@ -341,23 +348,10 @@ fn checks(outcome: &DigitsOutcome) -> Vec<Check> {
             Check::at_least("share of the varying pixels with λ̃ under 1 % of the largest", dropped, 0.6),
             peak,
             few(0.97),
-            control,
+            control(0.75),
         ],
-        Digits::FiveNine => vec![peak, few(0.86), control],
-        Digits::All => {
-            let margin = |p: &crate::relevance::CurvePoint| p.ranked - p.random_mean;
-            let inside = outcome.curve.points.iter().filter(|p| (10..=100).contains(&p.k));
-            let least = inside.map(margin).fold(f64::INFINITY, f64::min);
-            vec![
-                full(0.975),
-                peak,
-                Check::at_least(
-                    "accuracy of the k best pixels above that of k random ones, least for k = 10 … 100",
-                    least,
-                    0.0,
-                ),
-            ]
-        }
+        Digits::FiveNine => vec![peak, few(0.86), control(0.75)],
+        Digits::All => vec![full(0.975), peak, few(0.75), control(0.3)],
     }
 }
 
@@ -371,7 +365,7 @@ fn differences(settings: &DigitsSettings) -> Vec<String> {
         "distribution, picture and marked pixels show the mean λ̃ of several networks; theirs that of one".to_owned(),
     ];
     if settings.digits == Digits::All {
-        differences.push("the paper gives no figures for all ten digits; the bound on the accuracy is ours".to_owned());
+        differences.push("the paper gives no figures for all ten digits; the bounds are ours".to_owned());
     }
     differences
 }

@@ -222,13 +222,13 @@ fn scatter(outcome: &FeatureSetOutcome) -> String {
 /// A line for each data set, with the spread over replicas where there is one.
 fn runs(outcome: &FeatureSetOutcome) -> String {
     let gaussian = outcome.settings.set == FeatureSet::Gaussian;
-    let mut heads = vec!["seed".to_owned(), "test accuracy".into(), "largest irrelevant λ̃ / max".into()];
+    let mut heads = vec!["seed".to_owned(), "test accuracy".into(), "largest irrelevant".into()];
     if gaussian {
         heads.extend(["Spearman".into(), "of single networks: mean ± std".into(), "least".into(), "most".into()]);
     } else {
         let pairs = outcome.runs.first().map(|run| run.pairs.as_slice()).unwrap_or_default();
-        heads.extend(pairs.iter().map(|pair| format!("λ̃ / max at p = {}", pair.p)));
-        heads.push("largest difference in a pair".into());
+        heads.extend(pairs.iter().map(|pair| format!("p = {}", pair.p)));
+        heads.push("difference in a pair".into());
     }
     let rows: Vec<Vec<String>> = (outcome.runs.iter())
         .map(|run| {
@@ -236,8 +236,8 @@ fn runs(outcome: &FeatureSetOutcome) -> String {
             if gaussian {
                 let single = Spread::of(&run.spearman_of_replicas);
                 cells.push(run.spearman.map_or("–".into(), short));
-                cells.push(format!("{} ± {}", short(single.mean), short(single.std)));
-                cells.extend([short(single.least), short(single.most)]);
+                cells.push(format!("{:.3} ± {:.3}", single.mean, single.std));
+                cells.extend([format!("{:.3}", single.least), format!("{:.3}", single.most)]);
             } else {
                 cells.extend(run.pairs.iter().map(|pair| short(pair.relative)));
                 cells.push(percent(run.pairs.iter().map(|pair| pair.difference).fold(0.0, f64::max)));
@@ -245,7 +245,14 @@ fn runs(outcome: &FeatureSetOutcome) -> String {
             cells
         })
         .collect();
-    table(&heads, &rows)
+    let caption = if gaussian {
+        "Largest λ̃ of an irrelevant feature relative to the largest of all; Spearman correlation of the mean λ̃ with the distance, \
+         and that of each network’s own."
+    } else {
+        "λ̃ relative to the largest: of the stronger noise feature, then the mean of each pair; the largest difference between the \
+         members of a pair, relative to the larger."
+    };
+    format!("{}<p class=\"small\">{caption}</p>", table(&heads, &rows))
 }
 
 fn features(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::super::args::Layers;
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
 use crate::experiments::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
@@ -13,6 +14,9 @@ pub struct Args {
     /// Which of the authors' settings
     #[arg(long, value_enum, default_value = "paper")]
     variant: VariantArg,
+    /// Which layers are spectral, and so penalised [default: all (paper) or first (notebook)]
+    #[arg(long, value_enum, value_name = "LAYERS")]
+    spectral: Option<Layers>,
     /// Networks in each job
     #[arg(long, default_value_t = 10, value_name = "R")]
     replicas: usize,
@@ -26,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
     /// Of the first data set, its split and its first network
-    #[arg(long, default_value_t = 0, value_name = "S")]
+    #[arg(long, default_value_t = 1, value_name = "S")]
     seed: u64,
     #[command(flatten)]
     output: OutputArgs,
@@ -35,6 +39,7 @@ pub struct Args {
 pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
     let defaults = FeatureSetSettings::new(set, args.variant.into());
     let settings = FeatureSetSettings {
+        spectral: args.spectral.map_or(defaults.spectral, Into::into),
         rows: args.rows.unwrap_or(defaults.rows),
         data_sets: args.data_sets,
         replicas: args.replicas,
