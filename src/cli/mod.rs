@@ -14,7 +14,6 @@ mod reproduce;
 mod rows;
 mod select;
 mod similarity;
-mod stellar;
 mod train;
 
 use std::io::Write;

@@ -1,38 +1,93 @@
-//! `eigenlens reproduce`.
+//! `eigenlens reproduce`: one subcommand for each experiment, since they have options of their own.
+
+mod digits;
+mod feature_sets;
+mod stellar;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::json;
 
 use super::args::DeviceArgs;
 use super::progress::Bar;
 use super::{print, print_json};
-use crate::experiments::{BiasStart, NetworkOutcome, RotatedSquares, SquaresSettings, rotated_squares};
+use crate::experiments::{
+    BiasStart, Check, Digits, FeatureSet, NetworkOutcome, RotatedSquares, SquaresSettings, Variant, rotated_squares,
+};
 use crate::report::squares_page;
 use crate::{Result, write};
 
-#[derive(ValueEnum, Debug, Clone, Copy)]
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    experiment: Experiment,
+}
+
+#[derive(Subcommand, Debug)]
 enum Experiment {
+    /// 20 features of which 11 tell two classes apart (spectral paper, section 3.1; figures 2 and 3)
+    Gaussian(feature_sets::Args),
+    /// Pairs that tell two classes apart only together, and noise (spectral paper, section 3.2; figure 4)
+    Correlated(feature_sets::Args),
+    /// Digits 0 and 1: the few pixels that tell them apart (spectral paper, section 3.3; figures 5 to 7)
+    #[command(name = "mnist-01")]
+    Mnist01(digits::Args),
+    /// Digits 5 and 9 (spectral paper, section 3.3; figure 8)
+    #[command(name = "mnist-59")]
+    Mnist59(digits::Args),
+    /// All ten digits (spectral paper, section 3.3; figure 9)
+    Mnist(digits::Args),
     /// Autoencoders of rotated squares: operator beside data, contributions beside biases (SpecXAI, sections 2.3 and 3.1)
-    RotatedSquares,
+    RotatedSquares(SquaresArgs),
     /// Which wavelengths tell a star's metallicity: MILES spectra (spectral paper, section 3.4)
-    Stellar,
+    Stellar(stellar::Args),
+}
+
+/// Options of every experiment of the spectral paper.
+#[derive(clap::Args, Debug)]
+struct OutputArgs {
+    /// Where the numbers (JSON) and report.html go; made if it isn't there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print the numbers as JSON instead of the table
+    #[arg(long, help_heading = "Engine")]
+    json: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum VariantArg {
+    /// The setting of the paper's text: r_λ 1e-2, r_ψ 1e-4, no batch norm
+    Paper,
+    /// That of the authors' notebooks: batch norm after the first layer; on gaussian and correlated also dropout 0.2 there,
+    /// r_λ 1e-6, and r_ψ 1e-2 (gaussian) or 1e-4 (correlated)
+    Notebook,
+}
+
+impl From<VariantArg> for Variant {
+    fn from(variant: VariantArg) -> Variant {
+        match variant {
+            VariantArg::Paper => Variant::Paper,
+            VariantArg::Notebook => Variant::Notebook,
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
-    experiment: Experiment,
+struct SquaresArgs {
     /// Where the numbers (JSON) and report.html go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Networks of each kind
     #[arg(long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
     seeds: usize,
-    /// Passes over the training rows [default: 100; stellar 300]
-    #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
+    /// Passes over the training rows
+    #[arg(long, default_value_t = SquaresSettings::default().epochs, value_name = "N")]
+    epochs: usize,
     /// Pictures generated, of which a fifth is for testing
     #[arg(long, default_value_t = SquaresSettings::default().rows, value_name = "N")]
     rows: usize,
@@ -43,8 +98,6 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     #[command(flatten)]
-    stellar: super::stellar::Args,
-    #[command(flatten)]
     device: DeviceArgs,
     /// Print the numbers as JSON instead of the table
     #[arg(long, help_heading = "Engine")]
@@ -52,21 +105,48 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    match args.experiment {
-        Experiment::RotatedSquares => squares(args),
-        Experiment::Stellar => {
-            super::stellar::run(&args.stellar, &args.out, args.epochs, args.seed, &args.device, args.json)
-        }
+    match &args.experiment {
+        Experiment::Gaussian(args) => feature_sets::run(args, FeatureSet::Gaussian),
+        Experiment::Correlated(args) => feature_sets::run(args, FeatureSet::Correlated),
+        Experiment::Mnist01(args) => digits::run(args, Digits::ZeroOne),
+        Experiment::Mnist59(args) => digits::run(args, Digits::FiveNine),
+        Experiment::Mnist(args) => digits::run(args, Digits::All),
+        Experiment::RotatedSquares(args) => squares(args),
+        Experiment::Stellar(args) => stellar::run(args),
     }
 }
 
-fn squares(args: &Args) -> Result<ExitCode> {
+/// Writes `DIR/<name>.json` and `DIR/report.html`, and prints the numbers as JSON, or the table with where the page is.
+fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, html: &str, table: &str) -> Result<ExitCode> {
+    let json = json!(numbers);
+    let text = format!("{json:#}\n");
+    write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
+    let report = output.out.join("report.html");
+    write::atomic(&report, |out| out.write_all(html.as_bytes()))?;
+    if output.json {
+        print_json(&json)?;
+    } else {
+        print(&format!("{table}Report: {}\n", report.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The checks as lines of a table.
+fn check_lines(checks: &[Check]) -> String {
+    let line = |check: &Check| {
+        let (verdict, relation) = (if check.holds { "holds" } else { "FAILS" }, if check.at_least { '≥' } else { '≤' });
+        format!("{verdict}  {:<86} {:>7.4} {relation} {}\n", check.what, check.value, check.bound)
+    };
+    checks.iter().map(line).collect()
+}
+
+fn squares(args: &SquaresArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     write::create_dir(&args.out)?;
     let settings = SquaresSettings {
         rows: args.rows,
         seeds: args.seeds,
-        epochs: args.epochs.unwrap_or(SquaresSettings::default().epochs),
+        epochs: args.epochs,
         hidden: args.hidden,
         seed: args.seed,
         ..SquaresSettings::default()

@@ -17,6 +17,15 @@ const PEAKS: usize = 16;
 /// Points of a drawn line: more can't be seen at these widths.
 pub(super) const LINE_POINTS: usize = 1200;
 
+/// λ̃ over the input in the form that suits it.
+pub(super) fn relevance(facts: &Facts) -> String {
+    match facts.shape {
+        Shape::Image { rows, columns } => relevance_map(facts, rows, columns),
+        Shape::Spectrum => spectrum(facts),
+        Shape::Table => ranking_bars(facts),
+    }
+}
+
 /// λ̃ of every pixel in its place.
 pub(super) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> String {
     let mut shares = vec![0.0; rows * columns];

@@ -62,19 +62,21 @@ pub(super) struct Facts<'a> {
     pub(super) max: f64,
     /// Features at or above the threshold.
     pub(super) kept: usize,
-    /// Columns of the best features that are kept, at most 20.
+    /// Columns of the best features that are kept, at most `mark`.
     pub(super) marked: Vec<usize>,
+    /// How many of the best get outlined.
+    mark: usize,
     pub(super) shape: Shape,
 }
 
 impl<'a> Facts<'a> {
-    fn new(page: &'a TrainPage<'a>) -> Facts<'a> {
+    pub(super) fn new(page: &'a TrainPage<'a>, mark: usize) -> Facts<'a> {
         let ranked = tables::by_rank(page.ranking);
         let max = ranked.iter().map(|f| f.relevance).fold(0.0, f64::max);
-        let mut facts = Facts { page, ranked, max, kept: 0, marked: Vec::new(), shape: shape(page) };
+        let mut facts = Facts { page, ranked, max, kept: 0, marked: Vec::new(), mark, shape: shape(page) };
         let kept: Vec<usize> = facts.ranked.iter().filter(|f| !facts.dropped(f)).map(|f| f.feature).collect();
         facts.kept = kept.len().min(page.columns);
-        facts.marked = kept.into_iter().filter(|&feature| feature < page.columns).take(MARKED).collect();
+        facts.marked = kept.into_iter().filter(|&feature| feature < page.columns).take(mark).collect();
         facts
     }
 
@@ -87,12 +89,12 @@ impl<'a> Facts<'a> {
         feature.relevance <= 0.0 || self.share(feature) < self.page.threshold
     }
 
-    /// The point of the curve worth a sentence: about 20 of many features, else the fewest that are nearly as good as all.
+    /// The point of the curve worth a sentence: as many as get outlined, of many features, else the fewest that are nearly as good as all.
     pub(super) fn highlight(&self) -> Option<&CurvePoint> {
         let curve = self.page.curve?;
         let inside = curve.points.iter().filter(|p| p.k > 0 && p.k < self.page.columns);
-        if self.page.columns > 2 * MARKED {
-            let distance = |p: &&CurvePoint| (p.k as f64 / MARKED as f64).ln().abs();
+        if self.page.columns > 2 * self.mark {
+            let distance = |p: &&CurvePoint| (p.k as f64 / self.mark as f64).ln().abs();
             return inside.min_by(|a, b| distance(a).total_cmp(&distance(b)));
         }
         let enough = |p: &&CurvePoint| match curve.metric {
@@ -134,7 +136,7 @@ pub(super) fn figure(title: &str, content: &str, caption: &str, class: &str) -> 
 impl TrainPage<'_> {
     /// The whole page.
     pub fn html(&self) -> String {
-        let facts = Facts::new(self);
+        let facts = Facts::new(self, MARKED);
         let mut body = header(&facts);
         body.push_str(&section("Which inputs count", &figures::ranking(&facts)));
         body.push_str(&section(&examples_title(&facts), &examples::examples(&facts)));
@@ -247,7 +249,7 @@ fn score(name: &str, value: f64) -> String {
     if is_share(name) { percent(value) } else { number(value) }
 }
 
-fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {
+pub(super) fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in scores.iter().flat_map(|(_, values)| values) {
         if !names.contains(&name.as_str()) {

@@ -286,6 +286,12 @@ impl Plot {
         self.body.push_str(&format!("<path class=\"whisker\" d=\"M{x0:.1} {:.1}v6m0 -3H{x1:.1}m0 -3v6\"/>", y - 3.0));
     }
 
+    /// A vertical error bar at `x`.
+    pub fn upright_whisker(&mut self, x: f64, from: f64, to: f64) {
+        let (x, y0, y1) = (self.px(x), self.py(from), self.py(to));
+        self.body.push_str(&format!("<path class=\"whisker\" d=\"M{:.1} {y0:.1}h6m-3 0V{y1:.1}m-3 0h6\"/>", x - 3.0));
+    }
+
     /// A horizontal line across the whole plot.
     pub fn across(&mut self, y: f64, class: &str) -> Trace {
         let area = self.inner();

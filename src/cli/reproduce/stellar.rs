@@ -1,18 +1,16 @@
 //! `eigenlens reproduce stellar`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use serde_json::json;
 
-use super::args::DeviceArgs;
-use super::progress::Bar;
-use super::{print, print_json};
+use super::super::progress::Bar;
+use super::{OutputArgs, finish};
 use crate::experiments::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::report::stellar_page;
 use crate::train::Schedule;
-use crate::{Error, Result, write};
+use crate::{Result, write};
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum Schedules {
@@ -26,32 +24,28 @@ enum Schedules {
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// stellar: the spectra; scripts/fetch_miles.sh makes the file
+    /// The spectra; scripts/fetch_miles.sh makes the file
     #[arg(long, value_name = "MILES.npz")]
-    data: Option<PathBuf>,
-    /// stellar: splits into training and test stars, each with a network of its own
+    data: PathBuf,
+    /// Splits into training and test stars, each with a network of its own
     #[arg(long, default_value_t = StellarSettings::default().splits, value_name = "N")]
     splits: usize,
-    /// stellar: learning rate over the training
+    /// Learning rate over the training
     #[arg(long, value_enum, default_value = "cosine")]
     schedule: Schedules,
+    /// Passes over the training stars
+    #[arg(long, default_value_t = StellarSettings::default().epochs, value_name = "N")]
+    epochs: usize,
+    /// Of the first split and network
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
-pub fn run(
-    args: &Args,
-    out: &Path,
-    epochs: Option<usize>,
-    seed: u64,
-    device: &DeviceArgs,
-    as_json: bool,
-) -> Result<ExitCode> {
-    let Some(data) = &args.data else {
-        return Err(Error::Usage(
-            "stellar needs the spectra: --data MILES.npz, which scripts/fetch_miles.sh MILES.npz makes".into(),
-        ));
-    };
+pub fn run(args: &Args) -> Result<ExitCode> {
     let defaults = StellarSettings::default();
-    let epochs = epochs.unwrap_or(defaults.epochs);
+    let epochs = args.epochs;
     let settings = StellarSettings {
         splits: args.splits,
         epochs,
@@ -63,12 +57,12 @@ pub fn run(
             Schedules::Constant => vec![Schedule::Constant],
             Schedules::Both => vec![Schedule::Cosine, Schedule::Constant],
         },
-        seed,
+        seed: args.seed,
         ..defaults
     };
-    let spectra = Spectra::read(data)?;
-    let device = device.open()?;
-    write::create_dir(out)?;
+    let spectra = Spectra::read(&args.data)?;
+    let device = args.output.device.open()?;
+    write::create_dir(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
         if bar.0 != what {
@@ -80,19 +74,10 @@ pub fn run(
     });
     bar.1.finish();
     let outcome = outcome?;
-    let json = json!(outcome);
-    let text = format!("{json:#}\n");
-    write::atomic(out.join("stellar.json"), |file| file.write_all(text.as_bytes()))?;
     let html = stellar_page::html(&outcome, &device.to_string());
-    let report = out.join("report.html");
-    write::atomic(&report, |file| file.write_all(html.as_bytes()))?;
-    if as_json {
-        print_json(&json)?;
-    } else {
-        let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
-        print(&format!("{tables}\n{:.0} s on {device}.\nReport: {}\n", outcome.seconds, report.display()))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
+    let tables = format!("{tables}\n{:.0} s on {device}.\n", outcome.seconds);
+    finish(&args.output, "stellar", &outcome, &html, &tables)
 }
 
 fn table(run: &StellarRun, outcome: &Stellar) -> String {
