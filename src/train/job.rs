@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use super::recording::{Plans, Recording, SLOTS};
 use super::resident::Resident;
 use super::settings::Settings;
 use super::stretch::Stretch;
@@ -10,15 +11,11 @@ use super::{EpochRecord, Flow, Progress, Scores};
 use crate::engine::plan::{
     RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
 };
-use crate::engine::{Buffer, Device, Element, PlanId, Scope, Session, Step, View};
-use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Reduce, Select, Tie};
-use crate::network::dense::LAMBDA_IN;
-use crate::network::record::{Mode, Recorder, Workspace};
+use crate::engine::{Buffer, Device, PlanId, Session, Step, View};
+use crate::kernels::LossKind;
+use crate::network::record::Workspace;
 use crate::network::{Layout, Network, Parameters};
 use crate::{Error, Result};
-
-/// Steps whose results are kept on the engine until they are read.
-const SLOTS: usize = 1024;
 
 /// Orderings of the inputs for masked evaluation or masked training: `[orderings][feature]` places from 0, one set for
 /// each replica, and what replaces a masked input (`[columns]`, after scaling).
@@ -35,13 +32,6 @@ pub struct Masking {
 pub struct Masked {
     pub ordering: u32,
     pub kept: u32,
-}
-
-/// The plans of a job.
-struct Plans {
-    train: PlanId,
-    evaluate: PlanId,
-    masked: Option<PlanId>,
 }
 
 /// A network with its data on an engine, ready to train and to evaluate.
@@ -429,179 +419,4 @@ fn over_replicas(sums: &[[f64; RESULT_LEN]]) -> [f64; RESULT_LEN] {
     let mut total = [0.0; RESULT_LEN];
     sums.iter().for_each(|sums| total.iter_mut().zip(sums).for_each(|(t, x)| *t += x));
     total
-}
-
-/// The job's own buffers, besides the network's.
-struct Buffers {
-    data: Buffer,
-    targets: Buffer,
-    list: Buffer,
-    scaling: Buffer,
-    results: Buffer,
-    masking: Option<(Buffer, Buffer)>,
-    members: Option<(Buffer, Vec<u32>)>,
-}
-
-impl Buffers {
-    fn fill(&self, session: &mut dyn Session, data: &Resident, masking: Option<&Masking>) -> Result<()> {
-        session.write_words(self.data, None, 0, &data.words)?;
-        session.write_words(self.targets, None, 0, &data.targets)?;
-        session.write_words(self.list, None, 0, &data.list)?;
-        session.write(self.scaling, None, 0, &data.scaling)?;
-        if let Some((buffer, words)) = &self.members {
-            session.write_words(*buffer, None, 0, words)?;
-        }
-        if let (Some((positions, fill)), Some(masking)) = (self.masking, masking) {
-            let ld = crate::engine::plan::pad4(data.columns);
-            for (r, orderings) in masking.positions.iter().enumerate() {
-                for (i, places) in orderings.iter().enumerate() {
-                    session.write_words(positions, Some(r), i * ld, places)?;
-                }
-            }
-            session.write(fill, None, 0, &masking.fill)?;
-        }
-        Ok(())
-    }
-}
-
-/// The plans of a job as they are recorded.
-struct Recording {
-    plans: Plans,
-    buffers: Buffers,
-    output: View,
-}
-
-impl Recording {
-    fn new(
-        network: &Network,
-        data: &Resident,
-        settings: &Settings,
-        masking: Option<&Masking>,
-        workspace: &mut Workspace,
-    ) -> Self {
-        let batch = workspace.batch;
-        let program = &mut workspace.program;
-        let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
-        let ld = crate::engine::plan::pad4(data.columns);
-        let ties = (!settings.groups.is_empty()).then(|| Tie::words(&settings.groups));
-        let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
-        // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
-        let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
-        let most = if unknown { data.words.len() / data.stride * network.output().width() } else { 0 };
-        let buffers = Buffers {
-            members,
-            data: shared("data set", data.words.len(), Element::Word),
-            targets: shared("targets", data.targets.len().max(most), Element::Word),
-            list: shared("row list", data.list.len(), Element::Word),
-            scaling: shared("input scaling", 2 * ld, Element::Float),
-            results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
-            masking: masking.map(|masking| {
-                let orderings = masking.positions.first().map_or(0, Vec::len);
-                let positions = program.buffer("places", orderings * ld, Scope::Replica, Element::Word);
-                (positions, program.buffer("mask fill", ld, Scope::Shared, Element::Float))
-            }),
-        };
-        let members = buffers.members.as_ref().map(|(buffer, _)| *buffer);
-        let rows = program.buffer("batch rows", batch, Scope::Replica, Element::Word);
-        let x = program.matrix("batch inputs", batch, data.columns);
-        let output_gradient = program.matrix("output gradient", batch, network.output().width());
-        let row_stats = program.matrix("row statistics", batch, 4);
-        let (parameters, gradient) = (workspace.parameters, workspace.gradient.expect("a workspace for training"));
-        let settings_buffer = workspace.settings;
-        let trained = workspace.layout.trained_end;
-        let m = workspace.program.buffer("Adam m", trained, Scope::Replica, Element::Float);
-        let v = workspace.program.buffer("Adam v", trained, Scope::Replica, Element::Float);
-        let (psi_end, lambda_end) = (workspace.layout.psi_end, workspace.layout.lambda_end);
-
-        let load = |shuffled: bool, mask: bool| {
-            let range = if shuffled { data.train.clone() } else { 0..data.list.len() };
-            let mut ops: Vec<Op> = vec![
-                Select {
-                    out: rows,
-                    list: buffers.list,
-                    offset: range.start,
-                    len: range.len(),
-                    shuffle: shuffled,
-                    settings: settings_buffer,
-                }
-                .into(),
-                Gather {
-                    rows,
-                    data: buffers.data,
-                    storage: data.storage,
-                    stride: data.stride,
-                    scaling: buffers.scaling,
-                    out: x,
-                }
-                .into(),
-            ];
-            if let (true, Some((position, fill))) = (mask, buffers.masking) {
-                ops.push(Mask { x, position, fill }.into());
-            }
-            ops
-        };
-        let loss = |output: View, gradient: Option<View>| -> [Op; 2] {
-            [
-                Loss { kind: settings.loss, output, rows, targets: buffers.targets, gradient, row_stats }.into(),
-                Reduce { row_stats, results: buffers.results }.into(),
-            ]
-        };
-
-        let mut train = load(true, masking.is_some_and(|m| m.train));
-        let mut recorder = Recorder::new(network, workspace, Mode::Train, x, false);
-        let output = recorder.forward();
-        for op in loss(output, Some(output_gradient)) {
-            recorder.op(op);
-        }
-        recorder.backward(output_gradient);
-        let shared_eigenvalue = network.first_dense().and_then(|(id, _)| recorder.parameter_gradient(id, LAMBDA_IN));
-        train.extend(recorder.finish());
-        if let (Some(x), Some(members)) = (shared_eigenvalue, members) {
-            train.push(Tie { x, members, groups: settings.groups.len() }.into());
-        }
-        train.push(
-            Penalty {
-                parameters,
-                psi: 0..psi_end,
-                lambda: psi_end..lambda_end,
-                len: trained,
-                settings: settings_buffer,
-                results: buffers.results,
-            }
-            .into(),
-        );
-        train.push(
-            Adam {
-                parameters,
-                gradient,
-                m,
-                v,
-                psi: 0..psi_end,
-                lambda: psi_end..lambda_end,
-                trainable: trained,
-                settings: settings_buffer,
-                beta1: settings.beta1 as f32,
-                beta2: settings.beta2 as f32,
-                epsilon: settings.epsilon as f32,
-            }
-            .into(),
-        );
-        let mut evaluation = |mask: bool| {
-            let mut ops = load(false, mask);
-            let mut recorder = Recorder::new(network, workspace, Mode::Evaluate, x, false);
-            let output = recorder.forward();
-            ops.extend(recorder.finish());
-            ops.extend(loss(output, None));
-            (ops, output)
-        };
-        let (evaluate, output) = evaluation(masking.is_some_and(|m| m.train));
-        let masked = masking.is_some().then(|| evaluation(true).0);
-        let program = &mut workspace.program;
-        let plans = Plans {
-            train: program.plan("train", train),
-            evaluate: program.plan("evaluate", evaluate),
-            masked: masked.map(|ops| program.plan("masked evaluation", ops)),
-        };
-        Recording { plans, buffers, output }
-    }
 }

@@ -1,6 +1,7 @@
 //! Training: losses, the loop, its history.
 
 mod job;
+mod recording;
 mod resident;
 mod settings;
 mod start;
