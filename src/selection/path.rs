@@ -130,7 +130,7 @@ pub struct PathPoint {
     pub rows_se: f64,
     /// On the test rows, refitted: for reporting, not for choosing.
     pub test: Score,
-    /// λ̃ of each unit (‖W[:,g]‖_F of a group), mean over the seeds.
+    /// λ̃ of each unit (`‖W[:,g]‖_F` of a group), mean over the seeds.
     pub relevance: Vec<f64>,
     /// The same relative to each network's largest.
     pub relative: Vec<f64>,

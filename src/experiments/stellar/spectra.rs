@@ -26,7 +26,7 @@ pub struct Spectra {
 }
 
 impl Spectra {
-    /// Reads an .npz with `flux` [stars, wavelengths], `wavelength` [wavelengths] in Å and `feh` [stars] in dex, NaN where a
+    /// Reads an .npz with `flux: [stars, wavelengths]`, `wavelength: [wavelengths]` in Å and `feh: [stars]` in dex, NaN where a
     /// star's metallicity isn't known; other arrays are left alone.
     ///
     /// # Errors
