@@ -24,7 +24,8 @@ pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Res
 }
 
 /// `relevance.csv` of a selection: one row a column of the data, in the order of its unit's rank. `relevance` is the unit's
-/// at the chosen penalty, mean over the seeds; `relative_relevance` is relative to each network's largest.
+/// at the chosen penalty, mean over the seeds; `relative_relevance`, which ranks, is relative to each network's largest, mean over the penalties that
+/// score within one standard error of the best.
 pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: &[Feature]) -> Result<()> {
     let header = ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance"];
     let point = &selection.path.points[selection.penalty];
@@ -33,7 +34,7 @@ pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: 
         unit.columns.iter().map(move |&c| {
             let mut row = vec![(i + 1).to_string(), c.to_string(), features[c].name.clone(), unit.name.clone()];
             row.push(u8::from(i < selection.chosen).to_string());
-            row.extend([selection.stability[u], point.relevance[u], point.relative[u]].map(float));
+            row.extend([selection.stability[u], point.relevance[u], selection.relative[u]].map(float));
             row
         })
     });

@@ -5,13 +5,13 @@
 //! 2. *Grid.* A coarse path of one seed finds where everything is kept and where nothing is.
 //! 3. *Path.* Every dense network is copied to every penalty of a geometric grid: P·S replicas of one training job, which
 //!    share the data. The penalties r_λ Σλ² + r_ψ Σψ² are a group lasso of strength κ = 2√(r_λ r_ψ) over the input columns
-//!    (method.md section 1; Chicchi et al.), so a grid over κ with r_ψ fixed is a lasso path. The other layers' weights are
+//!    (method.md section 1; Chicchi et al.), so a grid over κ at a fixed ratio of the two is a lasso path. The other layers' weights are
 //!    penalised with r_ψ as well: otherwise they grow as the first layer shrinks, and the penalty loses its grip.
 //!    Columns of a group share one λ: the lasso's strength on them is κ√|g|.
 //! 4. *Refit.* Every replica trains on with the inputs it kept alone and no penalty on λ, so that a score says what these
 //!    inputs can do, and not what the penalty costs.
-//! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (or, where a number of
-//!    features is asked for, the penalty of the best score that keeps as many); the features that most seeds keep there.
+//! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (among those
+//!    that keep as many features as are asked for); the features that most seeds keep there.
 //! 6. *Compact model.* Networks on the chosen columns alone, trained anew.
 
 mod ensemble;
@@ -130,11 +130,13 @@ pub struct Selection {
     pub units: Vec<Unit>,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
-    /// Units, best first: those that at least half of the networks at the chosen penalty keep, and each part by relevance
-    /// relative to the network's largest, mean over the networks.
+    /// Units, best first: by relevance relative to the network's largest, mean over the penalties that score within one
+    /// standard error of the best. Without `features`, those that most networks at the chosen penalty keep come first.
     pub ranking: Vec<usize>,
     /// The first so many of the ranking.
     pub chosen: usize,
+    /// What the ranking is by, `[unit]`.
+    pub relative: Vec<f64>,
     /// Share of the networks at the chosen penalty that keep a unit, `[unit]`.
     pub stability: Vec<f64>,
     pub path: Path,
@@ -182,15 +184,13 @@ pub fn select(
         )));
     }
     let walked = path::walk(&prepared, settings, device, observe)?;
-    let (penalty, count) = walked.choose(settings, prepared.metric)?;
+    let path::Choice { penalty, count: chosen, relative } = walked.choose(settings, prepared.metric)?;
     let stability = walked.path.stability(penalty);
     let mut ranking: Vec<usize> = (0..prepared.units.len()).collect();
-    let relative = &walked.path.points[penalty].relative;
     // Not by stability itself: of two features that say the same every network keeps one, so neither is kept by all, while
     // noise that happens to fit these rows may be. A stable sort keeps ties in the order of the columns.
-    let key = |u: usize| (2.0 * stability[u] >= 1.0, relative[u]);
+    let key = |u: usize| (settings.features.is_some() || 2.0 * stability[u] >= 1.0, relative[u]);
     ranking.sort_by(|&a, &b| key(b).0.cmp(&key(a).0).then(key(b).1.total_cmp(&key(a).1)));
-    let chosen = settings.features.unwrap_or(count);
     let sizes = sizes::curve(&prepared, &ranking, chosen, settings, device, observe)?;
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
@@ -202,6 +202,7 @@ pub fn select(
         constant: prepared.constant.clone(),
         ranking,
         chosen,
+        relative,
         stability,
         path: walked.path,
         penalty,

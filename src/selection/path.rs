@@ -18,6 +18,8 @@ use crate::{Error, Result};
 const STEPS: usize = 900;
 const DENSE_SHARE: f64 = 0.8;
 const REFIT_SHARE: f64 = 0.5;
+/// r_ψ relative to √(r_λ r_ψ). The other layers are penalised with r_ψ as well: at 1 they die before the inputs do.
+const RATIO: f64 = 1.0 / 30.0;
 /// Penalties of the coarse path that finds the grid's ends, and their range for inputs of spread 1.
 const PROBES: usize = 12;
 const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
@@ -176,7 +178,6 @@ pub(super) fn walk(
     let batch = plan.settings.batch;
     let epochs = |share: f64| settings.epochs(prepared.training_rows(), batch, STEPS, share);
     let seeds: Vec<ReplicaSettings> = plan.settings.replicas.clone();
-    let ridge = ridge(prepared.training_rows());
     let ensemble = |training: &Settings,
                     members: &[Member],
                     stage: Stage,
@@ -198,8 +199,9 @@ pub(super) fn walk(
 
     let training = Settings { epochs: epochs(1.0), groups: prepared.groups(), ..plan.settings.clone() };
     let at = |kappa: f64, seed: usize| {
-        // κ = 2√(r_λ r_ψ) with r_ψ fixed.
-        let replica = ReplicaSettings { reg_lambda: kappa * kappa / (4.0 * ridge), reg_psi: ridge, ..seeds[seed] };
+        // κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along the path.
+        let (reg_lambda, reg_psi) = (kappa / 2.0 / RATIO, kappa / 2.0 * RATIO);
+        let replica = ReplicaSettings { reg_lambda, reg_psi, ..seeds[seed] };
         let start = rebalance(network, &layout, &replica, &training.groups, &dense[seed].parameters);
         Member { settings: replica, start: Some(start), columns: None }
     };
@@ -280,11 +282,6 @@ fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     (variance / prepared.data.validation.len().max(1) as f64).sqrt()
 }
 
-/// r_ψ for so many training rows: the noise of a gradient falls with their root, and so does what must stand against it.
-fn ridge(rows: usize) -> f64 {
-    (0.04 / (rows.max(1) as f64).sqrt()).clamp(1e-5, 1e-2)
-}
-
 /// `count` values from the first to the last with even ratios.
 fn geometric((first, last): (f64, f64), count: usize) -> Vec<f64> {
     (0..count).map(|i| first * (last / first).powf(i as f64 / (count - 1).max(1) as f64)).collect()
@@ -349,29 +346,40 @@ fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
     }))
 }
 
+/// What the scores along the path say.
+pub(super) struct Choice {
+    pub penalty: usize,
+    /// Units to choose.
+    pub count: usize,
+    /// Of each unit: relevance relative to the network's largest, mean over the penalties within one standard error of the
+    /// best and over their networks. One penalty's score is too noisy to trust its order alone.
+    pub relative: Vec<f64>,
+}
+
 impl Walked {
-    /// The penalty, and how many units most of its networks keep.
-    pub fn choose(&self, settings: &SelectSettings, metric: Metric) -> Result<(usize, usize)> {
+    /// The strongest penalty whose score is within one standard error of the best, among those that keep anything or as many
+    /// units as are asked for.
+    pub fn choose(&self, settings: &SelectSettings, metric: Metric) -> Result<Choice> {
         let points = &self.path.points;
         let gain = |score: f64| if metric == Metric::Accuracy { score } else { -score };
-        if let Some(k) = settings.features {
-            // A penalty that leaves just k ranks them worse: what it takes from all features decides who is left.
-            let enough = points.iter().take_while(|p| p.kept >= k as f64).count().max(1);
-            let best = (0..enough).max_by(|&a, &b| gain(points[a].score.mean).total_cmp(&gain(points[b].score.mean)));
-            return Ok((best.unwrap_or(0), k));
-        }
-        let some: Vec<usize> = (0..points.len()).filter(|&p| self.most(p) > 0).collect();
-        let best =
-            some.iter().copied().max_by(|&a, &b| gain(points[a].score.mean).total_cmp(&gain(points[b].score.mean)));
-        let Some(best) = best else {
+        let eligible: Vec<usize> = match settings.features {
+            // Before the first that keeps fewer; the weakest keeps most, if not enough.
+            Some(k) => (0..points.iter().take_while(|p| p.kept >= k as f64).count().max(1)).collect(),
+            None => (0..points.len()).filter(|&p| self.most(p) > 0).collect(),
+        };
+        let better = |&a: &usize, &b: &usize| gain(points[a].score.mean).total_cmp(&gain(points[b].score.mean));
+        let Some(best) = eligible.iter().copied().max_by(better) else {
             return Err(Error::Usage(
                 "no feature is kept by most networks at any penalty; use more --seeds or rows".into(),
             ));
         };
         // The seeds share their validation rows, so their spread alone would say too little.
         let bar = gain(points[best].score.mean) - points[best].score.se.hypot(points[best].rows_se);
-        let chosen = some.into_iter().rev().find(|&p| gain(points[p].score.mean) >= bar).unwrap_or(best);
-        Ok((chosen, self.most(chosen)))
+        let good: Vec<usize> = eligible.into_iter().filter(|&p| gain(points[p].score.mean) >= bar).collect();
+        let penalty = good.last().copied().unwrap_or(best);
+        let mean = |u: usize| good.iter().map(|&p| points[p].relative[u]).sum::<f64>() / good.len() as f64;
+        let relative = (0..points[0].relative.len()).map(mean).collect();
+        Ok(Choice { penalty, count: settings.features.unwrap_or_else(|| self.most(penalty)), relative })
     }
 
     /// Units that at least half of a penalty's networks keep.
