@@ -39,9 +39,10 @@ fn redundant_copies_are_found_and_named() {
     for family in ["s0", "s1", "s2"] {
         assert!(chosen.iter().any(|name| name.starts_with(family)), "{family} is missing from {chosen:?}");
     }
-    // One noisy column may slip in at the end: its relevance is a hundredth of the largest, and the threshold is there.
+    // Noise that happens to fit these rows may be above the threshold, a hundredth of the largest, but it ranks behind.
+    let noise = chosen.iter().filter(|name| name.starts_with("noise")).count();
     let informative = chosen.iter().take_while(|name| name.starts_with('s')).count();
-    assert!(informative >= 6 && chosen.len() - informative <= 1, "noise was chosen: {chosen:?}");
+    assert!(informative >= 6 && noise <= 1, "noise was chosen: {chosen:?}");
     for (&u, substitutes) in selection.ranking[..informative].iter().zip(&selection.substitutes) {
         let family = &selection.units[u].name[..2];
         assert_eq!(substitutes.len(), 3, "each has three relatives");
