@@ -180,7 +180,7 @@ def measure(run, split, args):
 
 
 def label(run, split):
-    rows = run.get("rows")
+    rows = None if run["method"] in ("all", "true", "random") else run.get("rows")
     return run["method"] + (f" ({rows:,} rows)" if rows and rows < len(split.y) else "")
 
 

@@ -166,6 +166,7 @@ def group_lasso(split, args):
 
 
 def run(method, split, k, args):
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # a busy machine's times are not to be compared
     n, start = split.X.shape[1], time.perf_counter()
     more = {}
     if method == "all":
@@ -180,7 +181,7 @@ def run(method, split, k, args):
     seconds = 0.0 if method in ("all", "true", "random") else time.perf_counter() - start
     result = {"set": split.set, "seed": split.seed, "method": method, "features": [int(i) for i in ranking[:k]], "seconds": round(seconds, 3)}
     # Twice K, so that the cut can be looked at.
-    return result | {"rows": len(split.y), "next": [int(i) for i in ranking[k : 2 * k]], "device": args.device, "threads": args.threads} | more
+    return result | {"rows": len(split.y), "next": [int(i) for i in ranking[k : 2 * k]], "device": args.device, "threads": args.threads, "load": load} | more
 
 
 def main():

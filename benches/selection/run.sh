@@ -110,6 +110,10 @@ select_ours() {
 }
 
 if [ -n "$time" ]; then
+    # PyTorch's threads wait actively: with two other jobs on two cores it was seen to take ten times as long.
+    if [ -r /proc/loadavg ] && awk '{ exit !($1 > 0.7) }' /proc/loadavg; then
+        say "the load average is $(cut -d' ' -f1 /proc/loadavg) before anything started: such times can't be compared; wait for a quiet machine"
+    fi
     files=()
     for round in $(seq "$timed_rounds"); do
         for set in $timed_sets; do
