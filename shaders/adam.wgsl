@@ -4,7 +4,7 @@
 //     m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g^2;  p = p - rate * factor * m / (sqrt(v) + epsilon)
 //
 // rate: of the step, bias corrections included; factor: of the replica. |p|, |m|, v below 1e-30 become 0, so that dropped
-// columns never reach denormal numbers. Elements 0..trainable of each replica. One invocation a vec4.
+// columns never reach denormal numbers. Elements 0..trainable of each replica without skip_begin..skip_end. One invocation a vec4.
 // Bytes moved: 64 in, 48 out, an invocation.
 
 struct Step {
@@ -33,9 +33,9 @@ struct Params {
     beta1: f32,
     beta2: f32,
     epsilon: f32,
+    skip_begin: u32,
+    skip_end: u32,
     pad0: u32,
-    pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> now: Step;
@@ -66,7 +66,7 @@ fn main(
 ) {
     let quad = flat(group, groups, local);
     let i = 4u * quad;
-    if i >= p.trainable {
+    if i >= p.trainable || (i >= p.skip_begin && i < p.skip_end) {
         return;
     }
     let setting = group.z * p.settings_stride;

@@ -437,7 +437,7 @@ fn adam_writes_zero_for_tiny_numbers() {
     let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.5, 0.5, 1e-7);
     let adam =
-        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..4, trainable: 4, settings, beta1, beta2, epsilon };
+        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..4, trainable: 4, skip: 4..4, settings, beta1, beta2, epsilon };
     let plan = program.plan("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 0, 0, 1f32.to_bits()]).unwrap();

@@ -104,7 +104,7 @@ fn structs_match() {
         (
             "adam",
             rust_layout!(k::adam::Params: psi_begin psi_end lambda_begin lambda_end trainable settings_stride
-                parameters_stride gradient_stride m_stride v_stride beta1 beta2 epsilon),
+                parameters_stride gradient_stride m_stride v_stride beta1 beta2 epsilon skip_begin skip_end),
         ),
         ("add", rust_layout!(k::add::Params: a b out)),
         ("batch_norm", rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon)),
@@ -122,6 +122,10 @@ fn structs_match() {
             "penalty",
             rust_layout!(k::penalty::Params: psi_begin psi_end lambda_begin lambda_end len stride settings_stride
                 results_stride part parts),
+        ),
+        (
+            "proximal",
+            rust_layout!(k::proximal::Params: weight gradient velocity rows units settings_stride rate momentum),
         ),
         ("pullback", rust_layout!(k::pullback::Params: g psi lambda_in lambda_out d_psi d_lambda_in d_lambda_out rows)),
         ("reduce", rust_layout!(k::reduce::Params: stats results_stride)),

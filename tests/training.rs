@@ -529,7 +529,7 @@ fn adam_decays_without_denormals() {
     let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-7);
     let adam =
-        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..8, trainable: 8, settings, beta1, beta2, epsilon };
+        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..8, trainable: 8, skip: 8..8, settings, beta1, beta2, epsilon };
     let plan = program.plan("adam", vec![adam.into()]);
     let mut session = CpuSession::<f32>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 1f32.to_bits(), 0.1f32.to_bits(), 1f32.to_bits()]).unwrap();

@@ -51,7 +51,11 @@ pub struct Args {
     /// Penalties on the path, from where everything is kept to where nothing is
     #[arg(long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
     penalties: usize,
-    /// A feature is kept when its relevance is above this share of the network's largest
+    /// Exact zeros: the first layer follows the group lasso by momentum SGD with its proximal operator, and a feature is kept when
+    /// its weight isn't 0
+    #[arg(long, help_heading = "Selection")]
+    exact: bool,
+    /// Otherwise a feature is kept when its relevance is above this share of the network's largest
     #[arg(long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
     threshold: f64,
     /// Draws of random features for comparison at each size
@@ -112,6 +116,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         epochs: args.epochs,
         batch: args.batch,
         rate: args.lr,
+        exact: args.exact,
         threshold: args.threshold,
         controls: args.controls,
         validation: args.validation,

@@ -14,7 +14,7 @@ pub struct Shader {
 }
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 18] = [
+pub const SHADERS: [Shader; 19] = [
     crate::kernels::activation::SHADER,
     crate::kernels::adam::SHADER,
     crate::kernels::add::SHADER,
@@ -29,6 +29,7 @@ pub const SHADERS: [Shader; 18] = [
     crate::kernels::loss::SHADER,
     crate::kernels::mask::SHADER,
     crate::kernels::penalty::SHADER,
+    crate::kernels::proximal::SHADER,
     crate::kernels::pullback::SHADER,
     crate::kernels::reduce::SHADER,
     crate::kernels::select::SHADER,

@@ -10,7 +10,7 @@ use crate::engine::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
 /// `g = gradient + 2·r·p` (r is r_ψ in `psi`, r_λ in `lambda`, else 0), `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `p ← p − rate·factor·m/(√v + ε)` with the step's rate (bias corrections included) and the replica's factor.
 ///
-/// Only `0..trainable` moves; the parameters are laid out as `psi | lambda | other trained | frozen`, ranges multiples of 4.
+/// Only `0..trainable` without `skip` moves; the parameters are laid out as `psi | lambda | other trained | frozen`, ranges multiples of 4.
 /// |p|, |m|, v below 1e-30 are written as 0, so that dropped columns never reach denormal numbers.
 #[derive(Debug, Clone)]
 pub struct Adam {
@@ -21,6 +21,8 @@ pub struct Adam {
     pub psi: Range<usize>,
     pub lambda: Range<usize>,
     pub trainable: usize,
+    /// Among the other trained ones, and stepped by something else; may be empty.
+    pub skip: Range<usize>,
     pub settings: Buffer,
     pub beta1: f32,
     pub beta2: f32,
@@ -48,7 +50,9 @@ pub struct Params {
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    pub pad: [u32; 3],
+    pub skip_begin: u32,
+    pub skip_end: u32,
+    pub pad: u32,
 }
 
 impl Adam {
@@ -67,6 +71,8 @@ impl Adam {
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
+            skip_begin: word(self.skip.start),
+            skip_end: word(self.skip.end),
             ..Params::default()
         };
         vec![

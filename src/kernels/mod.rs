@@ -13,6 +13,7 @@ pub mod linearise;
 pub mod loss;
 pub mod mask;
 pub mod penalty;
+pub mod proximal;
 pub mod pullback;
 pub mod reduce;
 pub mod select;
@@ -32,6 +33,7 @@ pub use linearise::{BatchNormLinearise, Linearise};
 pub use loss::{Loss, LossKind};
 pub use mask::Mask;
 pub use penalty::Penalty;
+pub use proximal::Proximal;
 pub use pullback::Pullback;
 pub use reduce::Reduce;
 pub use select::Select;
@@ -97,4 +99,5 @@ ops!(
     Tie,
     Penalty,
     Adam,
+    Proximal,
 );

@@ -227,7 +227,7 @@ impl Sequential {
             units,
             weight: if self.spectral.covers(layer) {
                 Weight::Spectral(self.train)
-            } else if self.ridge {
+            } else if self.ridge && layer > 0 {
                 Weight::Spectral(Spectral { psi: true, lambda_in: false, lambda_out: false })
             } else {
                 Weight::Direct

@@ -31,7 +31,7 @@ use crate::data::{Dataset, Missing, ScaleKind};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
-use crate::network::Sequential;
+use crate::network::{Place, Sequential};
 use crate::relevance::Metric;
 use crate::train::{Flow, Progress, Schedule, Settings};
 use crate::{Error, Result};
@@ -56,7 +56,9 @@ pub struct SelectSettings {
     /// Rows a step; `None`: a twentieth of the rows, within 32 and 500.
     pub batch: Option<usize>,
     pub rate: f64,
-    /// A unit is kept when its relevance is above this share of the network's largest.
+    /// Walk the path with the group lasso's proximal operator, which makes exact zeros: what isn't 0 is kept.
+    pub exact: bool,
+    /// Otherwise a unit is kept when its relevance is above this share of the network's largest.
     pub threshold: f64,
     /// Draws of as many random features, for comparison at every size.
     pub controls: usize,
@@ -83,6 +85,7 @@ impl Default for SelectSettings {
             epochs: None,
             batch: None,
             rate: 1e-2,
+            exact: false,
             threshold: 0.01,
             controls: 3,
             validation: 0.1,
@@ -257,6 +260,8 @@ impl SelectSettings {
                 hidden: self.hidden.clone(),
                 activations: vec![self.activation],
                 ridge,
+                // The proximal operator works on W itself.
+                spectral: if self.exact && ridge { Place::None } else { Place::First },
                 ..Sequential::default()
             },
             settings: Settings {

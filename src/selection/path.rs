@@ -11,7 +11,7 @@ use crate::kernels::LossKind;
 use crate::model::Plan;
 use crate::network::{Layout, Network, Parameters};
 use crate::relevance::Metric;
-use crate::train::{Flow, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
+use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
 
 /// Steps on the path, about; the dense start takes a share of them, and so does the refit.
@@ -20,6 +20,8 @@ const DENSE_SHARE: f64 = 0.8;
 const REFIT_SHARE: f64 = 0.5;
 /// r_ψ relative to √(r_λ r_ψ). The other layers are penalised with r_ψ as well: at 1 they die before the inputs do.
 const RATIO: f64 = 1.0 / 30.0;
+/// Of the SGD that the proximal operator follows.
+const MOMENTUM: f64 = 0.9;
 /// Penalties of the coarse path that finds the grid's ends, and their range for inputs of spread 1.
 const PROBES: usize = 12;
 const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
@@ -195,9 +197,15 @@ pub(super) fn walk(
     let all_features = Score::of(&metrics(&dense, |t| &t.test));
     let layout = Layout::new(network);
     let constant_loss = constant_loss(data, plan.settings.loss);
-    let strength = Strength { prepared, layout: &layout, constant_loss, threshold: settings.threshold };
+    let threshold = if settings.exact { 0.0 } else { settings.threshold };
+    let strength = Strength { prepared, layout: &layout, constant_loss, threshold };
 
-    let training = Settings { epochs: epochs(1.0), groups: prepared.groups(), ..plan.settings.clone() };
+    let training = Settings {
+        epochs: epochs(1.0),
+        groups: prepared.groups(),
+        lasso: settings.exact.then(|| Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM }),
+        ..plan.settings.clone()
+    };
     let at = |kappa: f64, seed: usize| {
         // κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along the path.
         let (reg_lambda, reg_psi) = (kappa / 2.0 / RATIO, kappa / 2.0 * RATIO);
@@ -320,6 +328,38 @@ impl Strength<'_> {
         let answers = trained.train.loss < NOTHING * self.constant_loss;
         relevance.iter().map(|&x| answers && x > self.threshold * largest).collect()
     }
+}
+
+/// The largest eigenvalue of the inputs' second moments `E[x xᵀ]` on some training rows: the loss is about so steep in the
+/// first layer's weight, and 1 over it a safe rate for gradient descent there.
+fn largest_moment(data: &Resident) -> f64 {
+    const NUMBERS: usize = 4_000_000;
+    const ITERATIONS: usize = 30;
+    let n = data.columns;
+    let train = &data.list[data.train.clone()];
+    let rows = &train[..train.len().min((NUMBERS / n.max(1)).max(100))];
+    let x = data.inputs(rows);
+    // A start that no column's sign cancels; the power method only ever grows towards the largest.
+    let mut v: Vec<f64> = x.chunks_exact(n).fold(vec![0.0; n], |mut sum, row| {
+        sum.iter_mut().zip(row).for_each(|(s, x)| *s += x * x);
+        sum
+    });
+    let mut largest = 0.0;
+    for _ in 0..ITERATIONS {
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            break;
+        }
+        v.iter_mut().for_each(|x| *x /= norm);
+        let mut next = vec![0.0; n];
+        for row in x.chunks_exact(n) {
+            let dot: f64 = row.iter().zip(&v).map(|(x, v)| x * v).sum();
+            next.iter_mut().zip(row).for_each(|(s, x)| *s += dot * x / rows.len() as f64);
+        }
+        largest = next.iter().zip(&v).map(|(a, b)| a * b).sum();
+        v = next;
+    }
+    if largest > 0.0 { largest } else { 1.0 }
 }
 
 /// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since

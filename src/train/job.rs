@@ -14,7 +14,7 @@ use crate::engine::plan::{
 use crate::engine::{Buffer, Device, PlanId, Session, Step, View};
 use crate::kernels::LossKind;
 use crate::network::record::Workspace;
-use crate::network::{Layout, Network, Parameters};
+use crate::network::{Layout, Network, Parameters, Weight};
 use crate::{Error, Result};
 
 /// Orderings of the inputs for masked evaluation or masked training: `[orderings][feature]` places from 0, one set for
@@ -81,6 +81,9 @@ impl Job {
                 "a group names column {column} and the data has {}; name columns from 0",
                 data.columns
             )));
+        }
+        if settings.lasso.is_some() && !network.first_dense().is_some_and(|(_, dense)| dense.weight == Weight::Direct) {
+            return Err(Error::Usage("the lasso steps a direct weight, and the first layer has none".into()));
         }
         if data.outputs != 0 && network.output().width() != data.outputs {
             return Err(Error::Shape(format!(

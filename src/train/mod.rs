@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use job::{Job, Masked, Masking};
 pub use resident::Resident;
-pub use settings::{ReplicaSettings, Schedule, Settings};
+pub use settings::{Lasso, ReplicaSettings, Schedule, Settings};
 pub(crate) use start::{InputRelevance, input_relevance, rebalance};
 
 /// Whether training goes on.

@@ -6,9 +6,9 @@ use super::settings::Settings;
 use crate::Result;
 use crate::engine::plan::RESULT_LEN;
 use crate::engine::{Buffer, Element, PlanId, Scope, Session, View};
-use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Reduce, Select, Tie};
+use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Proximal, Reduce, Select, Tie};
 use crate::network::Network;
-use crate::network::dense::LAMBDA_IN;
+use crate::network::dense::{LAMBDA_IN, WEIGHT};
 use crate::network::record::{Mode, Recorder, Workspace};
 
 /// Steps whose results are kept on the engine until they are read.
@@ -73,7 +73,8 @@ impl Recording {
         let program = &mut workspace.program;
         let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
         let ld = crate::engine::plan::pad4(data.columns);
-        let ties = (!settings.groups.is_empty()).then(|| Tie::words(&settings.groups));
+        let units = settings.units(data.columns);
+        let ties = (!units.is_empty()).then(|| Tie::words(&units));
         let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
         // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
         let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
@@ -144,10 +145,15 @@ impl Recording {
             recorder.op(op);
         }
         recorder.backward(output_gradient);
-        let shared_eigenvalue = network.first_dense().and_then(|(id, _)| recorder.parameter_gradient(id, LAMBDA_IN));
+        let first = network.first_dense().map(|(id, _)| id);
+        let lasso = settings.lasso.zip(first).map(|(lasso, id)| {
+            let gradient = recorder.parameter_gradient(id, WEIGHT).expect("checked: the first weight is a direct one");
+            (lasso, recorder.parameter(id, WEIGHT), gradient)
+        });
+        let shared_eigenvalue = first.and_then(|id| recorder.parameter_gradient(id, LAMBDA_IN));
         train.extend(recorder.finish());
         if let (Some(x), Some(members)) = (shared_eigenvalue, members) {
-            train.push(Tie { x, members, groups: settings.groups.len() }.into());
+            train.push(Tie { x, members, groups: units.len() }.into());
         }
         train.push(
             Penalty {
@@ -169,6 +175,7 @@ impl Recording {
                 psi: 0..psi_end,
                 lambda: psi_end..lambda_end,
                 trainable: trained,
+                skip: lasso.map_or(trained..trained, |(_, weight, _)| weight.range()),
                 settings: settings_buffer,
                 beta1: settings.beta1 as f32,
                 beta2: settings.beta2 as f32,
@@ -176,6 +183,21 @@ impl Recording {
             }
             .into(),
         );
+        if let (Some((lasso, weight, gradient)), Some(members)) = (lasso, members) {
+            train.push(
+                Proximal {
+                    weight,
+                    gradient,
+                    velocity: workspace.program.matrix("momentum", weight.rows, weight.cols),
+                    members,
+                    units: units.len(),
+                    settings: settings_buffer,
+                    rate: lasso.rate as f32,
+                    momentum: lasso.momentum as f32,
+                }
+                .into(),
+            );
+        }
         let mut evaluation = |mask: bool| {
             let mut ops = load(false, mask);
             let mut recorder = Recorder::new(network, workspace, Mode::Evaluate, x, false);

@@ -66,6 +66,18 @@ pub struct Settings {
     /// Columns that share one eigenvalue of a spectral first layer, and so live and die together; no column twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<u32>>,
+    /// Steps the first layer's weight, which has to be a direct one, towards exact zeros; Adam steps the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasso: Option<Lasso>,
+}
+
+/// The group lasso of strength `2√(r_λ r_ψ)·√|g|` on the columns of the first layer's weight, by momentum SGD with the proximal
+/// operator ([`crate::kernels::Proximal`]; method.md section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Lasso {
+    /// SGD's rate relative to Adam's: it follows the same schedule.
+    pub rate: f64,
+    pub momentum: f64,
 }
 
 impl Default for Settings {
@@ -86,6 +98,7 @@ impl Default for Settings {
             threshold: 0.01,
             replicas: Settings::ensemble(1, 0, 1e-2, 1e-4),
             groups: Vec::new(),
+            lasso: None,
         }
     }
 }
@@ -140,6 +153,15 @@ impl Settings {
             }
             positive("a replica's rate_factor", replica.rate_factor)?;
         }
+        if let Some(lasso) = self.lasso {
+            positive("the lasso's rate", lasso.rate)?;
+            if !(0.0..1.0).contains(&lasso.momentum) {
+                return Err(Error::Usage(format!(
+                    "the lasso's momentum is {}; it must be at least 0 and below 1",
+                    lasso.momentum
+                )));
+            }
+        }
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(Error::Usage(format!(
                 "--threshold is {}; it is relative to the largest relevance, so it lies in 0..1",
@@ -154,6 +176,17 @@ impl Settings {
             return Err(Error::Usage("a group of columns is empty, or a column is in two groups".into()));
         }
         Ok(())
+    }
+
+    /// The columns that the optimiser treats as one: the groups, and for the lasso every other column by itself.
+    pub(crate) fn units(&self, columns: usize) -> Vec<Vec<u32>> {
+        let mut units = self.groups.clone();
+        if self.lasso.is_some() {
+            let mut alone = vec![true; columns];
+            self.groups.iter().flatten().for_each(|&c| alone[c as usize] = false);
+            units.extend((0..columns as u32).filter(|&c| alone[c as usize]).map(|c| vec![c]));
+        }
+        units
     }
 
     /// The step size that the Adam kernel gets for training step `count` (from 0) of `steps`.

@@ -5,7 +5,7 @@ use super::{Context, Real};
 use crate::engine::cpu::Disjoint;
 use crate::engine::plan::{RESULT_FINITE, RESULT_LEN, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI};
 use crate::kernels::adam::TINY;
-use crate::kernels::{Adam, Penalty, SETTING_RATE, SETTING_REG_LAMBDA, SETTING_REG_PSI};
+use crate::kernels::{Adam, Penalty, Proximal, SETTING_RATE, SETTING_REG_LAMBDA, SETTING_REG_PSI};
 
 /// Σ f(x) in 64 interleaved sums: a fixed order that vectorises.
 #[inline(always)]
@@ -88,7 +88,8 @@ impl Adam {
         let regions = [
             (self.psi.clone(), two * setting(SETTING_REG_PSI)),
             (self.lambda.clone(), two * setting(SETTING_REG_LAMBDA)),
-            (self.lambda.end..self.trainable, T::ZERO),
+            (self.lambda.end..self.skip.start, T::ZERO),
+            (self.skip.end..self.trainable, T::ZERO),
         ];
         for (region, penalty) in regions {
             let (p, g) = (&mut p[region.clone()], &g[region.clone()]);
@@ -104,5 +105,64 @@ impl Adam {
         cx.put(self.parameters, p);
         cx.put(self.m, m);
         cx.put(self.v, v);
+    }
+}
+
+impl Proximal {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let mut weight = cx.take(self.weight.buffer);
+        let mut velocity = cx.take(self.velocity.buffer);
+        let gradient = cx.view(self.gradient);
+        let setting = |i: usize| T::of_bits(cx.words(self.settings)[i]);
+        let kappa = T::of(2.0) * (setting(SETTING_REG_LAMBDA) * setting(SETTING_REG_PSI)).sqrt();
+        let eta = T::of(f64::from(self.rate)) * T::of(f64::from(cx.step.rate)) * setting(SETTING_RATE);
+        let keep = T::of(f64::from(self.momentum));
+        let take = T::ONE - keep;
+        let tiny = T::of(f64::from(TINY));
+        let (n, ld) = (self.weight.cols, self.weight.ld);
+        let w = &mut weight[self.weight.range()];
+        // Row by row, so that everything runs in vectors; the columns' squares are summed in the order of the rows.
+        let mut squares = vec![T::ZERO; n];
+        for ((w, v), g) in
+            w.chunks_mut(ld).zip(velocity[self.velocity.range()].chunks_mut(self.velocity.ld)).zip(gradient.chunks(self.gradient.ld))
+        {
+            let (w, v, g) = (&mut w[..n], &mut v[..n], &g[..n]);
+            let squares = &mut squares[..n];
+            vectorised(
+                #[inline(always)]
+                || {
+                    for c in 0..n {
+                        let moved = keep * v[c] + take * g[c];
+                        v[c] = if moved.abs() < tiny { T::ZERO } else { moved };
+                        w[c] -= eta * v[c];
+                        squares[c] += w[c] * w[c];
+                    }
+                },
+            );
+        }
+        let (begins, columns) = cx.words(self.members).split_at(self.units + 1);
+        let mut factors = squares;
+        for unit in begins.windows(2) {
+            let unit = &columns[unit[0] as usize..unit[1] as usize];
+            let norm = unit.iter().fold(T::ZERO, |sum, &c| sum + factors[c as usize]).sqrt();
+            let threshold = eta * kappa * T::of(unit.len() as f64).sqrt();
+            // Not max(0, …): a NaN stays one.
+            let factor = if norm <= threshold { T::ZERO } else { T::ONE - threshold / norm };
+            unit.iter().for_each(|&c| factors[c as usize] = factor);
+        }
+        for w in w.chunks_mut(ld) {
+            let (w, factors) = (&mut w[..n], &factors[..n]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for c in 0..n {
+                        let shrunk = w[c] * factors[c];
+                        w[c] = if shrunk.abs() < tiny { T::ZERO } else { shrunk };
+                    }
+                },
+            );
+        }
+        cx.put(self.weight.buffer, weight);
+        cx.put(self.velocity.buffer, velocity);
     }
 }
