@@ -19,6 +19,9 @@ pub struct Description {
     pub targets: Vec<String>,
     /// The target column of a table.
     pub target_column: Option<String>,
+    /// The column of a table (or the array of an .npz) that says how much each row counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_column: Option<String>,
     /// The classes whose rows alone were taken (`--classes`); older files don't tell.
     #[serde(default)]
     pub classes: Option<Vec<String>>,
@@ -62,6 +65,8 @@ pub struct Plan {
     pub test: f64,
     pub split_seed: u64,
     pub target_column: Option<String>,
+    /// Where the data set's weights came from, for the record.
+    pub weight_column: Option<String>,
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
@@ -77,6 +82,7 @@ impl Default for Plan {
             test: 0.2,
             split_seed: 0,
             target_column: None,
+            weight_column: None,
             classes: None,
             missing: Missing::Refuse,
         }
@@ -112,7 +118,8 @@ pub struct PartScore {
 }
 
 impl Plan {
-    /// Trains the plan's replicas on `dataset` (whose missing cells are filled) and scores them.
+    /// Trains the plan's replicas on `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1) and
+    /// scores them.
     ///
     /// ```
     /// use eigenlens::{Device, Plan, data::synthetic};
@@ -146,6 +153,7 @@ impl Plan {
     ) -> Result<Fit> {
         let parts = split(dataset, self.validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
+        dataset.weigh(&parts)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
@@ -192,6 +200,7 @@ impl Plan {
             task,
             targets,
             target_column: self.target_column.clone(),
+            weight_column: self.weight_column.clone(),
             classes: self.classes.clone(),
             features: dataset.features.clone(),
             axes: dataset.axes.clone(),
@@ -238,15 +247,16 @@ fn part_score(data: &Resident, range: std::ops::Range<usize>, task: Task, replic
     }
 }
 
-/// Variance of the standardised targets on some rows, mean over outputs.
+/// Variance of the standardised targets on some rows, weighted, mean over outputs.
 fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
     let m = data.outputs;
-    let rows = &data.list[range];
-    let n = rows.len().max(1) as f64;
+    let rows = &data.list[range.clone()];
+    let n = data.total_weight(range);
     let variance = |c: usize| {
-        let column = || rows.iter().map(|&r| f64::from(f32::from_bits(data.targets[r as usize * m + c])));
-        let mean = column().sum::<f64>() / n;
-        column().map(|y| (y - mean).powi(2)).sum::<f64>() / n
+        let target = |r: u32| f64::from(f32::from_bits(data.targets[r as usize * m + c]));
+        let column = || rows.iter().map(|&r| (data.weight(r), target(r)));
+        let mean = column().map(|(w, y)| w * y).sum::<f64>() / n;
+        column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / n
     };
     (0..m).map(variance).sum::<f64>() / m as f64
 }
@@ -274,10 +284,12 @@ impl Model {
         Ok((Split { test: (0..dataset.rows as u32).collect(), ..Split::default() }, false))
     }
 
-    /// The data as this model takes them: missing cells filled, scaled with the model's scaling.
+    /// The data as this model takes them: missing cells filled, scaled with the model's scaling; weights, if there are any, of
+    /// mean 1 over each part.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of columns or classes that the model doesn't know.
+    /// [`Error::Shape`] for another number of columns or classes that the model doesn't know; [`Error::Input`] for a part
+    /// without weight.
     pub fn prepare(&self, dataset: &mut Dataset, parts: &Split) -> Result<Resident> {
         let d = &self.description;
         if dataset.columns != d.features.len() {
@@ -291,6 +303,7 @@ impl Model {
         }
         d.scaling.fill_missing(dataset);
         self.match_targets(dataset)?;
+        dataset.weigh(parts)?;
         Ok(resident(dataset, &d.scaling, &d.target_scaling, parts))
     }
 

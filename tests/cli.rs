@@ -589,3 +589,61 @@ fn several_outputs_are_predicted_without_targets() {
     assert!(done.status.success(), "{}", stderr(&done));
     assert_eq!((lines(&table).len(), lines(&table)[1].split(',').count()), (101, 3));
 }
+
+/// [`table`] with a column of weights, by row.
+fn weighted(weight: impl Fn(usize) -> String) -> String {
+    let rows = table();
+    let mut lines = rows.lines();
+    let mut text = format!("{},w\n", lines.next().unwrap());
+    lines.enumerate().for_each(|(r, line)| text.push_str(&format!("{line},{}\n", weight(r))));
+    text
+}
+
+/// Weights are no input, are scaled, weigh the scores of `train` and of `curve`, and may be absent afterwards.
+#[test]
+fn row_weights_go_all_the_way() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", weighted(|r| (r % 4).to_string())), place.text("run"));
+    let trained = train(&data, &out, &["--target", "class", "--weights", "w", "--json"]);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let metrics: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    assert_eq!((&metrics["weights"], &metrics["features"]), (&"w".into(), &6.into()));
+    let model = place.text("run/model.safetensors");
+    assert_eq!(Model::load(place.path("run/model.safetensors")).unwrap().description.weight_column.unwrap(), "w");
+    let curve = |data: &str| {
+        let done = eigenlens(&["curve", &model, data, "--out", &place.text("c"), "--json", "--device", "cpu"]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let curve: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+        (curve["full"].as_f64().unwrap(), stderr(&done))
+    };
+    let (full, said) = curve(&data);
+    assert_eq!((Some(full), said.as_str()), (metrics["test"]["accuracy"].as_f64(), ""));
+    let (_, said) = curve(&place.write("plain.csv", table()));
+    assert!(said.contains("no row weights \"w\"") && said.contains("plain.csv"), "{said}");
+    // Weights that are no numbers don't matter to who predicts.
+    let odd = place.write("odd.csv", weighted(|_| "-".into()));
+    let done = eigenlens(&["predict", &model, &odd, "--out", &place.text("p.csv"), "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(eigenlens(&["rank", &model]).status.success());
+}
+
+#[test]
+fn bad_row_weights_are_refused_in_one_sentence() {
+    let place = Place::new();
+    let good = place.write("good.csv", weighted(|_| "1".into()));
+    let zero = place.write("zero.csv", weighted(|_| "0".into()));
+    let negative = place.write("negative.csv", weighted(|r| if r == 7 { "-1" } else { "1" }.into()));
+    let cases: [(&str, &str, i32, &[&str]); 5] = [
+        (&negative, "w", 1, &["negative.csv", "line 9", "\"w\"", "below 0"]),
+        (&zero, "w", 1, &["zero.csv", "row weights", "training rows are all 0"]),
+        (&good, "v", 1, &["good.csv", "no column \"v\"", "--weights NAME"]),
+        (&good, "class", 2, &["--weights names class", "target"]),
+        ("gaussian", "w", 2, &["--weights", "gaussian"]),
+    ];
+    for (data, name, code, parts) in cases {
+        for command in ["train", "select"] {
+            let target = ["--target", "class", "--weights", name, "--device", "cpu", "--out", &place.text("run")];
+            refused(&eigenlens(&[&[command, data], &target[..]].concat()), code, parts);
+        }
+    }
+}

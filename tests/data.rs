@@ -248,6 +248,43 @@ fn table_identifiers() {
 }
 
 #[test]
+fn table_weights() {
+    let with = |content: &str, missing| {
+        table(content, |r| {
+            r.weights = Some(" w".into());
+            r.missing = missing;
+        })
+    };
+    let data = with("a,w,y\n1,2,0\n2,0,1\n3,0.5,1\n", Missing::Refuse).unwrap();
+    assert_eq!((names(&data), data.weights.as_deref()), (vec!["a"], Some(&[2.0, 0.0, 0.5][..])), "it is no input");
+    assert_eq!(data.select_rows(&[0, 2]).weights.unwrap(), [2.0, 0.5]);
+    assert_eq!(data.select_columns(&[0]).weights, data.weights);
+    let gap = "a,w,y\n1,2,0\n2,,1\n3,0.5,1\n";
+    assert_eq!(with(gap, Missing::Drop).unwrap().weights.unwrap(), [2.0, 0.5]);
+    for missing in [Missing::Refuse, Missing::Mean] {
+        refused(with(gap, missing), &["table.csv", "line 3", "\"w\"", "missing", "--missing drop"]);
+    }
+    for (cell, problem) in [("-1", "below 0"), ("inf", "finite"), ("1e39", "finite"), ("much", "not a number")] {
+        let text = format!("a,w,y\n1,2,0\n2,{cell},1\n");
+        refused(with(&text, Missing::Drop), &["table.csv", "line 3", "\"w\"", cell, problem, "0 or more"]);
+    }
+    refused(with("a,y\n1,0\n2,1\n", Missing::Refuse), &["table.csv", "\" w\"", "--weights NAME: a, y"]);
+    refused(table("a,y\n1,0\n2,1\n", |r| r.weights = Some("y".into())), &["--weights names y", "target"]);
+    let mut request = Request::new("gaussian");
+    request.weights = Some("w".into());
+    refused(load(&request), &["--weights", "gaussian", ".npz"]);
+
+    // What a trained model reads may have them or not.
+    let file = csv("a,w\n1,2\n");
+    let mut request = Request { need_target: false, expect: Some(data.features.clone()), ..file.request() };
+    assert_eq!(load(&request).unwrap().weights, None);
+    request.weights = Some("w".into());
+    assert_eq!(load(&request).unwrap().weights.unwrap(), [2.0]);
+    request.weights = Some("other".into());
+    assert_eq!(load(&request).unwrap().weights, None);
+}
+
+#[test]
 fn table_dropped_columns() {
     let content = "id,a,when,y\nx1,1,2024-01-01,0\nx2,2,,1\nx3,3,2024-01-03,1\n";
     let dropped = |names: &[&str]| table(content, |r| r.drop = names.iter().map(|n| n.to_string()).collect());
@@ -318,6 +355,39 @@ fn npz_fortran_and_test_rows() {
     assert_eq!(floats(&data), [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
     assert_eq!(classes(&data), (&[1, 0, 1][..], vec!["-1", "7"]));
     assert_eq!(names(&data), ["x0", "x1", "x2"]);
+}
+
+#[test]
+fn npz_weights() {
+    let with = |w: &[f64], test: Option<[f32; 1]>, missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1.0f32, 2.0, 3.0]);
+            add(npz, "y", &[3], &[0u8, 0, 1]);
+            add(npz, "X_test", &[1, 1], &[4.0f32]);
+            add(npz, "y_test", &[1], &[1u8]);
+            add(npz, "w", &[w.len() as u64], w);
+            if let Some(test) = test {
+                add(npz, "w_test", &[1], &test);
+            }
+        });
+        load(&Request { weights: Some("w".into()), missing, ..file.request() })
+    };
+    let data = with(&[1.0, 0.0, 2.5], Some([3.0]), Missing::Refuse).unwrap();
+    assert_eq!(data.weights.unwrap(), [1.0, 0.0, 2.5, 3.0]);
+    let data = with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Drop).unwrap();
+    assert_eq!((data.weights.unwrap(), data.rows), (vec![1.0, 2.5, 3.0], 3));
+    refused(with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Mean), &["w, row 1 (counted from 0)", "NaN", "finite"]);
+    refused(with(&[1.0, -2.0, 2.5], Some([3.0]), Missing::Refuse), &["w, row 1 (counted from 0)", "-2", "below 0"]);
+    refused(with(&[1.0, 1.0, 2.5], Some([f32::INFINITY]), Missing::Refuse), &["w_test, row 0", "finite"]);
+    refused(with(&[1.0, 2.5], Some([3.0]), Missing::Refuse), &["w", "[2]", "3 rows"]);
+    refused(with(&[1.0, 2.5, 1.0], None, Missing::Refuse), &["w_test", "missing", "X_test"]);
+    let plain = npz(|npz| {
+        add(npz, "X", &[2, 1], &[1.0f32, 2.0]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let named = |name: &str| load(&Request { weights: Some(name.into()), ..plain.request() });
+    refused(named("w"), &["arrays.npz", "w", "--weights", "X, y"]);
+    refused(named("y"), &["--weights names y"]);
 }
 
 #[test]

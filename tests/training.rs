@@ -43,6 +43,7 @@ fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {
         y,
         features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
         axes: vec![Axis { name: "feature".into(), len: columns }],
+        weights: None,
         test_from: None,
         notes: Vec::new(),
     }
@@ -604,4 +605,78 @@ fn a_last_batch_of_one_row_trains() {
         assert_eq!(job.steps(), 15);
         assert!(job.parameters(0).unwrap().values.iter().all(|x| x.is_finite()));
     }
+}
+
+/// Row r of `dataset` once for each of `copies[r]`.
+fn repeated(dataset: &Dataset, copies: &[usize]) -> Dataset {
+    let rows: Vec<usize> = copies.iter().enumerate().flat_map(|(r, &n)| std::iter::repeat_n(r, n)).collect();
+    dataset.select_rows(&rows)
+}
+
+/// Full batches: a row of weight 2 is two rows, a row of weight 0 is none, in scaling, loss, gradient and scores.
+#[test]
+fn a_weight_is_so_many_copies_of_a_row() {
+    // Sums of the same terms in another order, in f64; the inputs and weights enter as f32 (2⁻²⁴ = 6e-8).
+    const TOLERANCE: f64 = 1e-5;
+    for numbers in [false, true] {
+        let plain = dataset(60, 5, numbers);
+        let copies: Vec<usize> = (0..60).map(|r| [1, 2, 0, 3, 1][r % 5]).collect();
+        let weighted = Dataset { weights: Some(copies.iter().map(|&n| 7.0 * n as f32).collect()), ..plain.clone() };
+        let losses = if numbers { vec![LossKind::Mse, LossKind::Mae, LossKind::Huber] } else { vec![LossKind::Ce] };
+        for loss in losses {
+            let fits = [weighted.clone(), repeated(&plain, &copies)].map(|mut data| {
+                let architecture = architecture(&[8], &[Activation::Tanh], Place::None);
+                let settings = Settings { loss, ..settings(40, 1000, 1e-3, 1e-4) };
+                let scale = Some(ScaleKind::Standard);
+                let plan = Plan { architecture, settings, scale, validation: 0.0, test: 0.0, ..Plan::default() };
+                plan.fit(&mut data, &ORACLE).unwrap()
+            });
+            let [a, b] = &fits;
+            let close = |what: &str, a: f64, b: f64| {
+                assert!((a - b).abs() <= TOLERANCE * (1.0 + b.abs()), "{loss:?}: {what}: {a}, not {b}");
+            };
+            for (a, b) in a.history.iter().zip(&b.history) {
+                close("loss of an epoch", a.train_loss, b.train_loss);
+                close("metric of an epoch", a.train_metric, b.train_metric);
+            }
+            let (a_score, b_score) = (a.scores[0].1, b.scores[0].1);
+            close("loss", a_score.loss, b_score.loss);
+            for (of, a, b) in [
+                ("accuracy", a_score.accuracy, b_score.accuracy),
+                ("MAE", a_score.mae, b_score.mae),
+                ("R²", a_score.r2, b_score.r2),
+            ] {
+                assert_eq!(a.is_some(), b.is_some());
+                close(of, a.unwrap_or_default(), b.unwrap_or_default());
+            }
+            let (a, b) = (&a.model.parameters[0].values, &b.model.parameters[0].values);
+            a.iter().zip(b).for_each(|(&a, &b)| close("a parameter", a, b));
+        }
+    }
+}
+
+/// Weights that are all the same change nothing, to the last bit.
+#[test]
+fn equal_weights_are_none() {
+    let plain = dataset(80, 5, false);
+    let equal = Dataset { weights: Some(vec![0.125; 80]), ..plain.clone() };
+    let fits = [plain, equal].map(|mut data| {
+        let architecture = architecture(&[8], &[Activation::Relu], Place::First);
+        let plan = Plan { architecture, settings: settings(5, 16, 1e-2, 1e-4), ..Plan::default() };
+        plan.fit(&mut data, &CPU).unwrap()
+    });
+    assert_eq!(fits[0].history, fits[1].history);
+    assert_eq!(fits[0].scores, fits[1].scores);
+    assert_eq!(fits[0].model.parameters, fits[1].model.parameters);
+}
+
+#[test]
+fn a_part_without_weight_is_refused() {
+    let mut data = dataset(60, 5, false);
+    let weights = (0..60).map(|r| f32::from(r < 2u8)).collect();
+    data.weights = Some(weights);
+    let architecture = architecture(&[8], &[Activation::Relu], Place::None);
+    let error = Plan { architecture, settings: settings(5, 16, 0.0, 0.0), ..Plan::default() }.fit(&mut data, &CPU);
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("row weights") && text.contains("all 0") && text.contains("test rows"), "{text}");
 }

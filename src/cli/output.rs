@@ -59,6 +59,9 @@ impl Outcome<'_> {
             "kept_features": kept(&self.fit.model, self.ranking),
             "stopped": self.fit.stopped,
         });
+        if let Some(name) = &d.weight_column {
+            value["weights"] = json!(name);
+        }
         for (name, score) in &self.fit.scores {
             value[*name] = json!(score);
         }
@@ -144,6 +147,7 @@ fn settings(model: &Model) -> Vec<(String, String)> {
     [
         ("data", d.source.clone()),
         ("targets", d.targets.join(", ")),
+        ("row weights", d.weight_column.clone().unwrap_or_else(|| "none".into())),
         ("network", widths.join(" – ")),
         ("activation", activations.join(", ")),
         ("spectral layers", serde_name(&a.spectral)),

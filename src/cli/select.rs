@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, DeviceArgs, by_name};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, Request, ScaleKind};
+use crate::data::{self, Dataset, ScaleKind};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::relevance::Metric;
@@ -26,9 +26,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     read: DataArgs,
-    /// Columns of a table that are no inputs
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
-    drop: Vec<String>,
+    #[command(flatten)]
+    learn: LearnArgs,
     /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     groups: Option<PathBuf>,
@@ -90,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
     }
     let device = args.device.open()?;
-    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.seed) };
+    let request = args.learn.request(&args.read, &args.data, args.seed);
     let mut dataset = data::load(&request)?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &dataset)?,
@@ -118,6 +117,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test: args.test,
         seed: args.seed,
         target_column: args.read.target.clone(),
+        weight_column: args.learn.weights.clone(),
         classes: args.read.classes.clone(),
         missing: args.read.missing,
     };
@@ -197,7 +197,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "constant": selection.constant,
         "full_model": selection.full,
         "compact_model": selection.reduced,
-        "settings": { "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
+        "settings": { "weights": d.weight_column, "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
                       "architecture": d.architecture, "batch": d.settings.batch, "rate": d.settings.rate,
                       "threshold": d.settings.threshold, "seed": d.split_seed, "validation": d.validation, "test": d.test },
         "engine": device.to_string(),

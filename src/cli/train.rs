@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, NetworkArgs, TrainingArgs};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
@@ -25,9 +25,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     read: DataArgs,
-    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
-    drop: Vec<String>,
+    #[command(flatten)]
+    learn: LearnArgs,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -42,11 +41,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let architecture = args.network.sequential()?;
     let device = args.device.open()?;
-    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.training.seed) };
+    let request = args.learn.request(&args.read, &args.data, args.training.seed);
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;
-    let plan = args.training.plan(architecture, &args.read, &dataset);
+    let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
     let title = title(&request, &dataset);
     train(title, dataset, &plan, &device, &args.out, args.json)
 }

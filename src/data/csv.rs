@@ -13,6 +13,7 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use self::cell::{has_decimal_comma, is_date, is_missing, listed, number, shortened};
 use self::target::Target;
+use super::weights::{WEIGHT_REMEDY, bad_weight};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
@@ -28,11 +29,13 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
     let table = Table::open(path, &data)?;
     let target_at = table.find_target(request)?;
+    let weights_at = table.find_weights(request, target_at)?;
     let mut plan = match &request.expect {
         Some(features) => Plan::expected(&table, features, target_at)?,
-        None => Plan::new(&table, target_at, &request.drop)?,
+        None => Plan::new(&table, [target_at, weights_at], &request.drop)?,
     };
-    let (surveys, target) = survey(&table, &plan, request.missing)?;
+    plan.weights = weights_at;
+    let (surveys, target, weights) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         plan.choose_kinds(&table, &surveys)?;
     } else {
@@ -52,6 +55,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         y,
         features: plan.features,
         axes: vec![Axis { name: "feature".into(), len: columns }],
+        weights,
         test_from: None,
         notes: filled.notes,
     })
@@ -122,6 +126,22 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// The column of the row weights; `None` where none is named, or a trained model's isn't there.
+    fn find_weights(&self, request: &Request, target: Option<usize>) -> Result<Option<usize>> {
+        let Some(name) = &request.weights else { return Ok(None) };
+        let at = self.names.iter().position(|n| n == name.trim());
+        if at.is_none() && request.expect.is_none() {
+            let remedy = format!("name one with --weights NAME: {}", listed(&self.names));
+            return Err(Error::input(self.path, "header", format!("there is no column {name:?}"), remedy));
+        }
+        if at.is_some() && at == target {
+            return Err(Error::Usage(format!(
+                "--weights names {name}, which is the target; name the column that says how much each row counts"
+            )));
+        }
+        Ok(at)
+    }
+
     /// From the header on.
     fn reader(&self) -> Reader<&'a [u8]> {
         ReaderBuilder::new()
@@ -178,6 +198,23 @@ impl<'a> Table<'a> {
             format!("{:?} is not a number, as most cells of the column are", bad.text)
         };
         Error::input(self.path, self.place(bad.byte, column), problem, remedy)
+    }
+}
+
+/// The weight that a cell holds.
+fn weight_of(table: &Table, record: &ByteRecord, column: usize) -> Result<f32> {
+    let text = text_of(&record[column]);
+    if is_missing(text) {
+        let remedy = "fill in the weight, or leave such rows out with --missing drop";
+        return Err(table.missing_cell(start(record), column, remedy));
+    }
+    let refuse = |problem: &str| {
+        let problem = format!("the weight {:?} {problem}", shortened(text));
+        Err(Error::input(table.path, table.place(start(record), column), problem, WEIGHT_REMEDY))
+    };
+    match text.parse::<f64>() {
+        Ok(weight) => bad_weight(weight).map_or(Ok(weight as f32), refuse),
+        Err(_) => refuse("is not a number"),
     }
 }
 
@@ -242,6 +279,7 @@ enum Kind {
 /// Which columns are read and where their numbers go.
 struct Plan {
     target: Option<usize>,
+    weights: Option<usize>,
     /// Columns of the file that hold features.
     inputs: Vec<usize>,
     /// One for each of `inputs`.
@@ -250,8 +288,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Every column but the target and those to drop; the kinds are chosen later.
-    fn new(table: &Table, target: Option<usize>, drop: &[String]) -> Result<Self> {
+    /// Every column but the target, the weights and those to drop; the kinds are chosen later.
+    fn new(table: &Table, [target, weights]: [Option<usize>; 2], drop: &[String]) -> Result<Self> {
         let mut dropped = HashSet::new();
         for name in drop {
             let Some(c) = table.names.iter().position(|n| n == name.trim()) else {
@@ -265,7 +303,7 @@ impl Plan {
             dropped.insert(c);
         }
         let inputs: Vec<usize> =
-            (0..table.names.len()).filter(|c| Some(*c) != target && !dropped.contains(c)).collect();
+            (0..table.names.len()).filter(|c| ![target, weights].contains(&Some(*c)) && !dropped.contains(c)).collect();
         if inputs.is_empty() && !dropped.is_empty() {
             let problem = "--drop leaves no column but the target";
             return Err(Error::input(table.path, "header", problem, "keep a column to predict it from"));
@@ -274,13 +312,14 @@ impl Plan {
             let remedy = "add columns to predict it from (is the delimiter a comma, semicolon or tab?)";
             return Err(Error::input(table.path, "header", "there is no column but the target", remedy));
         }
-        Ok(Plan { target, inputs, kinds: Vec::new(), features: Vec::new() })
+        Ok(Plan { target, weights, inputs, kinds: Vec::new(), features: Vec::new() })
     }
 
     /// The columns that a model expects.
     fn expected(table: &Table, features: &[Feature], target: Option<usize>) -> Result<Self> {
         let at: HashMap<&str, usize> = table.names.iter().enumerate().map(|(c, n)| (n.as_str(), c)).collect();
-        let mut plan = Plan { target, inputs: Vec::new(), kinds: Vec::new(), features: features.to_vec() };
+        let (inputs, kinds) = (Vec::new(), Vec::new());
+        let mut plan = Plan { target, weights: None, inputs, kinds, features: features.to_vec() };
         let mut groups: HashMap<usize, usize> = HashMap::new();
         for (to, feature) in features.iter().enumerate() {
             let missing = |name: &str| {
@@ -406,10 +445,14 @@ impl Survey {
     }
 }
 
-/// The first way through the file: what the input columns hold, and the target.
-fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<(Vec<Survey>, Option<Target>)> {
+/// What the input columns hold, the target and the weights.
+type Surveyed = (Vec<Survey>, Option<Target>, Option<Vec<f32>>);
+
+/// The first way through the file.
+fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<Surveyed> {
     let mut surveys: Vec<Survey> = plan.inputs.iter().map(|_| Survey::default()).collect();
     let mut target = plan.target.map(Target::new);
+    let mut weights = plan.weights.map(|_| Vec::new());
     let (mut rows, mut kept) = (0usize, 0usize);
     table.each_row(|record| {
         rows += 1;
@@ -424,6 +467,9 @@ fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<(Vec<Survey>, 
                 return Err(table.missing_cell(start(record), target.column, remedy));
             }
             target.see(record, text);
+        }
+        if let (Some(weights), Some(c)) = (&mut weights, plan.weights) {
+            weights.push(weight_of(table, record, c)?);
         }
         for (&c, survey) in plan.inputs.iter().zip(&mut surveys) {
             let text = text_of(&record[c]);
@@ -446,11 +492,11 @@ fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<(Vec<Survey>, 
         let remedy = "fill cells in, remove the emptiest columns or give --missing mean";
         return Err(Error::input(table.path, "rows", "each of them has a missing cell and is dropped", remedy));
     }
-    Ok((surveys, target))
+    Ok((surveys, target, weights))
 }
 
 fn lacks_a_cell(record: &ByteRecord, plan: &Plan) -> bool {
-    plan.target.iter().chain(&plan.inputs).any(|&c| is_missing(text_of(&record[c])))
+    plan.target.iter().chain(&plan.weights).chain(&plan.inputs).any(|&c| is_missing(text_of(&record[c])))
 }
 
 struct Filled {

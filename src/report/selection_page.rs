@@ -118,6 +118,7 @@ pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
     let settings: Vec<(String, String)> = [
         ("data", dataset.source.clone()),
         ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
+        ("row weights", d.weight_column.clone().unwrap_or_else(|| "none".into())),
         ("penalties × seeds", format!("{} × {}", selection.path.points.len(), selection.path.kept[0].len())),
         ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
         ("hidden layers", d.architecture.hidden.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),

@@ -65,6 +65,8 @@ pub struct SelectSettings {
     /// Of the split, and of the first network.
     pub seed: u64,
     pub target_column: Option<String>,
+    /// Where the data set's weights came from, for the record.
+    pub weight_column: Option<String>,
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
@@ -89,6 +91,7 @@ impl Default for SelectSettings {
             test: 0.2,
             seed: 0,
             target_column: None,
+            weight_column: None,
             classes: None,
             missing: Missing::Refuse,
         }
@@ -160,7 +163,7 @@ pub struct Selection {
     pub seconds: f64,
 }
 
-/// Selects among the inputs of `dataset` (whose missing cells are filled). `groups`, from [`read_groups`], are units of
+/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from [`read_groups`], are units of
 /// several columns. `observe` may stop it.
 ///
 /// # Errors
@@ -274,6 +277,7 @@ impl SelectSettings {
             test: self.test,
             split_seed: self.seed,
             target_column: self.target_column.clone(),
+            weight_column: self.weight_column.clone(),
             classes: self.classes.clone(),
             missing: self.missing,
         }

@@ -56,6 +56,7 @@ impl Prepared {
                 dataset.source, dataset.rows, settings.validation
             )));
         }
+        dataset.weigh(&parts)?;
         let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
@@ -279,7 +280,8 @@ fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
         // With several targets the two are in standard deviations.
         Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
     };
-    (variance / prepared.data.validation.len().max(1) as f64).sqrt()
+    // A weighted mean is as uncertain as that of fewer rows of one weight.
+    (variance / prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0)).sqrt()
 }
 
 /// `count` values from the first to the last with even ratios.
@@ -323,27 +325,24 @@ impl Strength<'_> {
 }
 
 /// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since
-/// targets are standardised).
+/// targets are standardised); all of them weighted, as the loss is.
 fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
-    let train = &data.list[data.train.clone()];
-    let mean = |values: &mut dyn Iterator<Item = f64>| {
-        let (sum, count) = values.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
-        sum / count.max(1) as f64
-    };
+    let train = || data.list[data.train.clone()].iter().map(|&r| (r as usize, data.weight(r)));
+    let total = data.total_weight(data.train.clone());
     if kind == LossKind::Ce {
-        let mut counts = vec![0usize; data.outputs];
-        train.iter().for_each(|&r| counts[data.targets[r as usize] as usize] += 1);
-        let share = |r: u32| counts[data.targets[r as usize] as usize].max(1) as f64 / train.len().max(1) as f64;
-        return mean(&mut train.iter().map(|&r| -share(r).ln()));
+        let mut of_class = vec![0.0; data.outputs];
+        train().for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
+        return of_class.iter().filter(|&&weight| weight > 0.0).map(|w| -w * (w / total).ln()).sum::<f64>() / total;
     }
     let m = data.outputs;
-    let targets = train.iter().flat_map(|&r| &data.targets[r as usize * m..(r as usize + 1) * m]);
-    mean(&mut targets.map(|&bits| f64::from(f32::from_bits(bits))).map(|t| match kind {
-        LossKind::Mse => t * t,
-        LossKind::Huber if t.abs() <= 1.0 => t * t / 2.0,
-        LossKind::Huber => t.abs() - 0.5,
-        LossKind::Mae | LossKind::Ce => t.abs(),
-    }))
+    let loss = |&bits: &u32| match (kind, f64::from(f32::from_bits(bits))) {
+        (LossKind::Mse, t) => t * t,
+        (LossKind::Huber, t) if t.abs() <= 1.0 => t * t / 2.0,
+        (LossKind::Huber, t) => t.abs() - 0.5,
+        (LossKind::Mae | LossKind::Ce, t) => t.abs(),
+    };
+    let of_row = |r: usize| data.targets[r * m..(r + 1) * m].iter().map(loss).sum::<f64>();
+    train().map(|(r, weight)| weight * of_row(r)).sum::<f64>() / (total * m as f64)
 }
 
 /// What the scores along the path say.
