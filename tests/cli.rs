@@ -647,3 +647,38 @@ fn bad_row_weights_are_refused_in_one_sentence() {
         }
     }
 }
+
+#[test]
+fn balanced_classes_are_said_everywhere() {
+    let place = Place::new();
+    // Three quarters of one class's rows are gone.
+    let rows = table();
+    let kept = rows.lines().enumerate().filter(|(i, line)| i % 4 == 0 || !line.ends_with("yes"));
+    let data = place.write("table.csv", kept.map(|(_, line)| format!("{line}\n")).collect::<String>());
+    let out = place.text("run");
+    let trained = train(&data, &out, &["--target", "class", "--balanced-classes"]);
+    assert!(trained.status.success() && stdout(&trained).contains("balanced accuracy 0."), "{}", stderr(&trained));
+    let read = |name: &str| fs::read_to_string(place.path(name)).unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(&read("run/metrics.json")).unwrap();
+    let score = &metrics["test"];
+    assert!(score["balanced_accuracy"].as_f64().unwrap() > 0.7 && score["accuracy"].is_null(), "{metrics}");
+    assert!(read("run/report.html").contains("balanced accuracy on the test rows"));
+    let model = place.text("run/model.safetensors");
+    let curve = eigenlens(&["curve", &model, &data, "--out", &out, "--json", "--device", "cpu"]);
+    let curve: serde_json::Value = serde_json::from_str(&stdout(&curve)).unwrap();
+    assert_eq!((&curve["metric"], &curve["full"]), (&"balanced_accuracy".into(), &score["balanced_accuracy"]));
+
+    let select = |data: &str, target: &str, out: &str| {
+        let quick = ["--balanced-classes", "--seeds", "2", "--penalties", "4", "--device", "cpu", "--out", out];
+        eigenlens(&[&["select", data, "--target", target], &quick[..]].concat())
+    };
+    let selected = select(&data, "class", &out);
+    assert!(selected.status.success() && stdout(&selected).contains("balanced accuracy"), "{}", stderr(&selected));
+    let json: serde_json::Value = serde_json::from_str(&read("run/selection.json")).unwrap();
+    assert_eq!((&json["metric"], &json["settings"]["balanced_classes"]), (&"balanced_accuracy".into(), &true.into()));
+    assert!(read("run/report.html").contains("every class counts the same"));
+
+    let number = ["--target", "a", "--task", "regress", "--balanced-classes"];
+    refused(&train(&data, &out, &number), 2, &["--balanced-classes", "table.csv", "leave it out"]);
+    refused(&select(&data, "a", &out), 2, &["--balanced-classes", "table.csv", "leave it out"]);
+}

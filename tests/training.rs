@@ -680,3 +680,57 @@ fn a_part_without_weight_is_refused() {
     let text = error.unwrap_err().to_string();
     assert!(text.contains("row weights") && text.contains("all 0") && text.contains("test rows"), "{text}");
 }
+
+/// The accuracy of a part is then the mean over its classes of the share of right answers, counted by hand.
+#[test]
+fn balanced_accuracy_is_the_mean_over_the_classes() {
+    // One class has few rows, of which many are hard: the two accuracies differ by a lot.
+    let (rows, columns) = (300, 4);
+    let few = |r: usize| r.is_multiple_of(7);
+    let mut data = dataset(rows, columns, false);
+    let Values::F32(x) = &mut data.x else { unreachable!() };
+    x.chunks_exact_mut(columns).enumerate().for_each(|(r, row)| row[0] = f32::from(few(r)) + row[1]);
+    let labels: Vec<u32> = (0..rows).map(|r| u32::from(few(r))).collect();
+    data.y = Targets::Classes { labels: labels.clone(), names: vec!["many".into(), "few".into()] };
+    let weights: Vec<f32> = (0..rows).map(|r| [1.0, 0.0, 2.5][r % 3]).collect();
+    for weights in [None, Some(weights)] {
+        let mut data = Dataset { weights: weights.clone(), ..data.clone() };
+        let architecture = architecture(&[8], &[Activation::Tanh], Place::None);
+        let settings = settings(10, 32, 1e-3, 1e-4);
+        let plan = Plan { architecture, settings, balanced_classes: true, ..Plan::default() };
+        let fit = plan.fit(&mut data, &CPU).unwrap();
+        let resident = fit.model.prepare(&mut data, &fit.split).unwrap();
+        let mut job = fit.model.job(&resident, None, &CPU).unwrap();
+        let parts = [(&fit.split.train, &resident.train), (&fit.split.validation, &resident.validation)];
+        let parts = parts.into_iter().chain([(&fit.split.test, &resident.test)]);
+        let mut differs = false;
+        for ((name, score), (part, range)) in fit.scores.iter().zip(parts) {
+            let outputs = job.predict(0, range.clone()).unwrap();
+            let (mut right, mut all) = ([0.0; 2], [0.0; 2]);
+            for (&row, output) in part.iter().zip(outputs.chunks_exact(2)) {
+                let (row, predicted) = (row as usize, usize::from(output[1] > output[0]));
+                let class = labels[row] as usize;
+                let weight = weights.as_ref().map_or(1.0, |w| f64::from(w[row]));
+                all[class] += weight;
+                right[class] += if predicted == class { weight } else { 0.0 };
+            }
+            let by_hand = (right[0] / all[0] + right[1] / all[1]) / 2.0;
+            let found = score.balanced_accuracy.unwrap();
+            // Weights are f32.
+            assert!((found - by_hand).abs() < 1e-6, "{name}: {found}, by hand {by_hand}");
+            assert!(score.accuracy.is_none());
+            differs |= (found - (right[0] + right[1]) / (all[0] + all[1])).abs() > 0.01;
+        }
+        assert!(differs, "the plain accuracy is another number");
+        // scikit-learn's "balanced" on the training rows: rows / (classes · rows of the class).
+        if weights.is_none() {
+            let of_few = fit.split.train.iter().filter(|&&r| few(r as usize)).count() as f64;
+            let (n, row) = (fit.split.train.len() as f64, fit.split.train.iter().find(|&&r| few(r as usize)).unwrap());
+            assert!((data.weight(*row as usize) - n / (2.0 * of_few)).abs() < 1e-6);
+        }
+    }
+    let mut numbers = dataset(60, 5, true);
+    let settings = Settings { loss: LossKind::Mse, ..settings(2, 16, 0.0, 0.0) };
+    let plan = Plan { settings, balanced_classes: true, ..Plan::default() };
+    assert!(matches!(plan.fit(&mut numbers, &CPU), Err(Error::Usage(text)) if text.contains("--balanced-classes")));
+}

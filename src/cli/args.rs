@@ -94,6 +94,10 @@ pub struct LearnArgs {
     /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
     #[arg(long, value_name = "NAME")]
     pub weights: Option<String>,
+    /// Makes every class count the same, whatever its rows: a row weighs rows/(classes × rows of its class), times its weight.
+    /// The accuracy is then the balanced accuracy, the mean over the classes
+    #[arg(long)]
+    pub balanced_classes: bool,
 }
 
 impl LearnArgs {
@@ -277,6 +281,7 @@ impl TrainingArgs {
             split_seed: self.seed,
             target_column: data.target.clone(),
             weight_column: learn.weights.clone(),
+            balanced_classes: learn.balanced_classes,
             classes: data.classes.clone(),
             missing: data.missing,
         }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::args::{DataArgs, DeviceArgs};
 use super::{print, print_json};
 use crate::model::Model;
-use crate::relevance::{CurveOptions, MaskFill, Metric, curve};
+use crate::relevance::{CurveOptions, MaskFill, curve};
 use crate::report::tables;
 use crate::{Error, Result, write};
 
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print_json(&serde_json::json!(curve))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let metric = if curve.metric == Metric::Accuracy { "accuracy" } else { "MAE" };
+    let metric = curve.metric.short_name();
     let mut text = format!("{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
     for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
         text.push_str(&format!(

@@ -11,7 +11,6 @@ use super::{print, print_json};
 use crate::data::{self, Dataset, ScaleKind};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::relevance::Metric;
 use crate::report::{selection_page, tables};
 use crate::selection::{Score, SelectSettings, Selection, read_groups, select};
 use crate::{Error, Result, write};
@@ -118,6 +117,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         seed: args.seed,
         target_column: args.read.target.clone(),
         weight_column: args.learn.weights.clone(),
+        balanced_classes: args.learn.balanced_classes,
         classes: args.read.classes.clone(),
         missing: args.read.missing,
     };
@@ -181,7 +181,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     let d = &selection.compact.model.description;
     json!({
         "source": dataset.source,
-        "metric": if selection.metric == Metric::Accuracy { "accuracy" } else { "mae" },
+        "metric": selection.metric,
         "rows": selection.rows,
         "chosen": chosen.iter().map(|&u| name(u)).collect::<Vec<_>>(),
         "columns": selection.chosen_columns(),
@@ -197,7 +197,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "constant": selection.constant,
         "full_model": selection.full,
         "compact_model": selection.reduced,
-        "settings": { "weights": d.weight_column, "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
+        "settings": { "weights": d.weight_column, "balanced_classes": d.balanced_classes, "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
                       "architecture": d.architecture, "batch": d.settings.batch, "rate": d.settings.rate,
                       "threshold": d.settings.threshold, "seed": d.split_seed, "validation": d.validation, "test": d.test },
         "engine": device.to_string(),

@@ -7,10 +7,10 @@ use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, Request, Targets};
+use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
-use crate::relevance::{CurveOptions, curve};
+use crate::relevance::{CurveOptions, Metric, curve};
 use crate::report::tables;
 use crate::{Result, write};
 
@@ -73,7 +73,8 @@ pub fn train(
     for note in &dataset.notes {
         eprintln!("eigenlens: {note}");
     }
-    let bar = Bar::new(if matches!(dataset.y, Targets::Classes { .. }) { "accuracy" } else { "MAE" });
+    let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
+    let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;
@@ -102,8 +103,7 @@ fn text(outcome: &Outcome<'_>, out: &Path) -> String {
     let mut text = tables::ranking_text(outcome.ranking, 20);
     text.push('\n');
     for (name, score) in &outcome.fit.scores {
-        let parts = [("accuracy", score.accuracy), ("MAE", score.mae), ("R²", score.r2), ("loss", Some(score.loss))];
-        let shown: Vec<String> = parts.iter().filter_map(|(n, v)| v.map(|v| format!("{n} {v:.4}"))).collect();
+        let shown: Vec<String> = score.named().iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         text.push_str(&format!("{name:<11} {} ({} rows)\n", shown.join(", "), score.rows));
     }
     text.push('\n');

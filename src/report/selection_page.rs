@@ -1,7 +1,6 @@
 //! `report.html` of a selection, and its summary in plain sentences.
 
 use crate::data::Dataset;
-use crate::relevance::Metric;
 use crate::report::explain_figures::pixels;
 use crate::report::page::{Shape, definitions, document, figure, section, shape_of};
 use crate::report::picture::{Palette, outline};
@@ -118,7 +117,7 @@ pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
     let settings: Vec<(String, String)> = [
         ("data", dataset.source.clone()),
         ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
-        ("row weights", d.weight_column.clone().unwrap_or_else(|| "none".into())),
+        ("row weights", d.row_weights()),
         ("penalties × seeds", format!("{} × {}", selection.path.points.len(), selection.path.kept[0].len())),
         ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
         ("hidden layers", d.architecture.hidden.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
@@ -201,7 +200,7 @@ fn sizes(selection: &Selection) -> String {
     let scores = scores.chain(kept.iter().map(|p| p.test));
     let y = Scale::round(scores.flat_map(|s| [s.mean - s.se, s.mean + s.se]));
     let mut plot = Plot::new(520.0, 340.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last.max(2.0)), y);
-    let ticks = if selection.metric == Metric::Accuracy { Ticks::Percent } else { Ticks::Plain };
+    let ticks = if selection.metric.is_share() { Ticks::Percent } else { Ticks::Plain };
     plot.y_axis(&format!("{} on the {} rows", text::metric_name(selection.metric), selection.rows), ticks);
     plot.x_axis("number of features (log scale)", Ticks::Whole);
     let band = |f: fn(&crate::selection::SizePoint) -> Score| -> Vec<(f64, f64, f64)> {

@@ -67,6 +67,8 @@ pub struct SelectSettings {
     pub target_column: Option<String>,
     /// Where the data set's weights came from, for the record.
     pub weight_column: Option<String>,
+    /// Makes every class count the same ([`Dataset::weigh`]).
+    pub balanced_classes: bool,
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
@@ -92,6 +94,7 @@ impl Default for SelectSettings {
             seed: 0,
             target_column: None,
             weight_column: None,
+            balanced_classes: false,
             classes: None,
             missing: Missing::Refuse,
         }
@@ -278,6 +281,7 @@ impl SelectSettings {
             split_seed: self.seed,
             target_column: self.target_column.clone(),
             weight_column: self.weight_column.clone(),
+            balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             missing: self.missing,
         }

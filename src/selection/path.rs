@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
-use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, split};
+use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::kernels::LossKind;
 use crate::model::Plan;
@@ -56,7 +56,7 @@ impl Prepared {
                 dataset.source, dataset.rows, settings.validation
             )));
         }
-        dataset.weigh(&parts)?;
+        dataset.weigh(&parts, settings.balanced_classes)?;
         let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
@@ -80,11 +80,12 @@ impl Prepared {
         let dataset = dataset.select_columns(&columns);
         let scaling = Scaling::fit(kind, &dataset, &parts.train)?;
         let plan = settings.plan(&dataset, true);
-        let (outputs, metric) = match &dataset.y {
-            Targets::Classes { names, .. } => (names.len(), Metric::Accuracy),
-            Targets::Numbers { names, .. } => (names.len(), Metric::Mae),
+        let (outputs, task) = match &dataset.y {
+            Targets::Classes { names, .. } => (names.len(), Task::Classify),
+            Targets::Numbers { names, .. } => (names.len(), Task::Regress),
             _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
         };
+        let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(dataset.columns, outputs)?;
         let target = TargetScaling::fit(&dataset, &parts.train);
         let data = crate::model::resident(&dataset, &scaling, &target, &parts);
@@ -276,7 +277,7 @@ fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
     let metric = mean(&|s| s.metric);
     let variance = match prepared.metric {
-        Metric::Accuracy => metric * (1.0 - metric),
+        Metric::Accuracy | Metric::BalancedAccuracy => metric * (1.0 - metric),
         // With several targets the two are in standard deviations.
         Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
     };
@@ -360,7 +361,7 @@ impl Walked {
     /// units as are asked for.
     pub fn choose(&self, settings: &SelectSettings, metric: Metric) -> Result<Choice> {
         let points = &self.path.points;
-        let gain = |score: f64| if metric == Metric::Accuracy { score } else { -score };
+        let gain = |score: f64| if metric.is_share() { score } else { -score };
         let eligible: Vec<usize> = match settings.features {
             // Before the first that keeps fewer; the weakest keeps most, if not enough.
             Some(k) => (0..points.iter().take_while(|p| p.kept >= k as f64).count().max(1)).collect(),

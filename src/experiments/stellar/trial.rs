@@ -161,6 +161,7 @@ impl Trial<'_> {
             targets: vec!["[Fe/H]".into()],
             target_column: None,
             weight_column: None,
+            balanced_classes: false,
             features: dataset.features.clone(),
             axes: dataset.axes.clone(),
             scaling,
