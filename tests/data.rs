@@ -156,7 +156,9 @@ fn table_bad_cells() {
     let many: String = (0..65).map(|i| format!("v{i},{}\n", i % 2)).collect();
     bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "--drop \"a\" or convert"]);
     for date in ["2024-01-31", "31.01.2024", "1/31/2024", "2024-01-31T10:00"] {
-        bad_table(format!("a,y\n{date},0\n{date},1\n"), &["\"a\"", "dates", "convert them to numbers"]);
+        let text = format!("b,a,y\n0,,0\n1,{date},0\n2,{date},1\n");
+        let parts = ["line 3, column \"a\"", &format!("{date:?} is a date"), "--drop \"a\"", "days since the first"];
+        refused(table(text, |r| r.missing = Missing::Mean), &parts);
     }
     bad_table("a;y\n1,5;0\n2,5;1\n", &["\"a\"", "decimal comma", "decimal point"]);
 }
@@ -245,6 +247,36 @@ fn table_identifiers() {
     assert_eq!(table(rows(21, "p0"), |r| r.drop = vec!["full name".into()]).unwrap().columns, 1);
     assert_eq!(table(rows(20, "p0"), |_| {}).unwrap().columns, 21, "few rows may all differ");
     assert_eq!(table(rows(40, "p1"), |_| {}).unwrap().columns, 40, "a value that comes back makes it a category");
+}
+
+/// Numbers that tell the rows apart are pointed out, and kept.
+#[test]
+fn table_numbers_that_look_like_identifiers() {
+    let notes = |name: &str, value: &dyn Fn(usize) -> String| {
+        let rows: String = (0..30).map(|i| format!("{},{},{}\n", value(i), i % 7, i % 2)).collect();
+        let data = table(format!("{name},a,y\n{rows}"), |_| {}).unwrap();
+        assert_eq!(data.columns, 2);
+        data.notes
+    };
+    let scattered = |i: usize| (i * 7919 % 1000).to_string();
+    for name in ["id", "customer_id", "CustomerID", "patientId", "Index", "row number"] {
+        let notes = notes(name, &scattered);
+        assert!(notes.len() == 1 && notes[0].contains(&format!("--drop {name:?}")), "{name}: {notes:?}");
+    }
+    assert_eq!(notes("anything", &|i| (i + 1).to_string()).len(), 1, "it counts the rows");
+    assert_eq!(notes("anything", &|i| i.to_string()).len(), 1, "it counts the rows");
+    for (name, value) in [
+        ("humidity", &scattered as &dyn Fn(usize) -> String),
+        ("paid", &scattered),
+        ("year", &|i| (1990 + i).to_string()),
+        ("id", &|i| (i / 2).to_string()),
+        ("id", &|i| format!("{i}.5")),
+    ] {
+        assert!(notes(name, value).is_empty(), "{name}");
+    }
+    let rows: String = (0..30).map(|i| format!("{i},{},{}\n", i + 1, i % 2)).collect();
+    let several = table(format!("id,row,y\n{rows}"), |_| {}).unwrap().notes;
+    assert!(several.len() == 1 && several[0].contains("id, row; leave them out"), "{several:?}");
 }
 
 #[test]

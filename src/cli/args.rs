@@ -1,5 +1,7 @@
 //! Options that several subcommands share, and how they become library settings.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 
 use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task, is_table};
@@ -103,6 +105,18 @@ pub struct LearnArgs {
 impl LearnArgs {
     pub fn request(&self, read: &DataArgs, source: &str, seed: u64) -> Request {
         Request { drop: self.drop.clone(), weights: self.weights.clone(), ..read.request(source, seed) }
+    }
+}
+
+/// Says on stderr what a table's columns were taken for, which is guessed, and what the reader did.
+pub fn announce(dataset: &Dataset, request: &Request) {
+    if is_table(&request.source) {
+        let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
+        let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
+        eprintln!("eigenlens: {name}: {summary}");
+    }
+    for note in &dataset.notes {
+        eprintln!("eigenlens: {note}");
     }
 }
 

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, by_name};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, ScaleKind};
+use crate::data::{self, Dataset, ScaleKind, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
@@ -96,9 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     // Refused now rather than after the work.
     write::create_dir(&args.out)?;
-    for note in &dataset.notes {
-        eprintln!("eigenlens: {note}");
-    }
+    announce(&dataset, &request);
     let settings = SelectSettings {
         features: args.features,
         seeds: args.seeds,
@@ -182,6 +180,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     json!({
         "source": dataset.source,
         "metric": selection.metric,
+        "target": target(selection),
         "rows": selection.rows,
         "chosen": chosen.iter().map(|&u| name(u)).collect::<Vec<_>>(),
         "columns": selection.chosen_columns(),
@@ -203,6 +202,16 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "engine": device.to_string(),
         "seconds": selection.seconds,
     })
+}
+
+/// The target's name: its column, or what an array's outputs are called.
+fn target(selection: &Selection) -> String {
+    let d = &selection.compact.model.description;
+    match (&d.target_column, d.task) {
+        (Some(name), _) => name.clone(),
+        (None, Task::Regress) => d.targets.join(", "),
+        (None, _) => "y".into(),
+    }
 }
 
 /// The chosen features, best first.

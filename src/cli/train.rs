@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;
+    announce(&dataset, &request);
     let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
     let title = title(&request, &dataset);
     train(title, dataset, &plan, &device, &args.out, args.json)
@@ -70,9 +71,6 @@ pub fn train(
     out: &Path,
     as_json: bool,
 ) -> Result<ExitCode> {
-    for note in &dataset.notes {
-        eprintln!("eigenlens: {note}");
-    }
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));

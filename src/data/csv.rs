@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use self::cell::{has_decimal_comma, is_date, is_missing, listed, number, shortened};
+use self::cell::{has_decimal_comma, is_date, is_identifier, is_missing, listed, number, shortened};
 use self::target::Target;
 use super::weights::{WEIGHT_REMEDY, bad_weight};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
@@ -45,7 +45,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(target) => target.finish(&table, request.task)?,
         None => Targets::None,
     };
-    let filled = fill(&table, &plan, request.missing)?;
+    let mut filled = fill(&table, &plan, request.missing)?;
+    if request.expect.is_none() {
+        filled.notes.extend(plan.identifiers(&table, &surveys));
+    }
     let columns = plan.features.len();
     Ok(Dataset {
         source: path.display().to_string(),
@@ -369,6 +372,28 @@ impl Plan {
         Ok(())
     }
 
+    /// Points out the numeric columns that look like identifiers, which tell nothing about new rows.
+    fn identifiers(&self, table: &Table, surveys: &[Survey]) -> Option<String> {
+        let columns = self.inputs.iter().zip(&self.kinds).zip(surveys);
+        let looks = |((&c, kind), survey): ((&usize, &Kind), &Survey)| {
+            let is = matches!(kind, Kind::Number { .. }) && survey.numbers_rows();
+            is.then(|| table.names[c].clone())
+        };
+        let names: Vec<String> = columns.filter_map(looks).collect();
+        match names.as_slice() {
+            [] => None,
+            [name] => Some(format!(
+                "column {name:?} looks like an identifier (another whole number in every row): leave it out with --drop {name:?} \
+                 unless it means something"
+            )),
+            names => Some(format!(
+                "columns that look like identifiers (another whole number in every row): {}; leave them out with --drop unless \
+                 they mean something",
+                listed(names)
+            )),
+        }
+    }
+
     /// Refuses what isn't a number in the columns that must hold numbers.
     fn check_numbers(&self, table: &Table, surveys: &[Survey]) -> Result<()> {
         for ((&c, kind), survey) in self.inputs.iter().zip(&self.kinds).zip(surveys) {
@@ -386,28 +411,53 @@ struct Survey {
     known: usize,
     numbers: usize,
     dates: usize,
+    first_date: Option<Bad>,
     decimal_commas: usize,
     bad: Option<Bad>,
+    /// Every known cell so far is one more than the one before.
+    counts: bool,
+    last: f64,
+    /// The whole numbers of a column whose name is an identifier's; `None` for others, and once one came back.
+    whole: Option<HashSet<u64>>,
     /// Distinct values, at most one more than allowed.
     values: BTreeSet<String>,
 }
 
 impl Survey {
+    fn new(name: &str) -> Self {
+        Survey { counts: true, whole: is_identifier(name).then(HashSet::new), ..Survey::default() }
+    }
+
     fn see(&mut self, record: &ByteRecord, text: &str) {
         self.known += 1;
         let value = number(text);
         if value.is_some() {
             self.numbers += 1;
         } else {
-            self.dates += usize::from(is_date(text));
+            if is_date(text) {
+                self.dates += 1;
+                self.first_date.get_or_insert_with(|| Bad::new(record, text));
+            }
             self.decimal_commas += usize::from(has_decimal_comma(text));
         }
         if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
             self.bad = Some(Bad::new(record, text));
         }
+        let value = value.unwrap_or(f64::NAN);
+        let begins = self.known == 1 && (value == 0.0 || value == 1.0);
+        self.counts &= begins || value == self.last + 1.0;
+        self.last = value;
+        if self.whole.as_mut().is_some_and(|seen| value.fract() != 0.0 || !seen.insert(value.to_bits())) {
+            self.whole = None;
+        }
         if self.values.len() <= MOST_VALUES && !self.values.contains(text) {
             self.values.insert(text.to_owned());
         }
+    }
+
+    /// Whether it numbers the rows: it counts them from 0 or 1, or has an identifier's name and no whole number twice.
+    fn numbers_rows(&self) -> bool {
+        self.known > MOST_DISTINCT && (self.counts || self.whole.is_some())
     }
 
     /// Numbers (true) or categories, and refuses what is neither.
@@ -419,11 +469,10 @@ impl Survey {
         if self.known == 0 {
             return refuse("every cell is missing".into(), &drop);
         }
-        if 2 * self.dates > self.known {
-            return refuse(
-                "it holds dates".into(),
-                &format!("convert them to numbers (days since a first day) or {drop}"),
-            );
+        if let Some(date) = self.first_date.as_ref().filter(|_| 2 * self.dates > self.known) {
+            let problem = format!("{:?} is a date, as most cells of the column are", date.text);
+            let remedy = format!("{drop}, or turn it into numbers (days since the first, day of the year, weekday)");
+            return Err(Error::input(table.path, table.place(date.byte, column), problem, remedy));
         }
         if 2 * self.decimal_commas > self.known {
             return refuse("it holds numbers with a decimal comma".into(), "write them with a decimal point");
@@ -450,7 +499,7 @@ type Surveyed = (Vec<Survey>, Option<Target>, Option<Vec<f32>>);
 
 /// The first way through the file.
 fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<Surveyed> {
-    let mut surveys: Vec<Survey> = plan.inputs.iter().map(|_| Survey::default()).collect();
+    let mut surveys: Vec<Survey> = plan.inputs.iter().map(|&c| Survey::new(&table.names[c])).collect();
     let mut target = plan.target.map(Target::new);
     let mut weights = plan.weights.map(|_| Vec::new());
     let (mut rows, mut kept) = (0usize, 0usize);

@@ -5,6 +5,7 @@ mod idx;
 mod npz;
 mod scale;
 mod split;
+mod summary;
 pub mod synthetic;
 mod weights;
 
