@@ -1,11 +1,12 @@
 // loss: the loss of every sample and its gradient with respect to the network's output.
 //
-//     stats[r] = [loss, metric, square, 0]          gradient[r, c] = d(mean loss over the batch) / d output[r, c]
+//     stats[r] = w [loss, metric, square, 0]        gradient[r, c] = w d(mean loss over the batch) / d output[r, c]
 //
+// w: the weight of data set row rows[r]; WEIGHTED 0: 1, and no weights are read.
 // KIND 0: softmax cross-entropy (metric: the first largest output is the label); 1: absolute error, 2: squared error,
 // 3: Huber with delta 1, averaged over the C outputs (metric: mean |e|, square: mean e^2). targets: words, shared:
 // labels [row], or f32 bits [row, C]. rows: words of each replica. One invocation a row, r < step.rows.
-// Bytes moved: 4 C in (twice), 4 C out, 16 out, a row.
+// Bytes moved: 4 C in (twice), 4 C out, 16 out, a row; 4 more in for the weight.
 
 struct Step {
     index: u32,
@@ -43,17 +44,19 @@ struct Params {
 @group(0) @binding(4) var<storage, read> targets: array<u32>;
 @group(0) @binding(5) var<storage, read_write> stats: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(7) var<storage, read> weights: array<f32>;
 
 override WORKGROUP: u32 = 64u;
 override KIND: u32 = 0u;
 override GRADIENT: u32 = 1u;
+override WEIGHTED: u32 = 0u;
 
 // The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
 fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
     return (group.y * groups.x + group.x) * WORKGROUP + local;
 }
 
-fn cross_entropy(base: u32, to: u32, label: u32) -> vec4<f32> {
+fn cross_entropy(base: u32, to: u32, label: u32, weight: f32) -> vec4<f32> {
     let cols = p.output.cols;
     var largest = output[base];
     var best = 0u;
@@ -69,7 +72,7 @@ fn cross_entropy(base: u32, to: u32, label: u32) -> vec4<f32> {
         sum += exp(output[base + c] - largest);
     }
     if GRADIENT != 0u {
-        let scale = 1.0 / f32(now.rows);
+        let scale = weight / f32(now.rows);
         for (var c = 0u; c < cols; c++) {
             let share = exp(output[base + c] - largest) / sum;
             gradient[to + c] = (share - select(0.0, 1.0, c == label)) * scale;
@@ -79,9 +82,9 @@ fn cross_entropy(base: u32, to: u32, label: u32) -> vec4<f32> {
     return vec4<f32>(loss, select(0.0, 1.0, best == label), 0.0, 0.0);
 }
 
-fn regression(base: u32, to: u32, from_target: u32) -> vec4<f32> {
+fn regression(base: u32, to: u32, from_target: u32, weight: f32) -> vec4<f32> {
     let cols = p.output.cols;
-    let scale = 1.0 / (f32(now.rows) * f32(cols));
+    let scale = weight / (f32(now.rows) * f32(cols));
     var sum = vec4<f32>(0.0);
     for (var c = 0u; c < cols; c++) {
         let e = output[base + c] - bitcast<f32>(targets[from_target + c]);
@@ -121,16 +124,20 @@ fn main(
     let row = rows[group.z * p.rows_stride + r];
     let base = group.z * p.output.stride + p.output.offset + r * p.output.ld;
     let to = group.z * p.gradient.stride + p.gradient.offset + r * p.gradient.ld;
+    var weight = 1.0;
+    if WEIGHTED != 0u {
+        weight = weights[row];
+    }
     var result: vec4<f32>;
     if KIND == 0u {
-        result = cross_entropy(base, to, targets[row]);
+        result = cross_entropy(base, to, targets[row], weight);
     } else {
-        result = regression(base, to, row * p.output.cols);
+        result = regression(base, to, row * p.output.cols, weight);
     }
     if GRADIENT != 0u {
         for (var c = p.gradient.cols; c < p.gradient.ld; c++) {
             gradient[to + c] = 0.0;
         }
     }
-    stats[(group.z * p.stats.stride + p.stats.offset + r * p.stats.ld) / 4u] = result;
+    stats[(group.z * p.stats.stride + p.stats.offset + r * p.stats.ld) / 4u] = weight * result;
 }

@@ -23,7 +23,7 @@
 //! | [`engine`] | `plan`: buffers, views and lists of operations as data; `cpu` and `gpu` execute them (wgpu is named in `engine/gpu` alone) |
 //! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl`, and in `twins` the same arithmetic in Rust |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
-//! | [`data`] | readers, synthetic sets, splits, scaling |
+//! | [`data`] | readers, synthetic sets, splits, scaling, row weights |
 //! | [`train`] | settings, the resident data set, the training job |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
 //! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |

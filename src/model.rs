@@ -8,6 +8,7 @@ use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, Ta
 use crate::engine::Device;
 use crate::kernels::LossKind;
 use crate::network::{Network, Parameters, Sequential};
+use crate::relevance::Metric;
 use crate::train::{EpochRecord, Flow, Job, Progress, Resident, Scores, Settings};
 use crate::{Error, Result};
 
@@ -19,6 +20,12 @@ pub struct Description {
     pub targets: Vec<String>,
     /// The target column of a table.
     pub target_column: Option<String>,
+    /// The column of a table (or the array of an .npz) that says how much each row counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_column: Option<String>,
+    /// Every class counted the same, whatever its rows.
+    #[serde(default)]
+    pub balanced_classes: bool,
     /// The classes whose rows alone were taken (`--classes`); older files don't tell.
     #[serde(default)]
     pub classes: Option<Vec<String>>,
@@ -42,6 +49,15 @@ pub struct Description {
     pub engine: String,
 }
 
+impl Description {
+    /// What the rows were weighted by, in words.
+    pub fn row_weights(&self) -> String {
+        let balanced = self.balanced_classes.then(|| "every class counts the same".to_owned());
+        let parts: Vec<String> = self.weight_column.clone().into_iter().chain(balanced).collect();
+        if parts.is_empty() { "none".into() } else { parts.join("; ") }
+    }
+}
+
 /// A trained network: one set of parameters for each replica.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -62,6 +78,10 @@ pub struct Plan {
     pub test: f64,
     pub split_seed: u64,
     pub target_column: Option<String>,
+    /// Where the data set's weights came from, for the record.
+    pub weight_column: Option<String>,
+    /// Makes every class count the same ([`Dataset::weigh`]).
+    pub balanced_classes: bool,
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
@@ -77,6 +97,8 @@ impl Default for Plan {
             test: 0.2,
             split_seed: 0,
             target_column: None,
+            weight_column: None,
+            balanced_classes: false,
             classes: None,
             missing: Missing::Refuse,
         }
@@ -104,6 +126,9 @@ pub struct PartScore {
     pub loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Instead of the accuracy where classes were balanced: the mean over the classes of each one's share of right answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balanced_accuracy: Option<f64>,
     /// Mean absolute error in the target's units (in standard deviations with several targets).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mae: Option<f64>,
@@ -111,8 +136,23 @@ pub struct PartScore {
     pub r2: Option<f64>,
 }
 
+impl PartScore {
+    /// The scores with their names for a person, the most telling first.
+    pub fn named(&self) -> Vec<(&'static str, f64)> {
+        let all = [
+            ("accuracy", self.accuracy),
+            ("balanced accuracy", self.balanced_accuracy),
+            ("MAE", self.mae),
+            ("R²", self.r2),
+            ("loss", Some(self.loss)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
 impl Plan {
-    /// Trains the plan's replicas on `dataset` (whose missing cells are filled) and scores them.
+    /// Trains the plan's replicas on `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1) and
+    /// scores them.
     ///
     /// ```
     /// use eigenlens::{Device, Plan, data::synthetic};
@@ -146,6 +186,7 @@ impl Plan {
     ) -> Result<Fit> {
         let parts = split(dataset, self.validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
+        dataset.weigh(&parts, self.balanced_classes)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
@@ -178,13 +219,14 @@ impl Plan {
             flow
         })?;
         let seconds = clock.elapsed().as_secs_f64();
+        let metric = Metric::of(task, self.balanced_classes);
         let mut scores = Vec::new();
         for (name, range) in
             [("train", &resident.train), ("validation", &resident.validation), ("test", &resident.test)]
         {
             if !range.is_empty() {
                 let replicas = job.evaluate(range.clone())?;
-                scores.push((name, part_score(&resident, range.clone(), task, &replicas)));
+                scores.push((name, part_score(&resident, range.clone(), metric, &replicas)));
             }
         }
         let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
@@ -192,6 +234,8 @@ impl Plan {
             task,
             targets,
             target_column: self.target_column.clone(),
+            weight_column: self.weight_column.clone(),
+            balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             features: dataset.features.clone(),
             axes: dataset.axes.clone(),
@@ -226,27 +270,29 @@ pub(crate) fn resident(dataset: &Dataset, scaling: &Scaling, target: &TargetScal
     )
 }
 
-fn part_score(data: &Resident, range: std::ops::Range<usize>, task: Task, replicas: &[Scores]) -> PartScore {
+fn part_score(data: &Resident, range: std::ops::Range<usize>, metric: Metric, replicas: &[Scores]) -> PartScore {
     let mean = |f: fn(&Scores) -> f64| replicas.iter().map(f).sum::<f64>() / replicas.len() as f64;
-    let numbers = task != Task::Classify;
+    let when = |kind: Metric| (metric == kind).then(|| mean(|s| s.metric));
     PartScore {
         rows: range.len(),
         loss: mean(|s| s.loss),
-        accuracy: (!numbers).then(|| mean(|s| s.metric)),
-        mae: numbers.then(|| mean(|s| s.metric)),
-        r2: numbers.then(|| 1.0 - mean(|s| s.square) / target_variance(data, range)),
+        accuracy: when(Metric::Accuracy),
+        balanced_accuracy: when(Metric::BalancedAccuracy),
+        mae: when(Metric::Mae),
+        r2: (metric == Metric::Mae).then(|| 1.0 - mean(|s| s.square) / target_variance(data, range)),
     }
 }
 
-/// Variance of the standardised targets on some rows, mean over outputs.
+/// Variance of the standardised targets on some rows, weighted, mean over outputs.
 fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
     let m = data.outputs;
-    let rows = &data.list[range];
-    let n = rows.len().max(1) as f64;
+    let rows = &data.list[range.clone()];
+    let n = data.total_weight(range);
     let variance = |c: usize| {
-        let column = || rows.iter().map(|&r| f64::from(f32::from_bits(data.targets[r as usize * m + c])));
-        let mean = column().sum::<f64>() / n;
-        column().map(|y| (y - mean).powi(2)).sum::<f64>() / n
+        let target = |r: u32| f64::from(f32::from_bits(data.targets[r as usize * m + c]));
+        let column = || rows.iter().map(|&r| (data.weight(r), target(r)));
+        let mean = column().map(|(w, y)| w * y).sum::<f64>() / n;
+        column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / n
     };
     (0..m).map(variance).sum::<f64>() / m as f64
 }
@@ -274,10 +320,12 @@ impl Model {
         Ok((Split { test: (0..dataset.rows as u32).collect(), ..Split::default() }, false))
     }
 
-    /// The data as this model takes them: missing cells filled, scaled with the model's scaling.
+    /// The data as this model takes them: missing cells filled, scaled with the model's scaling; weights, if there are any, of
+    /// mean 1 over each part.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of columns or classes that the model doesn't know.
+    /// [`Error::Shape`] for another number of columns or classes that the model doesn't know; [`Error::Input`] for a part
+    /// without weight.
     pub fn prepare(&self, dataset: &mut Dataset, parts: &Split) -> Result<Resident> {
         let d = &self.description;
         if dataset.columns != d.features.len() {
@@ -291,6 +339,7 @@ impl Model {
         }
         d.scaling.fill_missing(dataset);
         self.match_targets(dataset)?;
+        dataset.weigh(parts, d.balanced_classes && matches!(dataset.y, Targets::Classes { .. }))?;
         Ok(resident(dataset, &d.scaling, &d.target_scaling, parts))
     }
 

@@ -156,7 +156,9 @@ fn table_bad_cells() {
     let many: String = (0..65).map(|i| format!("v{i},{}\n", i % 2)).collect();
     bad_table(format!("a,y\n{many}"), &["\"a\"", "64", "--drop \"a\" or convert"]);
     for date in ["2024-01-31", "31.01.2024", "1/31/2024", "2024-01-31T10:00"] {
-        bad_table(format!("a,y\n{date},0\n{date},1\n"), &["\"a\"", "dates", "convert them to numbers"]);
+        let text = format!("b,a,y\n0,,0\n1,{date},0\n2,{date},1\n");
+        let parts = ["line 3, column \"a\"", &format!("{date:?} is a date"), "--drop \"a\"", "days since the first"];
+        refused(table(text, |r| r.missing = Missing::Mean), &parts);
     }
     bad_table("a;y\n1,5;0\n2,5;1\n", &["\"a\"", "decimal comma", "decimal point"]);
 }
@@ -247,6 +249,73 @@ fn table_identifiers() {
     assert_eq!(table(rows(40, "p1"), |_| {}).unwrap().columns, 40, "a value that comes back makes it a category");
 }
 
+/// Numbers that tell the rows apart are pointed out, and kept.
+#[test]
+fn table_numbers_that_look_like_identifiers() {
+    let notes = |name: &str, value: &dyn Fn(usize) -> String| {
+        let rows: String = (0..30).map(|i| format!("{},{},{}\n", value(i), i % 7, i % 2)).collect();
+        let data = table(format!("{name},a,y\n{rows}"), |_| {}).unwrap();
+        assert_eq!(data.columns, 2);
+        data.notes
+    };
+    let scattered = |i: usize| (i * 7919 % 1000).to_string();
+    for name in ["id", "customer_id", "CustomerID", "patientId", "Index", "row number"] {
+        let notes = notes(name, &scattered);
+        assert!(notes.len() == 1 && notes[0].contains(&format!("--drop {name:?}")), "{name}: {notes:?}");
+    }
+    assert_eq!(notes("anything", &|i| (i + 1).to_string()).len(), 1, "it counts the rows");
+    assert_eq!(notes("anything", &|i| i.to_string()).len(), 1, "it counts the rows");
+    for (name, value) in [
+        ("humidity", &scattered as &dyn Fn(usize) -> String),
+        ("paid", &scattered),
+        ("year", &|i| (1990 + i).to_string()),
+        ("id", &|i| (i / 2).to_string()),
+        ("id", &|i| format!("{i}.5")),
+    ] {
+        assert!(notes(name, value).is_empty(), "{name}");
+    }
+    let rows: String = (0..30).map(|i| format!("{i},{},{}\n", i + 1, i % 2)).collect();
+    let several = table(format!("id,row,y\n{rows}"), |_| {}).unwrap().notes;
+    assert!(several.len() == 1 && several[0].contains("id, row; leave them out"), "{several:?}");
+}
+
+#[test]
+fn table_weights() {
+    let with = |content: &str, missing| {
+        table(content, |r| {
+            r.weights = Some(" w".into());
+            r.missing = missing;
+        })
+    };
+    let data = with("a,w,y\n1,2,0\n2,0,1\n3,0.5,1\n", Missing::Refuse).unwrap();
+    assert_eq!((names(&data), data.weights.as_deref()), (vec!["a"], Some(&[2.0, 0.0, 0.5][..])), "it is no input");
+    assert_eq!(data.select_rows(&[0, 2]).weights.unwrap(), [2.0, 0.5]);
+    assert_eq!(data.select_columns(&[0]).weights, data.weights);
+    let gap = "a,w,y\n1,2,0\n2,,1\n3,0.5,1\n";
+    assert_eq!(with(gap, Missing::Drop).unwrap().weights.unwrap(), [2.0, 0.5]);
+    for missing in [Missing::Refuse, Missing::Mean] {
+        refused(with(gap, missing), &["table.csv", "line 3", "\"w\"", "missing", "--missing drop"]);
+    }
+    for (cell, problem) in [("-1", "below 0"), ("inf", "finite"), ("1e39", "finite"), ("much", "not a number")] {
+        let text = format!("a,w,y\n1,2,0\n2,{cell},1\n");
+        refused(with(&text, Missing::Drop), &["table.csv", "line 3", "\"w\"", cell, problem, "0 or more"]);
+    }
+    refused(with("a,y\n1,0\n2,1\n", Missing::Refuse), &["table.csv", "\" w\"", "--weights NAME: a, y"]);
+    refused(table("a,y\n1,0\n2,1\n", |r| r.weights = Some("y".into())), &["--weights names y", "target"]);
+    let mut request = Request::new("gaussian");
+    request.weights = Some("w".into());
+    refused(load(&request), &["--weights", "gaussian", ".npz"]);
+
+    // What a trained model reads may have them or not.
+    let file = csv("a,w\n1,2\n");
+    let mut request = Request { need_target: false, expect: Some(data.features.clone()), ..file.request() };
+    assert_eq!(load(&request).unwrap().weights, None);
+    request.weights = Some("w".into());
+    assert_eq!(load(&request).unwrap().weights.unwrap(), [2.0]);
+    request.weights = Some("other".into());
+    assert_eq!(load(&request).unwrap().weights, None);
+}
+
 #[test]
 fn table_dropped_columns() {
     let content = "id,a,when,y\nx1,1,2024-01-01,0\nx2,2,,1\nx3,3,2024-01-03,1\n";
@@ -318,6 +387,39 @@ fn npz_fortran_and_test_rows() {
     assert_eq!(floats(&data), [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
     assert_eq!(classes(&data), (&[1, 0, 1][..], vec!["-1", "7"]));
     assert_eq!(names(&data), ["x0", "x1", "x2"]);
+}
+
+#[test]
+fn npz_weights() {
+    let with = |w: &[f64], test: Option<[f32; 1]>, missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1.0f32, 2.0, 3.0]);
+            add(npz, "y", &[3], &[0u8, 0, 1]);
+            add(npz, "X_test", &[1, 1], &[4.0f32]);
+            add(npz, "y_test", &[1], &[1u8]);
+            add(npz, "w", &[w.len() as u64], w);
+            if let Some(test) = test {
+                add(npz, "w_test", &[1], &test);
+            }
+        });
+        load(&Request { weights: Some("w".into()), missing, ..file.request() })
+    };
+    let data = with(&[1.0, 0.0, 2.5], Some([3.0]), Missing::Refuse).unwrap();
+    assert_eq!(data.weights.unwrap(), [1.0, 0.0, 2.5, 3.0]);
+    let data = with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Drop).unwrap();
+    assert_eq!((data.weights.unwrap(), data.rows), (vec![1.0, 2.5, 3.0], 3));
+    refused(with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Mean), &["w, row 1 (counted from 0)", "NaN", "finite"]);
+    refused(with(&[1.0, -2.0, 2.5], Some([3.0]), Missing::Refuse), &["w, row 1 (counted from 0)", "-2", "below 0"]);
+    refused(with(&[1.0, 1.0, 2.5], Some([f32::INFINITY]), Missing::Refuse), &["w_test, row 0", "finite"]);
+    refused(with(&[1.0, 2.5], Some([3.0]), Missing::Refuse), &["w", "[2]", "3 rows"]);
+    refused(with(&[1.0, 2.5, 1.0], None, Missing::Refuse), &["w_test", "missing", "X_test"]);
+    let plain = npz(|npz| {
+        add(npz, "X", &[2, 1], &[1.0f32, 2.0]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let named = |name: &str| load(&Request { weights: Some(name.into()), ..plain.request() });
+    refused(named("w"), &["arrays.npz", "w", "--weights", "X, y"]);
+    refused(named("y"), &["--weights names y"]);
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn batch_norm() {
 fn losses_and_their_sums() {
     for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
         for (replicas, batch, rows, cols) in SHAPES {
-            for with_gradient in [true, false] {
+            for (with_gradient, weighted) in [(true, false), (false, false), (true, true), (false, true)] {
                 let mut case = Case::new(replicas, rows);
                 let output = case.program.matrix("output", batch, cols);
                 case.fill(output, rows, |random| 3.0 * random.unit());
@@ -281,9 +281,14 @@ fn losses_and_their_sums() {
                 gradient.iter().for_each(|&view| case.expect(view, rows, scale));
                 let slot = View { buffer: results, offset: RESULT_LEN, rows: 1, cols: 8, ld: 8 };
                 case.expect(slot, 1, scale * (1.0 + (rows as f64).sqrt()));
-                let loss = Loss { kind, output, rows: picked, targets, gradient, row_stats };
+                let weights = weighted.then(|| {
+                    let weights = case.program.buffer("weights", 9, Scope::Shared, Element::Float);
+                    case.floats(weights, 0, 0, vec![1.5, 0.0, 1.0, 0.25, 2.0, 0.5, 1.0, 0.0, 1.75]);
+                    weights
+                });
+                let loss = Loss { kind, output, rows: picked, targets, weights, gradient, row_stats };
                 let ops = vec![loss.into(), Reduce { row_stats, results }.into()];
-                case.check(gpu(), ops, &format!("{kind:?} {rows}x{cols}"));
+                case.check(gpu(), ops, &format!("{kind:?} {rows}x{cols} weighted {weighted}"));
             }
         }
     }
@@ -387,7 +392,7 @@ fn poison_reaches_the_results() {
             let targets = case.words(6, Scope::Shared, |_, _| 0);
             let row_stats = case.output(3, 4);
             let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
-            let loss = Loss { kind, output, rows, targets, gradient: None, row_stats };
+            let loss = Loss { kind, output, rows, targets, weights: None, gradient: None, row_stats };
             let mut session = case.run_gpu(gpu(), vec![loss.into(), Reduce { row_stats, results }.into()]);
             let sum = session.read(results, 0, RESULT_LEN, 1).unwrap()[0];
             // A logit of −∞ is a class ruled out.

@@ -37,6 +37,7 @@ fn data(columns: usize, outputs: usize, rows: usize) -> Resident {
         columns,
         scaling,
         targets: (0..rows).map(|_| random.word() % outputs as u32).collect(),
+        weights: Vec::new(),
         outputs,
         list: (0..rows as u32).collect(),
         train: 0..rows,

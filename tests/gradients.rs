@@ -250,6 +250,11 @@ fn residual_blocks() {
     check(&network, "fan-out of the input");
 }
 
+/// 0, 0.75, 1.5, 0, …
+fn weight(row: usize) -> f64 {
+    0.75 * (row % 3) as f64
+}
+
 /// Runs one loss on given outputs and returns `[results, gradient]`.
 struct LossCheck {
     session: CpuSession<f64>,
@@ -261,7 +266,8 @@ struct LossCheck {
 }
 
 impl LossCheck {
-    fn new(kind: LossKind, cols: usize, rows: usize) -> Self {
+    /// `weighted`: the data set's row r counts `weight(r)`.
+    fn new(kind: LossKind, cols: usize, rows: usize, weighted: bool) -> Self {
         let mut random = Random::new(kind as u64, cols as u64);
         let mut program = Program::new(1);
         let output = program.matrix("output", BATCH, cols);
@@ -270,7 +276,8 @@ impl LossCheck {
         let picked = program.buffer("rows", BATCH, Scope::Replica, Element::Word);
         let targets = program.buffer("targets", BATCH * cols, Scope::Shared, Element::Word);
         let results = program.buffer("results", RESULT_LEN, Scope::Replica, Element::Float);
-        let loss = Loss { kind, output, rows: picked, targets, gradient: Some(gradient), row_stats };
+        let weights = weighted.then(|| program.buffer("weights", BATCH, Scope::Shared, Element::Float));
+        let loss = Loss { kind, output, rows: picked, targets, weights, gradient: Some(gradient), row_stats };
         let plan = program.plan("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
         let mut session = CpuSession::<f64>::new(program, 1).unwrap();
         let words = (0..BATCH * cols).map(|_| match kind {
@@ -282,6 +289,9 @@ impl LossCheck {
         let reversed: Vec<u32> = (0..BATCH as u32).rev().collect();
         session.write_words(picked, None, 0, &reversed).unwrap();
         session.write(output.buffer, None, 0, &rows_of(output, rows, &mut random)).unwrap();
+        if let Some(weights) = weights {
+            session.write(weights, None, 0, &(0..BATCH).map(weight).collect::<Vec<_>>()).unwrap();
+        }
         LossCheck { session, plan, results, output, gradient, rows }
     }
 
@@ -294,11 +304,13 @@ impl LossCheck {
 #[test]
 fn losses() {
     for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
-        for (cols, rows) in [(3, BATCH), (3, ROWS), (1, ROWS), (5, 1)] {
+        for (cols, rows, weighted) in
+            [(3, BATCH, false), (3, ROWS, false), (1, ROWS, false), (5, 1, false), (3, ROWS, true), (1, BATCH, true)]
+        {
             if kind == LossKind::Ce && cols == 1 {
                 continue;
             }
-            let mut check = LossCheck::new(kind, cols, rows);
+            let mut check = LossCheck::new(kind, cols, rows, weighted);
             check.loss();
             let (output, view) = (check.output, check.gradient);
             let found = check.session.read(view.buffer, 0, view.offset, rows * view.ld).unwrap();
@@ -310,7 +322,7 @@ fn losses() {
                 };
                 let wanted: f64 = STENCIL.iter().map(|(h, weight)| weight * side(*h)).sum();
                 side(0.0);
-                let place = format!("{kind:?} [{rows}, {cols}] element {i}");
+                let place = format!("{kind:?} [{rows}, {cols}] weighted {weighted} element {i}");
                 assert!((found[i] - wanted).abs() <= TOLERANCE, "{place}: {}, differences say {wanted}", found[i]);
             }
         }
@@ -319,9 +331,10 @@ fn losses() {
 
 #[test]
 fn losses_and_metrics_are_their_formulas() {
-    for kind in [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber] {
+    let kinds = [LossKind::Ce, LossKind::Mae, LossKind::Mse, LossKind::Huber];
+    for (kind, weighted) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
         let cols = 3;
-        let mut check = LossCheck::new(kind, cols, ROWS);
+        let mut check = LossCheck::new(kind, cols, ROWS, weighted);
         check.loss();
         let results = check.session.read(check.results, 0, 0, RESULT_LEN).unwrap();
         let outputs = check.session.read(check.output.buffer, 0, 0, BATCH * check.output.ld).unwrap();
@@ -330,10 +343,11 @@ fn losses_and_metrics_are_their_formulas() {
         for r in 0..ROWS {
             let o = &outputs[r * check.output.ld..][..cols];
             let row = BATCH - 1 - r;
+            let w = if weighted { weight(row) } else { 1.0 };
             if kind == LossKind::Ce {
                 let label = targets[row] as usize;
-                wanted[0] += o.iter().map(|o| o.exp()).sum::<f64>().ln() - o[label];
-                wanted[1] += f64::from(o.iter().all(|&x| x <= o[label]));
+                wanted[0] += w * (o.iter().map(|o| o.exp()).sum::<f64>().ln() - o[label]);
+                wanted[1] += w * f64::from(o.iter().all(|&x| x <= o[label]));
                 continue;
             }
             for (c, o) in o.iter().enumerate() {
@@ -344,7 +358,7 @@ fn losses_and_metrics_are_their_formulas() {
                     _ if e <= 1.0 => e * e / 2.0,
                     _ => e - 0.5,
                 };
-                wanted.iter_mut().zip([loss, e, e * e]).for_each(|(w, x)| *w += x / cols as f64);
+                wanted.iter_mut().zip([loss, e, e * e]).for_each(|(sum, x)| *sum += w * x / cols as f64);
             }
         }
         for (slot, wanted) in [RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE].into_iter().zip(wanted) {

@@ -182,6 +182,39 @@ fn the_command_writes_what_it_promises() {
     }
 }
 
+/// Targets are standardised for the training, and errors are told in the target's own units, by its name.
+#[test]
+fn errors_of_a_number_are_in_its_own_units() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = eigenlens::random::Random::new(6, 0);
+    let mut text = String::from("size,noise,price\n");
+    for _ in 0..300 {
+        let size = random.normal();
+        // Around 40,000 with a spread of 3,000, of which 300 can't be known: a mean error of 300·√(2/π) = 239.
+        let price = 4e4 + 3e3 * size + 300.0 * random.normal();
+        text.push_str(&format!("{size:.4},{:.4},{price:.2}\n", random.normal()));
+    }
+    let table = directory.path().join("houses.csv");
+    std::fs::write(&table, text).unwrap();
+    let out = directory.path().join("out");
+    let options = ["--target", "price", "--seeds", "2", "--penalties", "4", "--device", "cpu"];
+    let paths = [table.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let (code, text, error) = eigenlens(&[&["select"], &paths[..], &options[..]].concat());
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("houses.csv: 2 numbers; target: price (a number)"), "{error}");
+    assert!(text.contains("mean absolute error in price of"), "{text}");
+    let json = read(&out.join("selection.json"));
+    assert_eq!((&json["metric"], &json["target"]), (&"mae".into(), &"price".into()));
+    let scores =
+        [&json["score"], &json["all_features_score"], &json["path"][0]["score"], &json["sizes"][0]["best"]["mean"]];
+    for score in scores {
+        assert!((200.0..400.0).contains(&score.as_f64().unwrap()), "{json:#}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("mean absolute error in price on the test rows"));
+    assert!(page.contains("<dt>columns</dt><dd>2 numbers; target: price (a number)</dd>"));
+}
+
 #[test]
 fn what_makes_no_sense_gets_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
@@ -222,7 +255,9 @@ fn what_makes_no_sense_gets_one_sentence() {
         for part in parts {
             assert!(error.contains(part), "{arguments:?}: {part} is missing from {error}");
         }
-        assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
+        // Beside what the table's columns were taken for.
+        let sentences = error.trim_end().lines().filter(|line| !line.contains("; target: ")).count();
+        assert_eq!(sentences, 1, "{arguments:?}: {error}");
     }
     let (code, _, error) = eigenlens(&["select", &lonely, "--target", "class", "--device", "cpu", "--out", out]);
     assert!(code == 1 || code == 2, "{code}: {error}");

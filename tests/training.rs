@@ -43,6 +43,7 @@ fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {
         y,
         features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
         axes: vec![Axis { name: "feature".into(), len: columns }],
+        weights: None,
         test_from: None,
         notes: Vec::new(),
     }

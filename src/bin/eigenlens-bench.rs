@@ -339,6 +339,7 @@ impl Net {
             },
             features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
             axes: vec![Axis { name: "feature".into(), len: columns }],
+            weights: None,
             test_from: None,
             notes: Vec::new(),
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
-use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task};
+use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task, is_table};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
@@ -82,6 +82,41 @@ impl DataArgs {
             seed,
             ..Request::new(source)
         }
+    }
+}
+
+/// What is learnt from the data, and how much of it.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Data")]
+pub struct LearnArgs {
+    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub drop: Vec<String>,
+    /// How much each row counts, in loss, scores and scaling: a column of a table, which is then no input, or an array of an
+    /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
+    #[arg(long, value_name = "NAME")]
+    pub weights: Option<String>,
+    /// Makes every class count the same, whatever its rows: a row weighs rows/(classes × rows of its class), times its weight.
+    /// The accuracy is then the balanced accuracy, the mean over the classes
+    #[arg(long)]
+    pub balanced_classes: bool,
+}
+
+impl LearnArgs {
+    pub fn request(&self, read: &DataArgs, source: &str, seed: u64) -> Request {
+        Request { drop: self.drop.clone(), weights: self.weights.clone(), ..read.request(source, seed) }
+    }
+}
+
+/// Says on stderr what a table's columns were taken for, which is guessed, and what the reader did.
+pub fn announce(dataset: &Dataset, request: &Request) {
+    if is_table(&request.source) {
+        let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
+        let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
+        eprintln!("eigenlens: {name}: {summary}");
+    }
+    for note in &dataset.notes {
+        eprintln!("eigenlens: {note}");
     }
 }
 
@@ -234,7 +269,7 @@ pub struct TrainingArgs {
 
 impl TrainingArgs {
     /// The plan for a data set, with the defaults that depend on it.
-    pub fn plan(&self, architecture: Sequential, data: &DataArgs, dataset: &Dataset) -> Plan {
+    pub fn plan(&self, architecture: Sequential, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Plan {
         let default_loss = if matches!(dataset.y, Targets::Classes { .. }) { LossKind::Ce } else { LossKind::Mse };
         // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
         let default_batch = (dataset.rows / 20).clamp(32, 500);
@@ -259,6 +294,8 @@ impl TrainingArgs {
             test: self.test,
             split_seed: self.seed,
             target_column: data.target.clone(),
+            weight_column: learn.weights.clone(),
+            balanced_classes: learn.balanced_classes,
             classes: data.classes.clone(),
             missing: data.missing,
         }
@@ -266,10 +303,8 @@ impl TrainingArgs {
 
     /// r_λ and r_ψ. The rule for tables sets their product, so it holds only where the user chose neither.
     fn penalties(&self, dataset: &Dataset) -> (f64, f64) {
-        let extension = Path::new(&dataset.source).extension().and_then(|e| e.to_str()).unwrap_or_default();
-        let table = ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind));
         match (self.reg_lambda, self.reg_psi) {
-            (None, None) if table => Settings::table_penalties(dataset.rows),
+            (None, None) if is_table(&dataset.source) => Settings::table_penalties(dataset.rows),
             (reg_lambda, reg_psi) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),
         }
     }

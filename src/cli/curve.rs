@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::args::{DataArgs, DeviceArgs};
 use super::{print, print_json};
 use crate::model::Model;
-use crate::relevance::{CurveOptions, MaskFill, Metric, curve};
+use crate::relevance::{CurveOptions, MaskFill, curve};
 use crate::report::tables;
 use crate::{Error, Result, write};
 
@@ -29,7 +29,8 @@ enum Rows {
 pub struct Args {
     /// model.safetensors of a training
     model: PathBuf,
-    /// The data it was trained on, or others with the same columns
+    /// The data it was trained on, or others with the same columns; row weights of the training weigh the scores too, where
+    /// the data have them
     data: String,
     /// Where curve.csv goes
     #[arg(long, value_name = "DIR")]
@@ -65,10 +66,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);
     super::predict::fill_in(&mut request, &model);
+    request.weights.clone_from(&d.weight_column);
     let mut dataset = super::predict::read(&request, &model)?;
     let (parts, known) = model.split(&dataset)?;
     if !known {
         eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);
+    }
+    if let (Some(name), None) = (&d.weight_column, &dataset.weights) {
+        eprintln!(
+            "eigenlens: {} has no row weights {name:?}, as the training had: every row counts the same",
+            args.data
+        );
     }
     let resident = model.prepare(&mut dataset, &parts)?;
     let all = [
@@ -100,7 +108,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print_json(&serde_json::json!(curve))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let metric = if curve.metric == Metric::Accuracy { "accuracy" } else { "MAE" };
+    let metric = curve.metric.short_name();
     let mut text = format!("{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
     for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
         text.push_str(&format!(

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::data::{Dataset, Split, Targets, Task};
+use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
 use crate::model::{Fit, Model, serde_name};
 use crate::relevance::{Curve, Metric, RankedFeature};
-use crate::report::{Example, TrainPage, tables};
+use crate::report::{Example, TrainPage, tables, text};
 use crate::train::Resident;
 use crate::{Result, write};
 
@@ -23,7 +23,7 @@ pub struct Outcome<'a> {
 }
 
 pub fn metric_of(model: &Model) -> Metric {
-    if model.description.task == Task::Classify { Metric::Accuracy } else { Metric::Mae }
+    Metric::of(model.description.task, model.description.balanced_classes)
 }
 
 /// Features above the threshold, relative to the largest.
@@ -59,6 +59,9 @@ impl Outcome<'_> {
             "kept_features": kept(&self.fit.model, self.ranking),
             "stopped": self.fit.stopped,
         });
+        if let Some(name) = &d.weight_column {
+            value["weights"] = json!(name);
+        }
         for (name, score) in &self.fit.scores {
             value[*name] = json!(score);
         }
@@ -71,11 +74,9 @@ impl Outcome<'_> {
             .fit
             .scores
             .iter()
-            .map(|(name, score)| {
-                let named =
-                    [("accuracy", score.accuracy), ("MAE", score.mae), ("R²", score.r2), ("loss", Some(score.loss))];
-                let values = named.into_iter().filter_map(|(n, v)| v.map(|v| (n.to_owned(), v))).collect();
-                ((*name).to_owned(), values)
+            .map(|(part, score)| {
+                let values = score.named().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                ((*part).to_owned(), values)
             })
             .collect();
         TrainPage {
@@ -109,11 +110,9 @@ impl Outcome<'_> {
         )];
         let k = 20.min(n);
         if let Some(point) = self.curve.points.iter().find(|p| p.k == k) {
-            let show = |x: f64| match self.curve.metric {
-                Metric::Accuracy => format!("{:.2} %", 100.0 * x),
-                Metric::Mae => format!("{x:.4}"),
-            };
-            let name = if self.curve.metric == Metric::Accuracy { "accuracy" } else { "mean absolute error" };
+            let share = self.curve.metric.is_share();
+            let show = |x: f64| if share { format!("{:.2} %", 100.0 * x) } else { format!("{x:.4}") };
+            let name = text::metric_name(self.curve.metric);
             lines.push(format!(
                 "With the {k} best inputs alone (the others masked), the same network reaches a {} {name} of {}; with {k} random ones {}; with all {}.",
                 self.curve.rows,
@@ -144,6 +143,7 @@ fn settings(model: &Model) -> Vec<(String, String)> {
     [
         ("data", d.source.clone()),
         ("targets", d.targets.join(", ")),
+        ("row weights", d.row_weights()),
         ("network", widths.join(" – ")),
         ("activation", activations.join(", ")),
         ("spectral layers", serde_name(&a.spectral)),

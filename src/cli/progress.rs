@@ -39,7 +39,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// `metric` is `accuracy` or `MAE`.
+    /// `metric`: [`Metric::short_name`](crate::relevance::Metric::short_name).
     pub fn new(metric: &'static str) -> Self {
         catch_interrupt();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));

@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, DeviceArgs, by_name};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, Request, ScaleKind};
+use crate::data::{self, Dataset, ScaleKind, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::relevance::Metric;
 use crate::report::{selection_page, tables};
 use crate::selection::{Score, SelectSettings, Selection, read_groups, select};
 use crate::{Error, Result, write};
@@ -26,9 +25,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     read: DataArgs,
-    /// Columns of a table that are no inputs
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
-    drop: Vec<String>,
+    #[command(flatten)]
+    learn: LearnArgs,
     /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     groups: Option<PathBuf>,
@@ -94,7 +92,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
     }
     let device = args.device.open()?;
-    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.seed) };
+    let request = args.learn.request(&args.read, &args.data, args.seed);
     let mut dataset = data::load(&request)?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &dataset)?,
@@ -102,9 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     // Refused now rather than after the work.
     write::create_dir(&args.out)?;
-    for note in &dataset.notes {
-        eprintln!("eigenlens: {note}");
-    }
+    announce(&dataset, &request);
     let settings = SelectSettings {
         features: args.features,
         seeds: args.seeds,
@@ -123,6 +119,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         test: args.test,
         seed: args.seed,
         target_column: args.read.target.clone(),
+        weight_column: args.learn.weights.clone(),
+        balanced_classes: args.learn.balanced_classes,
         classes: args.read.classes.clone(),
         missing: args.read.missing,
     };
@@ -186,7 +184,8 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     let d = &selection.compact.model.description;
     json!({
         "source": dataset.source,
-        "metric": if selection.metric == Metric::Accuracy { "accuracy" } else { "mae" },
+        "metric": selection.metric,
+        "target": target(selection),
         "rows": selection.rows,
         "chosen": chosen.iter().map(|&u| name(u)).collect::<Vec<_>>(),
         "columns": selection.chosen_columns(),
@@ -202,12 +201,22 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "constant": selection.constant,
         "full_model": selection.full,
         "compact_model": selection.reduced,
-        "settings": { "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
+        "settings": { "weights": d.weight_column, "balanced_classes": d.balanced_classes, "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
                       "architecture": d.architecture, "batch": d.settings.batch, "rate": d.settings.rate,
                       "threshold": d.settings.threshold, "seed": d.split_seed, "validation": d.validation, "test": d.test },
         "engine": device.to_string(),
         "seconds": selection.seconds,
     })
+}
+
+/// The target's name: its column, or what an array's outputs are called.
+fn target(selection: &Selection) -> String {
+    let d = &selection.compact.model.description;
+    match (&d.target_column, d.task) {
+        (Some(name), _) => name.clone(),
+        (None, Task::Regress) => d.targets.join(", "),
+        (None, _) => "y".into(),
+    }
 }
 
 /// The chosen features, best first.

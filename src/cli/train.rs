@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, NetworkArgs, TrainingArgs};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, Request, Targets};
+use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
-use crate::relevance::{CurveOptions, curve};
+use crate::relevance::{CurveOptions, Metric, curve};
 use crate::report::tables;
 use crate::{Result, write};
 
@@ -25,9 +25,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     read: DataArgs,
-    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Data")]
-    drop: Vec<String>,
+    #[command(flatten)]
+    learn: LearnArgs,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -42,11 +41,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let architecture = args.network.sequential()?;
     let device = args.device.open()?;
-    let request = Request { drop: args.drop.clone(), ..args.read.request(&args.data, args.training.seed) };
+    let request = args.learn.request(&args.read, &args.data, args.training.seed);
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;
-    let plan = args.training.plan(architecture, &args.read, &dataset);
+    announce(&dataset, &request);
+    let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
     let title = title(&request, &dataset);
     train(title, dataset, &plan, &device, &args.out, args.json)
 }
@@ -71,10 +71,8 @@ pub fn train(
     out: &Path,
     as_json: bool,
 ) -> Result<ExitCode> {
-    for note in &dataset.notes {
-        eprintln!("eigenlens: {note}");
-    }
-    let bar = Bar::new(if matches!(dataset.y, Targets::Classes { .. }) { "accuracy" } else { "MAE" });
+    let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
+    let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;
@@ -103,8 +101,7 @@ fn text(outcome: &Outcome<'_>, out: &Path) -> String {
     let mut text = tables::ranking_text(outcome.ranking, 20);
     text.push('\n');
     for (name, score) in &outcome.fit.scores {
-        let parts = [("accuracy", score.accuracy), ("MAE", score.mae), ("R²", score.r2), ("loss", Some(score.loss))];
-        let shown: Vec<String> = parts.iter().filter_map(|(n, v)| v.map(|v| format!("{n} {v:.4}"))).collect();
+        let shown: Vec<String> = score.named().iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         text.push_str(&format!("{name:<11} {} ({} rows)\n", shown.join(", "), score.rows));
     }
     text.push('\n');

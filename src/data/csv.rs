@@ -4,15 +4,16 @@
 //! the numbers. No cell is kept as text but the distinct values of categorical columns.
 
 mod cell;
+mod survey;
 mod target;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use self::cell::{has_decimal_comma, is_date, is_missing, listed, number, shortened};
-use self::target::Target;
+use self::cell::{is_missing, listed, number, shortened};
+use self::survey::{Survey, survey};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
@@ -28,11 +29,13 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
     let table = Table::open(path, &data)?;
     let target_at = table.find_target(request)?;
+    let weights_at = table.find_weights(request, target_at)?;
     let mut plan = match &request.expect {
         Some(features) => Plan::expected(&table, features, target_at)?,
-        None => Plan::new(&table, target_at, &request.drop)?,
+        None => Plan::new(&table, [target_at, weights_at], &request.drop)?,
     };
-    let (surveys, target) = survey(&table, &plan, request.missing)?;
+    plan.weights = weights_at;
+    let (surveys, target, weights) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         plan.choose_kinds(&table, &surveys)?;
     } else {
@@ -42,7 +45,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(target) => target.finish(&table, request.task)?,
         None => Targets::None,
     };
-    let filled = fill(&table, &plan, request.missing)?;
+    let mut filled = fill(&table, &plan, request.missing)?;
+    if request.expect.is_none() {
+        filled.notes.extend(plan.identifiers(&table, &surveys));
+    }
     let columns = plan.features.len();
     Ok(Dataset {
         source: path.display().to_string(),
@@ -52,6 +58,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         y,
         features: plan.features,
         axes: vec![Axis { name: "feature".into(), len: columns }],
+        weights,
         test_from: None,
         notes: filled.notes,
     })
@@ -120,6 +127,22 @@ impl<'a> Table<'a> {
                 Error::Usage(format!("{path}: header: no target column is given; name one with --target NAME: {names}"))
             }
         })
+    }
+
+    /// The column of the row weights; `None` where none is named, or a trained model's isn't there.
+    fn find_weights(&self, request: &Request, target: Option<usize>) -> Result<Option<usize>> {
+        let Some(name) = &request.weights else { return Ok(None) };
+        let at = self.names.iter().position(|n| n == name.trim());
+        if at.is_none() && request.expect.is_none() {
+            let remedy = format!("name one with --weights NAME: {}", listed(&self.names));
+            return Err(Error::input(self.path, "header", format!("there is no column {name:?}"), remedy));
+        }
+        if at.is_some() && at == target {
+            return Err(Error::Usage(format!(
+                "--weights names {name}, which is the target; name the column that says how much each row counts"
+            )));
+        }
+        Ok(at)
     }
 
     /// From the header on.
@@ -242,6 +265,7 @@ enum Kind {
 /// Which columns are read and where their numbers go.
 struct Plan {
     target: Option<usize>,
+    weights: Option<usize>,
     /// Columns of the file that hold features.
     inputs: Vec<usize>,
     /// One for each of `inputs`.
@@ -250,8 +274,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Every column but the target and those to drop; the kinds are chosen later.
-    fn new(table: &Table, target: Option<usize>, drop: &[String]) -> Result<Self> {
+    /// Every column but the target, the weights and those to drop; the kinds are chosen later.
+    fn new(table: &Table, [target, weights]: [Option<usize>; 2], drop: &[String]) -> Result<Self> {
         let mut dropped = HashSet::new();
         for name in drop {
             let Some(c) = table.names.iter().position(|n| n == name.trim()) else {
@@ -265,7 +289,7 @@ impl Plan {
             dropped.insert(c);
         }
         let inputs: Vec<usize> =
-            (0..table.names.len()).filter(|c| Some(*c) != target && !dropped.contains(c)).collect();
+            (0..table.names.len()).filter(|c| ![target, weights].contains(&Some(*c)) && !dropped.contains(c)).collect();
         if inputs.is_empty() && !dropped.is_empty() {
             let problem = "--drop leaves no column but the target";
             return Err(Error::input(table.path, "header", problem, "keep a column to predict it from"));
@@ -274,13 +298,14 @@ impl Plan {
             let remedy = "add columns to predict it from (is the delimiter a comma, semicolon or tab?)";
             return Err(Error::input(table.path, "header", "there is no column but the target", remedy));
         }
-        Ok(Plan { target, inputs, kinds: Vec::new(), features: Vec::new() })
+        Ok(Plan { target, weights, inputs, kinds: Vec::new(), features: Vec::new() })
     }
 
     /// The columns that a model expects.
     fn expected(table: &Table, features: &[Feature], target: Option<usize>) -> Result<Self> {
         let at: HashMap<&str, usize> = table.names.iter().enumerate().map(|(c, n)| (n.as_str(), c)).collect();
-        let mut plan = Plan { target, inputs: Vec::new(), kinds: Vec::new(), features: features.to_vec() };
+        let (inputs, kinds) = (Vec::new(), Vec::new());
+        let mut plan = Plan { target, weights: None, inputs, kinds, features: features.to_vec() };
         let mut groups: HashMap<usize, usize> = HashMap::new();
         for (to, feature) in features.iter().enumerate() {
             let missing = |name: &str| {
@@ -330,6 +355,28 @@ impl Plan {
         Ok(())
     }
 
+    /// Points out the numeric columns that look like identifiers, which tell nothing about new rows.
+    fn identifiers(&self, table: &Table, surveys: &[Survey]) -> Option<String> {
+        let columns = self.inputs.iter().zip(&self.kinds).zip(surveys);
+        let looks = |((&c, kind), survey): ((&usize, &Kind), &Survey)| {
+            let is = matches!(kind, Kind::Number { .. }) && survey.numbers_rows();
+            is.then(|| table.names[c].clone())
+        };
+        let names: Vec<String> = columns.filter_map(looks).collect();
+        match names.as_slice() {
+            [] => None,
+            [name] => Some(format!(
+                "column {name:?} looks like an identifier (another whole number in every row): leave it out with --drop {name:?} \
+                 unless it means something"
+            )),
+            names => Some(format!(
+                "columns that look like identifiers (another whole number in every row): {}; leave them out with --drop unless \
+                 they mean something",
+                listed(names)
+            )),
+        }
+    }
+
     /// Refuses what isn't a number in the columns that must hold numbers.
     fn check_numbers(&self, table: &Table, surveys: &[Survey]) -> Result<()> {
         for ((&c, kind), survey) in self.inputs.iter().zip(&self.kinds).zip(surveys) {
@@ -341,116 +388,8 @@ impl Plan {
     }
 }
 
-/// What a column holds.
-#[derive(Default)]
-struct Survey {
-    known: usize,
-    numbers: usize,
-    dates: usize,
-    decimal_commas: usize,
-    bad: Option<Bad>,
-    /// Distinct values, at most one more than allowed.
-    values: BTreeSet<String>,
-}
-
-impl Survey {
-    fn see(&mut self, record: &ByteRecord, text: &str) {
-        self.known += 1;
-        let value = number(text);
-        if value.is_some() {
-            self.numbers += 1;
-        } else {
-            self.dates += usize::from(is_date(text));
-            self.decimal_commas += usize::from(has_decimal_comma(text));
-        }
-        if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
-            self.bad = Some(Bad::new(record, text));
-        }
-        if self.values.len() <= MOST_VALUES && !self.values.contains(text) {
-            self.values.insert(text.to_owned());
-        }
-    }
-
-    /// Numbers (true) or categories, and refuses what is neither.
-    fn is_number(&self, table: &Table, column: usize) -> Result<bool> {
-        let name = &table.names[column];
-        let refuse =
-            |problem: String, remedy: &str| Err(Error::input(table.path, format!("column {name:?}"), problem, remedy));
-        let drop = format!("leave it out with --drop {name:?}");
-        if self.known == 0 {
-            return refuse("every cell is missing".into(), &drop);
-        }
-        if 2 * self.dates > self.known {
-            return refuse(
-                "it holds dates".into(),
-                &format!("convert them to numbers (days since a first day) or {drop}"),
-            );
-        }
-        if 2 * self.decimal_commas > self.known {
-            return refuse("it holds numbers with a decimal comma".into(), "write them with a decimal point");
-        }
-        if 2 * self.numbers > self.known {
-            return match &self.bad {
-                Some(bad) => Err(table.bad_cell(bad, column, "correct the cell, or leave it empty if it is unknown")),
-                None => Ok(true),
-            };
-        }
-        if self.values.len() > MOST_VALUES {
-            let problem = format!("it holds text with more than {MOST_VALUES} distinct values");
-            return refuse(problem, &format!("{drop} or convert it to numbers"));
-        }
-        if self.known > MOST_DISTINCT && self.values.len() == self.known {
-            return refuse("every cell holds another text, as a name or number of the row would".into(), &drop);
-        }
-        Ok(false)
-    }
-}
-
-/// The first way through the file: what the input columns hold, and the target.
-fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<(Vec<Survey>, Option<Target>)> {
-    let mut surveys: Vec<Survey> = plan.inputs.iter().map(|_| Survey::default()).collect();
-    let mut target = plan.target.map(Target::new);
-    let (mut rows, mut kept) = (0usize, 0usize);
-    table.each_row(|record| {
-        rows += 1;
-        if missing == Missing::Drop && lacks_a_cell(record, plan) {
-            return Ok(());
-        }
-        kept += 1;
-        if let Some(target) = &mut target {
-            let text = text_of(&record[target.column]);
-            if is_missing(text) {
-                let remedy = "fill in the target, or leave such rows out with --missing drop";
-                return Err(table.missing_cell(start(record), target.column, remedy));
-            }
-            target.see(record, text);
-        }
-        for (&c, survey) in plan.inputs.iter().zip(&mut surveys) {
-            let text = text_of(&record[c]);
-            if !is_missing(text) {
-                survey.see(record, text);
-            } else if missing == Missing::Refuse {
-                return Err(table.missing_cell(
-                    start(record),
-                    c,
-                    "fill it in or give --missing mean or --missing drop",
-                ));
-            }
-        }
-        Ok(())
-    })?;
-    if rows == 0 {
-        return Err(Error::input(table.path, "rows", "there are none after the header line", "add rows to the table"));
-    }
-    if kept == 0 {
-        let remedy = "fill cells in, remove the emptiest columns or give --missing mean";
-        return Err(Error::input(table.path, "rows", "each of them has a missing cell and is dropped", remedy));
-    }
-    Ok((surveys, target))
-}
-
 fn lacks_a_cell(record: &ByteRecord, plan: &Plan) -> bool {
-    plan.target.iter().chain(&plan.inputs).any(|&c| is_missing(text_of(&record[c])))
+    plan.target.iter().chain(&plan.weights).chain(&plan.inputs).any(|&c| is_missing(text_of(&record[c])))
 }
 
 struct Filled {

@@ -52,6 +52,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         y: Targets::Classes { labels, names },
         features,
         axes: vec![Axis { name: "row".into(), len: height }, Axis { name: "column".into(), len: width }],
+        weights: None,
         test_from,
         notes: Vec::new(),
     })

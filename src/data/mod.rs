@@ -5,7 +5,9 @@ mod idx;
 mod npz;
 mod scale;
 mod split;
+mod summary;
 pub mod synthetic;
+mod weights;
 
 use std::path::Path;
 
@@ -64,6 +66,8 @@ pub struct Dataset {
     pub features: Vec<Feature>,
     /// The shape of one row; the product of the lengths is `columns`.
     pub axes: Vec<Axis>,
+    /// How much each row counts in losses, scores and scaling, as a row of weight 2 stands for two; `None`: all the same.
+    pub weights: Option<Vec<f32>>,
     /// Rows from here on came as a test set of their own (`t10k` files, `X_test`).
     pub test_from: Option<usize>,
     /// What the reader did that a person should know (rows dropped, cells to be filled).
@@ -102,6 +106,9 @@ pub struct Request {
     pub target: Option<String>,
     /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
     pub drop: Vec<String>,
+    /// The column of row weights of a table, which is no input, or such an array of an .npz (and NAME_test). Data that a
+    /// trained model reads may lack it.
+    pub weights: Option<String>,
     /// `None`: guessed from the target.
     pub task: Option<Task>,
     /// Only these classes, in this order.
@@ -121,6 +128,7 @@ impl Request {
             source: source.into(),
             target: None,
             drop: Vec::new(),
+            weights: None,
             task: None,
             classes: None,
             missing: Missing::Refuse,
@@ -144,10 +152,15 @@ pub fn load(request: &Request) -> Result<Dataset> {
         return Ok(dataset);
     }
     let source = request.source.as_str();
-    let is_table = |e: &str| matches!(e, "csv" | "tsv" | "txt");
     let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if !request.drop.is_empty() && !is_table(&extension) {
+    if !request.drop.is_empty() && !is_table(source) {
         return Err(Error::Usage(format!("--drop leaves out columns of a table, and {source} is none; leave it out")));
+    }
+    // A trained model's weights need not be there.
+    if request.weights.is_some() && request.expect.is_none() && !is_table(source) && extension != "npz" {
+        return Err(Error::Usage(format!(
+            "--weights names a column of a table or an array of an .npz, and {source} is neither; leave it out"
+        )));
     }
     let dataset = if source == "gaussian" {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
@@ -163,7 +176,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
         let path = Path::new(source);
         match extension.as_str() {
             "npz" | "npy" => npz::read(path, request)?,
-            e if is_table(e) => csv::read(path, request)?,
+            _ if is_table(source) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
                     "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated, redundant or rotated-squares"
@@ -177,6 +190,12 @@ pub fn load(request: &Request) -> Result<Dataset> {
     };
     dataset.check(request)?;
     Ok(dataset)
+}
+
+/// Whether a source is read as a table.
+pub(crate) fn is_table(source: &str) -> bool {
+    let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind))
 }
 
 impl Dataset {
@@ -233,8 +252,9 @@ impl Dataset {
             Targets::Inputs => Targets::Inputs,
             Targets::None => Targets::None,
         };
+        let weights = self.weights.as_ref().map(|weights| keep.iter().map(|&r| weights[r]).collect());
         let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
-        Dataset { rows: keep.len(), x, y, test_from, ..self.clone_without_values() }
+        Dataset { rows: keep.len(), x, y, weights, test_from, ..self.clone_without_values() }
     }
 
     /// The given columns, in order, as a plain table.
@@ -253,6 +273,7 @@ impl Dataset {
             y: self.y.clone(),
             features: keep.iter().map(|&c| self.features[c].clone()).collect(),
             axes: vec![Axis { name: "feature".into(), len: keep.len() }],
+            weights: self.weights.clone(),
             test_from: self.test_from,
             ..self.clone_without_values()
         }
@@ -268,6 +289,7 @@ impl Dataset {
             y: Targets::None,
             features: self.features.clone(),
             axes: self.axes.clone(),
+            weights: None,
             test_from: None,
             notes: self.notes.clone(),
         }
@@ -317,7 +339,7 @@ impl Dataset {
     }
 
     /// A stable 64-bit fingerprint (FNV-1a) of shape, inputs, targets with their classes' names, and where test rows begin:
-    /// the same data give the same split.
+    /// the same data give the same split. Weights have no part in it: they change no split.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         let mut eat = |word: u64| {

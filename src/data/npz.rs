@@ -11,6 +11,7 @@ use npyz::npz::NpzArchive;
 
 pub(crate) use self::named::arrays;
 use self::npy::{Array, Kind};
+use super::weights::{WEIGHT_REMEDY, bad_weight};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values};
 use crate::{Error, Result};
 
@@ -21,7 +22,7 @@ const GUESSED_CLASSES: usize = 20;
 
 /// Reads `X`, `y` (and `X_test`, `y_test`) of an .npz, or one .npy.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let Arrays { x, y, x_test, y_test } = Arrays::open(path, request)?;
+    let Arrays { x, y, x_test, y_test, weights, weights_test } = Arrays::open(path, request)?;
     let (shape, rows) = (x.shape.clone(), x.shape[0]);
     check_rows(path, &x, y.as_ref())?;
     if let Some(x_test) = &x_test {
@@ -48,6 +49,14 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(y) => target_values(path, y, y_test.as_ref(), request.missing, &mut missing)?,
         None => Vec::new(),
     };
+    let weights = match weights {
+        Some(weights) => {
+            let own = (&weights, rows);
+            let test = weights_test.as_ref().map(|weights| (weights, all_rows - rows));
+            Some(row_weights(path, &[Some(own), test], request.missing, &mut missing)?)
+        }
+        None => None,
+    };
     let x = match x.kind {
         Kind::U8 => {
             let mut bytes = x.into_bytes();
@@ -67,7 +76,8 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     };
     let source = path.display().to_string();
     let notes = Vec::new();
-    let dataset = Dataset { source, rows: all_rows, columns, x, y: Targets::None, features, axes, test_from, notes };
+    let y_later = Targets::None;
+    let dataset = Dataset { source, rows: all_rows, columns, x, y: y_later, features, axes, weights, test_from, notes };
     let mut dataset = treat_missing(dataset, request.missing, &missing);
     if let Some(y) = y {
         // Only now: a class whose rows are all dropped is none.
@@ -83,6 +93,8 @@ struct Arrays {
     y: Option<Array>,
     x_test: Option<Array>,
     y_test: Option<Array>,
+    weights: Option<Array>,
+    weights_test: Option<Array>,
 }
 
 impl Arrays {
@@ -95,7 +107,8 @@ impl Arrays {
                 let remedy = "give an .npz with the arrays X and y (numpy.savez)";
                 return Err(Error::input(path, "file", "an .npy holds inputs only, without a target", remedy));
             }
-            return Ok(Arrays { x: Array::read(path, "X", reader)?, y: None, x_test: None, y_test: None });
+            let x = Array::read(path, "X", reader)?;
+            return Ok(Arrays { x, y: None, x_test: None, y_test: None, weights: None, weights_test: None });
         }
         let broken = |place: &str, e: String| {
             let remedy = "write the file again with numpy.savez";
@@ -114,6 +127,22 @@ impl Arrays {
         };
         let (x, y) = (read(["X", "x"])?, read(["y", "Y"])?);
         let (x_test, y_test) = (read(["X_test", "x_test"])?, read(["y_test", "Y_test"])?);
+        let (mut weights, mut weights_test) = (None, None);
+        if let Some(name) = &request.weights {
+            if [Some(&x), Some(&y), Some(&x_test), Some(&y_test)]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|a| a.name == *name)
+            {
+                return Err(Error::Usage(format!(
+                    "--weights names {name}, which is no array of weights; name another"
+                )));
+            }
+            let test = format!("{name}_test");
+            weights = read([name, name])?;
+            weights_test = if x_test.is_some() { read([&test, &test])? } else { None };
+        }
         let lacks = |name: &str, why: &str| {
             let there = if names.is_empty() { "no arrays".into() } else { names.join(", ") };
             let problem = format!("the array is missing{why}; the file has {there}");
@@ -129,7 +158,13 @@ impl Arrays {
         if y_test.is_some() && x_test.is_none() {
             return lacks("X_test", ", while there is y_test");
         }
-        Ok(Arrays { x, y, x_test, y_test })
+        if let (Some(name), None, None) = (&request.weights, &weights, &request.expect) {
+            return lacks(name, ", though --weights names it");
+        }
+        if let (Some(name), Some(_), Some(_), None) = (&request.weights, &weights, &x_test, &weights_test) {
+            return lacks(&format!("{name}_test"), &format!(", while there are X_test and {name}"));
+        }
+        Ok(Arrays { x, y, x_test, y_test, weights, weights_test })
     }
 }
 
@@ -252,6 +287,32 @@ fn treat_missing(mut dataset: Dataset, treatment: Missing, missing: &[bool]) -> 
 fn kept(values: &[f64], missing: &[bool]) -> Vec<f64> {
     let rows = values.chunks_exact(values.len() / missing.len()).zip(missing);
     rows.filter(|(_, missing)| !**missing).flat_map(|(row, _)| row).copied().collect()
+}
+
+/// The arrays of weights, one after the other. Marks the rows with NaN where they are dropped, and refuses what is no weight.
+fn row_weights(
+    path: &Path,
+    arrays: &[Option<(&Array, usize)>],
+    treatment: Missing,
+    missing: &mut [bool],
+) -> Result<Vec<f32>> {
+    let mut weights = Vec::new();
+    for &(array, rows) in arrays.iter().flatten() {
+        if array.shape != [rows] {
+            let problem = format!("its shape is {:?}, and there are {rows} rows", array.shape);
+            return Err(Error::input(path, array.name.as_str(), problem, "save one weight a row, as [rows]"));
+        }
+        for (row, weight) in array.to_f64().into_iter().enumerate() {
+            if weight.is_nan() && treatment == Missing::Drop {
+                missing[weights.len()] = true;
+            } else if let Some(problem) = bad_weight(weight) {
+                let place = format!("{}, row {row} (counted from 0)", array.name);
+                return Err(Error::input(path, place, format!("{weight} {problem}"), WEIGHT_REMEDY));
+            }
+            weights.push(weight as f32);
+        }
+    }
+    Ok(weights)
 }
 
 fn outputs(y: &Array) -> usize {

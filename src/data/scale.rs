@@ -37,7 +37,7 @@ pub struct Scaling {
     pub kind: ScaleKind,
     pub shift: Vec<f32>,
     pub scale: Vec<f32>,
-    /// Mean of the known training cells.
+    /// Mean of the known training cells (weighted, as everything here, by the rows' weights).
     pub fill: Vec<f32>,
     /// Mean and standard deviation of the scaled training inputs.
     pub mean: Vec<f32>,
@@ -47,9 +47,10 @@ pub struct Scaling {
 /// Sums over one column's known training cells.
 #[derive(Clone, Copy)]
 struct Column {
+    /// Σ of the rows' weights: the rows themselves without.
     count: f64,
     mean: f64,
-    /// Σ (x − mean)², updated as Welford does: no cancellation for columns with a large offset.
+    /// Σ w (x − mean)², updated as Welford does: no cancellation for columns with a large offset.
     squares: f64,
     min: f64,
     max: f64,
@@ -62,7 +63,7 @@ fn inverse(width: f64) -> f64 {
 }
 
 impl Scaling {
-    /// Fits on the given rows, in f64. A constant column is shifted to 0 and keeps scale 1.
+    /// Fits on the given rows, in f64; a row of weight 0 has no say. A constant column is shifted to 0 and keeps scale 1.
     ///
     /// # Errors
     /// A column with missing cells alone in these rows: there is no mean to fill in.
@@ -70,15 +71,19 @@ impl Scaling {
         let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
         let mut columns = vec![start; dataset.columns];
         for &r in rows {
+            let weight = dataset.weight(r as usize);
+            if weight <= 0.0 {
+                continue;
+            }
             for (c, column) in columns.iter_mut().enumerate() {
                 let x = f64::from(dataset.value(r as usize, c));
                 if x.is_nan() {
                     continue;
                 }
-                column.count += 1.0;
+                column.count += weight;
                 let d = x - column.mean;
-                column.mean += d / column.count;
-                column.squares += d * (x - column.mean);
+                column.mean += d * weight / column.count;
+                column.squares += weight * d * (x - column.mean);
                 column.min = column.min.min(x);
                 column.max = column.max.max(x);
             }
@@ -98,7 +103,7 @@ impl Scaling {
         let mut scaling =
             Scaling { kind, shift: Vec::new(), scale: Vec::new(), fill: Vec::new(), mean: Vec::new(), std: Vec::new() };
         for column in columns {
-            let std = (column.squares / column.count.max(1.0)).sqrt();
+            let std = if column.count > 0.0 { (column.squares / column.count).sqrt() } else { 0.0 };
             let (shift, scale) = match kind {
                 ScaleKind::None => (0.0, 1.0),
                 ScaleKind::Unit => (0.0, inverse(whole)),
@@ -133,7 +138,7 @@ impl Scaling {
     }
 }
 
-/// Targets of a regression: `y' = (y − shift)·scale`, standardised on the training rows. Empty for classes.
+/// Targets of a regression: `y' = (y − shift)·scale`, standardised on the training rows with their weights. Empty for classes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetScaling {
     pub shift: Vec<f32>,
@@ -143,12 +148,14 @@ pub struct TargetScaling {
 impl TargetScaling {
     pub fn fit(dataset: &Dataset, rows: &[u32]) -> Self {
         let Targets::Numbers { values, names } = &dataset.y else { return TargetScaling::default() };
-        let (m, n) = (names.len(), rows.len().max(1) as f64);
+        let weight = |r: u32| dataset.weight(r as usize);
+        let total: f64 = rows.iter().map(|&r| weight(r)).sum();
+        let (m, n) = (names.len(), if total > 0.0 { total } else { 1.0 });
         let mut scaling = TargetScaling::default();
         for c in 0..m {
-            let column = || rows.iter().map(|&r| f64::from(values[r as usize * m + c]));
-            let mean = column().sum::<f64>() / n;
-            let std = (column().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+            let column = || rows.iter().map(|&r| (weight(r), f64::from(values[r as usize * m + c])));
+            let mean = column().map(|(w, y)| w * y).sum::<f64>() / n;
+            let std = (column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / n).sqrt();
             scaling.shift.push(mean as f32);
             scaling.scale.push(inverse(std) as f32);
         }

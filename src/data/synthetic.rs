@@ -59,6 +59,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
             .map(|i| Feature { name: format!("r{}c{}", i / PICTURE, i % PICTURE), group: None })
             .collect(),
         axes: ["row", "column"].map(|name| Axis { name: name.into(), len: PICTURE }).to_vec(),
+        weights: None,
         test_from: None,
         notes: Vec::new(),
     }
@@ -73,6 +74,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         y: Targets::Classes { labels, names: vec!["0".into(), "1".into()] },
         features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
         axes: vec![Axis { name: "feature".into(), len: columns }],
+        weights: None,
         test_from: None,
         notes: Vec::new(),
     }

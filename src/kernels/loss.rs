@@ -21,9 +21,9 @@ pub enum LossKind {
     Huber = 3,
 }
 
-/// Per sample r, with o = `output[r]` of C columns and the target of data set row `rows[r]`:
-/// `row_stats[r] = [loss, metric, square, 0]` (see `RESULT_*`: not divided by the batch; averaged over the C outputs for
-/// regression), and `gradient = ∂(mean loss over the batch)/∂output`, i.e. divided by `step.rows` (and C for regression).
+/// Per sample r, with o = `output[r]` of C columns and the target of data set row `rows[r]`, whose weight is w:
+/// `row_stats[r] = w·[loss, metric, square, 0]` (see `RESULT_*`: not divided by the batch; averaged over the C outputs for
+/// regression), and `gradient = w·∂(mean loss over the batch)/∂output`, i.e. divided by `step.rows` (and C for regression).
 /// Cross-entropy's metric is 1 where the first largest output is the label.
 #[derive(Debug, Clone)]
 pub struct Loss {
@@ -32,6 +32,8 @@ pub struct Loss {
     pub rows: Buffer,
     /// Words, shared: labels `[row]`, or `f32` bits `[row, C]` (unpadded).
     pub targets: Buffer,
+    /// Floats, shared: `[row]`; `None`: every row counts 1.
+    pub weights: Option<Buffer>,
     /// `None` for evaluation.
     pub gradient: Option<View>,
     /// `[B, 4]`.
@@ -59,16 +61,19 @@ impl Loss {
             rows_stride: stride(program, self.rows),
             ..Params::default()
         };
-        let gradient = self.gradient.map_or(Memory::Nothing, |g| Memory::Buffer { buffer: g.buffer, part: 0 });
+        let memory =
+            |buffer: Option<Buffer>| buffer.map_or(Memory::Nothing, |buffer| Memory::Buffer { buffer, part: 0 });
         vec![
             Dispatch::new(SHADER, "main", &params)
                 .constant("KIND", self.kind as u32)
                 .constant("GRADIENT", self.gradient.is_some().into())
+                .constant("WEIGHTED", self.weights.is_some().into())
                 .read(2, self.output.buffer)
                 .read(3, self.rows)
                 .read(4, self.targets)
                 .write(5, self.row_stats.buffer)
-                .bind(6, gradient, true)
+                .bind(6, memory(self.gradient.map(|g| g.buffer)), true)
+                .bind(7, memory(self.weights), false)
                 .invocations(self.output.rows, caps.workgroup(), 60.0 * self.output.cols as f64),
         ]
     }

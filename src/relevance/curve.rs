@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::ranking::order;
 use super::{Curve, CurvePoint, Metric};
-use crate::data::Task;
 use crate::engine::Device;
 use crate::model::Model;
 use crate::random::Random;
@@ -121,7 +120,7 @@ pub fn curve(
             CurvePoint { k, ranked, random_mean, random_std: variance.sqrt(), retrained }
         })
         .collect();
-    let metric = if model.description.task == Task::Classify { Metric::Accuracy } else { Metric::Mae };
+    let metric = Metric::of(model.description.task, model.description.balanced_classes);
     let mask = match options.fill {
         MaskFill::Zero => "zero",
         MaskFill::Mean => "mean",

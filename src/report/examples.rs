@@ -1,6 +1,6 @@
 //! Single inputs as the network sees them: the whole one, and what is left of it with only the best features kept.
 
-use crate::relevance::{Metric, RankedFeature};
+use crate::relevance::RankedFeature;
 use crate::report::figures::{Along, HALF, LINE_POINTS};
 use crate::report::page::{Example, Facts, Shape, figure};
 use crate::report::picture::{self, Palette};
@@ -30,7 +30,7 @@ pub(super) fn examples(facts: &Facts) -> String {
 /// Label and prediction; wrong only where there is a right and a wrong.
 fn verdict(facts: &Facts, example: &Example) -> String {
     let (label, predicted) = (escape(&shorten(&example.label, 40)), escape(&shorten(&example.predicted, 40)));
-    let wrong = facts.page.metric == Metric::Accuracy && example.label != example.predicted;
+    let wrong = facts.page.metric.is_share() && example.label != example.predicted;
     let class = if wrong { " class=\"wrong\"" } else { "" };
     let kind = kind(facts);
     format!("{kind} <b>{label}</b><br><span{class}>predicted <b>{predicted}</b></span>")
@@ -38,10 +38,7 @@ fn verdict(facts: &Facts, example: &Example) -> String {
 
 /// What the true answer is called.
 fn kind(facts: &Facts) -> &'static str {
-    match facts.page.metric {
-        Metric::Accuracy => "label",
-        Metric::Mae => "true value",
-    }
+    if facts.page.metric.is_share() { "label" } else { "true value" }
 }
 
 /// Tiles in a row: what fills the last row best, so that none stands alone.
@@ -140,8 +137,7 @@ fn table(facts: &Facts, examples: &[&Example]) -> String {
     for (head, value) in [(kind(facts), (|e| &e.label) as fn(&Example) -> &String), ("predicted", |e| &e.predicted)] {
         out.push_str(&format!("<tr class=\"sum\"><td>{head}</td>"));
         for example in shown {
-            let wrong =
-                facts.page.metric == Metric::Accuracy && head == "predicted" && example.label != example.predicted;
+            let wrong = facts.page.metric.is_share() && head == "predicted" && example.label != example.predicted;
             let class = if wrong { "n wrong" } else { "n" };
             out.push_str(&format!("<td class=\"{class}\">{}</td>", escape(&shorten(value(example), 24))));
         }

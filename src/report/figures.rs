@@ -273,7 +273,7 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
     let log = last > 40.0;
     let first = points.first()?.k as f64;
     let x = if log { Scale::Log(first.min(last * 0.5), last) } else { Scale::Linear(0.0, last) };
-    let accuracy = curve.metric == Metric::Accuracy;
+    let accuracy = curve.metric.is_share();
     let low_high = |p: &&CurvePoint| [p.random_mean - p.random_std, p.random_mean + p.random_std];
     let mut values: Vec<f64> = points.iter().flat_map(|p| [Some(p.ranked), p.retrained]).flatten().collect();
     // A band that reaches zero must not keep an error, which may span decades, from a log scale.
@@ -361,10 +361,7 @@ pub(super) fn training(facts: &Facts) -> String {
 }
 
 fn metric_ticks(metric: Metric) -> Ticks {
-    match metric {
-        Metric::Accuracy => Ticks::Percent,
-        Metric::Mae => Ticks::Plain,
-    }
+    if metric.is_share() { Ticks::Percent } else { Ticks::Plain }
 }
 
 /// Label, class and points of a line.

@@ -97,9 +97,9 @@ impl<'a> Facts<'a> {
             let distance = |p: &&CurvePoint| (p.k as f64 / self.mark as f64).ln().abs();
             return inside.min_by(|a, b| distance(a).total_cmp(&distance(b)));
         }
-        let enough = |p: &&CurvePoint| match curve.metric {
-            Metric::Accuracy => p.ranked >= curve.full - 0.01,
-            Metric::Mae => p.ranked <= curve.full * 1.05,
+        let enough = |p: &&CurvePoint| match curve.metric.is_share() {
+            true => p.ranked >= curve.full - 0.01,
+            false => p.ranked <= curve.full * 1.05,
         };
         inside.filter(enough).min_by_key(|p| p.k)
     }

@@ -24,7 +24,8 @@ pub fn summary(selection: &Selection, dataset: &Dataset) -> String {
 }
 
 fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
-    let metric = text::metric_name(selection.metric);
+    let metric = metric_name(selection);
+    let article = if selection.metric == Metric::Accuracy { "an" } else { "a" };
     let value = |score: Score| text::metric(selection.metric, score.mean);
     let (k, n) = (selection.chosen, selection.units.len());
     let head: Vec<String> =
@@ -58,7 +59,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
             head.join(", ")
         ),
         format!(
-            "Networks trained anew on these alone reach {metric} {} on the {} rows; with all {} features it is {}{random}.",
+            "Networks trained anew on these alone reach {article} {metric} of {} on the {} rows; with all {} features it is {}{random}.",
             value(selection.score),
             selection.rows,
             count(n),
@@ -94,6 +95,16 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     ]
 }
 
+/// The metric; of a number with the number's name, in whose units it is.
+fn metric_name(selection: &Selection) -> String {
+    let name = text::metric_name(selection.metric);
+    match selection.compact.model.description.targets.as_slice() {
+        _ if selection.metric != Metric::Mae => name.to_owned(),
+        [target] => format!("{name} in {}", shorten(target, 30)),
+        _ => format!("{name} in standard deviations"),
+    }
+}
+
 /// What a person would call the data.
 fn name(dataset: &Dataset) -> String {
     let path = dataset.source.strip_prefix("idx:").unwrap_or(&dataset.source);
@@ -117,7 +128,9 @@ pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
     let d = &selection.compact.model.description;
     let settings: Vec<(String, String)> = [
         ("data", dataset.source.clone()),
+        ("columns", dataset.summary(d.target_column.as_deref(), None)),
         ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
+        ("row weights", d.row_weights()),
         ("penalties × seeds", format!("{} × {}", selection.path.points.len(), selection.path.kept[0].len())),
         ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
         ("hidden layers", d.architecture.hidden.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
@@ -138,7 +151,7 @@ pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
 
 fn header(selection: &Selection, dataset: &Dataset, title: &str) -> String {
     let value = |score: Score| text::metric(selection.metric, score.mean);
-    let metric = text::metric_name(selection.metric);
+    let metric = metric_name(selection);
     let se = |score: Score| {
         if score.se > 0.0 { format!(" ± {}", text::metric(selection.metric, score.se)) } else { String::new() }
     };
@@ -200,8 +213,8 @@ fn sizes(selection: &Selection) -> String {
     let scores = scores.chain(kept.iter().map(|p| p.test));
     let y = Scale::round(scores.flat_map(|s| [s.mean - s.se, s.mean + s.se]));
     let mut plot = Plot::new(520.0, 340.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last.max(2.0)), y);
-    let ticks = if selection.metric == Metric::Accuracy { Ticks::Percent } else { Ticks::Plain };
-    plot.y_axis(&format!("{} on the {} rows", text::metric_name(selection.metric), selection.rows), ticks);
+    let ticks = if selection.metric.is_share() { Ticks::Percent } else { Ticks::Plain };
+    plot.y_axis(&format!("{} on the {} rows", metric_name(selection), selection.rows), ticks);
     plot.x_axis("number of features (log scale)", Ticks::Whole);
     let band = |f: fn(&crate::selection::SizePoint) -> Score| -> Vec<(f64, f64, f64)> {
         selection.sizes.iter().map(|s| (s.k as f64, f(s).mean - f(s).se, f(s).mean + f(s).se)).collect()

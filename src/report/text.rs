@@ -76,7 +76,7 @@ pub fn count(value: usize) -> String {
 /// A value of the metric, in the metric's own way.
 pub fn metric(kind: Metric, value: f64) -> String {
     match kind {
-        Metric::Accuracy => percent(value),
+        Metric::Accuracy | Metric::BalancedAccuracy => percent(value),
         Metric::Mae => short(value),
     }
 }
@@ -85,6 +85,7 @@ pub fn metric(kind: Metric, value: f64) -> String {
 pub fn metric_name(kind: Metric) -> &'static str {
     match kind {
         Metric::Accuracy => "accuracy",
+        Metric::BalancedAccuracy => "balanced accuracy",
         Metric::Mae => "mean absolute error",
     }
 }

@@ -67,6 +67,10 @@ pub struct SelectSettings {
     /// Of the split, and of the first network.
     pub seed: u64,
     pub target_column: Option<String>,
+    /// Where the data set's weights came from, for the record.
+    pub weight_column: Option<String>,
+    /// Makes every class count the same ([`Dataset::weigh`]).
+    pub balanced_classes: bool,
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
@@ -92,6 +96,8 @@ impl Default for SelectSettings {
             test: 0.2,
             seed: 0,
             target_column: None,
+            weight_column: None,
+            balanced_classes: false,
             classes: None,
             missing: Missing::Refuse,
         }
@@ -163,7 +169,7 @@ pub struct Selection {
     pub seconds: f64,
 }
 
-/// Selects among the inputs of `dataset` (whose missing cells are filled). `groups`, from [`read_groups`], are units of
+/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from [`read_groups`], are units of
 /// several columns. `observe` may stop it.
 ///
 /// # Errors
@@ -279,6 +285,8 @@ impl SelectSettings {
             test: self.test,
             split_seed: self.seed,
             target_column: self.target_column.clone(),
+            weight_column: self.weight_column.clone(),
+            balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             missing: self.missing,
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
-use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, split};
+use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::kernels::LossKind;
 use crate::model::Plan;
@@ -58,6 +58,7 @@ impl Prepared {
                 dataset.source, dataset.rows, settings.validation
             )));
         }
+        dataset.weigh(&parts, settings.balanced_classes)?;
         let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
@@ -81,11 +82,12 @@ impl Prepared {
         let dataset = dataset.select_columns(&columns);
         let scaling = Scaling::fit(kind, &dataset, &parts.train)?;
         let plan = settings.plan(&dataset, true);
-        let (outputs, metric) = match &dataset.y {
-            Targets::Classes { names, .. } => (names.len(), Metric::Accuracy),
-            Targets::Numbers { names, .. } => (names.len(), Metric::Mae),
+        let (outputs, task) = match &dataset.y {
+            Targets::Classes { names, .. } => (names.len(), Task::Classify),
+            Targets::Numbers { names, .. } => (names.len(), Task::Regress),
             _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
         };
+        let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(dataset.columns, outputs)?;
         let target = TargetScaling::fit(&dataset, &parts.train);
         let data = crate::model::resident(&dataset, &scaling, &target, &parts);
@@ -283,11 +285,12 @@ fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
     let metric = mean(&|s| s.metric);
     let variance = match prepared.metric {
-        Metric::Accuracy => metric * (1.0 - metric),
+        Metric::Accuracy | Metric::BalancedAccuracy => metric * (1.0 - metric),
         // With several targets the two are in standard deviations.
         Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
     };
-    (variance / prepared.data.validation.len().max(1) as f64).sqrt()
+    // A weighted mean is as uncertain as that of fewer rows of one weight.
+    (variance / prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0)).sqrt()
 }
 
 /// `count` values from the first to the last with even ratios.
@@ -363,27 +366,24 @@ fn largest_moment(data: &Resident) -> f64 {
 }
 
 /// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since
-/// targets are standardised).
+/// targets are standardised); all of them weighted, as the loss is.
 fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
-    let train = &data.list[data.train.clone()];
-    let mean = |values: &mut dyn Iterator<Item = f64>| {
-        let (sum, count) = values.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
-        sum / count.max(1) as f64
-    };
+    let train = || data.list[data.train.clone()].iter().map(|&r| (r as usize, data.weight(r)));
+    let total = data.total_weight(data.train.clone());
     if kind == LossKind::Ce {
-        let mut counts = vec![0usize; data.outputs];
-        train.iter().for_each(|&r| counts[data.targets[r as usize] as usize] += 1);
-        let share = |r: u32| counts[data.targets[r as usize] as usize].max(1) as f64 / train.len().max(1) as f64;
-        return mean(&mut train.iter().map(|&r| -share(r).ln()));
+        let mut of_class = vec![0.0; data.outputs];
+        train().for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
+        return of_class.iter().filter(|&&weight| weight > 0.0).map(|w| -w * (w / total).ln()).sum::<f64>() / total;
     }
     let m = data.outputs;
-    let targets = train.iter().flat_map(|&r| &data.targets[r as usize * m..(r as usize + 1) * m]);
-    mean(&mut targets.map(|&bits| f64::from(f32::from_bits(bits))).map(|t| match kind {
-        LossKind::Mse => t * t,
-        LossKind::Huber if t.abs() <= 1.0 => t * t / 2.0,
-        LossKind::Huber => t.abs() - 0.5,
-        LossKind::Mae | LossKind::Ce => t.abs(),
-    }))
+    let loss = |&bits: &u32| match (kind, f64::from(f32::from_bits(bits))) {
+        (LossKind::Mse, t) => t * t,
+        (LossKind::Huber, t) if t.abs() <= 1.0 => t * t / 2.0,
+        (LossKind::Huber, t) => t.abs() - 0.5,
+        (LossKind::Mae | LossKind::Ce, t) => t.abs(),
+    };
+    let of_row = |r: usize| data.targets[r * m..(r + 1) * m].iter().map(loss).sum::<f64>();
+    train().map(|(r, weight)| weight * of_row(r)).sum::<f64>() / (total * m as f64)
 }
 
 /// What the scores along the path say.
@@ -401,7 +401,7 @@ impl Walked {
     /// units as are asked for.
     pub fn choose(&self, settings: &SelectSettings, metric: Metric) -> Result<Choice> {
         let points = &self.path.points;
-        let gain = |score: f64| if metric == Metric::Accuracy { score } else { -score };
+        let gain = |score: f64| if metric.is_share() { score } else { -score };
         let eligible: Vec<usize> = match settings.features {
             // Before the first that keeps fewer; the weakest keeps most, if not enough.
             Some(k) => (0..points.iter().take_while(|p| p.kept >= k as f64).count().max(1)).collect(),

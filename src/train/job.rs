@@ -48,6 +48,8 @@ pub struct Job {
     train: Range<usize>,
     validation: Range<usize>,
     unit: f64,
+    /// Σ of the weights before each place of the row list; empty: every row counts 1.
+    weights: Vec<f64>,
     classify: bool,
     batch: usize,
     step: u64,
@@ -117,6 +119,7 @@ impl Job {
             train: data.train.clone(),
             validation: data.validation.clone(),
             unit: data.unit,
+            weights: if data.weights.is_empty() { Vec::new() } else { running_sums(data) },
             classify: settings.loss == LossKind::Ce,
             batch,
             step: 0,
@@ -171,6 +174,7 @@ impl Job {
         }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
+        let row_weight = self.total_weight(&self.train) / self.train.len() as f64;
         let mut history = Vec::new();
         let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
         let mut best_epoch = 0;
@@ -187,7 +191,8 @@ impl Job {
                 self.read_training(&steps, &mut sums)?;
                 stretch.measured(steps.len(), clock.elapsed());
                 let sums = over_replicas(&sums);
-                let samples = (last * self.batch).min(self.train.len()) as f64 * self.replicas() as f64;
+                let rows = (last * self.batch).min(self.train.len()) as f64;
+                let samples = rows * row_weight * self.replicas() as f64;
                 let progress = Progress {
                     epoch,
                     epochs: self.settings.epochs,
@@ -306,7 +311,7 @@ impl Job {
         let mean = |f: fn(&Scores) -> f64| {
             validation.as_ref().map(|scores| scores.iter().map(f).sum::<f64>() / scores.len() as f64)
         };
-        let samples = self.train.len() as f64 * replicas;
+        let samples = self.total_weight(&self.train) * replicas;
         Ok(EpochRecord {
             epoch: epoch + 1,
             step: self.step,
@@ -323,6 +328,14 @@ impl Job {
     /// Accuracy as it is; a mean absolute error in the target's units.
     fn metric(&self, mean: f64) -> f64 {
         if self.classify { mean } else { mean * self.unit }
+    }
+
+    /// What the rows of a range of the row list count together.
+    fn total_weight(&self, range: &Range<usize>) -> f64 {
+        match (self.weights.get(range.start), self.weights.get(range.end)) {
+            (Some(before), Some(until)) => until - before,
+            _ => range.len() as f64,
+        }
     }
 
     /// Steps that pass over a range of the row list, a batch each.
@@ -343,10 +356,11 @@ impl Job {
             .collect()
     }
 
-    /// Loss and metric of every replica on a range of the row list (see [`Resident`]), batch norm and dropout as in use.
+    /// Loss and metric of every replica on a range of the row list (see [`Resident`]), batch norm and dropout as in use: means
+    /// over the rows, weighted where they have weights.
     pub fn evaluate(&mut self, range: Range<usize>) -> Result<Vec<Scores>> {
         let steps = self.evaluation_steps(range.clone(), Masked { ordering: 0, kept: u32::MAX });
-        let mut scores = self.run_evaluation(self.plans.evaluate, &[steps], range.len())?;
+        let mut scores = self.run_evaluation(self.plans.evaluate, &[steps], self.total_weight(&range))?;
         Ok(scores.pop().expect("one evaluation was asked for"))
     }
 
@@ -354,10 +368,11 @@ impl Job {
     pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
         let plan = self.plans.masked.expect("invariant: the job was made with a masking");
         let steps: Vec<_> = masks.iter().map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
-        self.run_evaluation(plan, &steps, range.len())
+        self.run_evaluation(plan, &steps, self.total_weight(&range))
     }
 
-    fn run_evaluation(&mut self, plan: PlanId, passes: &[Vec<Step>], rows: usize) -> Result<Vec<Vec<Scores>>> {
+    /// `total`: what the rows of a pass count together.
+    fn run_evaluation(&mut self, plan: PlanId, passes: &[Vec<Step>], total: f64) -> Result<Vec<Vec<Scores>>> {
         // [replica][pass]
         let mut sums = vec![vec![[0.0; RESULT_LEN]; passes.len()]; self.replicas()];
         let flat: Vec<(usize, Step)> =
@@ -373,7 +388,7 @@ impl Job {
                 }
             }
         }
-        let n = rows.max(1) as f64;
+        let n = if total > 0.0 { total } else { 1.0 };
         let score = |sums: &[f64; RESULT_LEN]| Scores {
             loss: sums[RESULT_LOSS] / n,
             metric: self.metric(sums[RESULT_METRIC] / n),
@@ -416,6 +431,14 @@ impl Job {
         self.step += 1;
         self.session.timings(self.plans.train, &step)
     }
+}
+
+fn running_sums(data: &Resident) -> Vec<f64> {
+    let sums = data.list.iter().scan(0.0, |sum, &row| {
+        *sum += data.weight(row);
+        Some(*sum)
+    });
+    std::iter::once(0.0).chain(sums).collect()
 }
 
 fn over_replicas(sums: &[[f64; RESULT_LEN]]) -> [f64; RESULT_LEN] {

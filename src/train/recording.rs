@@ -25,6 +25,7 @@ pub(super) struct Plans {
 pub(super) struct Buffers {
     pub data: Buffer,
     pub targets: Buffer,
+    pub weights: Option<Buffer>,
     pub list: Buffer,
     pub scaling: Buffer,
     pub results: Buffer,
@@ -36,6 +37,9 @@ impl Buffers {
     pub fn fill(&self, session: &mut dyn Session, data: &Resident, masking: Option<&Masking>) -> Result<()> {
         session.write_words(self.data, None, 0, &data.words)?;
         session.write_words(self.targets, None, 0, &data.targets)?;
+        if let Some(weights) = self.weights {
+            session.write(weights, None, 0, &data.weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())?;
+        }
         session.write_words(self.list, None, 0, &data.list)?;
         session.write(self.scaling, None, 0, &data.scaling)?;
         if let Some((buffer, words)) = &self.members {
@@ -83,6 +87,7 @@ impl Recording {
             members,
             data: shared("data set", data.words.len(), Element::Word),
             targets: shared("targets", data.targets.len().max(most), Element::Word),
+            weights: (!data.weights.is_empty()).then(|| shared("row weights", data.weights.len(), Element::Float)),
             list: shared("row list", data.list.len(), Element::Word),
             scaling: shared("input scaling", 2 * ld, Element::Float),
             results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
@@ -133,7 +138,16 @@ impl Recording {
         };
         let loss = |output: View, gradient: Option<View>| -> [Op; 2] {
             [
-                Loss { kind: settings.loss, output, rows, targets: buffers.targets, gradient, row_stats }.into(),
+                Loss {
+                    kind: settings.loss,
+                    output,
+                    rows,
+                    targets: buffers.targets,
+                    weights: buffers.weights,
+                    gradient,
+                    row_stats,
+                }
+                .into(),
                 Reduce { row_stats, results: buffers.results }.into(),
             ]
         };

@@ -18,6 +18,8 @@ pub struct Resident {
     pub scaling: Vec<f64>,
     /// Labels `[rows]`, or `f32` bits `[rows, outputs]` of standardised numbers.
     pub targets: Vec<u32>,
+    /// How much each row of the data counts, `[rows]`; empty: all the same.
+    pub weights: Vec<f32>,
     /// Outputs of a network for these targets.
     pub outputs: usize,
     /// Rows in use: training, then validation, then test.
@@ -78,6 +80,7 @@ impl Resident {
             columns,
             scaling,
             targets,
+            weights: dataset.weights.clone().unwrap_or_default(),
             outputs,
             list: parts.concat(),
             train: 0..train,
@@ -110,8 +113,24 @@ impl Resident {
         inputs
     }
 
+    /// What a row of the data counts.
+    pub fn weight(&self, row: u32) -> f64 {
+        self.weights.get(row as usize).map_or(1.0, |&weight| f64::from(weight))
+    }
+
+    /// Σ of the weights over a range of [`Resident::list`]: its rows, where all count the same.
+    pub fn total_weight(&self, range: Range<usize>) -> f64 {
+        self.list[range].iter().map(|&row| self.weight(row)).sum()
+    }
+
+    /// Rows of equal weight that would tell as much as these: (Σw)²/Σw², Kish's effective sample size.
+    pub fn effective_rows(&self, range: Range<usize>) -> f64 {
+        let squares: f64 = self.list[range.clone()].iter().map(|&row| self.weight(row).powi(2)).sum();
+        if squares > 0.0 { self.total_weight(range).powi(2) / squares } else { 0.0 }
+    }
+
     /// Bytes that it takes on the engine.
     pub fn bytes(&self) -> usize {
-        4 * (self.words.len() + self.targets.len() + self.list.len())
+        4 * (self.words.len() + self.targets.len() + self.list.len() + self.weights.len())
     }
 }

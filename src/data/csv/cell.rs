@@ -23,6 +23,22 @@ pub(super) fn is_date(text: &str) -> bool {
     })
 }
 
+/// Whether a column is called as identifiers are: `id`, `customer_id`, `customerId`, `ID`, `index`, `row number`.
+pub(super) fn is_identifier(name: &str) -> bool {
+    const NAMES: [&str; 8] = ["id", "identifier", "index", "key", "row", "number", "nr", "no"];
+    // customerId, CustomerID
+    if ["Id", "ID"].iter().any(|end| name.strip_suffix(end).is_some_and(|rest| rest.ends_with(char::is_lowercase))) {
+        return true;
+    }
+    let words: Vec<String> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let has = |word: &str| words.iter().any(|w| w == word);
+    has("id")
+        || has("identifier")
+        || (words.len() == 1 && NAMES.contains(&words[0].as_str()))
+        || (has("row") && words.len() == 2)
+}
+
 /// `-1,5`
 pub(super) fn has_decimal_comma(text: &str) -> bool {
     text.matches(',').count() == 1 && number(&text.replace(',', ".")).is_some()

@@ -160,6 +160,8 @@ impl Trial<'_> {
             task: Task::Regress,
             targets: vec!["[Fe/H]".into()],
             target_column: None,
+            weight_column: None,
+            balanced_classes: false,
             features: dataset.features.clone(),
             axes: dataset.axes.clone(),
             scaling,
@@ -267,6 +269,7 @@ fn chosen(dataset: &Dataset, columns: &[usize]) -> Dataset {
         y: dataset.y.clone(),
         features: columns.iter().map(|&c| dataset.features[c].clone()).collect(),
         axes: vec![Axis { name: "wavelength".into(), len: columns.len() }],
+        weights: None,
         test_from: None,
         notes: Vec::new(),
     }

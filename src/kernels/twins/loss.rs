@@ -66,6 +66,7 @@ impl Loss {
         let mut stats = cx.take(self.row_stats.buffer);
         let mut gradient = self.gradient.map(|view| (view, cx.take(view.buffer)));
         let (output, picked, targets) = (cx.view(self.output), cx.words(self.rows), cx.words(self.targets));
+        let weights = self.weights.map(|buffer| cx.floats(buffer));
         let share = T::ONE / T::of(rows as f64);
         let stats_rows = Disjoint::new(&mut stats[self.row_stats.range()]);
         let gradient_rows = gradient.as_mut().map(|(view, values)| (*view, Disjoint::new(&mut values[view.range()])));
@@ -83,11 +84,16 @@ impl Loss {
                             Some((view, rows)) => unsafe { rows.part(r * view.ld, cols) },
                             None => &mut discarded[..],
                         };
-                        let row_stats = match self.kind {
+                        let mut row_stats = match self.kind {
                             LossKind::Ce => cross_entropy(output, targets[row] as usize, slot),
                             kind => regression(kind, output, &targets[row * cols..][..cols], slot),
                         };
-                        slot.iter_mut().for_each(|g| *g *= share);
+                        let mut scale = share;
+                        if let Some(weights) = weights {
+                            scale *= weights[row];
+                            row_stats.iter_mut().for_each(|s| *s *= weights[row]);
+                        }
+                        slot.iter_mut().for_each(|g| *g *= scale);
                         // SAFETY: as above.
                         unsafe { stats_rows.part(4 * r, 4) }.copy_from_slice(&row_stats);
                     }
