@@ -388,6 +388,7 @@ fn adam_follows_its_formula() {
         psi: 0..REGIONS[0],
         lambda: REGIONS[0]..REGIONS[1],
         trainable: REGIONS[2],
+        skip: REGIONS[2]..REGIONS[2],
         settings: settings_buffer,
         beta1: settings.beta1 as f32,
         beta2: settings.beta2 as f32,
@@ -450,8 +451,20 @@ fn adam_writes_zero_for_tiny_numbers() {
     let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
     let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.5, 0.5, 1e-7);
-    let adam =
-        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..4, trainable: 4, skip: 4..4, settings, beta1, beta2, epsilon };
+    let adam = Adam {
+        parameters,
+        gradient,
+        m,
+        v,
+        psi: 0..4,
+        lambda: 4..4,
+        trainable: 4,
+        skip: 4..4,
+        settings,
+        beta1,
+        beta2,
+        epsilon,
+    };
     let plan = program.plan("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 0, 0, 1f32.to_bits()]).unwrap();

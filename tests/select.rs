@@ -19,6 +19,35 @@ fn eigenlens(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Exact zeros, and the path that is walked penalty by penalty, find the same three sources.
+#[test]
+fn the_other_ways_along_the_path() {
+    let base = SelectSettings { seeds: 2, penalties: 8, ..SelectSettings::default() };
+    let ways = [
+        ("exact", SelectSettings { exact: true, ..base.clone() }),
+        ("warm", SelectSettings { warm: true, ..base.clone() }),
+        ("exact and warm", SelectSettings { exact: true, warm: true, ..base }),
+    ];
+    for (way, settings) in ways {
+        let mut dataset = synthetic::redundant(1, 3_000);
+        let device = Device::Cpu { threads: 0 };
+        let selection = select(&mut dataset, &[], &settings, &device, &mut |_, _| Flow::Continue).unwrap();
+        let name = |u: usize| selection.units[u].name.as_str();
+        let chosen: Vec<&str> = selection.ranking[..selection.chosen].iter().map(|&u| name(u)).collect();
+        for family in ["s0", "s1", "s2"] {
+            assert!(chosen.iter().any(|name| name.starts_with(family)), "{way}: {family} is missing from {chosen:?}");
+        }
+        assert!(selection.score.mean > 0.85, "{way}: {:?}", selection.score);
+        for (point, kept) in selection.path.points.iter().zip(&selection.path.kept) {
+            for u in 0..selection.units.len() {
+                let (relevance, nobody) = (point.relevance[u], kept.iter().all(|kept| !kept[u]));
+                // What the proximal operator drops is 0; otherwise something is left below the threshold.
+                assert!(!settings.exact || point.kept == 0.0 || nobody == (relevance == 0.0), "{way}: {relevance}");
+            }
+        }
+    }
+}
+
 /// Three sources with copies among noise: the answer is known.
 #[test]
 fn redundant_copies_are_found_and_named() {

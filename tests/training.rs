@@ -78,6 +78,7 @@ fn settings(epochs: usize, batch: usize, reg_lambda: f64, reg_psi: f64) -> Setti
         threshold: 0.01,
         replicas: Settings::ensemble(1, 3, reg_lambda, reg_psi),
         groups: Vec::new(),
+        lasso: None,
     }
 }
 
@@ -529,8 +530,20 @@ fn adam_decays_without_denormals() {
     let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
     let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-7);
-    let adam =
-        Adam { parameters, gradient, m, v, psi: 0..4, lambda: 4..8, trainable: 8, skip: 8..8, settings, beta1, beta2, epsilon };
+    let adam = Adam {
+        parameters,
+        gradient,
+        m,
+        v,
+        psi: 0..4,
+        lambda: 4..8,
+        trainable: 8,
+        skip: 8..8,
+        settings,
+        beta1,
+        beta2,
+        epsilon,
+    };
     let plan = program.plan("adam", vec![adam.into()]);
     let mut session = CpuSession::<f32>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 1f32.to_bits(), 0.1f32.to_bits(), 1f32.to_bits()]).unwrap();

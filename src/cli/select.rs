@@ -53,6 +53,10 @@ pub struct Args {
     /// its weight isn't 0
     #[arg(long, help_heading = "Selection")]
     exact: bool,
+    /// Walk the path penalty by penalty, each network from where the weaker penalty left it and with a third of the steps, instead
+    /// of training all penalties side by side from the dense networks
+    #[arg(long, help_heading = "Selection")]
+    warm: bool,
     /// Otherwise a feature is kept when its relevance is above this share of the network's largest
     #[arg(long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
     threshold: f64,
@@ -113,6 +117,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         batch: args.batch,
         rate: args.lr,
         exact: args.exact,
+        warm: args.warm,
         threshold: args.threshold,
         controls: args.controls,
         validation: args.validation,

@@ -58,6 +58,9 @@ pub struct SelectSettings {
     pub rate: f64,
     /// Walk the path with the group lasso's proximal operator, which makes exact zeros: what isn't 0 is kept.
     pub exact: bool,
+    /// Walk the path from the weakest penalty to the strongest, each network from where the one before ended and with a third of
+    /// the steps (as LassoNet does), instead of training all penalties side by side from the dense networks.
+    pub warm: bool,
     /// Otherwise a unit is kept when its relevance is above this share of the network's largest.
     pub threshold: f64,
     /// Draws of as many random features, for comparison at every size.
@@ -90,6 +93,7 @@ impl Default for SelectSettings {
             batch: None,
             rate: 1e-2,
             exact: false,
+            warm: false,
             threshold: 0.01,
             controls: 3,
             validation: 0.1,
@@ -139,7 +143,7 @@ pub struct Selection {
     pub units: Vec<Unit>,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
-    /// Units, best first: by relevance relative to the network's largest, mean over the penalties that score within one
+    /// Units, best first: by relevance relative to the network's largest, root mean square over the penalties that score within one
     /// standard error of the best. Without `features`, those that most networks at the chosen penalty keep come first.
     pub ranking: Vec<usize>,
     /// The first so many of the ranking.

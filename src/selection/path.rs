@@ -18,6 +18,8 @@ use crate::{Error, Result};
 const STEPS: usize = 900;
 const DENSE_SHARE: f64 = 0.8;
 const REFIT_SHARE: f64 = 0.5;
+/// Of a penalty that starts from where the weaker one ended.
+const WARM_SHARE: f64 = 1.0 / 3.0;
 /// r_ψ relative to √(r_λ r_ψ). The other layers are penalised with r_ψ as well: at 1 they die before the inputs do.
 const RATIO: f64 = 1.0 / 30.0;
 /// Of the SGD that the proximal operator follows.
@@ -138,7 +140,8 @@ pub struct PathPoint {
     pub test: Score,
     /// λ̃ of each unit (`‖W[:,g]‖_F` of a group), mean over the seeds.
     pub relevance: Vec<f64>,
-    /// The same relative to each network's largest.
+    /// The same relative to each network's largest, root mean square over the seeds: the norm of the column of all their
+    /// first layers on top of each other, so what one network relies on isn't averaged away by those that use its substitute.
     pub relative: Vec<f64>,
 }
 
@@ -208,13 +211,14 @@ pub(super) fn walk(
         lasso: settings.exact.then(|| Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM }),
         ..plan.settings.clone()
     };
-    let at = |kappa: f64, seed: usize| {
+    let member = |kappa: f64, seed: usize, from: &Parameters| {
         // κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along the path.
         let (reg_lambda, reg_psi) = (kappa / 2.0 / RATIO, kappa / 2.0 * RATIO);
         let replica = ReplicaSettings { reg_lambda, reg_psi, ..seeds[seed] };
-        let start = rebalance(network, &layout, &replica, &training.groups, &dense[seed].parameters);
+        let start = rebalance(network, &layout, &replica, &training.groups, from);
         Member { settings: replica, start: Some(start), columns: None }
     };
+    let at = |kappa: f64, seed: usize| member(kappa, seed, &dense[seed].parameters);
     let probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);
     let members: Vec<Member> = probes.iter().map(|&kappa| at(kappa, 0)).collect();
     let probed = ensemble(&training, &members, Stage::Grid, observe)?;
@@ -235,7 +239,19 @@ pub(super) fn walk(
         .flat_map(|&kappa| (0..seeds.len()).map(move |s| (kappa, s)))
         .map(|(kappa, s)| at(kappa, s))
         .collect();
-    let walked = ensemble(&training, &members, Stage::Path, observe)?;
+    let walked = if settings.warm {
+        let mut walked: Vec<Trained> = Vec::new();
+        for (p, &kappa) in grid.iter().enumerate() {
+            let start = |s: usize| if p == 0 { &dense[s] } else { &walked[(p - 1) * seeds.len() + s] };
+            let members: Vec<Member> = (0..seeds.len()).map(|s| member(kappa, s, &start(s).parameters)).collect();
+            let share = if p == 0 { 1.0 } else { WARM_SHARE };
+            let training = Settings { epochs: epochs(share), ..training.clone() };
+            walked.extend(ensemble(&training, &members, Stage::Path, observe)?);
+        }
+        walked
+    } else {
+        ensemble(&training, &members, Stage::Path, observe)?
+    };
     let kept: Vec<Vec<bool>> = walked.iter().map(|t| strength.kept(t)).collect();
 
     let refit = |(r, t): (usize, &Trained)| {
@@ -258,7 +274,7 @@ pub(super) fn walk(
             for u in 0..n {
                 relevance[u] += of[u] / seeds.len() as f64;
                 if largest > 0.0 {
-                    relative[u] += of[u] / largest / seeds.len() as f64;
+                    relative[u] += (of[u] / largest).powi(2) / seeds.len() as f64;
                 }
             }
         }
@@ -270,7 +286,7 @@ pub(super) fn walk(
             rows_se: rows_se(prepared, &refitted[range.clone()]),
             test: Score::of(&metrics(&refitted[range], |t| &t.test)),
             relevance,
-            relative,
+            relative: relative.into_iter().map(f64::sqrt).collect(),
         });
     }
     let kept = kept.chunks(seeds.len()).map(<[_]>::to_vec).collect();
@@ -391,8 +407,8 @@ pub(super) struct Choice {
     pub penalty: usize,
     /// Units to choose.
     pub count: usize,
-    /// Of each unit: relevance relative to the network's largest, mean over the penalties within one standard error of the
-    /// best and over their networks. One penalty's score is too noisy to trust its order alone.
+    /// Of each unit: relevance relative to the network's largest, root mean square over the penalties within one standard error of
+    /// the best and over their networks. One penalty's score is too noisy to trust its order alone.
     pub relative: Vec<f64>,
 }
 
@@ -417,8 +433,9 @@ impl Walked {
         let bar = gain(points[best].score.mean) - points[best].score.se.hypot(points[best].rows_se);
         let good: Vec<usize> = eligible.into_iter().filter(|&p| gain(points[p].score.mean) >= bar).collect();
         let penalty = good.last().copied().unwrap_or(best);
-        let mean = |u: usize| good.iter().map(|&p| points[p].relative[u]).sum::<f64>() / good.len() as f64;
-        let relative = (0..points[0].relative.len()).map(mean).collect();
+        let mean_square =
+            |u: usize| good.iter().map(|&p| points[p].relative[u].powi(2)).sum::<f64>() / good.len() as f64;
+        let relative = (0..points[0].relative.len()).map(|u| mean_square(u).sqrt()).collect();
         Ok(Choice { penalty, count: settings.features.unwrap_or_else(|| self.most(penalty)), relative })
     }
 

@@ -123,8 +123,10 @@ impl Proximal {
         let w = &mut weight[self.weight.range()];
         // Row by row, so that everything runs in vectors; the columns' squares are summed in the order of the rows.
         let mut squares = vec![T::ZERO; n];
-        for ((w, v), g) in
-            w.chunks_mut(ld).zip(velocity[self.velocity.range()].chunks_mut(self.velocity.ld)).zip(gradient.chunks(self.gradient.ld))
+        for ((w, v), g) in w
+            .chunks_mut(ld)
+            .zip(velocity[self.velocity.range()].chunks_mut(self.velocity.ld))
+            .zip(gradient.chunks(self.gradient.ld))
         {
             let (w, v, g) = (&mut w[..n], &mut v[..n], &g[..n]);
             let squares = &mut squares[..n];
