@@ -15,6 +15,7 @@ pub use spectra::Spectra;
 
 use self::trial::Trial;
 use super::lick::{ShiftTest, covered, shift_test};
+use super::measures::Check;
 use crate::engine::Device;
 use crate::relevance::{Curve, order};
 use crate::train::{Flow, Progress, Schedule};
@@ -173,17 +174,6 @@ pub struct StellarRun {
     /// The same for the networks of figure 13.
     pub diffuse_every_split_in_metal_bands: ShiftTest,
     pub checks: Vec<Check>,
-}
-
-/// One line of the acceptance.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Check {
-    pub what: String,
-    pub value: f64,
-    /// `value` is to be at most (or, where `at_least`, at least) this.
-    pub bound: f64,
-    pub at_least: bool,
-    pub holds: bool,
 }
 
 /// What the paper says, in its figure 11 and section 3.4.
@@ -346,18 +336,10 @@ fn summary(schedule: Schedule, splits: Vec<SplitOutcome>, spectra: &Spectra) -> 
         diffuse,
         checks: Vec::new(),
     };
-    let check = |what: &str, value: f64, bound: f64, at_least: bool| Check {
-        what: what.to_owned(),
-        value,
-        bound,
-        at_least,
-        holds: if at_least { value >= bound } else { value <= bound },
-    };
-    run.checks.push(check("test MAE with all wavelengths (dex)", run.mean(|s| s.test_mae), 0.20, false));
+    run.checks.push(Check::at_most("test MAE with all wavelengths (dex)", run.mean(|s| s.test_mae), 0.20));
     if let Some(mae) = run.retrained(BEST) {
-        run.checks.push(check("test MAE retrained on the best 30 wavelengths (dex)", mae, 0.22, false));
+        run.checks.push(Check::at_most("test MAE retrained on the best 30 wavelengths (dex)", mae, 0.22));
     }
-    let below = |what: &str, p: f64| Check { holds: p < 0.01, ..check(what, p, 0.01, false) };
     let tests = [
         (
             "p of the best 30 in the six metal bands (circular shifts, λ̃ averaged over the splits)",
@@ -367,9 +349,9 @@ fn summary(schedule: Schedule, splits: Vec<SplitOutcome>, spectra: &Spectra) -> 
         ("figure 13's smaller penalty: p of the best 30", run.diffuse.ranking.top_in_metal_bands.p),
         ("figure 13's smaller penalty: p of the best 30 of every split", run.diffuse_every_split_in_metal_bands.p),
     ];
-    run.checks.extend(tests.map(|(what, p)| below(what, p)));
+    run.checks.extend(tests.map(|(what, p)| Check { holds: p < 0.01, ..Check::at_most(what, p, 0.01) }));
     if let Some(rank) = run.ranking.h_alpha_rank {
-        run.checks.push(check("rank of the best wavelength of Hα", rank as f64, (BEST + 1) as f64, true));
+        run.checks.push(Check::at_least("rank of the best wavelength of Hα", rank as f64, (BEST + 1) as f64));
     }
     run
 }

@@ -1,7 +1,8 @@
 //! `report.html` of the stellar spectra.
 
+use crate::experiments::Check;
 use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
-use crate::experiments::stellar::{BEST, Check, Stellar, StellarRun, TopWavelength, schedule_name};
+use crate::experiments::stellar::{BEST, Stellar, StellarRun, TopWavelength, schedule_name};
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
 use crate::report::page::{definitions, document, figure, section};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
