@@ -189,6 +189,8 @@ fn the_command_writes_what_it_promises() {
     assert!(relevance.starts_with("rank,feature,name,unit,chosen,stability,relevance,relative_relevance\n"));
     assert_eq!(relevance.lines().count(), 1 + 3 + 2, "three colours, size and noise");
     assert_eq!(std::fs::read_to_string(out.join("path.csv")).unwrap().lines().count(), 5);
+    let header = std::fs::read_to_string(out.join("path_relevance.csv")).unwrap();
+    assert_eq!(header.lines().next().unwrap().split(',').count(), 2 + 4, "a column for each penalty");
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("substitutes"));
     // The compact model reads the whole table and takes its own columns by name.
     let model = out.join("model.safetensors");

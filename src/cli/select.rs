@@ -154,6 +154,7 @@ fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device,
     selection.compact.model.save(out.join("model.safetensors"))?;
     tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
     tables::write_path(out.join("path.csv"), selection)?;
+    tables::write_path_relevance(out.join("path_relevance.csv"), selection)?;
     let columns: String =
         selection.chosen_columns().iter().map(|&c| format!("{}\n", dataset.features[c].name)).collect();
     write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;

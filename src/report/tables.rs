@@ -53,6 +53,20 @@ pub fn write_path(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
     write::atomic(path, |out| csv_rows(out, &header, rows))
 }
 
+/// `path_relevance.csv`: one row a unit, best first, with its relevance at each penalty of the path (a column each, weakest first),
+/// relative to the largest of each network, root mean square over the seeds.
+pub fn write_path_relevance(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
+    let points = &selection.path.points;
+    let penalties: Vec<String> = points.iter().map(|p| float(p.penalty)).collect();
+    let header: Vec<&str> = ["rank", "unit"].into_iter().chain(penalties.iter().map(String::as_str)).collect();
+    let rows = selection.ranking.iter().enumerate().map(|(i, &u)| {
+        let mut row = vec![(i + 1).to_string(), selection.units[u].name.clone()];
+        row.extend(points.iter().map(|p| float(p.relative[u])));
+        row
+    });
+    write::atomic(path, |out| csv_rows(out, &header, rows))
+}
+
 /// `history.csv`: one row an epoch; what was not measured is empty.
 pub fn write_history(path: impl AsRef<Path>, history: &[EpochRecord]) -> Result<()> {
     let header = [
