@@ -223,22 +223,28 @@ pub fn select(
     // noise that happens to fit these rows may be.
     let first: Vec<bool> = stability.iter().map(|&s| settings.features.is_some() || 2.0 * s >= 1.0).collect();
     let by_relevance = order::by_relevance(&relative, &first);
-    let ks = sizes::sizes(suggested, by_relevance.len());
+    let ks = sizes::sizes(suggested, settings.features.is_some(), by_relevance.len());
     let most = ks.last().copied().unwrap_or(suggested);
     let by_novelty = order::by_novelty(&prepared.data, &prepared.units, &relative, &first, &by_relevance, most);
     let retrainer = sizes::Retrainer { prepared: &prepared, settings, device };
     let orders = [by_relevance, by_novelty];
+    // With a size that is given the orders are compared there alone.
+    let compared = settings.features.map_or(ks.clone(), |k| vec![k]);
     let mut tried = Vec::new();
     for order in &orders {
-        tried.push(retrainer.first_of(order, &ks, observe)?);
+        tried.push(retrainer.first_of(order, &compared, observe)?);
     }
     let sizes::Choice { order, k: chosen } = sizes::choose(&tried, settings.features, suggested, prepared.metric);
+    let mut tried = tried.swap_remove(order);
+    let missing: Vec<usize> = ks.into_iter().filter(|k| !compared.contains(k)).collect();
+    tried.extend(retrainer.first_of(&orders[order], &missing, observe)?);
+    tried.sort_by_key(|t| t.k);
     let mut sizes = Vec::new();
-    for of in &tried[order] {
+    for of in &tried {
         sizes.push(SizePoint { k: of.k, best: of.test, random: retrainer.random(of.k, observe)? });
     }
     let ranking = orders[order].clone();
-    let on_validation = tried[order].iter().find(|t| t.k == chosen).expect("invariant: the chosen size was tried");
+    let on_validation = tried.iter().find(|t| t.k == chosen).expect("invariant: the chosen size was tried");
     let gained = on_validation.validation.mean - path::constant_score(&prepared, prepared.data.validation.clone());
     let gained = if prepared.metric.is_share() { gained } else { -gained };
     // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.

@@ -19,7 +19,9 @@ use crate::train::{Flow, Job, Progress, Settings};
 /// Steps of a network that is trained anew, about.
 const STEPS: usize = 900;
 /// Sizes that are tried, besides the one that is asked for or that the path suggests.
-const SIZES: [usize; 13] = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500];
+const SIZES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+/// More of them, where the size is to be found.
+const BETWEEN: [usize; 4] = [3, 7, 15, 30];
 /// Times a model is timed.
 const TIMINGS: usize = 5;
 
@@ -80,10 +82,11 @@ pub(super) fn choose(tried: &[Vec<Tried>], features: Option<usize>, most: usize,
     Choice { order: of_size(k).fold(None, better).map_or(0, |(o, _)| o), k }
 }
 
-/// The sizes that are tried: up to twice the number that is asked for or that the path suggests, 50 at least.
-pub(super) fn sizes(suggested: usize, units: usize) -> Vec<usize> {
+/// The sizes that are tried: up to twice the number that is asked for (`given`) or that the path suggests, 50 at least.
+pub(super) fn sizes(suggested: usize, given: bool, units: usize) -> Vec<usize> {
     let most = (2 * suggested).max(50).min(units);
-    let mut sizes: Vec<usize> = SIZES.into_iter().filter(|&k| k <= most).chain([suggested]).collect();
+    let between = BETWEEN.into_iter().filter(|_| !given);
+    let mut sizes: Vec<usize> = SIZES.into_iter().chain(between).filter(|&k| k <= most).chain([suggested]).collect();
     sizes.sort_unstable();
     sizes.dedup();
     sizes
