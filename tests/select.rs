@@ -83,7 +83,7 @@ fn redundant_copies_are_found_and_named() {
     // 95 % of the labels follow the rule; networks of 900 steps come near.
     assert!(selection.score.mean > 0.85, "{:?}", selection.score);
     let random = &selection.sizes.iter().find(|s| s.k == 2).unwrap();
-    assert!(random.best.mean > random.random.mean, "two chosen beat two random ones");
+    assert!(random.best.mean > random.random.unwrap().mean, "two chosen beat two random ones");
     let first = selection.compact.model.network.input_width();
     assert_eq!(first, selection.chosen, "the compact model has the chosen columns alone");
     assert!(selection.reduced.parameters < selection.full.parameters);

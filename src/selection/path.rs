@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
-use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::kernels::LossKind;
 use crate::model::Plan;
@@ -47,6 +47,7 @@ pub(super) struct Prepared {
     pub constant: Vec<String>,
     pub metric: Metric,
     pub rows: &'static str,
+    scale: ScaleKind,
     /// Root mean square of the inputs' standard deviations.
     spread: f64,
 }
@@ -61,7 +62,7 @@ impl Prepared {
             )));
         }
         dataset.weigh(&parts, settings.balanced_classes)?;
-        let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
+        let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
         let varies = |c: &usize| scaling.std[*c] > 0.0;
@@ -97,7 +98,33 @@ impl Prepared {
         let spread = (squares / scaling.std.len() as f64).sqrt();
         let rows = if parts.test.is_empty() { "validation" } else { "test" };
         let units = units(&dataset.features, &groups);
-        Ok(Prepared { dataset, data, split: parts, network, plan, units, columns, constant, metric, rows, spread })
+        let scale = kind;
+        Ok(Prepared {
+            dataset,
+            data,
+            split: parts,
+            network,
+            plan,
+            units,
+            columns,
+            constant,
+            metric,
+            rows,
+            scale,
+            spread,
+        })
+    }
+
+    /// The settings with what was left to the data filled in.
+    pub fn settings_used(&self, settings: &SelectSettings) -> SelectSettings {
+        let batch = self.plan.settings.batch;
+        SelectSettings {
+            loss: Some(self.plan.settings.loss),
+            scale: Some(self.scale),
+            epochs: Some(settings.epochs(self.training_rows(), batch, STEPS, 1.0)),
+            batch: Some(batch),
+            ..settings.clone()
+        }
     }
 
     /// Columns (among those that vary) of some units, ascending.

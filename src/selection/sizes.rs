@@ -28,8 +28,8 @@ pub struct SizePoint {
     pub k: usize,
     /// On the k best.
     pub best: Score,
-    /// On k random ones: mean over the draws, and its standard error.
-    pub random: Score,
+    /// On k random ones: mean over the draws, and its standard error; `None` without draws.
+    pub random: Option<Score>,
 }
 
 /// What a model costs.
@@ -74,7 +74,7 @@ pub(super) fn curve(
             Random::new(settings.seed, 0xd0 + draw).shuffle(&mut units);
             random.extend(scores(&units[..k], 1, settings.seed.wrapping_add(draw))?);
         }
-        points.push(SizePoint { k, best: Score::of(&best), random: Score::of(&random) });
+        points.push(SizePoint { k, best: Score::of(&best), random: (!random.is_empty()).then(|| Score::of(&random)) });
     }
     Ok(points)
 }
