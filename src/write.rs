@@ -21,7 +21,10 @@ pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     fs::create_dir_all(path).map_err(|error| refused("create the directory", path, error))?;
     // Gone again as it is dropped.
-    temporary(path).map(drop).map_err(|error| refused("write to", &path.join("."), error))
+    temporary(path).map(drop).map_err(|error| {
+        let remedy = format!("make {} writable, or choose another directory", path.display());
+        Error::io("write to", path, error, remedy)
+    })
 }
 
 /// The directories that [`create_dir`] would make, the innermost first.

@@ -10,8 +10,10 @@ use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::selection::{Footprint, Score, Selection, SizePoint};
 
-/// Lines of the path picture that get a name.
-const NAMED: usize = 8;
+/// Colours of the path picture's lines that get a name.
+const NAMED: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];
+/// Distance of such lines, in the picture's units, at which nobody takes one for the other.
+const FAR: f64 = 16.0;
 /// Lines of the path picture in all: the best of the ranking.
 const LINES: usize = 120;
 /// Bars of the stability picture, and rows of the table that are open.
@@ -86,7 +88,8 @@ fn certainty(selection: &Selection) -> String {
     let kept = |u: usize| selection.stability[u] >= ALWAYS;
     let certain = selection.ranking[..k].iter().filter(|&&u| kept(u)).count();
     let all = (0..selection.units.len()).filter(|&u| kept(u)).count();
-    let networks = format!("all {seeds} networks at the chosen penalty");
+    let all_of_them = if seeds == 2 { "both".to_owned() } else { format!("all {seeds}") };
+    let networks = format!("{all_of_them} networks at the chosen penalty");
     let head = match (certain, k) {
         (1, 1) => format!("The chosen one was kept by {networks}"),
         (0, _) => format!("None of the chosen was kept by {networks}"),
@@ -263,17 +266,38 @@ fn path(selection: &Selection) -> String {
         plot.line(&line(u), "s3 thin");
     }
     let chosen = &shown[..selection.chosen.min(shown.len())];
-    let traces: Vec<_> = chosen.iter().rev().map(|&u| (u, plot.line(&line(u), "s1"))).collect();
-    for (u, trace) in traces.iter().rev().take(NAMED) {
-        plot.label(trace, "s1", &shorten(&selection.units[*u].name, 18));
+    let (named, others) = chosen.split_at(chosen.len().min(NAMED.len()));
+    for &u in others.iter().rev() {
+        plot.line(&line(u), "light");
+    }
+    // The best last, on top of the others.
+    for (&u, class) in named.iter().zip(NAMED).rev() {
+        plot.line(&line(u), class);
+    }
+    for (&u, class) in named.iter().zip(NAMED) {
+        // Where it is furthest from the other named ones, its highest such point where several are far enough.
+        let apart = |i: usize| {
+            let at = |v: usize| plot.py(points[i].relevance[v]);
+            let nearest = named.iter().filter(|&&v| v != u).map(|&v| (at(u) - at(v)).abs()).fold(FAR, f64::min);
+            (nearest, points[i].relevance[u])
+        };
+        let order = |&a: &usize, &b: &usize| apart(a).0.total_cmp(&apart(b).0).then(apart(a).1.total_cmp(&apart(b).1));
+        let i = (0..points.len()).max_by(order).unwrap_or(0);
+        let name = shorten(&selection.units[u].name, 18);
+        plot.callout((points[i].penalty, points[i].relevance[u]), class, &name);
     }
     let rest = selection.units.len().saturating_sub(LINES);
     let rest =
         if rest > 0 { format!(" The {} last of the ranking are not drawn.", count(rest)) } else { String::new() };
+    let colours = if others.is_empty() {
+        "In colour: the chosen features; grey: the others."
+    } else {
+        "In colour: the best of the chosen features, and in light blue the other chosen ones; grey: those not chosen."
+    };
     figure(
         "Relevance along the path",
         &plot.finish("Relevance of each feature against the penalty"),
-        &format!("Blue: chosen features; grey: the others. Dashed: the chosen penalty.{rest}"),
+        &format!("{colours} Dashed: the chosen penalty.{rest}"),
         "",
     )
 }
@@ -372,7 +396,7 @@ fn table(selection: &Selection) -> String {
             .take(4)
             .map(|s| {
                 format!(
-                    "{} (r {:.2}, kept instead {}, kept both {})",
+                    "{} (r {:.2}; instead {}, both {})",
                     escape(&shorten(&s.name, 30)),
                     s.correlation,
                     percent(s.kept_instead),
@@ -419,9 +443,9 @@ fn table(selection: &Selection) -> String {
     }
     if !selection.constant.is_empty() {
         let names: Vec<String> = selection.constant.iter().take(20).map(|n| escape(&shorten(n, 40))).collect();
-        let more = if selection.constant.len() > 20 { ", …" } else { "" };
+        let more = if selection.constant.len() > 20 { ", …" } else { "." };
         out.push_str(&format!(
-            "<p class=\"small\">Left out because constant on the training rows: {}{more}.</p>",
+            "<p class=\"small\">Left out because constant on the training rows: {}{more}</p>",
             names.join(", ")
         ));
     }
@@ -432,7 +456,7 @@ const EXPLANATION: &str = "<div class=\"prose\"><p>Networks were trained under a
      penalty pulls an input's eigenvalue λ and its eigenvector entries ψ to zero together, unless the input earns its place; it \
      is a group lasso over the inputs. What survives longest counts most.</p><p>The share of networks that keep a feature says \
      how much of the choice is chance. Substitutes are features that are strongly correlated with a chosen one (r is Pearson's, \
-     over the training rows); “kept instead” is the share of the networks at the chosen penalty that kept the substitute and \
-     not the feature, “kept both” the share that kept both. What is always kept together is correlated, but nothing says that \
+     over the training rows); “instead” is the share of the networks at the chosen penalty that kept the substitute and not the \
+     feature, “both” the share that kept both. What is always kept together is correlated, but nothing says that \
      it could stand in.</p><p>Scores on the test rows took no part in any choice. The penalty, the number of \
      features and every stopping point were chosen by the validation rows.</p></div>";

@@ -56,10 +56,7 @@ impl Prepared {
     pub fn new(dataset: &mut Dataset, groups: &[Unit], settings: &SelectSettings) -> Result<Self> {
         let parts = split(dataset, settings.validation, settings.test, settings.seed)?;
         if parts.validation.is_empty() {
-            return Err(Error::Usage(format!(
-                "{} has {} rows, of which --validation {} takes none; select needs some to choose by",
-                dataset.source, dataset.rows, settings.validation
-            )));
+            return Err(nothing_to_choose_by(dataset, settings.validation));
         }
         dataset.weigh(&parts, settings.balanced_classes)?;
         let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
@@ -150,6 +147,32 @@ impl Prepared {
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
     }
+}
+
+/// Why there are no validation rows: classes that can't spare any, or too few rows.
+fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
+    let own = dataset.test_from.unwrap_or(dataset.rows);
+    if let Targets::Classes { names, .. } = &dataset.y {
+        let single = names.len() == own;
+        if single || (own as f64 * share).round() >= 1.0 {
+            let problem = if single {
+                format!("each of the {own} classes has one row")
+            } else {
+                format!("{own} rows of {} classes leave none for validation", names.len())
+            };
+            let number = names.iter().all(|name| name.trim().parse::<f64>().is_ok());
+            let remedy = if number {
+                "use --task regress if the target is a number, otherwise group the classes"
+            } else {
+                "group the classes into fewer, or give more rows of each"
+            };
+            return Error::input(&dataset.source, "target", problem, remedy);
+        }
+    }
+    Error::Usage(format!(
+        "{} has {own} rows, of which --validation {share} takes none; select needs some to choose by",
+        dataset.source
+    ))
 }
 
 /// One penalty of the path.
