@@ -108,31 +108,40 @@ fn verb(n: usize) -> &'static str {
     if n == 1 { "was" } else { "were" }
 }
 
-/// What is strongly correlated with the chosen, and whether networks ever told the two apart.
+/// What is strongly correlated with the chosen, and whether networks kept that instead.
 fn correlated(selection: &Selection) -> String {
     let chosen = || selection.ranking[..selection.chosen].iter().zip(&selection.substitutes);
-    let all = chosen().filter(|(_, s)| !s.is_empty()).count();
-    let tied: Vec<String> = chosen()
-        .filter_map(|(&u, s)| {
-            // Those that were kept instead come first. What was always kept together is no substitute.
-            let s = s.iter().find(|s| s.kept_instead > 0.0 || s.kept_both < selection.stability[u] - 1e-9)?;
-            Some(format!("{} for {}", shorten(&s.name, 30), shorten(&selection.units[u].name, 30)))
-        })
-        .collect();
-    match (all, tied.len()) {
+    // Those that were kept instead come first.
+    let others = || chosen().filter_map(|(&u, s)| Some((selection.units[u].name.as_str(), s.first()?)));
+    let list = |pairs: Vec<String>| {
+        let more = if pairs.len() > 3 { format!(" and {} more", count(pairs.len() - 3)) } else { String::new() };
+        format!("{}{more}", pairs[..pairs.len().min(3)].join(", "))
+    };
+    let pair = |word: &str, a: &str, b: &str| format!("{} {word} {}", shorten(a, 30), shorten(b, 30));
+    let pairs: Vec<String> = others().map(|(name, s)| pair("with", name, &s.name)).collect();
+    let instead = others().filter(|(_, s)| s.kept_instead > 0.0);
+    let instead: Vec<String> = instead.map(|(name, s)| pair("for", &s.name, name)).collect();
+    let are = if pairs.len() == 1 { "is" } else { "are" };
+    match (pairs.len(), instead.len()) {
         (0, _) => "No chosen feature is strongly correlated with another.".to_owned(),
-        (_, 0) => format!(
-            "{} of the chosen {} strongly correlated with other features, but no network kept one without the other.",
+        (all, 0) => format!(
+            "{} of the chosen {are} strongly correlated with other features ({}), but no network kept such a one instead.",
             count(all),
-            if all == 1 { "is" } else { "are" }
+            list(pairs)
         ),
-        (_, n) => format!(
-            "For {} of the chosen a strongly correlated feature could stand in: {}{}.",
+        (all, n) => format!(
+            "{} of the chosen {are} strongly correlated with other features, and for {} of them some networks kept such a \
+             substitute instead: {}.",
+            count(all),
             count(n),
-            tied[..n.min(3)].join(", "),
-            if n > 3 { ", …" } else { "" }
+            list(instead)
         ),
     }
+}
+
+/// Pearson's r.
+fn correlation(r: f64) -> String {
+    format!("{r:.2}").replace('-', "\u{2212}")
 }
 
 /// The metric; of a number with the number's name, in whose units it is.
@@ -370,7 +379,7 @@ fn stability(selection: &Selection, dataset: &Dataset) -> String {
         let middle = plot.py(i as f64 + 0.5) + 4.0;
         plot.text(182.0, middle, Anchor::End, "tick", &shorten(&selection.units[u].name, 24));
         let label = match selection.substitutes.get(i).and_then(|s| s.first()) {
-            Some(s) => format!("{} ({}: r {:.2})", percent(share), shorten(&s.name, 20), s.correlation),
+            Some(s) => format!("{} ({}: r {})", percent(share), shorten(&s.name, 20), correlation(s.correlation)),
             None => percent(share),
         };
         let (at, anchor, class) = if share > 0.75 && i >= selection.chosen {
@@ -396,11 +405,11 @@ fn table(selection: &Selection) -> String {
             .take(4)
             .map(|s| {
                 format!(
-                    "{} (r {:.2}; instead {}, both {})",
+                    "{} ({}; {:.0}\u{202f}% / {:.0}\u{202f}%)",
                     escape(&shorten(&s.name, 30)),
-                    s.correlation,
-                    percent(s.kept_instead),
-                    percent(s.kept_both)
+                    correlation(s.correlation),
+                    100.0 * s.kept_instead,
+                    100.0 * s.kept_both
                 )
             })
             .collect();
@@ -417,8 +426,8 @@ fn table(selection: &Selection) -> String {
     };
     let rows = |range: std::ops::Range<usize>| {
         format!(
-            "<div class=\"scroll\"><table><thead><tr><th class=\"n\">rank</th><th>feature</th><th class=\"n\">kept by</th>\
-             <th class=\"n\">λ̃</th><th>substitutes</th></tr></thead><tbody>{}</tbody></table></div>",
+            "<div class=\"scroll\"><table><thead><tr><th class=\"n\">rank</th><th class=\"name\">feature</th><th class=\"n\">kept by</th>\
+             <th class=\"n\">λ̃</th><th>substitutes (r; kept instead / kept both)</th></tr></thead><tbody>{}</tbody></table></div>",
             range.map(row).collect::<String>()
         )
     };
@@ -456,7 +465,7 @@ const EXPLANATION: &str = "<div class=\"prose\"><p>Networks were trained under a
      penalty pulls an input's eigenvalue λ and its eigenvector entries ψ to zero together, unless the input earns its place; it \
      is a group lasso over the inputs. What survives longest counts most.</p><p>The share of networks that keep a feature says \
      how much of the choice is chance. Substitutes are features that are strongly correlated with a chosen one (r is Pearson's, \
-     over the training rows); “instead” is the share of the networks at the chosen penalty that kept the substitute and not the \
-     feature, “both” the share that kept both. What is always kept together is correlated, but nothing says that \
+     over the training rows); “kept instead” is the share of the networks at the chosen penalty that kept the substitute and not the \
+     feature, “kept both” the share that kept both. What is always kept together is correlated, but nothing says that \
      it could stand in.</p><p>Scores on the test rows took no part in any choice. The penalty, the number of \
      features and every stopping point were chosen by the validation rows.</p></div>";
