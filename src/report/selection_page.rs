@@ -8,7 +8,7 @@ use crate::report::page::{Shape, definitions, document, figure, section, shape_o
 use crate::report::picture::{Palette, outline};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{self, count, escape, number, percent, shorten};
-use crate::selection::{Footprint, Score, Selection, SizePoint};
+use crate::selection::{Footprint, Order, Score, Selection, SizePoint};
 
 /// Colours of the path picture's lines that get a name.
 const NAMED: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];
@@ -96,7 +96,11 @@ fn certainty(selection: &Selection) -> String {
         _ => format!("{} of the {} chosen {} kept by {networks}", count(certain), count(k), verb(certain)),
     };
     if 5 * all > 6 * k {
-        format!("{head}, and so {} {} in all; the order among them was by relevance.", verb(all), features(all))
+        let by = match selection.order {
+            Order::Relevance => "relevance",
+            Order::Novelty => "what each adds to those before it",
+        };
+        format!("{head}, and so {} {} in all; the order among them was by {by}.", verb(all), features(all))
     } else if 2 * certain > k {
         format!("{head}, so the choice is mostly certain.")
     } else {

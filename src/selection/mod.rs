@@ -11,10 +11,13 @@
 //! 4. *Refit.* Every replica trains on with the inputs it kept alone and no penalty on λ, so that a score says what these
 //!    inputs can do, and not what the penalty costs.
 //! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (among those
-//!    that keep as many features as are asked for); the features that most seeds keep there.
-//! 6. *Compact model.* Networks on the chosen columns alone, trained anew.
+//!    that keep as many features as are asked for), and the relevance of the features up to there.
+//! 6. *Sizes.* Networks trained anew on the first k features, ordered by relevance and by what each adds to those before it. The
+//!    validation rows choose the order, and the fewest features within one standard error of the best.
+//! 7. *Compact model.* Networks on the chosen columns alone, trained anew.
 
 mod ensemble;
+mod order;
 mod path;
 mod sizes;
 mod substitutes;
@@ -125,6 +128,16 @@ pub enum Stage {
     Compact,
 }
 
+/// What orders the units of a selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Relevance.
+    Relevance,
+    /// What a unit adds to those before it, each input scaled by its eigenvalue: of two copies the second comes last.
+    Novelty,
+}
+
 /// Mean and standard error over networks of different seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -149,6 +162,8 @@ pub struct Selection {
     pub units: Vec<Unit>,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
+    /// What `ranking` is ordered by.
+    pub order: Order,
     /// Units, best first: by relevance relative to the network's largest, root mean square over the penalties that score within one
     /// standard error of the best. Without `features`, those that most networks at the chosen penalty keep come first.
     pub ranking: Vec<usize>,
@@ -168,6 +183,11 @@ pub struct Selection {
     pub score: Score,
     /// The dense networks on all columns.
     pub all_features: Score,
+    /// Of always giving the training rows' most frequent class, or their median.
+    pub constant_answer: f64,
+    /// Whether the chosen features score better than that on the validation rows, by more than two standard errors. If not, the
+    /// choice is no better than chance.
+    pub tells_anything: bool,
     /// Scores of networks trained anew on the k best and on k random units.
     pub sizes: Vec<SizePoint>,
     /// Of each chosen unit, in the ranking's order.
@@ -206,14 +226,34 @@ pub fn select(
         )));
     }
     let walked = path::walk(&prepared, settings, device, observe)?;
-    let path::Choice { penalty, count: chosen, relative } = walked.choose(settings, prepared.metric)?;
+    let path::Choice { penalty, count: suggested, relative } = walked.choose(settings, prepared.metric)?;
     let stability = walked.path.stability(penalty);
-    let mut ranking: Vec<usize> = (0..prepared.units.len()).collect();
     // Not by stability itself: of two features that say the same every network keeps one, so neither is kept by all, while
-    // noise that happens to fit these rows may be. A stable sort keeps ties in the order of the columns.
-    let key = |u: usize| (settings.features.is_some() || 2.0 * stability[u] >= 1.0, relative[u]);
-    ranking.sort_by(|&a, &b| key(b).0.cmp(&key(a).0).then(key(b).1.total_cmp(&key(a).1)));
-    let sizes = sizes::curve(&prepared, &ranking, chosen, settings, device, observe)?;
+    // noise that happens to fit these rows may be.
+    let first: Vec<bool> = stability.iter().map(|&s| settings.features.is_some() || 2.0 * s >= 1.0).collect();
+    let by_relevance = order::by_relevance(&relative, &first);
+    let ks = sizes::sizes(suggested, by_relevance.len());
+    let most = ks.last().copied().unwrap_or(suggested);
+    let by_novelty = order::by_novelty(&prepared.data, &prepared.units, &relative, &first, &by_relevance, most);
+    let retrainer = sizes::Retrainer { prepared: &prepared, settings, device };
+    let orders = [by_relevance, by_novelty];
+    let mut tried = Vec::new();
+    for order in &orders {
+        tried.push(retrainer.first_of(order, &ks, observe)?);
+    }
+    let sizes::Choice { order, k: chosen } = sizes::choose(&tried, settings.features, suggested, prepared.metric);
+    let mut sizes = Vec::new();
+    for of in &tried[order] {
+        sizes.push(SizePoint { k: of.k, best: of.test, random: retrainer.random(of.k, observe)? });
+    }
+    let ranking = orders[order].clone();
+    let on_validation = tried[order].iter().find(|t| t.k == chosen).expect("invariant: the chosen size was tried");
+    let gained = on_validation.validation.mean - path::constant_score(&prepared, prepared.data.validation.clone());
+    let gained = if prepared.metric.is_share() { gained } else { -gained };
+    // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
+    let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
+    let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
+    let constant_answer = path::constant_score(&prepared, reported.clone());
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;
@@ -223,6 +263,7 @@ pub fn select(
         units: prepared.original_units(),
         constant: prepared.constant.clone(),
         ranking,
+        order: if order == 0 { Order::Relevance } else { Order::Novelty },
         chosen,
         relative,
         stability,
@@ -232,6 +273,8 @@ pub fn select(
         rows: prepared.rows,
         score,
         all_features: walked.all_features,
+        constant_answer,
+        tells_anything,
         sizes,
         substitutes,
         compact,

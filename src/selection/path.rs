@@ -1,5 +1,7 @@
 //! The path of penalties times seeds.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
@@ -27,6 +29,9 @@ const MOMENTUM: f64 = 0.9;
 /// Penalties of the coarse path that finds the grid's ends, and their range for inputs of spread 1.
 const PROBES: usize = 12;
 const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
+/// The same for inputs that need less: from so much lower, and how many (the last is the first of the others).
+const LOWER: f64 = 0.1;
+const LOWER_PROBES: usize = 4;
 /// Share of the units above which everything counts as kept.
 const ALL: f64 = 0.95;
 /// A network whose loss on the training rows is not below this share of a constant answer's uses nothing, whatever its
@@ -269,10 +274,19 @@ pub(super) fn walk(
         Member { settings: replica, start: Some(start), columns: None }
     };
     let at = |kappa: f64, seed: usize| member(kappa, seed, &dense[seed].parameters);
-    let probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);
+    let mut probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);
     let members: Vec<Member> = probes.iter().map(|&kappa| at(kappa, 0)).collect();
     let probed = ensemble(&training, &members, Stage::Grid, observe)?;
-    let counts: Vec<usize> = probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()).collect();
+    let mut counts: Vec<usize> = probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()).collect();
+    // Inputs that hardly vary (pixels at the edge) fall under the threshold of even the weakest: once more, below it.
+    if (counts[0] as f64) < ALL * prepared.units.len() as f64 {
+        let lower = geometric((PROBE_RANGE.0 * LOWER * prepared.spread, PROBE_RANGE.0 * prepared.spread), LOWER_PROBES);
+        let lower = &lower[..LOWER_PROBES - 1];
+        let members: Vec<Member> = lower.iter().map(|&kappa| at(kappa, 0)).collect();
+        let probed = ensemble(&training, &members, Stage::Grid, observe)?;
+        counts.splice(0..0, probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()));
+        probes.splice(0..0, lower.iter().copied());
+    }
     let ends = ends(&probes, &counts, prepared.units.len());
     let Some(ends) = ends else {
         return Err(Error::input(
@@ -346,7 +360,7 @@ pub(super) fn walk(
 }
 
 /// Standard error over the validation rows of a mean score: of a share of right answers, or of a mean absolute error.
-fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
+pub(super) fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     let n = networks.len().max(1) as f64;
     let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
     let metric = mean(&|s| s.metric);
@@ -450,6 +464,36 @@ fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
     };
     let of_row = |r: usize| data.targets[r * m..(r + 1) * m].iter().map(loss).sum::<f64>();
     train().map(|(r, weight)| weight * of_row(r)).sum::<f64>() / (total * m as f64)
+}
+
+/// The score, on some places of the row list, of the best constant answer to the training rows: their most frequent class, or
+/// their median.
+pub(super) fn constant_score(prepared: &Prepared, places: Range<usize>) -> f64 {
+    let data = &prepared.data;
+    let total = data.total_weight(places.clone());
+    let rows = |places: Range<usize>| data.list[places].iter().map(|&r| (r as usize, data.weight(r)));
+    if prepared.metric.is_share() {
+        let mut of_class = vec![0.0; data.outputs];
+        rows(data.train.clone()).for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
+        let most = of_class.iter().copied().fold(0.0, f64::max);
+        let answer = of_class.iter().position(|&weight| weight == most).unwrap_or(0);
+        return rows(places).filter(|&(r, _)| data.targets[r] as usize == answer).map(|(_, w)| w).sum::<f64>() / total;
+    }
+    let m = data.outputs;
+    let target = |r: usize, c: usize| f64::from(f32::from_bits(data.targets[r * m + c]));
+    let error = |c: usize| {
+        let mut values: Vec<(f64, f64)> = rows(data.train.clone()).map(|(r, weight)| (target(r, c), weight)).collect();
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let half = data.total_weight(data.train.clone()) / 2.0;
+        let mut below = 0.0;
+        let reaches = |&&(_, weight): &&(f64, f64)| {
+            below += weight;
+            below >= half
+        };
+        let median = values.iter().find(reaches).map_or(0.0, |&(value, _)| value);
+        rows(places.clone()).map(|(r, weight)| weight * (target(r, c) - median).abs()).sum::<f64>() / total
+    };
+    (0..m).map(error).sum::<f64>() / m as f64 * data.unit
 }
 
 /// What the scores along the path say.

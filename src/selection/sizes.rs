@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::{Ensemble, Member};
-use super::path::Prepared;
+use super::ensemble::{Ensemble, Member, Trained};
+use super::path::{Prepared, rows_se};
 use super::{Score, SelectSettings, Stage};
 use crate::Result;
 use crate::data::Dataset;
@@ -13,12 +13,13 @@ use crate::engine::Device;
 use crate::model::{Fit, Model};
 use crate::network::Parameters;
 use crate::random::Random;
+use crate::relevance::Metric;
 use crate::train::{Flow, Job, Progress, Settings};
 
 /// Steps of a network that is trained anew, about.
 const STEPS: usize = 900;
-/// Sizes that are tried, besides the chosen one.
-const SIZES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+/// Sizes that are tried, besides the one that is asked for or that the path suggests.
+const SIZES: [usize; 13] = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500];
 /// Times a model is timed.
 const TIMINGS: usize = 5;
 
@@ -41,42 +42,111 @@ pub struct Footprint {
     pub milliseconds_per_1000_rows: f64,
 }
 
-/// Networks on the k best and on k random units for some k up to twice the chosen number (50 at least).
-pub(super) fn curve(
-    prepared: &Prepared,
-    ranking: &[usize],
-    chosen: usize,
-    settings: &SelectSettings,
-    device: &Device,
-    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-) -> Result<Vec<SizePoint>> {
-    let most = (2 * chosen).max(50).min(ranking.len());
-    let mut ks: Vec<usize> = SIZES.into_iter().filter(|&k| k <= most).chain([chosen]).collect();
-    ks.sort_unstable();
-    ks.dedup();
-    let mut points = Vec::new();
-    for k in ks {
-        let mut scores = |units: &[usize], networks: usize, seed: u64| {
-            let training = retraining(prepared, settings, networks, seed);
-            let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
-            let data = data_of(prepared, &dataset)?;
-            let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
-            let ensemble = Ensemble { network: &network, data: &data, settings: &training, device };
-            let members: Vec<Member> =
-                training.replicas.iter().map(|&settings| Member { settings, start: None, columns: None }).collect();
-            let trained = ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))?;
-            Ok::<_, crate::Error>(trained.iter().map(|t| t.test.metric).collect::<Vec<f64>>())
-        };
-        let best = scores(&ranking[..k], settings.seeds, settings.seed)?;
-        let mut random = Vec::new();
-        for draw in 0..settings.controls as u64 {
-            let mut units: Vec<usize> = (0..ranking.len()).collect();
-            Random::new(settings.seed, 0xd0 + draw).shuffle(&mut units);
-            random.extend(scores(&units[..k], 1, settings.seed.wrapping_add(draw))?);
-        }
-        points.push(SizePoint { k, best: Score::of(&best), random: (!random.is_empty()).then(|| Score::of(&random)) });
+/// Networks trained anew on the first k of an order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tried {
+    pub k: usize,
+    pub validation: Score,
+    /// Standard error of that because there are only so many validation rows.
+    pub rows_se: f64,
+    pub test: Score,
+}
+
+/// How many of which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub order: usize,
+    pub k: usize,
+}
+
+/// With `features`, the order whose first so many score best on the validation rows. Without, the fewest, up to `most`, that score
+/// within one standard error of the best of all, and the better order of those. `tried[order]` in the order of k, the same
+/// sizes for each; the first order wins ties.
+pub(super) fn choose(tried: &[Vec<Tried>], features: Option<usize>, most: usize, metric: Metric) -> Choice {
+    let gain = |t: &Tried| if metric.is_share() { t.validation.mean } else { -t.validation.mean };
+    let better = |best: Option<(usize, Tried)>, (o, t): (usize, Tried)| match best {
+        Some((_, b)) if gain(&b) >= gain(&t) => best,
+        _ => Some((o, t)),
+    };
+    let all = || tried.iter().enumerate().flat_map(|(o, sizes)| sizes.iter().map(move |&t| (o, t)));
+    let of_size = |k: usize| all().filter(move |(_, t)| t.k == k);
+    let k = features.unwrap_or_else(|| {
+        let within = || all().filter(|(_, t)| t.k <= most);
+        let bar = within()
+            .fold(None, better)
+            .map_or(f64::NEG_INFINITY, |(_, best)| gain(&best) - best.validation.se.hypot(best.rows_se));
+        within().filter(|(_, t)| gain(t) >= bar).map(|(_, t)| t.k).min().unwrap_or(most)
+    });
+    Choice { order: of_size(k).fold(None, better).map_or(0, |(o, _)| o), k }
+}
+
+/// The sizes that are tried: up to twice the number that is asked for or that the path suggests, 50 at least.
+pub(super) fn sizes(suggested: usize, units: usize) -> Vec<usize> {
+    let most = (2 * suggested).max(50).min(units);
+    let mut sizes: Vec<usize> = SIZES.into_iter().filter(|&k| k <= most).chain([suggested]).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// Trains networks on some units alone.
+pub(super) struct Retrainer<'a> {
+    pub prepared: &'a Prepared,
+    pub settings: &'a SelectSettings,
+    pub device: &'a Device,
+}
+
+impl Retrainer<'_> {
+    fn train(
+        &self,
+        units: &[usize],
+        networks: usize,
+        seed: u64,
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Vec<Trained>> {
+        let Retrainer { prepared, settings, device } = *self;
+        let training = retraining(prepared, settings, networks, seed);
+        let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
+        let data = data_of(prepared, &dataset)?;
+        let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
+        let ensemble = Ensemble { network: &network, data: &data, settings: &training, device };
+        let members: Vec<Member> =
+            training.replicas.iter().map(|&settings| Member { settings, start: None, columns: None }).collect();
+        ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))
     }
-    Ok(points)
+
+    /// The first k of an order, for every size.
+    pub fn first_of(
+        &self,
+        order: &[usize],
+        sizes: &[usize],
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Vec<Tried>> {
+        let mut tried = Vec::new();
+        for &k in sizes {
+            let trained = self.train(&order[..k], self.settings.seeds, self.settings.seed, observe)?;
+            let score = |of: fn(&Trained) -> f64| Score::of(&trained.iter().map(of).collect::<Vec<f64>>());
+            tried.push(Tried {
+                k,
+                validation: score(|t| t.validation.metric),
+                rows_se: rows_se(self.prepared, &trained),
+                test: score(|t| t.test.metric),
+            });
+        }
+        Ok(tried)
+    }
+
+    /// As many random units, on the test rows: over the settings' draws; `None` without any.
+    pub fn random(&self, k: usize, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Option<Score>> {
+        let mut scores = Vec::new();
+        for draw in 0..self.settings.controls as u64 {
+            let mut units: Vec<usize> = (0..self.prepared.units.len()).collect();
+            Random::new(self.settings.seed, 0xd0 + draw).shuffle(&mut units);
+            let trained = self.train(&units[..k], 1, self.settings.seed.wrapping_add(draw), observe)?;
+            scores.extend(trained.iter().map(|t| t.test.metric));
+        }
+        Ok((!scores.is_empty()).then(|| Score::of(&scores)))
+    }
 }
 
 /// How a network is trained anew: without penalties, the parameters of the best validation loss kept.

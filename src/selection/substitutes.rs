@@ -34,7 +34,12 @@ pub(super) fn substitutes(
     chosen: &[usize],
     kept: &[Vec<bool>],
 ) -> Vec<Vec<Substitute>> {
-    let columns = standardised(data);
+    let mut columns = centred(data, MOST_ROWS, &(0..data.columns).collect::<Vec<_>>());
+    for column in &mut columns {
+        let square = column.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        let scale = if square > 0.0 { (column.len() as f64 / square).sqrt() } else { 0.0 };
+        column.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+    }
     let rows = columns.first().map_or(1, Vec::len).max(1) as f64;
     let correlation = |a: usize, b: usize| {
         let products = columns[a].iter().zip(&columns[b]).map(|(x, y)| f64::from(*x) * f64::from(*y));
@@ -67,23 +72,21 @@ pub(super) fn substitutes(
     chosen.iter().map(of).collect()
 }
 
-/// The training rows' inputs column by column, mean 0 and variance 1 (0 for a constant one).
-fn standardised(data: &Resident) -> Vec<Vec<f32>> {
+/// Some columns of the inputs over at most so many training rows, mean 0 each.
+pub(super) fn centred(data: &Resident, most_rows: usize, wanted: &[usize]) -> Vec<Vec<f32>> {
     let rows = &data.list[data.train.clone()];
-    let rows: Vec<u32> = rows.iter().copied().step_by(rows.len().div_ceil(MOST_ROWS).max(1)).collect();
-    let (n, count) = (data.columns, rows.len().max(1) as f64);
-    let mut columns = vec![Vec::with_capacity(rows.len()); n];
+    let rows: Vec<u32> = rows.iter().copied().step_by(rows.len().div_ceil(most_rows).max(1)).collect();
+    let count = rows.len().max(1) as f64;
+    let mut columns = vec![Vec::with_capacity(rows.len()); wanted.len()];
     // Rows in portions: a large data set is not copied twice.
     for rows in rows.chunks(4096) {
-        for row in data.inputs(rows).chunks_exact(n) {
-            columns.iter_mut().zip(row).for_each(|(column, &x)| column.push(x as f32));
+        for row in data.inputs(rows).chunks_exact(data.columns) {
+            columns.iter_mut().zip(wanted).for_each(|(column, &c)| column.push(row[c] as f32));
         }
     }
     for column in &mut columns {
         let mean = column.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-        let variance = column.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-        let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
-        column.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * scale) as f32);
+        column.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
     }
     columns
 }
