@@ -201,13 +201,7 @@ impl Plan {
             Targets::Inputs => (Task::Autoencode, dataset.features.iter().map(|f| f.name.clone()).collect()),
             Targets::None => return Err(Error::Usage(format!("{} has no target to train on", dataset.source))),
         };
-        if (task == Task::Classify) != (self.settings.loss == LossKind::Ce) {
-            return Err(Error::Usage(format!(
-                "--loss {} doesn't fit a {} target; use ce for classes and mae, mse or huber for numbers",
-                serde_name(&self.settings.loss),
-                if task == Task::Classify { "class" } else { "numeric" },
-            )));
-        }
+        check_loss(self.settings.loss, task)?;
         let network = self.architecture.build(dataset.columns, targets.len())?;
         let resident = resident(dataset, &scaling, &target_scaling, &parts);
         let mut job = Job::new(&network, &resident, &self.settings, None, device)?;
@@ -254,6 +248,18 @@ impl Plan {
         };
         Ok(Fit { model: Model { description, network, parameters }, split: parts, history, scores, seconds, stopped })
     }
+}
+
+/// Refuses a loss that doesn't fit the target.
+pub(crate) fn check_loss(loss: LossKind, task: Task) -> Result<()> {
+    if (task == Task::Classify) == (loss == LossKind::Ce) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "--loss {} doesn't fit a {} target; use ce for classes and mae, mse or huber for numbers",
+        serde_name(&loss),
+        if task == Task::Classify { "class" } else { "numeric" },
+    )))
 }
 
 /// A setting's name as it is written on the command line and in files.

@@ -16,10 +16,26 @@ pub fn atomic(path: impl AsRef<Path>, content: impl FnOnce(&mut dyn Write) -> io
     write_file(path, content).map_err(|error| refused("write", path, error))
 }
 
-/// Creates a directory with its parents; one that exists already is fine.
+/// Creates a directory with its parents; one that exists already is fine where files can be made in it.
 pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    fs::create_dir_all(path).map_err(|error| refused("create the directory", path, error))
+    fs::create_dir_all(path).map_err(|error| refused("create the directory", path, error))?;
+    // Gone again as it is dropped.
+    temporary(path).map(drop).map_err(|error| {
+        let remedy = format!("make {} writable, or choose another directory", path.display());
+        Error::io("write to", path, error, remedy)
+    })
+}
+
+/// The directories that [`create_dir`] would make, the innermost first.
+pub fn missing_dirs(path: impl AsRef<Path>) -> Vec<PathBuf> {
+    let parts = path.as_ref().ancestors().filter(|part| !part.as_os_str().is_empty());
+    parts.take_while(|part| !part.exists()).map(Path::to_owned).collect()
+}
+
+/// Removes directories in the order given, as far as they are empty.
+pub fn remove_empty_dirs(paths: &[PathBuf]) {
+    let _ = paths.iter().try_for_each(fs::remove_dir);
 }
 
 fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -149,8 +165,16 @@ mod tests {
         fs::write(directory.path().join("file"), "").unwrap();
         let text = create_dir(directory.path().join("file/sub")).unwrap_err().to_string();
         assert!(text.contains("file/sub") && text.contains("choose another path"), "{text}");
-        create_dir(directory.path().join("x/y")).unwrap();
-        create_dir(directory.path().join("x/y")).unwrap();
+        let nested = directory.path().join("x/y");
+        let made = missing_dirs(&nested);
+        assert_eq!(made, [nested.clone(), directory.path().join("x")]);
+        create_dir(&nested).unwrap();
+        create_dir(&nested).unwrap();
+        assert!(names(&nested).is_empty() && missing_dirs(&nested).is_empty());
+        fs::write(directory.path().join("x/kept"), "").unwrap();
+        remove_empty_dirs(&made);
+        assert_eq!(names(directory.path()), ["file", "x"]);
+        assert_eq!(names(&directory.path().join("x")), ["kept"]);
     }
 
     #[cfg(unix)]

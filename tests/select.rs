@@ -82,7 +82,7 @@ fn redundant_copies_are_found_and_named() {
     // 95 % of the labels follow the rule; networks of 900 steps come near.
     assert!(selection.score.mean > 0.85, "{:?}", selection.score);
     let random = &selection.sizes.iter().find(|s| s.k == 2).unwrap();
-    assert!(random.best.mean > random.random.mean, "two chosen beat two random ones");
+    assert!(random.best.mean > random.random.unwrap().mean, "two chosen beat two random ones");
     let first = selection.compact.model.network.input_width();
     assert_eq!(first, selection.chosen, "the compact model has the chosen columns alone");
     assert!(selection.reduced.parameters < selection.full.parameters);
@@ -204,15 +204,32 @@ fn the_command_writes_what_it_promises() {
     for key in ["score_se", "all_features_score", "stability", "substitutes", "path", "sizes", "columns"] {
         assert!(!json[key].is_null(), "{key} is missing");
     }
+    assert_eq!(json["source_columns"], serde_json::json!(["colour", "size"]));
+    assert_eq!(json["columns"].as_array().unwrap().len(), 4, "three colours and size");
+    assert_eq!(std::fs::read_to_string(out.join("columns.txt")).unwrap(), "colour\nsize\n");
+    let settings = &json["settings"];
+    let expected = serde_json::json!({ "exact": false, "warm": false, "loss": "ce", "scale": "standard", "batch": 32,
+        "activation": "relu", "hidden": [100], "features": 2, "controls": 3, "missing": "refuse", "drop": [],
+        "threshold": 0.01, "groups": null, "classes": null });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&settings[key], value, "{key}");
+    }
+    assert!(settings["epochs"].as_u64().unwrap() > 100, "about 900 steps");
     let point = &json["path"][0];
-    assert!(["penalty", "kept", "score", "score_se"].iter().all(|key| point[key].is_number()));
+    assert!(["penalty", "kept", "score", "score_se", "rows_se"].iter().all(|key| point[key].is_number()));
     let relevance = std::fs::read_to_string(out.join("relevance.csv")).unwrap();
     assert!(relevance.starts_with("rank,feature,name,unit,chosen,stability,relevance,relative_relevance\n"));
     assert_eq!(relevance.lines().count(), 1 + 3 + 2, "three colours, size and noise");
-    assert_eq!(std::fs::read_to_string(out.join("path.csv")).unwrap().lines().count(), 5);
+    let path = std::fs::read_to_string(out.join("path.csv")).unwrap();
+    assert!(path.starts_with("penalty,kept,score,score_se,rows_se,test_score,test_score_se,chosen\n"));
+    assert_eq!(path.lines().count(), 5);
     let header = std::fs::read_to_string(out.join("path_relevance.csv")).unwrap();
     assert_eq!(header.lines().next().unwrap().split(',').count(), 2 + 4, "a column for each penalty");
-    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("substitutes"));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        page.contains("substitutes") && page.contains("random one") && page.contains("constant on the training rows")
+    );
+    assert_eq!(page.matches("<p class=\"lead\">").count(), 5, "five sentences");
     // The compact model reads the whole table and takes its own columns by name.
     let model = out.join("model.safetensors");
     let predictions = directory.path().join("p.csv");
@@ -232,6 +249,40 @@ fn the_command_writes_what_it_promises() {
         let bytes = |out: &Path| std::fs::read(out.join(file)).unwrap();
         assert!(bytes(&out) == bytes(&again), "{file} differs between two runs");
     }
+}
+
+/// Without random draws nothing is said about any; a single feature is spoken of as one; with exact zeros there is no threshold.
+#[test]
+fn one_feature_and_no_controls() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = table(directory.path());
+    let out = directory.path().join("out");
+    let paths = ["select", &table, "--out", out.to_str().unwrap(), "--target", "class", "--device", "cpu"];
+    let options =
+        ["--features", "1", "--seeds", "2", "--penalties", "3", "--controls", "0", "--epochs", "5", "--exact"];
+    let (code, text, error) = eigenlens(&[&paths[..], &options[..], &["--drop", "noise"]].concat());
+    assert_eq!(code, 0, "{error}");
+    let json = read(&out.join("selection.json"));
+    assert!(json["sizes"].as_array().unwrap().iter().all(|size| size["random"].is_null()), "{json:#}");
+    let settings = &json["settings"];
+    assert!(settings["threshold"].is_null() && settings["exact"] == true && settings["epochs"] == 5, "{settings}");
+    assert_eq!((&settings["drop"], &settings["controls"]), (&serde_json::json!(["noise"]), &0.into()));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(text.contains("1 was chosen") && page.contains("exactly 0"), "{text}");
+    assert!(!text.contains("random") && !page.contains("k random") && !page.contains("random feature"), "{text}");
+}
+
+/// The chosen pixels are outlined on the picture.
+#[test]
+fn pixels_are_outlined() {
+    let mut dataset = synthetic::redundant(1, 600);
+    let axis = |name: &str, len: usize| eigenlens::data::Axis { name: name.into(), len };
+    dataset.axes = vec![axis("row", 4), axis("column", 5)];
+    let settings = SelectSettings { epochs: Some(5), features: Some(3), controls: 0, ..quick() };
+    let selection =
+        select(&mut dataset, &[], &settings, &Device::Cpu { threads: 0 }, &mut |_, _| Flow::Continue).unwrap();
+    let page = eigenlens::report::selection_page::html(&selection, &dataset, "CPU");
+    assert!(page.contains("<path class=\"outline\" d=\"M"));
 }
 
 /// Targets are standardised for the training, and errors are told in the target's own units, by its name.
@@ -287,7 +338,18 @@ fn what_makes_no_sense_gets_one_sentence() {
     );
     let out = directory.path().join("out");
     let out = out.to_str().unwrap();
-    let cases: [(&str, &[&str], i32, &[&str]); 10] = [
+    let single = write("single.csv", &(0..30).fold("x,class\n".to_owned(), |t, i| format!("{t}{},c{i}\n", i % 7)));
+    let numbers = write("numbers.csv", &(0..300).fold("x,class\n".to_owned(), |t, i| format!("{t}{},{i}\n", i % 7)));
+    let named = write("named.csv", "feature,group\nsize,noise\n");
+    let category = write("category.csv", "feature,group\nsize,colour\nnoise,colour\n");
+    let cases: [(&str, &[&str], i32, &[&str]); 17] = [
+        (&table, &["--loss", "mse"], 2, &["--loss mse", "class target", "use ce"]),
+        (&table, &["--loss", "ce", "--task", "regress"], 2, &["--loss ce", "numeric target"]),
+        (&table, &["--epochs", "0"], 2, &["--epochs is 0"]),
+        (&table, &["--groups", &named], 1, &["named.csv", "line 2", "noise", "another name"]),
+        (&table, &["--groups", &category], 1, &["category.csv", "line 2", "colour", "another name"]),
+        (&single, &[], 1, &["single.csv", "each of the 30 classes has one row", "group the classes"]),
+        (&numbers, &["--task", "classify"], 1, &["numbers.csv", "300 classes", "--task regress"]),
         (&table, &["--features", "9"], 2, &["--features is 9", "only 3"]),
         (&table, &["--features", "0"], 2, &["--features is 0"]),
         (&table, &["--seeds", "0"], 2, &["--seeds is 0"]),
@@ -310,8 +372,18 @@ fn what_makes_no_sense_gets_one_sentence() {
         // Beside what the table's columns were taken for.
         let sentences = error.trim_end().lines().filter(|line| !line.contains("; target: ")).count();
         assert_eq!(sentences, 1, "{arguments:?}: {error}");
+        assert!(!Path::new(out).exists(), "{arguments:?}: left a directory");
+    }
+    // Said before the data are read.
+    for option in [["--seeds", "0"], ["--penalties", "1"], ["--features", "0"], ["--epochs", "0"]] {
+        let missing = ["select", "no-such.csv", "--target", "class", "--device", "cpu", "--out", out];
+        let (code, _, error) = eigenlens(&[&missing[..], &option[..]].concat());
+        assert!(code == 2 && error.contains(option[0]), "{error}");
     }
     let (code, _, error) = eigenlens(&["select", &lonely, "--target", "class", "--device", "cpu", "--out", out]);
-    assert!(code == 1 || code == 2, "{code}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
+    assert!(code == 1 && error.contains("each of the 3 classes has one row"), "{code}: {error}");
+    if cfg!(target_os = "linux") {
+        let (code, _, error) = eigenlens(&["select", &table, "--target", "class", "--device", "cpu", "--out", "/proc"]);
+        assert!(code == 1 && error.contains("cannot write to /proc"), "{code}: {error}");
+    }
 }

@@ -14,17 +14,19 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED_CODE: i32 = 130;
 
-/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, the second ends the program at once.
-fn catch_interrupt() {
+/// What becomes of a training that is stopped.
+const SAVED: &str = "what is trained is saved";
+
+/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, the second ends the program at once. `outcome`: what
+/// becomes of the work; the first caller's is said.
+fn catch_interrupt(outcome: &'static str) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
-        let handler = || {
+        let handler = move || {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED_CODE);
             }
-            eprintln!(
-                "\neigenlens: stopping after the steps under way; what is trained is saved (Ctrl-C again to quit at once)"
-            );
+            eprintln!("\neigenlens: stopping after the steps under way; {outcome} (Ctrl-C again to quit at once)");
         };
         // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.
         let _ = ctrlc::set_handler(handler);
@@ -41,7 +43,7 @@ pub struct Bar {
 impl Bar {
     /// `metric`: [`Metric::short_name`](crate::relevance::Metric::short_name).
     pub fn new(metric: &'static str) -> Self {
-        catch_interrupt();
+        catch_interrupt(SAVED);
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
         let style = ProgressStyle::with_template("{prefix}{bar:28} epoch {msg}  {elapsed} of about {duration}")
             .expect("invariant: the template is valid");
@@ -84,7 +86,7 @@ pub struct RowBar {
 
 impl RowBar {
     pub fn new(rows: usize) -> Self {
-        catch_interrupt();
+        catch_interrupt(SAVED);
         let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr_with_hz(8));
         let style = ProgressStyle::with_template("{bar:28} row {pos} of {len}  {per_sec}  {eta} left")
             .expect("invariant: the template is valid");
@@ -110,7 +112,7 @@ pub struct StageBar {
 
 impl StageBar {
     pub fn new() -> Self {
-        catch_interrupt();
+        catch_interrupt("a selection that isn't finished is not saved");
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
         let style =
             ProgressStyle::with_template("{bar:28} {msg}  {elapsed}").expect("invariant: the template is valid");

@@ -12,7 +12,7 @@ use crate::data::{self, Dataset, ScaleKind, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
-use crate::selection::{Score, SelectSettings, Selection, read_groups, select};
+use crate::selection::{Score, SelectSettings, Selection, Unit, read_groups, select};
 use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -95,59 +95,76 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.hidden.contains(&0) {
         return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
     }
+    let settings = args.settings();
+    settings.check()?;
     let device = args.device.open()?;
     let request = args.learn.request(&args.read, &args.data, args.seed);
-    let mut dataset = data::load(&request)?;
+    let dataset = data::load(&request)?;
+    settings.check_target(&dataset)?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &dataset)?,
         None => Vec::new(),
     };
-    // Refused now rather than after the work.
-    write::create_dir(&args.out)?;
     announce(&dataset, &request);
-    let settings = SelectSettings {
-        features: args.features,
-        seeds: args.seeds,
-        penalties: args.penalties,
-        hidden: args.hidden.clone(),
-        activation: args.activation,
-        loss: args.loss,
-        scale: args.scale,
-        epochs: args.epochs,
-        batch: args.batch,
-        rate: args.lr,
-        exact: args.exact,
-        warm: args.warm,
-        threshold: args.threshold,
-        controls: args.controls,
-        validation: args.validation,
-        test: args.test,
-        seed: args.seed,
-        target_column: args.read.target.clone(),
-        weight_column: args.learn.weights.clone(),
-        balanced_classes: args.learn.balanced_classes,
-        classes: args.read.classes.clone(),
-        missing: args.read.missing,
-    };
-    let bar = StageBar::new();
-    let selection = select(&mut dataset, &groups, &settings, &device, &mut |stage, progress| bar.show(stage, progress));
-    bar.finish();
-    let selection = selection?;
-    let json = json(&selection, &dataset, &device);
-    save(&selection, &json, &dataset, &device, &args.out)?;
-    if args.json {
-        print_json(&json)?;
-    } else {
+    // Refused now rather than after the work.
+    let made = write::missing_dirs(&args.out);
+    let outcome = write::create_dir(&args.out).and_then(|()| args.select(dataset, &groups, &settings, &device));
+    if outcome.is_err() {
+        write::remove_empty_dirs(&made);
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn settings(&self) -> SelectSettings {
+        SelectSettings {
+            features: self.features,
+            seeds: self.seeds,
+            penalties: self.penalties,
+            hidden: self.hidden.clone(),
+            activation: self.activation,
+            loss: self.loss,
+            scale: self.scale,
+            epochs: self.epochs,
+            batch: self.batch,
+            rate: self.lr,
+            exact: self.exact,
+            warm: self.warm,
+            threshold: self.threshold,
+            controls: self.controls,
+            validation: self.validation,
+            test: self.test,
+            seed: self.seed,
+            target_column: self.read.target.clone(),
+            weight_column: self.learn.weights.clone(),
+            balanced_classes: self.learn.balanced_classes,
+            classes: self.read.classes.clone(),
+            missing: self.read.missing,
+            drop: self.learn.drop.clone(),
+            groups_file: self.groups.as_ref().map(|path| path.display().to_string()),
+        }
+    }
+
+    fn select(&self, mut dataset: Dataset, groups: &[Unit], settings: &SelectSettings, device: &Device) -> Result<()> {
+        let bar = StageBar::new();
+        let selection =
+            select(&mut dataset, groups, settings, device, &mut |stage, progress| bar.show(stage, progress));
+        bar.finish();
+        let selection = selection?;
+        let json = json(&selection, &dataset, device);
+        save(&selection, &json, &dataset, device, &self.out)?;
+        if self.json {
+            return print_json(&json);
+        }
         let summary = selection_page::summary(&selection, &dataset);
-        let report = args.out.join("report.html");
+        let report = self.out.join("report.html");
         print(&format!(
             "{}\n{summary}{:.1} s on {device}.\nReport: {}\n",
             table(&selection),
             selection.seconds,
             report.display()
-        ))?;
+        ))
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device, out: &Path) -> Result<()> {
@@ -155,8 +172,7 @@ fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device,
     tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
     tables::write_path(out.join("path.csv"), selection)?;
     tables::write_path_relevance(out.join("path_relevance.csv"), selection)?;
-    let columns: String =
-        selection.chosen_columns().iter().map(|&c| format!("{}\n", dataset.features[c].name)).collect();
+    let columns: String = selection.source_columns(dataset).iter().map(|name| format!("{name}\n")).collect();
     write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
     let text = format!("{json:#}\n");
     write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))?;
@@ -177,7 +193,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         .points
         .iter()
         .map(|p| {
-            json!({ "penalty": p.penalty, "kept": p.kept, "score": p.score.mean, "score_se": p.score.se,
+            json!({ "penalty": p.penalty, "kept": p.kept, "score": p.score.mean, "score_se": p.score.se, "rows_se": p.rows_se,
                     "test_score": p.test.mean, "test_score_se": p.test.se })
         })
         .collect();
@@ -185,9 +201,8 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     let sizes: Vec<Value> = selection
         .sizes
         .iter()
-        .map(|s| json!({ "k": s.k, "best": scored(s.best), "random": scored(s.random) }))
+        .map(|s| json!({ "k": s.k, "best": scored(s.best), "random": s.random.map(scored) }))
         .collect();
-    let d = &selection.compact.model.description;
     json!({
         "source": dataset.source,
         "metric": selection.metric,
@@ -195,6 +210,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "rows": selection.rows,
         "chosen": chosen.iter().map(|&u| name(u)).collect::<Vec<_>>(),
         "columns": selection.chosen_columns(),
+        "source_columns": selection.source_columns(dataset),
         "score": selection.score.mean,
         "score_se": selection.score.se,
         "all_features_score": selection.all_features.mean,
@@ -210,11 +226,41 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "constant": selection.constant,
         "full_model": selection.full,
         "compact_model": selection.reduced,
-        "settings": { "weights": d.weight_column, "balanced_classes": d.balanced_classes, "seeds": selection.path.kept[0].len(), "penalties": selection.path.points.len(),
-                      "architecture": d.architecture, "batch": d.settings.batch, "rate": d.settings.rate,
-                      "threshold": d.settings.threshold, "seed": d.split_seed, "validation": d.validation, "test": d.test },
+        "settings": settings(selection),
         "engine": device.to_string(),
         "seconds": selection.seconds,
+    })
+}
+
+/// All that decided the result.
+fn settings(selection: &Selection) -> Value {
+    let s = &selection.settings;
+    json!({
+        "features": s.features,
+        "seeds": s.seeds,
+        "penalties": s.penalties,
+        "exact": s.exact,
+        "warm": s.warm,
+        // With exact zeros what isn't 0 is kept.
+        "threshold": (!s.exact).then_some(s.threshold),
+        "controls": s.controls,
+        "hidden": s.hidden,
+        "activation": s.activation,
+        "architecture": selection.compact.model.description.architecture,
+        "loss": s.loss,
+        "epochs": s.epochs,
+        "batch": s.batch,
+        "rate": s.rate,
+        "scale": s.scale,
+        "missing": s.missing,
+        "drop": s.drop,
+        "classes": s.classes,
+        "groups": s.groups_file,
+        "weights": s.weight_column,
+        "balanced_classes": s.balanced_classes,
+        "validation": s.validation,
+        "test": s.test,
+        "seed": s.seed,
     })
 }
 

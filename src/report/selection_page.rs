@@ -1,22 +1,28 @@
 //! `report.html` of a selection, and its summary in plain sentences.
 
 use crate::data::Dataset;
+use crate::model::serde_name;
 use crate::relevance::Metric;
 use crate::report::explain_figures::pixels;
 use crate::report::page::{Shape, definitions, document, figure, section, shape_of};
 use crate::report::picture::{Palette, outline};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{self, count, escape, number, percent, shorten};
-use crate::selection::{Footprint, Score, Selection};
+use crate::selection::{Footprint, Order, Score, Selection, SizePoint};
 
-/// Lines of the path picture that get a name.
-const NAMED: usize = 8;
+/// Colours of the path picture's lines that get a name.
+const NAMED: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];
+/// Distance of such lines, in the picture's units, at which nobody takes one for the other.
+const FAR: f64 = 16.0;
 /// Lines of the path picture in all: the best of the ranking.
 const LINES: usize = 120;
 /// Bars of the stability picture, and rows of the table that are open.
 const BARS: usize = 30;
 const OPEN_ROWS: usize = 50;
 const TABLE_ROWS: usize = 400;
+
+/// Share of the networks from which on all count as having kept a feature.
+const ALWAYS: f64 = 0.999;
 
 /// Five lines in plain language.
 pub fn summary(selection: &Selection, dataset: &Dataset) -> String {
@@ -33,58 +39,26 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     let more = if k > head.len() { format!(" and {} more", count(k - head.len())) } else { String::new() };
     let constant = match selection.constant.len() {
         0 => String::new(),
-        1 => format!("; {} never changes and was left out", shorten(&selection.constant[0], 40)),
-        c => format!("; {} columns never change and were left out", count(c)),
+        1 => format!("; {} is constant on the training rows and was left out", shorten(&selection.constant[0], 40)),
+        c => format!("; {} columns are constant on the training rows and were left out", count(c)),
     };
-    let certain = selection.ranking[..k].iter().filter(|&&u| selection.stability[u] >= 0.999).count();
-    let seeds = selection.path.kept_at(selection.penalty).len();
-    let tied: Vec<String> = selection.ranking[..k]
-        .iter()
-        .zip(&selection.substitutes)
-        .filter_map(|(&u, s)| Some((u, s.first()?)))
-        .map(|(u, s)| format!("{} could stand in for {}", shorten(&s.name, 30), shorten(&selection.units[u].name, 30)))
-        .collect();
-    let random = selection
-        .sizes
-        .iter()
-        .find(|s| s.k == k)
-        .map_or_else(String::new, |s| format!("; {} random ones reach {}", count(k), value(s.random)));
+    let random = selection.sizes.iter().find(|s| s.k == k).and_then(|s| s.random).map_or_else(String::new, |score| {
+        let (who, reach) = if k == 1 { ("random one", "reaches") } else { ("random ones", "reach") };
+        format!("; {} {who} {reach} {}", count(k), value(score))
+    });
     let (full, reduced) = (selection.full, selection.reduced);
     [
+        format!("Of {} in {}, {} chosen: {}{more}{constant}.", features(n), name(dataset), was(k), head.join(", ")),
         format!(
-            "Of {} features in {}, {} were chosen: {}{more}{constant}.",
-            count(n),
-            name(dataset),
-            count(k),
-            head.join(", ")
-        ),
-        format!(
-            "Networks trained anew on these alone reach {article} {metric} of {} on the {} rows; with all {} features it is {}{random}.",
+            "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {} it is {}{random}.",
+            if k == 1 { "it" } else { "these" },
             value(selection.score),
             selection.rows,
-            count(n),
+            features(n),
             value(selection.all_features)
         ),
-        if seeds > 1 {
-            format!(
-                "{} of the {} were kept by all {seeds} networks at the chosen penalty, so the choice is {}.",
-                count(certain),
-                count(k),
-                if 2 * certain >= k { "mostly certain" } else { "partly a matter of chance" }
-            )
-        } else {
-            "Only one network was trained at each penalty, so nothing is known about chance; use more --seeds."
-                .to_owned()
-        },
-        match tied.len() {
-            0 => "No feature has a close substitute among the others.".to_owned(),
-            _ => format!(
-                "{} of the chosen have substitutes: {}{}.",
-                count(tied.len()),
-                tied[..tied.len().min(3)].join("; "),
-                if tied.len() > 3 { "; …" } else { "" }
-            ),
-        },
+        certainty(selection),
+        correlated(selection),
         format!(
             "The compact model has {} parameters instead of {} and takes {} instead of {} for 1,000 rows.",
             count(reduced.parameters),
@@ -93,6 +67,85 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
             milliseconds(full)
         ),
     ]
+}
+
+fn features(n: usize) -> String {
+    format!("{} feature{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+fn was(n: usize) -> String {
+    format!("{} {}", count(n), if n == 1 { "was" } else { "were" })
+}
+
+/// How far the networks at the chosen penalty agree.
+fn certainty(selection: &Selection) -> String {
+    let seeds = selection.path.kept_at(selection.penalty).len();
+    if seeds < 2 {
+        return "Only one network was trained at each penalty, so nothing is known about chance; use more --seeds."
+            .to_owned();
+    }
+    let k = selection.chosen;
+    let kept = |u: usize| selection.stability[u] >= ALWAYS;
+    let certain = selection.ranking[..k].iter().filter(|&&u| kept(u)).count();
+    let all = (0..selection.units.len()).filter(|&u| kept(u)).count();
+    let all_of_them = if seeds == 2 { "both".to_owned() } else { format!("all {seeds}") };
+    let networks = format!("{all_of_them} networks at the chosen penalty");
+    let head = match (certain, k) {
+        (1, 1) => format!("The chosen one was kept by {networks}"),
+        (0, _) => format!("None of the chosen was kept by {networks}"),
+        _ => format!("{} of the {} chosen {} kept by {networks}", count(certain), count(k), verb(certain)),
+    };
+    if 5 * all > 6 * k {
+        let by = match selection.order {
+            Order::Relevance => "relevance",
+            Order::Novelty => "what each adds to those before it",
+        };
+        format!("{head}, and so {} {} in all; the order among them was by {by}.", verb(all), features(all))
+    } else if 2 * certain > k {
+        format!("{head}, so the choice is mostly certain.")
+    } else {
+        format!("{head}, so the choice is partly a matter of chance.")
+    }
+}
+
+fn verb(n: usize) -> &'static str {
+    if n == 1 { "was" } else { "were" }
+}
+
+/// What is strongly correlated with the chosen, and whether networks kept that instead.
+fn correlated(selection: &Selection) -> String {
+    let chosen = || selection.ranking[..selection.chosen].iter().zip(&selection.substitutes);
+    // Those that were kept instead come first.
+    let others = || chosen().filter_map(|(&u, s)| Some((selection.units[u].name.as_str(), s.first()?)));
+    let list = |pairs: Vec<String>| {
+        let more = if pairs.len() > 3 { format!(" and {} more", count(pairs.len() - 3)) } else { String::new() };
+        format!("{}{more}", pairs[..pairs.len().min(3)].join(", "))
+    };
+    let pair = |word: &str, a: &str, b: &str| format!("{} {word} {}", shorten(a, 30), shorten(b, 30));
+    let pairs: Vec<String> = others().map(|(name, s)| pair("with", name, &s.name)).collect();
+    let instead = others().filter(|(_, s)| s.kept_instead > 0.0);
+    let instead: Vec<String> = instead.map(|(name, s)| pair("for", &s.name, name)).collect();
+    let are = if pairs.len() == 1 { "is" } else { "are" };
+    match (pairs.len(), instead.len()) {
+        (0, _) => "No chosen feature is strongly correlated with another.".to_owned(),
+        (all, 0) => format!(
+            "{} of the chosen {are} strongly correlated with other features ({}), but no network kept such a one instead.",
+            count(all),
+            list(pairs)
+        ),
+        (all, n) => format!(
+            "{} of the chosen {are} strongly correlated with other features, and for {} of them some networks kept such a \
+             substitute instead: {}.",
+            count(all),
+            count(n),
+            list(instead)
+        ),
+    }
+}
+
+/// Pearson's r.
+fn correlation(r: f64) -> String {
+    format!("{r:.2}").replace('-', "\u{2212}")
 }
 
 /// The metric; of a number with the number's name, in whose units it is.
@@ -125,28 +178,57 @@ pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
     body.push_str(&section("How sure the choice is", &stability(selection, dataset)));
     body.push_str(&section("Chosen features", &table(selection)));
     body.push_str(&section("How to read this", EXPLANATION));
-    let d = &selection.compact.model.description;
-    let settings: Vec<(String, String)> = [
-        ("data", dataset.source.clone()),
-        ("columns", dataset.summary(d.target_column.as_deref(), None)),
-        ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
-        ("row weights", d.row_weights()),
-        ("penalties × seeds", format!("{} × {}", selection.path.points.len(), selection.path.kept[0].len())),
-        ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
-        ("hidden layers", d.architecture.hidden.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        ("batch, learning rate", format!("{}, {}", d.settings.batch, d.settings.rate)),
-        ("kept above", format!("{} of the largest relevance", percent(d.settings.threshold))),
-        ("seed of split and first network", d.split_seed.to_string()),
-        ("engine", device.to_owned()),
-        ("time", format!("{:.1} s", selection.seconds)),
-    ]
-    .map(|(k, v)| (k.to_owned(), v))
-    .to_vec();
+    let settings = settings(selection, dataset, device);
     body.push_str(&section(
         "How it was made",
         &format!("<div class=\"lists\">{}</div>", definitions("Settings", &settings)),
     ));
     document(&title, &body)
+}
+
+/// All that decided the result, and what came out of it.
+fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(String, String)> {
+    let s = &selection.settings;
+    let d = &selection.compact.model.description;
+    let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
+    let hidden: Vec<String> = s.hidden.iter().map(ToString::to_string).collect();
+    let number_or = |value: Option<usize>| value.map_or_else(|| "–".to_owned(), count);
+    let way = match (s.exact, s.warm) {
+        (false, false) => "all penalties side by side",
+        (false, true) => "penalty by penalty (warm)",
+        (true, false) => "exact zeros, all penalties side by side",
+        (true, true) => "exact zeros, penalty by penalty (warm)",
+    };
+    [
+        ("data", dataset.source.clone()),
+        ("columns", dataset.summary(d.target_column.as_deref(), None)),
+        ("columns left out (--drop)", list(&s.drop)),
+        ("missing cells", serde_name(&s.missing)),
+        ("classes", s.classes.as_deref().map_or_else(|| "all".to_owned(), |classes| classes.join(", "))),
+        ("groups", s.groups_file.clone().unwrap_or_else(|| "categories alone".to_owned())),
+        ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
+        ("share for validation, test", format!("{}, {}", s.validation, s.test)),
+        ("row weights", d.row_weights()),
+        ("inputs scaled", s.scale.map(|scale| serde_name(&scale)).unwrap_or_default()),
+        ("features", s.features.map_or_else(|| "fewest within one standard error of the best".to_owned(), count)),
+        ("penalties × seeds", format!("{} × {}", s.penalties, s.seeds)),
+        ("path", way.to_owned()),
+        ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
+        (
+            "kept above",
+            if s.exact { "exactly 0".to_owned() } else { format!("{} of the largest relevance", percent(s.threshold)) },
+        ),
+        ("random draws at each size", count(s.controls)),
+        ("hidden layers", format!("{}, {}", list(&hidden), serde_name(&s.activation))),
+        ("loss", s.loss.map(|loss| serde_name(&loss)).unwrap_or_default()),
+        ("epochs on the path", number_or(s.epochs)),
+        ("batch, learning rate", format!("{}, {}", number_or(s.batch), s.rate)),
+        ("seed of split and first network", s.seed.to_string()),
+        ("engine", device.to_owned()),
+        ("time", format!("{:.1} s", selection.seconds)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .to_vec()
 }
 
 fn header(selection: &Selection, dataset: &Dataset, title: &str) -> String {
@@ -156,20 +238,28 @@ fn header(selection: &Selection, dataset: &Dataset, title: &str) -> String {
         if score.se > 0.0 { format!(" ± {}", text::metric(selection.metric, score.se)) } else { String::new() }
     };
     let mut tiles = vec![
-        (count(selection.chosen), format!("of {} features chosen", count(selection.units.len()))),
-        (value(selection.score), format!("{metric}{} with these alone, trained anew", se(selection.score))),
+        (count(selection.chosen), format!("of {} chosen", features(selection.units.len()))),
+        (
+            value(selection.score),
+            format!(
+                "{metric}{} with {} alone, trained anew",
+                se(selection.score),
+                if selection.chosen == 1 { "it" } else { "these" }
+            ),
+        ),
         (value(selection.all_features), format!("{metric}{} with all features", se(selection.all_features))),
     ];
-    if let Some(s) = selection.sizes.iter().find(|s| s.k == selection.chosen) {
-        tiles.push((value(s.random), format!("{metric} with as many random features")));
+    if let Some(random) = selection.sizes.iter().find(|s| s.k == selection.chosen).and_then(|s| s.random) {
+        let label = if selection.chosen == 1 { "one random feature" } else { "as many random features" };
+        tiles.push((value(random), format!("{metric} with {label}")));
     }
     let tiles: String =
         tiles.iter().map(|(v, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(label), escape(v))).collect();
-    let lead: Vec<String> = sentences(selection, dataset).iter().map(|s| escape(s)).collect();
+    let lead: String =
+        sentences(selection, dataset).iter().map(|s| format!("<p class=\"lead\">{}</p>", escape(s))).collect();
     format!(
-        "<header><p class=\"kind\">Feature selection report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(title),
-        lead.join(" ")
+        "<header><p class=\"kind\">Feature selection report</p><h1>{}</h1><div class=\"leads\">{lead}</div><dl class=\"numbers\">{tiles}</dl></header>\n",
+        escape(title)
     )
 }
 
@@ -189,17 +279,38 @@ fn path(selection: &Selection) -> String {
         plot.line(&line(u), "s3 thin");
     }
     let chosen = &shown[..selection.chosen.min(shown.len())];
-    let traces: Vec<_> = chosen.iter().rev().map(|&u| (u, plot.line(&line(u), "s1"))).collect();
-    for (u, trace) in traces.iter().rev().take(NAMED) {
-        plot.label(trace, "s1", &shorten(&selection.units[*u].name, 18));
+    let (named, others) = chosen.split_at(chosen.len().min(NAMED.len()));
+    for &u in others.iter().rev() {
+        plot.line(&line(u), "light");
+    }
+    // The best last, on top of the others.
+    for (&u, class) in named.iter().zip(NAMED).rev() {
+        plot.line(&line(u), class);
+    }
+    for (&u, class) in named.iter().zip(NAMED) {
+        // Where it is furthest from the other named ones, its highest such point where several are far enough.
+        let apart = |i: usize| {
+            let at = |v: usize| plot.py(points[i].relevance[v]);
+            let nearest = named.iter().filter(|&&v| v != u).map(|&v| (at(u) - at(v)).abs()).fold(FAR, f64::min);
+            (nearest, points[i].relevance[u])
+        };
+        let order = |&a: &usize, &b: &usize| apart(a).0.total_cmp(&apart(b).0).then(apart(a).1.total_cmp(&apart(b).1));
+        let i = (0..points.len()).max_by(order).unwrap_or(0);
+        let name = shorten(&selection.units[u].name, 18);
+        plot.callout((points[i].penalty, points[i].relevance[u]), class, &name);
     }
     let rest = selection.units.len().saturating_sub(LINES);
     let rest =
         if rest > 0 { format!(" The {} last of the ranking are not drawn.", count(rest)) } else { String::new() };
+    let colours = if others.is_empty() {
+        "In colour: the chosen features; grey: the others."
+    } else {
+        "In colour: the best of the chosen features, and in light blue the other chosen ones; grey: those not chosen."
+    };
     figure(
         "Relevance along the path",
         &plot.finish("Relevance of each feature against the penalty"),
-        &format!("Blue: chosen features; grey: the others. Dashed: the chosen penalty.{rest}"),
+        &format!("{colours} Dashed: the chosen penalty.{rest}"),
         "",
     )
 }
@@ -208,7 +319,8 @@ fn path(selection: &Selection) -> String {
 fn sizes(selection: &Selection) -> String {
     let points = &selection.path.points;
     let last = selection.sizes.iter().map(|s| s.k as f64).chain(points.iter().map(|p| p.kept)).fold(2.0, f64::max);
-    let scores = selection.sizes.iter().flat_map(|s| [s.best, s.random]).chain([selection.all_features]);
+    let scores = selection.sizes.iter().flat_map(|s| [Some(s.best), s.random]).flatten();
+    let scores = scores.chain([selection.all_features]);
     let kept: Vec<_> = points.iter().filter(|p| p.kept >= 1.0).collect();
     let scores = scores.chain(kept.iter().map(|p| p.test));
     let y = Scale::round(scores.flat_map(|s| [s.mean - s.se, s.mean + s.se]));
@@ -216,34 +328,34 @@ fn sizes(selection: &Selection) -> String {
     let ticks = if selection.metric.is_share() { Ticks::Percent } else { Ticks::Plain };
     plot.y_axis(&format!("{} on the {} rows", metric_name(selection), selection.rows), ticks);
     plot.x_axis("number of features (log scale)", Ticks::Whole);
-    let band = |f: fn(&crate::selection::SizePoint) -> Score| -> Vec<(f64, f64, f64)> {
-        selection.sizes.iter().map(|s| (s.k as f64, f(s).mean - f(s).se, f(s).mean + f(s).se)).collect()
-    };
+    type Pick = fn(&SizePoint) -> Option<Score>;
+    let points_of = |f: Pick| selection.sizes.iter().filter_map(move |s| Some((s.k as f64, f(s)?)));
+    let band = |f: Pick| points_of(f).map(|(k, s)| (k, s.mean - s.se, s.mean + s.se)).collect::<Vec<_>>();
+    let series = |f: Pick| points_of(f).map(|(k, s)| (k, s.mean)).collect::<Vec<_>>();
     plot.band(&band(|s| s.random), "s3");
-    plot.band(&band(|s| s.best), "s1");
+    plot.band(&band(|s| Some(s.best)), "s1");
     let full = plot.across(selection.all_features.mean, "full");
-    let series = |f: fn(&crate::selection::SizePoint) -> Score| -> Vec<(f64, f64)> {
-        selection.sizes.iter().map(|s| (s.k as f64, f(s).mean)).collect()
-    };
-    let random = plot.line(&series(|s| s.random), "s3");
-    plot.dots(&series(|s| s.random), "s3");
+    let controls = series(|s| s.random);
+    let random = plot.line(&controls, "s3");
+    plot.dots(&controls, "s3");
     let path: Vec<(f64, f64)> = kept.iter().map(|p| (p.kept, p.test.mean)).collect();
     let on_path = plot.line(&path, "s2");
     plot.dots(&path, "s2");
-    let best = plot.line(&series(|s| s.best), "s1 bold");
-    plot.dots(&series(|s| s.best), "s1");
+    let best = plot.line(&series(|s| Some(s.best)), "s1 bold");
+    plot.dots(&series(|s| Some(s.best)), "s1");
     plot.callout((selection.chosen as f64, selection.score.mean), "s1", &format!("{} chosen", count(selection.chosen)));
     plot.label(&full, "", &format!("all {}", count(selection.units.len())));
     plot.label(&best, "s1", "k best");
-    plot.label(&random, "s3", "k random");
+    if !random.is_empty() {
+        plot.label(&random, "s3", "k random");
+    }
     plot.label(&on_path, "s2", "each network its own");
-    figure(
-        "What k features can do",
-        &plot.finish("Score against the number of features"),
-        "Networks trained anew on the k best features (blue) and on k random ones (grey), mean ± one standard error. Orange: the \
-         path's networks, each refitted on what it kept itself.",
-        "",
-    )
+    let grey = if controls.is_empty() { "" } else { " and on k random ones (grey)" };
+    let caption = format!(
+        "Networks trained anew on the k best features (blue){grey}, mean ± one standard error. Orange: the path's networks, \
+         each refitted on what it kept itself."
+    );
+    figure("What k features can do", &plot.finish("Score against the number of features"), &caption, "")
 }
 
 /// The features as an image, or bars of the share of networks that keep each.
@@ -254,7 +366,8 @@ fn stability(selection: &Selection, dataset: &Dataset) -> String {
             unit.columns.iter().for_each(|&c| share[c] = selection.stability[u]);
         }
         let picture = pixels(rows, columns, &share, Palette::Grey, "Share of the networks that keep each pixel");
-        let marked = picture.replacen("</svg>", &format!("{}</svg>", outline(columns, &selection.chosen_columns())), 1);
+        let outline = outline(columns, &selection.chosen_columns());
+        let marked = picture.replacen("</svg>", &format!("<path class=\"outline\" d=\"{outline}\"/></svg>"), 1);
         let caption = "White: all networks at the chosen penalty keep the pixel; black: none. Outlined: chosen.";
         return format!("<div class=\"pair\">{}</div>", figure("Stability", &marked, caption, ""));
     }
@@ -270,7 +383,7 @@ fn stability(selection: &Selection, dataset: &Dataset) -> String {
         let middle = plot.py(i as f64 + 0.5) + 4.0;
         plot.text(182.0, middle, Anchor::End, "tick", &shorten(&selection.units[u].name, 24));
         let label = match selection.substitutes.get(i).and_then(|s| s.first()) {
-            Some(s) => format!("{} (or {}, r {:.2})", percent(share), shorten(&s.name, 20), s.correlation),
+            Some(s) => format!("{} ({}: r {})", percent(share), shorten(&s.name, 20), correlation(s.correlation)),
             None => percent(share),
         };
         let (at, anchor, class) = if share > 0.75 && i >= selection.chosen {
@@ -295,12 +408,13 @@ fn table(selection: &Selection) -> String {
             .iter()
             .take(4)
             .map(|s| {
-                let instead = if s.kept_instead > 0.0 {
-                    format!(", kept instead {}", percent(s.kept_instead))
-                } else {
-                    String::new()
-                };
-                format!("{} (r {:.2}{instead})", escape(&shorten(&s.name, 30)), s.correlation)
+                format!(
+                    "{} ({}; {:.0}\u{202f}% / {:.0}\u{202f}%)",
+                    escape(&shorten(&s.name, 30)),
+                    correlation(s.correlation),
+                    100.0 * s.kept_instead,
+                    100.0 * s.kept_both
+                )
             })
             .collect();
         let columns = if unit.columns.len() > 1 { format!(" ({} columns)", unit.columns.len()) } else { String::new() };
@@ -316,8 +430,8 @@ fn table(selection: &Selection) -> String {
     };
     let rows = |range: std::ops::Range<usize>| {
         format!(
-            "<div class=\"scroll\"><table><thead><tr><th class=\"n\">rank</th><th>feature</th><th class=\"n\">kept by</th>\
-             <th class=\"n\">λ̃</th><th>substitutes</th></tr></thead><tbody>{}</tbody></table></div>",
+            "<div class=\"scroll\"><table><thead><tr><th class=\"n\">rank</th><th class=\"name\">feature</th><th class=\"n\">kept by</th>\
+             <th class=\"n\">λ̃</th><th>substitutes (r; kept instead / kept both)</th></tr></thead><tbody>{}</tbody></table></div>",
             range.map(row).collect::<String>()
         )
     };
@@ -326,16 +440,25 @@ fn table(selection: &Selection) -> String {
     if selection.chosen > open {
         let last = selection.chosen.min(TABLE_ROWS);
         out.push_str(&format!(
-            "<details><summary>Ranks {} to {last}</summary>{}</details>",
+            "<details><summary>Ranks {} to {}</summary>{}</details>",
             open + 1,
+            count(last),
             rows(open..last)
         ));
+        let rest = selection.chosen - last;
+        if rest > 0 {
+            let are = if rest == 1 { "is" } else { "are" };
+            out.push_str(&format!(
+                "<p class=\"small\">{} more of the chosen {are} left out here; relevance.csv has all.</p>",
+                count(rest)
+            ));
+        }
     }
     if !selection.constant.is_empty() {
         let names: Vec<String> = selection.constant.iter().take(20).map(|n| escape(&shorten(n, 40))).collect();
-        let more = if selection.constant.len() > 20 { ", …" } else { "" };
+        let more = if selection.constant.len() > 20 { ", …" } else { "." };
         out.push_str(&format!(
-            "<p class=\"small\">Left out because they never change: {}{more}.</p>",
+            "<p class=\"small\">Left out because constant on the training rows: {}{more}</p>",
             names.join(", ")
         ));
     }
@@ -345,6 +468,8 @@ fn table(selection: &Selection) -> String {
 const EXPLANATION: &str = "<div class=\"prose\"><p>Networks were trained under a row of growing penalties, several at each. The \
      penalty pulls an input's eigenvalue λ and its eigenvector entries ψ to zero together, unless the input earns its place; it \
      is a group lasso over the inputs. What survives longest counts most.</p><p>The share of networks that keep a feature says \
-     how much of the choice is chance: where two features say the same, one network keeps the one and the next the other, \
-     and both appear as substitutes.</p><p>Scores on the test rows took no part in any choice. The penalty, the number of \
+     how much of the choice is chance. Substitutes are features that are strongly correlated with a chosen one (r is Pearson's, \
+     over the training rows); “kept instead” is the share of the networks at the chosen penalty that kept the substitute and not the \
+     feature, “kept both” the share that kept both. What is always kept together is correlated, but nothing says that \
+     it could stand in.</p><p>Scores on the test rows took no part in any choice. The penalty, the number of \
      features and every stopping point were chosen by the validation rows.</p></div>";

@@ -43,10 +43,10 @@ pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: 
 
 /// `path.csv`: one row a penalty, weakest first. Scores on the validation rows chose; those on the test rows are for reporting.
 pub fn write_path(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
-    let header = ["penalty", "kept", "score", "score_se", "test_score", "test_score_se", "chosen"];
+    let header = ["penalty", "kept", "score", "score_se", "rows_se", "test_score", "test_score_se", "chosen"];
     let rows = selection.path.points.iter().enumerate().map(|(i, p)| {
         let mut row: Vec<String> =
-            [p.penalty, p.kept, p.score.mean, p.score.se, p.test.mean, p.test.se].map(float).to_vec();
+            [p.penalty, p.kept, p.score.mean, p.score.se, p.rows_se, p.test.mean, p.test.se].map(float).to_vec();
         row.push(u8::from(i == selection.penalty).to_string());
         row
     });

@@ -30,7 +30,7 @@ pub use sizes::{Footprint, SizePoint};
 pub use substitutes::Substitute;
 pub use units::{Unit, read_groups, units};
 
-use crate::data::{Dataset, Missing, ScaleKind};
+use crate::data::{Dataset, Missing, ScaleKind, Targets, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
@@ -80,6 +80,10 @@ pub struct SelectSettings {
     /// The classes whose rows the data set was cut down to.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
+    /// Columns that were not read, for the record.
+    pub drop: Vec<String>,
+    /// Where the groups came from, for the record.
+    pub groups_file: Option<String>,
 }
 
 impl Default for SelectSettings {
@@ -107,6 +111,8 @@ impl Default for SelectSettings {
             balanced_classes: false,
             classes: None,
             missing: Missing::Refuse,
+            drop: Vec::new(),
+            groups_file: None,
         }
     }
 }
@@ -190,6 +196,8 @@ pub struct Selection {
     pub compact: Fit,
     pub full: Footprint,
     pub reduced: Footprint,
+    /// All that decided the result: loss, scale, epochs of the path and batch as they were used.
+    pub settings: SelectSettings,
     pub seconds: f64,
 }
 
@@ -208,6 +216,7 @@ pub fn select(
 ) -> Result<Selection> {
     let clock = std::time::Instant::now();
     settings.check()?;
+    settings.check_target(dataset)?;
     let prepared = path::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
         return Err(Error::Usage(format!(
@@ -277,6 +286,7 @@ pub fn select(
         compact,
         full,
         reduced,
+        settings: prepared.settings_used(settings),
         seconds: clock.elapsed().as_secs_f64(),
     })
 }
@@ -289,10 +299,27 @@ impl Selection {
         columns.sort_unstable();
         columns
     }
+
+    /// Names of the chosen columns as the data have them, in their order: a category's once, whatever its one-hot columns.
+    pub fn source_columns(&self, dataset: &Dataset) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for feature in self.chosen_columns().iter().filter_map(|&c| dataset.features.get(c)) {
+            let name = units::source_name(feature);
+            // Other columns may stand between those of a group, but never between those of a category.
+            if names.last().is_none_or(|last| last != name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
 }
 
 impl SelectSettings {
-    fn check(&self) -> Result<()> {
+    /// Refuses what makes no sense whatever the data are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the option's name.
+    pub fn check(&self) -> Result<()> {
         let at_least = |name: &str, value: usize, least: usize| {
             if value < least {
                 return Err(Error::Usage(format!("{name} is {value}; it must be {least} at least")));
@@ -302,6 +329,7 @@ impl SelectSettings {
         at_least("--seeds", self.seeds, 1)?;
         at_least("--penalties", self.penalties, 2)?;
         at_least("--features", self.features.unwrap_or(1), 1)?;
+        at_least("--epochs", self.epochs.unwrap_or(1), 1)?;
         if self.validation <= 0.0 {
             return Err(Error::Usage(
                 "select chooses by the score on validation rows; give --validation a share above 0".into(),
@@ -310,9 +338,22 @@ impl SelectSettings {
         Ok(())
     }
 
+    /// Refuses data without a target, and a loss that doesn't fit theirs.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check_target(&self, dataset: &Dataset) -> Result<()> {
+        let task = match dataset.y {
+            Targets::Classes { .. } => Task::Classify,
+            Targets::Numbers { .. } => Task::Regress,
+            _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
+        };
+        self.loss.map_or(Ok(()), |loss| crate::model::check_loss(loss, task))
+    }
+
     /// The network's plan on a data set, for `replicas`, before anything that a stage changes.
     fn plan(&self, dataset: &Dataset, ridge: bool) -> Plan {
-        let classes = matches!(dataset.y, crate::data::Targets::Classes { .. });
+        let classes = matches!(dataset.y, Targets::Classes { .. });
         let loss = self.loss.unwrap_or(if classes { LossKind::Ce } else { LossKind::Mse });
         Plan {
             architecture: Sequential {

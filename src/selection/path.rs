@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
-use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::kernels::LossKind;
 use crate::model::Plan;
@@ -52,6 +52,7 @@ pub(super) struct Prepared {
     pub constant: Vec<String>,
     pub metric: Metric,
     pub rows: &'static str,
+    scale: ScaleKind,
     /// Root mean square of the inputs' standard deviations.
     spread: f64,
 }
@@ -60,13 +61,10 @@ impl Prepared {
     pub fn new(dataset: &mut Dataset, groups: &[Unit], settings: &SelectSettings) -> Result<Self> {
         let parts = split(dataset, settings.validation, settings.test, settings.seed)?;
         if parts.validation.is_empty() {
-            return Err(Error::Usage(format!(
-                "{} has {} rows, of which --validation {} takes none; select needs some to choose by",
-                dataset.source, dataset.rows, settings.validation
-            )));
+            return Err(nothing_to_choose_by(dataset, settings.validation));
         }
         dataset.weigh(&parts, settings.balanced_classes)?;
-        let kind = settings.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
+        let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
         scaling.fill_missing(dataset);
         let varies = |c: &usize| scaling.std[*c] > 0.0;
@@ -102,7 +100,33 @@ impl Prepared {
         let spread = (squares / scaling.std.len() as f64).sqrt();
         let rows = if parts.test.is_empty() { "validation" } else { "test" };
         let units = units(&dataset.features, &groups);
-        Ok(Prepared { dataset, data, split: parts, network, plan, units, columns, constant, metric, rows, spread })
+        let scale = kind;
+        Ok(Prepared {
+            dataset,
+            data,
+            split: parts,
+            network,
+            plan,
+            units,
+            columns,
+            constant,
+            metric,
+            rows,
+            scale,
+            spread,
+        })
+    }
+
+    /// The settings with what was left to the data filled in.
+    pub fn settings_used(&self, settings: &SelectSettings) -> SelectSettings {
+        let batch = self.plan.settings.batch;
+        SelectSettings {
+            loss: Some(self.plan.settings.loss),
+            scale: Some(self.scale),
+            epochs: Some(settings.epochs(self.training_rows(), batch, STEPS, 1.0)),
+            batch: Some(batch),
+            ..settings.clone()
+        }
     }
 
     /// Columns (among those that vary) of some units, ascending.
@@ -128,6 +152,32 @@ impl Prepared {
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
     }
+}
+
+/// Why there are no validation rows: classes that can't spare any, or too few rows.
+fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
+    let own = dataset.test_from.unwrap_or(dataset.rows);
+    if let Targets::Classes { names, .. } = &dataset.y {
+        let single = names.len() == own;
+        if single || (own as f64 * share).round() >= 1.0 {
+            let problem = if single {
+                format!("each of the {own} classes has one row")
+            } else {
+                format!("{own} rows of {} classes leave none for validation", names.len())
+            };
+            let number = names.iter().all(|name| name.trim().parse::<f64>().is_ok());
+            let remedy = if number {
+                "use --task regress if the target is a number, otherwise group the classes"
+            } else {
+                "group the classes into fewer, or give more rows of each"
+            };
+            return Error::input(&dataset.source, "target", problem, remedy);
+        }
+    }
+    Error::Usage(format!(
+        "{} has {own} rows, of which --validation {share} takes none; select needs some to choose by",
+        dataset.source
+    ))
 }
 
 /// One penalty of the path.

@@ -31,8 +31,8 @@ pub struct SizePoint {
     pub k: usize,
     /// On the k best.
     pub best: Score,
-    /// On k random ones: mean over the draws, and its standard error.
-    pub random: Score,
+    /// On k random ones: mean over the draws, and its standard error; `None` without draws.
+    pub random: Option<Score>,
 }
 
 /// What a model costs.
@@ -139,8 +139,8 @@ impl Retrainer<'_> {
         Ok(tried)
     }
 
-    /// As many random units, on the test rows: over the settings' draws.
-    pub fn random(&self, k: usize, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Score> {
+    /// As many random units, on the test rows: over the settings' draws; `None` without any.
+    pub fn random(&self, k: usize, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Option<Score>> {
         let mut scores = Vec::new();
         for draw in 0..self.settings.controls as u64 {
             let mut units: Vec<usize> = (0..self.prepared.units.len()).collect();
@@ -148,7 +148,7 @@ impl Retrainer<'_> {
             let trained = self.train(&units[..k], 1, self.settings.seed.wrapping_add(draw), observe)?;
             scores.extend(trained.iter().map(|t| t.test.metric));
         }
-        Ok(Score::of(&scores))
+        Ok((!scores.is_empty()).then(|| Score::of(&scores)))
     }
 }
 

@@ -34,8 +34,7 @@ pub fn units(features: &[Feature], named: &[Unit]) -> Vec<Unit> {
                 let next = units.len();
                 let unit = *of_category.entry(group).or_insert(next);
                 if unit == next {
-                    let name = feature.name.split_once('=').map_or(feature.name.as_str(), |(name, _)| name);
-                    units.push(Unit { name: name.to_owned(), columns: Vec::new() });
+                    units.push(Unit { name: source_name(feature).to_owned(), columns: Vec::new() });
                 }
                 units[unit].columns.push(c);
             }
@@ -46,11 +45,20 @@ pub fn units(features: &[Feature], named: &[Unit]) -> Vec<Unit> {
     units
 }
 
+/// The column that a feature came from: `colour` of the one-hot column `colour=red`.
+pub(super) fn source_name(feature: &Feature) -> &str {
+    match (feature.group, feature.name.split_once('=')) {
+        (Some(_), Some((name, _))) => name,
+        _ => &feature.name,
+    }
+}
+
 /// Reads groups of columns from a table with the header `feature,group`: a column's name (or a categorical variable's) and
 /// the name of its group. Columns that it doesn't name stand alone.
 ///
 /// # Errors
-/// [`Error::Input`] with the line for a name that the data don't have, a column in two groups, or a table that is none.
+/// [`Error::Input`] with the line for a name that the data don't have, a column in two groups, a group that is called like
+/// something outside it, or a table that is none.
 pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
     let remedy = "give two columns, feature and group, and one line for each column";
     let mut reader = csv::Reader::from_path(path).map_err(|e| {
@@ -63,6 +71,7 @@ pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
         return Err(Error::input(path, "line 1", "the header is not feature,group", remedy));
     };
     let mut groups: Vec<Unit> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut taken = vec![false; dataset.columns];
     for record in reader.records() {
         let record = record.map_err(|e| Error::input(path, "table", e.to_string(), remedy))?;
@@ -85,7 +94,17 @@ pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
         columns.iter().for_each(|&c| taken[c] = true);
         match groups.iter_mut().find(|unit| unit.name == group) {
             Some(unit) => unit.columns.extend(columns),
-            None => groups.push(Unit { name: group, columns }),
+            None => {
+                groups.push(Unit { name: group, columns });
+                lines.push(line);
+            }
+        }
+    }
+    let all = units(&dataset.features, &groups);
+    for (group, line) in groups.iter().zip(lines) {
+        if all.iter().filter(|unit| unit.name == group.name).count() > 1 {
+            let problem = format!("the group {:?} is called like a column that isn't in it", group.name);
+            return Err(Error::input(path, line, problem, "give it another name"));
         }
     }
     groups.iter_mut().for_each(|unit| unit.columns.sort_unstable());
