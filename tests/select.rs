@@ -126,6 +126,8 @@ fn so_many_features_and_no_answer_at_all() {
     let selection = select(&mut dataset, &[], &settings, &device, &mut |_, _| Flow::Continue).unwrap();
     assert!(!selection.tells_anything, "{:?} against {}", selection.score, selection.constant_answer);
     assert!((0.4..0.6).contains(&selection.constant_answer));
+    let summary = eigenlens::report::selection_page::summary(&selection, &dataset);
+    assert!(summary.contains("take the choice as chance") && !summary.contains("certain"), "{summary}");
 }
 
 #[test]

@@ -50,12 +50,14 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     [
         format!("Of {} in {}, {} chosen: {}{more}{constant}.", features(n), name(dataset), was(k), head.join(", ")),
         format!(
-            "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {} it is {}{random}.",
+            "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {} it is {}{random}; always giving {} {}.",
             if k == 1 { "it" } else { "these" },
             value(selection.score),
             selection.rows,
             features(n),
-            value(selection.all_features)
+            value(selection.all_features),
+            constant_answer(selection),
+            text::metric(selection.metric, selection.constant_answer)
         ),
         certainty(selection),
         correlated(selection),
@@ -69,6 +71,10 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     ]
 }
 
+fn constant_answer(selection: &Selection) -> &'static str {
+    if selection.metric == Metric::Mae { "the median gives" } else { "the most frequent class gives" }
+}
+
 fn features(n: usize) -> String {
     format!("{} feature{}", count(n), if n == 1 { "" } else { "s" })
 }
@@ -79,6 +85,11 @@ fn was(n: usize) -> String {
 
 /// How far the networks at the chosen penalty agree.
 fn certainty(selection: &Selection) -> String {
+    if !selection.tells_anything {
+        return "On the validation rows that is not clearly better than the constant answer (by two standard errors): nothing says \
+                that the features tell the target, so take the choice as chance, or give more rows."
+            .to_owned();
+    }
     let seeds = selection.path.kept_at(selection.penalty).len();
     if seeds < 2 {
         return "Only one network was trained at each penalty, so nothing is known about chance; use more --seeds."
