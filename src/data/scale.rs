@@ -62,11 +62,14 @@ fn inverse(width: f64) -> f64 {
     if width >= f64::from(f32::MIN_POSITIVE) { 1.0 / width } else { 1.0 }
 }
 
+/// A wider column's scale would be below the least normal `f32`, which engines take for 0: the column would be dropped unsaid.
+const WIDEST: f64 = 1e37;
+
 impl Scaling {
     /// Fits on the given rows, in f64; a row of weight 0 has no say. A constant column is shifted to 0 and keeps scale 1.
     ///
     /// # Errors
-    /// A column with missing cells alone in these rows: there is no mean to fill in.
+    /// A column with missing cells alone in these rows: there is no mean to fill in. A column that spans more than 1e37.
     pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Result<Self> {
         let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
         let mut columns = vec![start; dataset.columns];
@@ -93,6 +96,12 @@ impl Scaling {
             let problem = "no training row has a value in it, so there is no mean to fill in";
             let remedy = "leave the column out (--drop for a table) or fill in some cells";
             return Err(Error::input(&dataset.source, place, problem, remedy));
+        }
+        if let Some(c) = columns.iter().position(|column| column.max - column.min > WIDEST) {
+            let place = format!("column {:?}", dataset.features[c].name);
+            let problem =
+                format!("its values span {:.1e}, too much for 32-bit arithmetic", columns[c].max - columns[c].min);
+            return Err(Error::input(&dataset.source, place, problem, "divide the column by a power of ten"));
         }
         let largest = columns.iter().fold(0.0f64, |a, c| a.max(c.max.abs()).max(c.min.abs()));
         let whole = match &dataset.x {
