@@ -342,8 +342,10 @@ fn what_makes_no_sense_gets_one_sentence() {
     let out = out.to_str().unwrap();
     let single = write("single.csv", &(0..30).fold("x,class\n".to_owned(), |t, i| format!("{t}{},c{i}\n", i % 7)));
     let numbers = write("numbers.csv", &(0..300).fold("x,class\n".to_owned(), |t, i| format!("{t}{},{i}\n", i % 7)));
-    let wide =
-        write("wide.csv", &(0..40).fold("x,z,class\n".to_owned(), |t, i| format!("{t}{}e37,{},{}\n", i % 5, i % 7, i % 2)));
+    let wide = write(
+        "wide.csv",
+        &(0..40).fold("x,z,class\n".to_owned(), |t, i| format!("{t}{}e37,{},{}\n", i % 5, i % 7, i % 2)),
+    );
     let named = write("named.csv", "feature,group\nsize,noise\n");
     let category = write("category.csv", "feature,group\nsize,colour\nnoise,colour\n");
     let cases: [(&str, &[&str], i32, &[&str]); 18] = [
