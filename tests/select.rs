@@ -287,6 +287,26 @@ fn pixels_are_outlined() {
     assert!(page.contains("<path class=\"outline\" d=\"M"));
 }
 
+/// The compact model takes its own pixels out of whole pictures.
+#[test]
+fn a_compact_model_reads_whole_pictures() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("few");
+    let digits = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
+    let options = "--classes 0,1 --epochs 1 --seeds 1 --penalties 3 --features 5 --controls 0 --device cpu --json";
+    let options: Vec<&str> = options.split(' ').collect();
+    let (code, text, error) = eigenlens(&[&["select", digits, "--out", out.to_str().unwrap()], &options[..]].concat());
+    assert_eq!(code, 0, "{error}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let model = out.join("model.safetensors");
+    let table = directory.path().join("p.csv");
+    let paths = ["predict", model.to_str().unwrap(), digits, "--out", table.to_str().unwrap(), "--device", "cpu"];
+    let (code, text, error) = eigenlens(&paths);
+    assert_eq!(code, 0, "{text}{error}");
+    assert!(std::fs::read_to_string(&table).unwrap().lines().count() > 10_000);
+    assert!(json["score"].as_f64().unwrap() > 0.9, "five pixels tell 0 from 1: {}", json["score"]);
+}
+
 /// Targets are standardised for the training, and errors are told in the target's own units, by its name.
 #[test]
 fn errors_of_a_number_are_in_its_own_units() {

@@ -189,7 +189,23 @@ pub fn load(request: &Request) -> Result<Dataset> {
         None => dataset,
     };
     dataset.check(request)?;
-    Ok(dataset)
+    // A model of chosen columns takes them out of the whole arrays or pictures; a table was read so already.
+    Ok(match request.expect.as_deref().and_then(|expected| places(&dataset.features, expected)) {
+        Some(places) => dataset.select_columns(&places),
+        None => dataset,
+    })
+}
+
+/// Where fewer expected features stand among these, by name; `None` unless all do, and unless they are others than the first
+/// so many: arrays name their columns by number, so that a model of x0, x1 and x2 was made of narrower arrays.
+fn places(features: &[Feature], expected: &[Feature]) -> Option<Vec<usize>> {
+    if expected.len() >= features.len() {
+        return None;
+    }
+    let place: std::collections::HashMap<&str, usize> =
+        features.iter().enumerate().map(|(c, feature)| (feature.name.as_str(), c)).collect();
+    let places: Option<Vec<usize>> = expected.iter().map(|f| place.get(f.name.as_str()).copied()).collect();
+    places.filter(|places| places.iter().enumerate().any(|(i, &c)| i != c))
 }
 
 /// Whether a source is read as a table.

@@ -32,13 +32,15 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
     let (axes, mut features) = describe(&shape[1..]);
-    if let Some(expected) = &request.expect {
+    let expected = request.expect.as_ref();
+    // More columns, those that the model chose among them, are cut down later.
+    if let Some(expected) = expected.filter(|expected| super::places(&features, expected).is_none()) {
         if expected.len() != features.len() {
             return Err(Error::input(
                 path,
                 x.name,
                 format!("{} columns (shape {shape:?}) where the model expects {}", features.len(), expected.len()),
-                "give arrays like those trained on",
+                "give arrays like those trained on, or with the columns that the model was made of",
             ));
         }
         features.clone_from(expected);
