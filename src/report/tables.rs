@@ -24,8 +24,8 @@ pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Res
 }
 
 /// `relevance.csv` of a selection: one row a column of the data, in the order of its unit's rank. `relevance` is the unit's
-/// at the chosen penalty, mean over the seeds; `relative_relevance`, which ranks, is relative to each network's largest, root mean square over the penalties that
-/// score within one standard error of the best.
+/// at the chosen penalty, mean over the seeds; `relative_relevance` is relative to each network's largest, root mean square over
+/// the penalties that score within one standard error of the best.
 pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: &[Feature]) -> Result<()> {
     let header = ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance"];
     let point = &selection.path.points[selection.penalty];

@@ -164,12 +164,12 @@ pub struct Selection {
     pub constant: Vec<String>,
     /// What `ranking` is ordered by.
     pub order: Order,
-    /// Units, best first: by relevance relative to the network's largest, root mean square over the penalties that score within one
-    /// standard error of the best. Without `features`, those that most networks at the chosen penalty keep come first.
+    /// Units, best first, by `order`. Without `features`, those that most networks at the chosen penalty keep come first.
     pub ranking: Vec<usize>,
     /// The first so many of the ranking.
     pub chosen: usize,
-    /// What the ranking is by, `[unit]`.
+    /// Relevance relative to the network's largest, root mean square over the networks of the penalties that score within one
+    /// standard error of the best, `[unit]`. What [`Order::Relevance`] orders by.
     pub relative: Vec<f64>,
     /// Share of the networks at the chosen penalty that keep a unit, `[unit]`.
     pub stability: Vec<f64>,
@@ -201,8 +201,8 @@ pub struct Selection {
     pub seconds: f64,
 }
 
-/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from [`read_groups`], are units of
-/// several columns. `observe` may stop it.
+/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from
+/// [`read_groups`], are units of several columns. `observe` may stop it.
 ///
 /// # Errors
 /// [`Error::Usage`] for settings that make no sense; [`Error::Input`] when no input tells anything about the target;

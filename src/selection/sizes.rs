@@ -230,3 +230,26 @@ fn footprint(job: &mut Job, rows: usize) -> Result<Footprint> {
     let parameters = job.layout.tensors.iter().map(|t| t.rows * t.cols).sum();
     Ok(Footprint { inputs: job.network.input_width(), parameters, milliseconds_per_1000_rows: best })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewest_within_one_standard_error() {
+        let tried = |scores: &[(usize, f64)]| -> Vec<Tried> {
+            let score = |mean| Score { mean, se: 0.03 };
+            scores.iter().map(|&(k, v)| Tried { k, validation: score(v), rows_se: 0.04, test: score(0.0) }).collect()
+        };
+        let orders =
+            [tried(&[(1, 0.5), (2, 0.7), (5, 0.84), (9, 0.9)]), tried(&[(1, 0.5), (2, 0.86), (5, 0.8), (9, 0.9)])];
+        let accuracy = |features, most| choose(&orders, features, most, Metric::Accuracy);
+        // The bar is 0.9 − 0.05.
+        assert_eq!(accuracy(None, 9), Choice { order: 1, k: 2 });
+        assert_eq!(accuracy(None, 1), Choice { order: 0, k: 1 }, "no more than the path suggests; the first wins ties");
+        assert_eq!(accuracy(Some(5), 5), Choice { order: 0, k: 5 });
+        assert_eq!(accuracy(Some(9), 9), Choice { order: 0, k: 9 });
+        // Of an error the least is best.
+        assert_eq!(choose(&orders, Some(5), 5, Metric::Mae), Choice { order: 1, k: 5 });
+    }
+}
