@@ -65,6 +65,11 @@ fn a_table_goes_all_the_way() {
     assert_eq!(predictions.lines().next(), Some("row,no,yes"));
     assert_eq!(predictions.lines().count(), 241);
     assert_eq!(predictions, fs::read_to_string(&other).unwrap(), "columns are found by name");
+
+    // A category that the model never saw counts as none of its own, and that is said.
+    let strange = place.write("strange.csv", "a,b,c,kind\n1,0,0,granite\n");
+    let predicted = eigenlens(&["predict", &model, &strange, "--out", &other, "--device", "cpu"]);
+    assert!(predicted.status.success() && stderr(&predicted).contains("granite"), "{}", stderr(&predicted));
 }
 
 #[test]

@@ -351,6 +351,7 @@ fn what_makes_no_sense_gets_one_sentence() {
     };
     let unknown = write("unknown.csv", "feature,group\nsize,a\nweight,a\n");
     let twice = write("twice.csv", "feature,group\nsize,a\nsize,b\n");
+    let semicolons = write("semicolons.csv", "\u{feff}group;feature\na;size\nb;size\n");
     let header = write("header.csv", "column,cluster\nsize,a\n");
     let double = write("double.csv", "x,x,class\n1,2,0\n2,3,1\n");
     let lonely = write("lonely.csv", "x,class\n1,a\n2,b\n3,c\n");
@@ -368,7 +369,7 @@ fn what_makes_no_sense_gets_one_sentence() {
     );
     let named = write("named.csv", "feature,group\nsize,noise\n");
     let category = write("category.csv", "feature,group\nsize,colour\nnoise,colour\n");
-    let cases: [(&str, &[&str], i32, &[&str]); 18] = [
+    let cases: [(&str, &[&str], i32, &[&str]); 19] = [
         (&wide, &[], 1, &["wide.csv", "\"x\"", "too much for 32-bit", "divide"]),
         (&table, &["--loss", "mse"], 2, &["--loss mse", "class target", "use ce"]),
         (&table, &["--loss", "ce", "--task", "regress"], 2, &["--loss ce", "numeric target"]),
@@ -384,6 +385,7 @@ fn what_makes_no_sense_gets_one_sentence() {
         (&table, &["--validation", "0"], 2, &["--validation"]),
         (&table, &["--groups", &unknown], 1, &["unknown.csv", "line 3", "weight"]),
         (&table, &["--groups", &twice], 1, &["twice.csv", "line 3", "two groups"]),
+        (&table, &["--groups", &semicolons], 1, &["semicolons.csv", "line 3", "two groups"]),
         (&table, &["--groups", &header], 1, &["header.csv", "line 1"]),
         (&double, &[], 1, &["double.csv", "x"]),
         (&flat, &[], 1, &["flat.csv", "constant"]),

@@ -57,7 +57,7 @@ fn from_spectra_to_page() {
     let place = tempfile::tempdir().unwrap();
     let (data, out) = (place.path().join("stars.npz"), place.path().join("out"));
     save(&data, &[STARS, N], library());
-    let done = reproduce(&data, &out, &["--epochs", "60", "--splits", "2", "--schedule", "both"]);
+    let done = reproduce(&data, &out, &["--epochs", "60", "--splits", "2", "--replicas", "2", "--schedule", "both"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(text.contains("cosine learning rate, 147 stars, 120 wavelengths"), "{text}");
@@ -175,7 +175,9 @@ fn wrong_options_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let (data, out) = (place.path().join("stars.npz"), place.path().join("out"));
     save(&data, &[STARS, N], library());
-    for (option, part) in [("--splits", "--splits is 0"), ("--epochs", "--epochs is 0")] {
+    for (option, part) in
+        [("--splits", "--splits is 0"), ("--replicas", "--replicas is 0"), ("--epochs", "--epochs is 0")]
+    {
         let done = reproduce(&data, &out, &[option, "0"]);
         let text = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(2), "{text}");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The data sets of the feature-selection benchmark, split and scaled the same way for every method.
 
-    data.py export --set madelon|coil20|mice|mice-animal|mnist --seed S --out FILE.npz [--rows N] [--data DIR] [--mnist DIR]
+    data.py export --set madelon|coil20|coil20-1024|mice|mice-animal|mnist --seed S --out FILE.npz [--rows N] [--data DIR] [--mnist DIR]
     data.py check [--sets madelon,mnist] [--data DIR] [--mnist DIR]      are the files there?
 
 `export` writes X, y (training and validation rows), X_test, y_test: the very rows that the peers get.
@@ -15,6 +15,9 @@ DIR holds three files (nothing is downloaded here; MNIST comes with this reposit
                              learning in a mouse model of Down syndrome", PLoS ONE 10(6), 2015; UCI repository, data set 342
 scikit-feature's .mat files become .npz with
     python -c "import numpy as n, scipy.io as s; m = s.loadmat('COIL20.mat'); n.savez('COIL20.npz', X=m['X'], y=m['Y'].ravel())"
+
+COIL20 comes in two sizes. The field's protocol (concrete autoencoders, LassoNet, Sequential Attention: their code resizes every
+picture to 20 x 20) has 400 pixels: `coil20`, here the area means of the 32 x 32 pictures. `coil20-1024` has the pixels as distributed.
 
 Split: 20 % of the rows for the test, by class, seeded (MNIST: its own test set; mice-animal: all rows of a mouse on one side);
 12.5 % of the others for validation. What is missing is the training part's mean. Min-max scaling, fitted on the training part
@@ -31,9 +34,9 @@ from pathlib import Path
 
 import numpy as np
 
-SETS = ("madelon", "coil20", "mice", "mice-animal", "mnist")
-FEATURES = {"madelon": 20, "coil20": 50, "mice": 10, "mice-animal": 10, "mnist": 50}  # K of the field's protocol
-PICTURES = ("coil20", "mnist")
+SETS = ("madelon", "coil20", "coil20-1024", "mice", "mice-animal", "mnist")
+FEATURES = {"madelon": 20, "coil20": 50, "coil20-1024": 50, "mice": 10, "mice-animal": 10, "mnist": 50}  # K of the field's protocol
+WIDTH = {"coil20": 20, "coil20-1024": 32, "mnist": 28}  # of the sets of pictures
 TEST, VALIDATION = 0.2, 0.125
 
 # The 20 relevant columns of MADELON, counted from 0: five that the labels are made of and fifteen linear combinations of them; the
@@ -44,7 +47,7 @@ MADELON_TRUE = (28, 48, 64, 105, 128, 153, 241, 281, 318, 336, 338, 378, 433, 44
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "data"
 MNIST = HERE.parents[1] / "examples" / "data" / "mnist" if len(HERE.parents) > 1 else HERE
-FILES = {"madelon": "madelon.npz", "coil20": "COIL20.npz", "mice": "Data_Cortex_Nuclear.csv", "mice-animal": "Data_Cortex_Nuclear.csv"}
+FILES = {"madelon": "madelon.npz", "coil20": "COIL20.npz", "coil20-1024": "COIL20.npz", "mice": "Data_Cortex_Nuclear.csv", "mice-animal": "Data_Cortex_Nuclear.csv"}
 MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
@@ -81,7 +84,7 @@ class Split:
 
     @property
     def picture(self):
-        return self.set in PICTURES
+        return self.set in WIDTH
 
 
 def paths(name, data, mnist):
@@ -115,6 +118,15 @@ def read_mice(path):
     X = np.array([[float(row[i]) if row[i] not in ("", "?", "NA") else np.nan for i in proteins] for row in rows], np.float32)
     animal = np.array([row[first].split("_")[0] for row in rows])
     return X, np.array([row[label] for row in rows]), animal, [header[i] for i in proteins]
+
+
+def resized(X, width, to):
+    """Square pictures [rows, width * width] as [rows, to * to]: each new pixel is the mean over its area of the old ones."""
+    edges = np.arange(to + 1) * width / to
+    old = np.arange(width)
+    part_of = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
+    share = np.maximum(part_of, 0) * to / width
+    return np.einsum("ai,nij,bj->nab", share, X.reshape(-1, width, width), share).reshape(len(X), -1).astype(np.float32)
 
 
 def take(rows_by_class, share, rng):
@@ -152,17 +164,19 @@ def load(name, seed, data=DATA, mnist=MNIST, rows=None):
         X, X_test = (a.reshape(len(a), -1) for a in (X, X_test))
         own_test = len(X) + np.arange(len(X_test))
         X, y = np.concatenate([X, X_test]), np.concatenate([y, y_test])
-        width = 28
     elif name.startswith("mice"):
         X, y, animals, names = read_mice(files[0])
         own_test, groups = None, animals if name == "mice-animal" else None
     else:
         with np.load(files[0]) as arrays:
             X, y = np.ascontiguousarray(arrays["X"], np.float32), arrays["y" if "y" in arrays else "Y"].ravel()
-        own_test, width = None, 32
+        own_test = None
+        if name == "coil20":
+            X = resized(X, 32, WIDTH[name])
     y = np.unique(y, return_inverse=True)[1].astype(np.int64)
     if names is None:
-        names = [f"r{i // width:02}c{i % width:02}" if name in PICTURES else f"x{i}" for i in range(X.shape[1])]
+        width = WIDTH.get(name)
+        names = [f"r{i // width:02}c{i % width:02}" if width else f"x{i}" for i in range(X.shape[1])]
 
     rng = np.random.default_rng([seed, 4711])
     if own_test is None:
@@ -180,7 +194,7 @@ def load(name, seed, data=DATA, mnist=MNIST, rows=None):
     mean = np.nanmean(fit, axis=0)
     for p in parts:
         np.copyto(p, mean, where=np.isnan(p))
-    axis = None if name in PICTURES else 0
+    axis = None if name in WIDTH else 0
     low, high = np.nanmin(fit, axis=axis), np.nanmax(fit, axis=axis)
     scale = np.where(high > low, high - low, 1).astype(np.float32)
     parts = [(p - low) / scale for p in parts]

@@ -9,8 +9,8 @@ For each list of features, on the rows of data.py's split of that seed (all of M
     net67    one hidden layer of 67 ReLU units, Adam 1e-3, batches of 256 (64 below 5,000 rows), until neither accuracy nor loss on the
              12.5 % validation rows gets better any more; test accuracy of the epoch with the best validation accuracy (ties: the
              lowest loss), mean ± standard deviation over --net-seeds initialisations and all splits
-    net67 z  the same with standardised inputs: the published code of Sequential Attention has batch normalisation there
-             (and a tuned rate and number of epochs for each set, which we have not)
+    net67 bn the same with batch normalisation of the inputs, which the published code of Sequential Attention has (and a tuned
+             rate, batch and number of epochs for each set, which we have not)
     trees    scikit-learn's ExtraTreesClassifier, 100 trees, on training and validation rows; the same seeds (one on MNIST)
     5-NN     5 nearest neighbours, Euclidean, standardised by the training part (sets below 5,000 rows)
     recall   MADELON: how many of the 20 relevant columns are among the features; for a selection.json, after a slash, among the 20
@@ -36,9 +36,12 @@ import torch
 import data
 
 UNITS, RATE = 67, 1e-3
+# Keras' defaults for batch normalisation.
+MOMENTUM, EPSILON = 0.99, 1e-3
 # Test accuracies as published, by K. Sequential Attention and the group lasso beside it: T. Yasuda et al., "Sequential attention for
-# feature selection", ICLR 2023; the authors' code (google-research/sequential_attention, experiments.py) takes K = 50 for mice too,
-# of 77, and normalises the inputs. LassoNet: I. Lemhadri et al., JMLR 22(127), 2021, own protocol (K = 10 for mice).
+# feature selection", ICLR 2023; the authors' code (google-research/sequential_attention, experiments.py and
+# data_loader.py) takes K = 50 of 77 for mice too, where a missing value is the mean over its class, the test rows' included; COIL-20 is
+# resized to 20 x 20; batch normalisation of the inputs. LassoNet: I. Lemhadri et al., JMLR 22(127), 2021, own protocol (K = 10 for mice).
 PUBLISHED = {
     "mnist": [("Sequential Attention", 50, 0.956), ("group lasso", 50, 0.937), ("LassoNet, own protocol", 50, 0.873)],
     "mice": [("Sequential Attention", 50, 0.993), ("group lasso", 50, 0.985), ("LassoNet, own protocol", 10, 0.958)],
@@ -79,13 +82,9 @@ def read_selection(path, split):
     return chosen, [c for c, _ in stability][:20] or None
 
 
-def net67(split, columns, seeds, standardise=False, quick=False):
+def net67(split, columns, seeds, batch_norm=False, quick=False):
     """Test accuracies, one for each seed: the networks are trained side by side, each with its own start, batches and best epoch."""
-    parts = [np.ascontiguousarray(x[:, columns]) for x in (split.X_train, split.X_val, split.X_test)]
-    if standardise:
-        mean, std = parts[0].mean(0), parts[0].std(0)
-        parts = [(x - mean) / np.where(std > 0, std, 1).astype(np.float32) for x in parts]
-    X, X_val, X_test = map(torch.from_numpy, parts)
+    X, X_val, X_test = (torch.from_numpy(np.ascontiguousarray(x[:, columns])) for x in (split.X_train, split.X_val, split.X_test))
     y, y_val, y_test = (torch.from_numpy(y) for y in (split.y_train, split.y_val, split.y_test))
     n, k, classes, replicas = len(X), len(columns), split.classes, len(seeds)
     batch = min(64 if n < 5000 else 256, n)
@@ -99,25 +98,34 @@ def net67(split, columns, seeds, standardise=False, quick=False):
         return torch.stack([(torch.rand(*shape, generator=g) * 2 - 1) * fan**-0.5 for g in generators]).requires_grad_()
 
     parameters = [uniform(k, UNITS, fan=k), uniform(1, UNITS, fan=k), uniform(UNITS, classes, fan=UNITS), uniform(1, classes, fan=UNITS)]
+    if batch_norm:
+        parameters += [torch.ones(replicas, 1, k, requires_grad=True), torch.zeros(replicas, 1, k, requires_grad=True)]
     optimiser = torch.optim.Adam(parameters, lr=RATE)
+    state = parameters + ([torch.zeros(replicas, 1, k), torch.ones(replicas, 1, k)] if batch_norm else [])  # of the inputs: mean, variance
 
-    def forward(x, p=parameters):
+    def forward(x, p=state, training=False):
+        if batch_norm:
+            mean, variance = (x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)) if training else p[6:]
+            if training:
+                for running, now in zip(p[6:], (mean, variance)):
+                    running.lerp_(now, 1 - MOMENTUM)
+            x = torch.addcmul(p[5], (x - mean) * (variance + EPSILON).rsqrt(), p[4])
         return torch.baddbmm(p[3], torch.relu(torch.baddbmm(p[1], x, p[0])), p[2])
 
     @torch.no_grad()
-    def scores(x, labels, p=parameters):
+    def scores(x, labels, p=state):
         out = forward(x.expand(replicas, *x.shape), p)
         loss = torch.nn.functional.cross_entropy(out.flatten(0, 1), labels.repeat(replicas), reduction="none")
         return (out.argmax(2) == labels).double().mean(1).tolist(), loss.view(replicas, -1).mean(1).tolist()
 
     best, lowest, since = [(-1.0, 0.0)] * replicas, [float("inf")] * replicas, [0] * replicas
-    kept = [p.detach().clone() for p in parameters]
+    kept = [p.detach().clone() for p in state]
     for _ in range(epochs):
         rows = torch.stack([torch.randperm(n, generator=g)[: per_epoch * batch] for g in generators]).view(replicas, per_epoch, batch)
         for step in range(per_epoch):
             r = rows[:, step]
             optimiser.zero_grad()
-            loss = torch.nn.functional.cross_entropy(forward(X[r]).flatten(0, 1), y[r].flatten(), reduction="sum") / batch
+            loss = torch.nn.functional.cross_entropy(forward(X[r], training=True).flatten(0, 1), y[r].flatten(), reduction="sum") / batch
             loss.backward()
             optimiser.step()
         for i, (accuracy, loss) in enumerate(zip(*scores(X_val, y_val))):
@@ -128,7 +136,7 @@ def net67(split, columns, seeds, standardise=False, quick=False):
                 lowest[i], since[i] = loss, 0
             if (accuracy, -loss) > best[i]:
                 best[i], since[i] = (accuracy, -loss), 0
-                for keep, p in zip(kept, parameters):
+                for keep, p in zip(kept, state):
                     keep[i] = p.detach()[i]
         if min(since) == patience:
             break
@@ -167,7 +175,7 @@ def measure(run, split, args):
     seeds = list(range(1 if args.quick else args.net_seeds))
     result = {"set": run["set"], "seed": run["seed"], "method": label(run, split), "features": columns, "k": len(columns)}
     result |= {"seconds": run.get("seconds"), "net67": net67(split, columns, seeds, False, args.quick)}
-    result["net67_z"] = net67(split, columns, seeds, True, args.quick)
+    result["net67_bn"] = net67(split, columns, seeds, True, args.quick)
     if not args.no_trees:
         result["trees"] = trees(split, columns, seeds, args.threads, args.quick)
     if len(split.y) < 5000:
@@ -196,7 +204,7 @@ def table(results):
     groups = defaultdict(list)
     for r in results:
         groups[r["set"], r["method"]].append(r)
-    lines = ["| set | method | splits | K | net67 | net67 z | trees | 5-NN | recall | seconds |", "|---|---|--:|--:|---|---|---|---|---|--:|"]
+    lines = ["| set | method | splits | K | net67 | net67 bn | trees | 5-NN | recall | seconds |", "|---|---|--:|--:|---|---|---|---|---|--:|"]
     for name in [s for s in data.SETS if any(key[0] == s for key in groups)]:
         rows = [(key[1], g) for key, g in groups.items() if key[0] == name]
         rows.sort(key=lambda row: (row[0] in ("all", "true", "random"), not row[0].startswith("eigenlens")))
@@ -210,7 +218,7 @@ def table(results):
             seconds = [r["seconds"] for r in g if r["seconds"] is not None]
             cells = [
                 name, f"**{method}**" if method.startswith("eigenlens") else method, len(g), f"{ks[0]}–{ks[-1]}" if len(ks) > 1 else ks[0],
-                percent([v for r in g for v in r["net67"]]), percent([v for r in g for v in r["net67_z"]]),
+                percent([v for r in g for v in r["net67"]]), percent([v for r in g for v in r["net67_bn"]]),
                 percent([v for r in g for v in r.get("trees", [])]), percent([r.get("knn5") for r in g]), recall, f"{statistics.median(seconds):.1f}" if any(seconds) else "",
             ]  # fmt: skip
             lines.append("| " + " | ".join(str(c) for c in cells) + " |")
@@ -219,7 +227,7 @@ def table(results):
             own = f"*{accuracy:.3f}*"
             minmax, normalised = (own, "") if method.startswith("LassoNet") else ("", own)
             lines.append(f"| {name} | *{method} (published)* | | {k} | {minmax} | {normalised} | | | | |")
-    lines += ["", "Test accuracy (z: inputs standardised), mean ± standard deviation over initialisations and splits; recall: of MADELON's 20 relevant columns, chosen / most stable; seconds: the selection, median."]
+    lines += ["", "Test accuracy (bn: with batch normalisation of the inputs), mean ± standard deviation over initialisations and splits; recall: of MADELON's 20 relevant columns, chosen / most stable; seconds: the selection, median."]
     return "\n".join(lines) + "\n"
 
 
@@ -294,7 +302,7 @@ def main():
             start = time.perf_counter()
             results.append(measure(run, split, args))
             r = results[-1]
-            print(f"evaluate.py: {r['set']} {r['seed']} {r['method']}: net67 {percent(r['net67'])}, z {percent(r['net67_z'])} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
+            print(f"evaluate.py: {r['set']} {r['seed']} {r['method']}: net67 {percent(r['net67'])}, bn {percent(r['net67_bn'])} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
         text = table(results)
     sys.stdout.write(text)
     if args.out:

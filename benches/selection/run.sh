@@ -6,7 +6,7 @@
 #
 # --data names the folder of madelon.npz, COIL20.npz and Data_Cortex_Nuclear.csv (origins: data.py --help; default: benches/selection/data);
 # MNIST comes with the repository. --seeds: splits 0 .. N-1 (default 5; MNIST has its own test set, so one), each with 5 networks.
-# --sets takes mice-animal too (the mice split by animal). --quick only shows that everything works.
+# --sets takes mice-animal (the mice split by animal) and coil20-1024 (32 x 32 pixels for the protocol's 20 x 20) too. --quick only shows that everything works.
 # --time compares times only: LassoNet's one path with 12 penalties x 1 and x 5 seeds of ours, three rounds alternating, on MADELON
 # and 10,000 rows of MNIST. --keep keeps all JSON files and our reports; --reuse takes those that are there instead of running again.
 # --no-ours leaves eigenlens out; --bin names a built one.
@@ -19,13 +19,14 @@ common="--seeds 5 --device cpu"
 declare -A ours=(
     [madelon]="--features 20 $common"
     [coil20]="--features 50 $common"
+    [coil20-1024]="--features 50 $common"
     [mice]="--features 10 $common"
     [mice-animal]="--features 10 $common"
     [mnist]="--features 50 $common"
 )
 declare -A timed=([12x1]="--penalties 12 --seeds 1 --device cpu" [12x5]="--penalties 12 --seeds 5 --device cpu")
 # LassoNet: on how many splits it runs, and on how many rows where all would take an hour.
-declare -A lassonet_splits=([madelon]=5 [coil20]=1 [mice]=1 [mice-animal]=1 [mnist]=1) lassonet_rows=([mnist]=10000)
+declare -A lassonet_splits=([madelon]=5 [coil20]=1 [coil20-1024]=1 [mice]=1 [mice-animal]=1 [mnist]=1) lassonet_rows=([mnist]=10000)
 timed_sets="madelon mnist" timed_rounds=3
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -57,7 +58,7 @@ case $seeds in '' | *[!0-9]* | 0) say "--seeds $seeds: a number of splits, at le
 [ -z "$time" ] || [ -n "$with_ours$lassonet" ] || { say "--time with --no-ours and --no-lassonet has nothing to time"; exit 2; }
 read -ra list <<<"${sets//,/ }"
 for set in "${list[@]}"; do
-    [ -n "${ours[$set]-}" ] || { say "there is no data set $set; the sets are madelon, coil20, mice, mice-animal, mnist"; exit 2; }
+    [ -n "${ours[$set]-}" ] || { say "there is no data set $set; the sets are madelon, coil20, coil20-1024, mice, mice-animal, mnist"; exit 2; }
 done
 
 venv_python=$root/benches/peers/.venv/bin/python

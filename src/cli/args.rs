@@ -115,6 +115,11 @@ pub fn announce(dataset: &Dataset, request: &Request) {
         let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
         eprintln!("eigenlens: {name}: {summary}");
     }
+    say_notes(dataset);
+}
+
+/// Says on stderr what the reader did: rows left out, cells filled, values that a model doesn't know.
+pub fn say_notes(dataset: &Dataset) {
     for note in &dataset.notes {
         eprintln!("eigenlens: {note}");
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::args::{DataArgs, DeviceArgs};
+use super::args::{DataArgs, DeviceArgs, say_notes};
 use super::{print, print_json};
 use crate::model::Model;
 use crate::relevance::{CurveOptions, MaskFill, curve};
@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     super::predict::fill_in(&mut request, &model);
     request.weights.clone_from(&d.weight_column);
     let mut dataset = super::predict::read(&request, &model)?;
+    say_notes(&dataset);
     let (parts, known) = model.split(&dataset)?;
     if !known {
         eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs};
+use super::args::{DataArgs, DeviceArgs, say_notes};
 use super::{print, print_json};
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
 use crate::model::Model;
@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     fill_in(&mut request, &model);
     keep_every_row(&mut request, args.read.missing)?;
     let mut dataset = data::load(&request)?;
+    say_notes(&dataset);
     // Outputs don't depend on targets, which may be absent or of other classes.
     dataset.y = Targets::None;
     let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };

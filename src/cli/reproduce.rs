@@ -38,7 +38,7 @@ enum Experiment {
     /// Digits 5 and 9 (spectral paper, section 3.3; figure 8)
     #[command(name = "mnist-59")]
     Mnist59(digits::Args),
-    /// All ten digits (spectral paper, section 3.3; figure 9)
+    /// All ten digits (spectral paper, section 3.3; figures 9 and 12)
     Mnist(digits::Args),
     /// Autoencoders of rotated squares: operator beside data, contributions beside biases (SpecXAI, sections 2.3 and 3.1)
     RotatedSquares(SquaresArgs),

@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use super::args::DataArgs;
+use super::args::{DataArgs, say_notes};
 use super::predict::{fill_in, keep_every_row, read as read_data};
 use crate::data::{Dataset, Split, Targets};
 use crate::model::Model;
@@ -33,6 +33,7 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     fill_in(&mut request, model);
     keep_every_row(&mut request, read.missing)?;
     let mut dataset = read_data(&request, model)?;
+    say_notes(&dataset);
     let (parts, known) = model.split(&dataset)?;
     if !known && wanted.starts_with("test") {
         eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");

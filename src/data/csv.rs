@@ -80,7 +80,7 @@ impl<'a> Table<'a> {
             let place = format!("line {}", line_at(data, e.valid_up_to()));
             Error::input(path, place, "the text is not UTF-8", "save the table as UTF-8")
         })?;
-        let mut table = Table { path, text, delimiter: sniff(text), names: Vec::new() };
+        let mut table = Table { path, text, delimiter: sniff_delimiter(text), names: Vec::new() };
         let mut header = ByteRecord::new();
         if text.trim().is_empty() || !table.next(&mut table.reader(), &mut header)? {
             return Err(Error::input(path, "line 1", "the file is empty", "give a table with a header line and rows"));
@@ -233,7 +233,7 @@ fn line_at(bytes: &[u8], at: usize) -> usize {
 }
 
 /// The likeliest delimiter of the header line.
-fn sniff(text: &str) -> u8 {
+pub(crate) fn sniff_delimiter(text: &str) -> u8 {
     let line = text.trim_start_matches(['\r', '\n']).split(['\r', '\n']).next().unwrap_or_default();
     let mut counts = [0usize; 3];
     let mut quoted = false;

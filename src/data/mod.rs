@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use csv::sniff_delimiter;
 pub(crate) use npz::arrays;
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};

@@ -7,7 +7,7 @@ mod measures;
 mod rotated_squares;
 pub mod stellar;
 
-pub use digits::{Digits, DigitsOutcome, DigitsPictures, DigitsSettings, Sample, SingleAccuracy, digits};
+pub use digits::{Digits, DigitsOutcome, DigitsPictures, DigitsSettings, Sample, Shorter, SingleAccuracy, digits};
 pub use feature_sets::{
     Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, FeatureSetSettings, PairOutcome,
     SCATTER_FEATURES, ScatterPoint, Variant, feature_set,

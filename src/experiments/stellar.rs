@@ -16,6 +16,7 @@ pub use spectra::Spectra;
 use self::trial::Trial;
 use super::lick::{ShiftTest, covered, shift_test};
 use super::measures::Check;
+use crate::data::ScaleKind;
 use crate::engine::Device;
 use crate::relevance::{Curve, order};
 use crate::train::{Flow, Progress, Schedule};
@@ -42,6 +43,8 @@ pub struct StellarSettings {
     pub controls: usize,
     pub schedules: Vec<Schedule>,
     pub hidden: [usize; 3],
+    /// Of each wavelength, fitted on the training rows, after a star's flux is divided by its largest.
+    pub scale: ScaleKind,
     pub batch: usize,
     pub rate: f64,
     pub reg_lambda: f64,
@@ -60,13 +63,14 @@ impl Default for StellarSettings {
     fn default() -> Self {
         StellarSettings {
             splits: 3,
-            replicas: 1,
+            replicas: 3,
             epochs: 300,
             retrain_epochs: 100,
             retrain_replicas: 4,
             controls: 3,
             schedules: vec![Schedule::Cosine],
             hidden: [200, 50, 50],
+            scale: ScaleKind::Standard,
             batch: 10,
             rate: 1e-3,
             reg_lambda: 1e-2,
@@ -85,7 +89,7 @@ impl StellarSettings {
         let counts = [
             ("--splits", self.splits),
             ("--epochs", self.epochs),
-            ("replicas", self.replicas),
+            ("--replicas", self.replicas),
             ("diffuse_epochs", self.diffuse_epochs),
             ("retrain_epochs", self.retrain_epochs),
             ("retrain_replicas", self.retrain_replicas),

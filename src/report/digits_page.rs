@@ -1,6 +1,6 @@
-//! `report.html` of the digits: figures 5 to 9 of the spectral paper.
+//! `report.html` of the digits: figures 5 to 9 and 12 of the spectral paper.
 
-use crate::experiments::{Digits, DigitsOutcome, Sample, Spread};
+use crate::experiments::{Digits, DigitsOutcome, Sample, Shorter, Spread};
 use crate::relevance::Metric;
 use crate::report::experiment_page::{checks, differences, header, settings};
 use crate::report::page::{Example, Facts, TrainPage, document, section};
@@ -53,6 +53,20 @@ pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
         &format!("Digits, whole and with the {k} best pixels alone{shown}"),
         &examples::examples(&facts),
     ));
+    if let Some(shorter) = &outcome.shorter {
+        let shown = TrainPage {
+            ranking: &shorter.ranking,
+            history: &[],
+            curve: None,
+            examples: &[],
+            scores: &[],
+            ..training.clone()
+        };
+        body.push_str(&section(
+            "Trained shorter, with smaller penalties (figure 12)",
+            &trained_shorter(shorter, &Facts::new(&shown, k)),
+        ));
+    }
     body.push_str(&section("Held against what is asked for", &checks(&outcome.checks)));
     // One epoch makes no curve.
     let course = match training.history.len() {
@@ -116,6 +130,23 @@ fn tiles(outcome: &DigitsOutcome) -> Vec<(String, String)> {
     tiles.push((percent(Spread::of(&outcome.dropped).mean), "of the varying pixels dropped".to_owned()));
     tiles.push((format!("{held} of {}", outcome.checks.len()), "bounds hold".to_owned()));
     tiles
+}
+
+fn trained_shorter(shorter: &Shorter, facts: &Facts) -> String {
+    let text = format!(
+        "{} passes over the digits, r_λ {:e}, r_ψ {:e}: {} of the test digits are right, and {} of the varying pixels are under 1 % of \
+         the largest.",
+        shorter.epochs,
+        shorter.reg_lambda,
+        shorter.reg_psi,
+        percent(shorter.test_accuracy),
+        percent(Spread::of(&shorter.dropped).mean),
+    );
+    format!(
+        "<p class=\"prose\">{text}</p><div class=\"pair\">{}{}</div>",
+        figures::histogram(facts),
+        figures::relevance(facts)
+    )
 }
 
 fn scores(outcome: &DigitsOutcome) -> Vec<(String, Vec<(String, f64)>)> {

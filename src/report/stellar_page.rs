@@ -1,12 +1,14 @@
 //! `report.html` of the stellar spectra.
 
-use crate::experiments::Check;
+use crate::data::ScaleKind;
 use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
 use crate::experiments::stellar::{BEST, Stellar, StellarRun, TopWavelength, schedule_name};
+use crate::model::serde_name;
+use crate::report::experiment_page::{self, checks};
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
 use crate::report::page::{definitions, document, figure, section};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
-use crate::report::text::{count, escape, number, percent, short};
+use crate::report::text::{count, number, percent, short};
 
 /// Names of bands stand in so many lines above a plot at most.
 const TIERS: usize = 4;
@@ -28,7 +30,7 @@ pub fn html(outcome: &Stellar, device: &str) -> String {
             &format!("In which bands the best {BEST} lie{name}"),
             &format!("<div class=\"pair\">{}{}</div>", bands(run), best(run)),
         ));
-        body.push_str(&section(&format!("Held against the acceptance{name}"), &checks(run)));
+        body.push_str(&section(&format!("Held against the acceptance{name}"), &checks(&run.checks)));
     }
     body.push_str(&section("The data", &spectra(outcome)));
     body.push_str(&section("How to read this", &explanation()));
@@ -45,7 +47,7 @@ fn header(outcome: &Stellar, title: &str) -> String {
     let lead = format!(
         "A spectral network learned the metallicity [Fe/H] of {} stars of the MILES library from {} fluxes. It uses {} of them: \
          its error on test stars is {} dex with all wavelengths, and {} dex for networks trained anew on the best {BEST} alone \
-         (always answering the median errs by {} dex). With the other wavelengths set to zero the same network does best with \
+         (always answering the median errs by {} dex). With the other wavelengths set to {} the same network does best with \
          {lowest}; the paper says about {}. Of the best {BEST}, {} lie in the six bands known for metals, where chance puts {}.",
         count(outcome.stars),
         count(outcome.wavelength.len()),
@@ -53,24 +55,18 @@ fn header(outcome: &Stellar, title: &str) -> String {
         short(run.mean(|s| s.test_mae)),
         short(retrained),
         short(run.mean(|s| s.median_mae)),
+        masked_by(outcome.settings.scale),
         outcome.paper.wavelengths_at_lowest_error,
         test.hits,
         short(test.expected),
     );
-    let tiles: String = [
+    let tiles = [
         (short(run.mean(|s| s.test_mae)), "dex: test error with all wavelengths".to_owned()),
         (short(retrained), format!("dex: test error on the best {BEST} alone, trained anew")),
         (lowest.to_string(), "wavelengths at the lowest masked error".to_owned()),
         (short(test.p), format!("p that as many of the best {BEST} fall into metal bands by chance")),
-    ]
-    .into_iter()
-    .map(|(value, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&value)))
-    .collect();
-    format!(
-        "<header><p class=\"kind\">Reproduction report</p><h1>{title}</h1><p class=\"lead\">{}</p>\
-         <dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(&lead)
-    )
+    ];
+    experiment_page::header(title, &lead, &tiles)
 }
 
 /// A mean of counts.
@@ -132,9 +128,10 @@ fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
     let r = &run.ranking;
     let mean = draw(&r.relevance, &r.top, 330.0, true, &r.peaks).finish("Relevance of every wavelength");
     let caption = format!(
-        "Mean over {} splits, each relative to its largest. Dots: the best {BEST} wavelengths; numbers: peaks, in Å, where there \
+        "Mean over {} splits of {}, each relative to its largest. Dots: the best {BEST} wavelengths; numbers: peaks, in Å, where there \
          is room. Orange: the six bands known for metals; grey: the other Lick bands, and Hα.",
-        run.splits.len()
+        run.splits.len(),
+        networks(outcome.settings.replicas)
     );
     let mut out = figure("Relevance over wavelength", &mean, &caption, "wide");
     if run.splits.len() > 1 {
@@ -288,10 +285,11 @@ fn curve(outcome: &Stellar, run: &StellarRun) -> String {
     let clipped = masked.iter().any(|p| p.1 > high * 1.1);
     let beyond = if clipped { " Where the blue line runs along the top, the error is larger." } else { "" };
     let caption = format!(
-        "Means over {} splits. Blue: the trained network with the other wavelengths set to zero. Orange: networks trained anew on \
+        "Means over {} splits. Blue: the trained network with the other wavelengths set to {}. Orange: networks trained anew on \
          the k best alone. Grey: on k random ones, ± one standard deviation over draws. Dashed: where the paper's masked curve is \
          lowest, about {}.{beyond}",
         run.splits.len(),
+        masked_by(outcome.settings.scale),
         outcome.paper.wavelengths_at_lowest_error
     );
     figure("Error against the number of wavelengths", &plot.finish("Error against wavelengths kept"), &caption, "")
@@ -421,15 +419,6 @@ fn best(run: &StellarRun) -> String {
     figure(&format!("The best {BEST} wavelengths"), &table(&["rank", "Å", "λ̃ / max", "bands"], &rows), "", "")
 }
 
-fn checks(run: &StellarRun) -> String {
-    let row = |c: &Check| {
-        let bound = format!("{} {}", if c.at_least { "≥" } else { "≤" }, short(c.bound));
-        let verdict = if c.holds { "holds" } else { "<span class=\"wrong\">doesn't hold</span>" };
-        vec![escape(&c.what), short(c.value), bound, verdict.to_owned()]
-    };
-    table(&["", "measured", "bound", ""], &run.checks.iter().map(row).collect::<Vec<_>>())
-}
-
 /// Some spectra (the paper's figure 10), one above the other.
 fn spectra(outcome: &Stellar) -> String {
     let w = &outcome.wavelength;
@@ -463,6 +452,19 @@ fn explanation() -> String {
         .to_owned()
 }
 
+/// What a masked wavelength holds: 0 once it is scaled.
+fn masked_by(scale: ScaleKind) -> &'static str {
+    match scale {
+        ScaleKind::Standard => "their mean",
+        ScaleKind::MinMax => "their smallest",
+        ScaleKind::None | ScaleKind::Unit => "zero",
+    }
+}
+
+fn networks(count: usize) -> String {
+    format!("{count} network{}", if count == 1 { "" } else { "s" })
+}
+
 fn made(outcome: &Stellar, device: &str) -> String {
     let s = &outcome.settings;
     let n = outcome.wavelength.len();
@@ -472,6 +474,17 @@ fn made(outcome: &Stellar, device: &str) -> String {
             format!(
                 "{n} – {} – {} – {} – 1; ReLU, tanh, tanh; batch normalisation after the first layer; the first layer spectral",
                 s.hidden[0], s.hidden[1], s.hidden[2]
+            ),
+        ),
+        (
+            "inputs",
+            format!(
+                "each star's flux divided by its largest, then {}",
+                match s.scale {
+                    ScaleKind::None => "as it is".to_owned(),
+                    ScaleKind::Standard => "every wavelength standardised by the training stars".to_owned(),
+                    other => format!("every wavelength scaled ({}) by the training stars", serde_name(&other)),
+                }
             ),
         ),
         (
@@ -495,12 +508,11 @@ fn made(outcome: &Stellar, device: &str) -> String {
         (
             "splits",
             format!(
-                "{} with seeds from {}, {} for testing; {} network{} each",
+                "{} with seeds from {}, {} for testing; {} each",
                 s.splits,
                 s.seed,
                 percent(s.test),
-                s.replicas,
-                if s.replicas == 1 { "" } else { "s" }
+                networks(s.replicas)
             ),
         ),
         (

@@ -236,28 +236,9 @@ pub fn select(
     let most = ks.last().copied().unwrap_or(suggested);
     let by_novelty = order::by_novelty(&prepared.data, &prepared.units, &relative, &first, &by_relevance, most);
     let retrainer = sizes::Retrainer { prepared: &prepared, settings, device };
-    let orders = [by_relevance, by_novelty];
-    // With a size that is given the orders are compared there alone.
-    let compared = settings.features.map_or(ks.clone(), |k| vec![k]);
-    let mut tried = Vec::new();
-    for order in &orders {
-        tried.push(retrainer.first_of(order, &compared, observe)?);
-    }
-    let sizes::Choice { order, k: chosen } = sizes::choose(&tried, settings.features, suggested, prepared.metric);
-    let mut tried = tried.swap_remove(order);
-    let missing: Vec<usize> = ks.into_iter().filter(|k| !compared.contains(k)).collect();
-    tried.extend(retrainer.first_of(&orders[order], &missing, observe)?);
-    tried.sort_by_key(|t| t.k);
-    let mut sizes = Vec::new();
-    for of in &tried {
-        sizes.push(SizePoint { k: of.k, best: of.test, random: retrainer.random(of.k, observe)? });
-    }
-    let ranking = orders[order].clone();
-    let on_validation = tried.iter().find(|t| t.k == chosen).expect("invariant: the chosen size was tried");
-    let gained = on_validation.validation.mean - path::constant_score(&prepared, prepared.data.validation.clone());
-    let gained = if prepared.metric.is_share() { gained } else { -gained };
-    // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
-    let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
+    let orders = [(Order::Relevance, by_relevance), (Order::Novelty, by_novelty)];
+    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
+        retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
     let constant_answer = path::constant_score(&prepared, reported.clone());
     let columns = prepared.columns_of(&ranking[..chosen]);
@@ -269,7 +250,7 @@ pub fn select(
         units: prepared.original_units(),
         constant: prepared.constant.clone(),
         ranking,
-        order: if order == 0 { Order::Relevance } else { Order::Novelty },
+        order,
         chosen,
         relative,
         stability,

@@ -236,127 +236,193 @@ pub(super) fn walk(
     device: &Device,
     observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
 ) -> Result<Walked> {
-    let Prepared { network, data, plan, .. } = prepared;
-    let batch = plan.settings.batch;
-    let epochs = |share: f64| settings.epochs(prepared.training_rows(), batch, STEPS, share);
-    let seeds: Vec<ReplicaSettings> = plan.settings.replicas.clone();
-    let ensemble = |training: &Settings,
-                    members: &[Member],
-                    stage: Stage,
-                    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow| {
-        Ensemble { network, data, settings: training, device }.train(members, &mut |progress| observe(stage, progress))
-    };
+    let walker = Walker::new(prepared, settings, device);
+    let dense = walker.dense(observe)?;
+    let grid = geometric(walker.ends(&dense[0].parameters, observe)?, settings.penalties);
+    let walked = walker.path(&grid, &dense, observe)?;
+    let kept: Vec<Vec<bool>> = walked.iter().map(|t| walker.strength.kept(t)).collect();
+    let refitted = walker.refit(&grid, &walked, &kept, observe)?;
+    let points = walker.points(&grid, &walked, &kept, &refitted);
+    let seeds = walker.seeds().len();
+    let kept = kept.chunks(seeds).map(<[_]>::to_vec).collect();
+    let all_features = Score::of(&dense.iter().map(|t| t.test.metric).collect::<Vec<f64>>());
+    let best = dense.into_iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss));
+    let dense = best.expect("invariant: there is a seed").parameters;
+    Ok(Walked { path: Path { points, kept }, all_features, dense })
+}
 
-    let dense_epochs = epochs(DENSE_SHARE);
-    let training = Settings { epochs: dense_epochs, early_stop: Some(dense_epochs), ..plan.settings.clone() };
-    let member = |&settings: &ReplicaSettings| Member { settings, start: None, columns: None };
-    let dense = ensemble(&training, &seeds.iter().map(member).collect::<Vec<_>>(), Stage::Dense, observe)?;
-    let metrics = |trained: &[Trained], of: fn(&Trained) -> &Scores| -> Vec<f64> {
-        trained.iter().map(|t| of(t).metric).collect()
-    };
-    let all_features = Score::of(&metrics(&dense, |t| &t.test));
-    let layout = Layout::new(network);
-    let constant_loss = constant_loss(data, plan.settings.loss);
-    let threshold = if settings.exact { 0.0 } else { settings.threshold };
-    let strength = Strength { prepared, layout: &layout, constant_loss, threshold };
+/// What the stages of a path share. Networks of several penalties are in the order `[penalty][seed]`.
+struct Walker<'a> {
+    prepared: &'a Prepared,
+    settings: &'a SelectSettings,
+    device: &'a Device,
+    strength: Strength<'a>,
+    /// Of the stages with a penalty on the inputs.
+    training: Settings,
+}
 
-    let training = Settings {
-        epochs: epochs(1.0),
-        groups: prepared.groups(),
-        lasso: settings.exact.then(|| Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM }),
-        ..plan.settings.clone()
-    };
-    let member = |kappa: f64, seed: usize, from: &Parameters| {
-        // κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along the path.
-        let (reg_lambda, reg_psi) = (kappa / 2.0 / RATIO, kappa / 2.0 * RATIO);
-        let replica = ReplicaSettings { reg_lambda, reg_psi, ..seeds[seed] };
-        let start = rebalance(network, &layout, &replica, &training.groups, from);
-        Member { settings: replica, start: Some(start), columns: None }
-    };
-    let at = |kappa: f64, seed: usize| member(kappa, seed, &dense[seed].parameters);
-    let mut probes = geometric((PROBE_RANGE.0 * prepared.spread, PROBE_RANGE.1 * prepared.spread), PROBES);
-    let members: Vec<Member> = probes.iter().map(|&kappa| at(kappa, 0)).collect();
-    let probed = ensemble(&training, &members, Stage::Grid, observe)?;
-    let mut counts: Vec<usize> = probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()).collect();
-    // Inputs that hardly vary (pixels at the edge) fall under the threshold of even the weakest: once more, below it.
-    if (counts[0] as f64) < ALL * prepared.units.len() as f64 {
-        let lower = geometric((PROBE_RANGE.0 * LOWER * prepared.spread, PROBE_RANGE.0 * prepared.spread), LOWER_PROBES);
-        let lower = &lower[..LOWER_PROBES - 1];
-        let members: Vec<Member> = lower.iter().map(|&kappa| at(kappa, 0)).collect();
-        let probed = ensemble(&training, &members, Stage::Grid, observe)?;
-        counts.splice(0..0, probed.iter().map(|t| strength.kept(t).iter().filter(|&&k| k).count()));
-        probes.splice(0..0, lower.iter().copied());
+impl<'a> Walker<'a> {
+    fn new(prepared: &'a Prepared, settings: &'a SelectSettings, device: &'a Device) -> Self {
+        let (data, base) = (&prepared.data, &prepared.plan.settings);
+        let lasso = || Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM };
+        let training = Settings {
+            epochs: settings.epochs(prepared.training_rows(), base.batch, STEPS, 1.0),
+            groups: prepared.groups(),
+            lasso: settings.exact.then(lasso),
+            ..base.clone()
+        };
+        let strength = Strength {
+            prepared,
+            layout: Layout::new(&prepared.network),
+            constant_loss: constant_loss(data, base.loss),
+            threshold: if settings.exact { 0.0 } else { settings.threshold },
+        };
+        Walker { prepared, settings, device, strength, training }
     }
-    let ends = ends(&probes, &counts, prepared.units.len());
-    let Some(ends) = ends else {
-        return Err(Error::input(
-            &prepared.dataset.source,
-            "columns",
-            "every penalty drops every one: none tells anything about the target",
-            "check the target, or give more rows",
-        ));
-    };
 
-    let grid = geometric(ends, settings.penalties);
-    let members: Vec<Member> = grid
-        .iter()
-        .flat_map(|&kappa| (0..seeds.len()).map(move |s| (kappa, s)))
-        .map(|(kappa, s)| at(kappa, s))
-        .collect();
-    let walked = if settings.warm {
+    fn seeds(&self) -> &[ReplicaSettings] {
+        &self.prepared.plan.settings.replicas
+    }
+
+    /// Passes that make this share of the path's steps.
+    fn epochs(&self, share: f64) -> usize {
+        self.settings.epochs(self.prepared.training_rows(), self.training.batch, STEPS, share)
+    }
+
+    fn train(
+        &self,
+        stage: Stage,
+        training: &Settings,
+        members: &[Member],
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Vec<Trained>> {
+        let Prepared { network, data, .. } = self.prepared;
+        let ensemble = Ensemble { network, data, settings: training, device: self.device };
+        ensemble.train(members, &mut |progress| observe(stage, progress))
+    }
+
+    /// A seed's penalties. κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along
+    /// the path.
+    fn replica(&self, kappa: f64, seed: usize) -> ReplicaSettings {
+        ReplicaSettings { reg_lambda: kappa / 2.0 / RATIO, reg_psi: kappa / 2.0 * RATIO, ..self.seeds()[seed] }
+    }
+
+    fn member(&self, kappa: f64, seed: usize, from: &Parameters) -> Member {
+        let replica = self.replica(kappa, seed);
+        let start = rebalance(&self.prepared.network, &self.strength.layout, &replica, &self.training.groups, from);
+        Member { settings: replica, start: Some(start), columns: None }
+    }
+
+    /// One network for each seed, without penalties.
+    fn dense(&self, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Vec<Trained>> {
+        let epochs = self.epochs(DENSE_SHARE);
+        let training = Settings { epochs, early_stop: Some(epochs), ..self.prepared.plan.settings.clone() };
+        let member = |&settings: &ReplicaSettings| Member { settings, start: None, columns: None };
+        let members: Vec<Member> = self.seeds().iter().map(member).collect();
+        self.train(Stage::Dense, &training, &members, observe)
+    }
+
+    /// The weakest and the strongest penalty of the grid, found by a coarse path of one seed.
+    fn ends(&self, from: &Parameters, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<(f64, f64)> {
+        let Prepared { spread, units, dataset, .. } = self.prepared;
+        let mut counts = |probes: &[f64]| -> Result<Vec<usize>> {
+            let members: Vec<Member> = probes.iter().map(|&kappa| self.member(kappa, 0, from)).collect();
+            let probed = self.train(Stage::Grid, &self.training, &members, observe)?;
+            Ok(probed.iter().map(|t| self.strength.kept(t).iter().filter(|&&k| k).count()).collect())
+        };
+        let mut probes = geometric((PROBE_RANGE.0 * spread, PROBE_RANGE.1 * spread), PROBES);
+        let mut kept = counts(&probes)?;
+        // Inputs that hardly vary (pixels at the edge) fall under the threshold of even the weakest: once more, below it.
+        if (kept[0] as f64) < ALL * units.len() as f64 {
+            let mut lower = geometric((PROBE_RANGE.0 * LOWER * spread, PROBE_RANGE.0 * spread), LOWER_PROBES);
+            lower.pop();
+            kept.splice(0..0, counts(&lower)?);
+            probes.splice(0..0, lower);
+        }
+        ends(&probes, &kept, units.len()).ok_or_else(|| {
+            Error::input(
+                &dataset.source,
+                "columns",
+                "every penalty drops every one: none tells anything about the target",
+                "check the target, or give more rows",
+            )
+        })
+    }
+
+    /// All penalties side by side from the dense networks, or one from the other.
+    fn path(
+        &self,
+        grid: &[f64],
+        dense: &[Trained],
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Vec<Trained>> {
+        let from = |kappa: f64, start: &[Trained]| -> Vec<Member> {
+            start.iter().enumerate().map(|(seed, t)| self.member(kappa, seed, &t.parameters)).collect()
+        };
+        if !self.settings.warm {
+            let members: Vec<Member> = grid.iter().flat_map(|&kappa| from(kappa, dense)).collect();
+            return self.train(Stage::Path, &self.training, &members, observe);
+        }
         let mut walked: Vec<Trained> = Vec::new();
         for (p, &kappa) in grid.iter().enumerate() {
-            let start = |s: usize| if p == 0 { &dense[s] } else { &walked[(p - 1) * seeds.len() + s] };
-            let members: Vec<Member> = (0..seeds.len()).map(|s| member(kappa, s, &start(s).parameters)).collect();
-            let share = if p == 0 { 1.0 } else { WARM_SHARE };
-            let training = Settings { epochs: epochs(share), ..training.clone() };
-            walked.extend(ensemble(&training, &members, Stage::Path, observe)?);
+            let (start, share) =
+                if p == 0 { (dense, 1.0) } else { (&walked[walked.len() - dense.len()..], WARM_SHARE) };
+            let training = Settings { epochs: self.epochs(share), ..self.training.clone() };
+            walked.extend(self.train(Stage::Path, &training, &from(kappa, start), observe)?);
         }
-        walked
-    } else {
-        ensemble(&training, &members, Stage::Path, observe)?
-    };
-    let kept: Vec<Vec<bool>> = walked.iter().map(|t| strength.kept(t)).collect();
+        Ok(walked)
+    }
 
-    let refit = |(r, t): (usize, &Trained)| {
-        let units: Vec<usize> = (0..prepared.units.len()).filter(|&u| kept[r][u]).collect();
-        let settings = ReplicaSettings { reg_lambda: 0.0, ..members[r].settings };
-        Member { settings, start: Some(t.parameters.clone()), columns: Some(prepared.columns_of(&units)) }
-    };
-    let refits: Vec<Member> = walked.iter().enumerate().map(refit).collect();
-    let training = Settings { epochs: epochs(REFIT_SHARE), rate: plan.settings.rate * 0.3, ..plan.settings.clone() };
-    let refitted = ensemble(&training, &refits, Stage::Refit, observe)?;
+    /// Every network trained on with what it kept alone, and without a penalty on λ.
+    fn refit(
+        &self,
+        grid: &[f64],
+        walked: &[Trained],
+        kept: &[Vec<bool>],
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Vec<Trained>> {
+        let seeds = self.seeds().len();
+        let member = |(r, t): (usize, &Trained)| {
+            let units: Vec<usize> = (0..kept[r].len()).filter(|&u| kept[r][u]).collect();
+            let settings = ReplicaSettings { reg_lambda: 0.0, ..self.replica(grid[r / seeds], r % seeds) };
+            Member { settings, start: Some(t.parameters.clone()), columns: Some(self.prepared.columns_of(&units)) }
+        };
+        let members: Vec<Member> = walked.iter().enumerate().map(member).collect();
+        let base = &self.prepared.plan.settings;
+        let training = Settings { epochs: self.epochs(REFIT_SHARE), rate: base.rate * 0.3, ..base.clone() };
+        self.train(Stage::Refit, &training, &members, observe)
+    }
 
-    let n = prepared.units.len();
-    let mut points = Vec::new();
-    for (p, &penalty) in grid.iter().enumerate() {
-        let range = p * seeds.len()..(p + 1) * seeds.len();
-        let (mut relevance, mut relative) = (vec![0.0; n], vec![0.0; n]);
-        for t in &walked[range.clone()] {
-            let of = strength.relevance(t);
-            let largest = of.iter().fold(0.0f64, |a, &b| a.max(b));
-            for u in 0..n {
-                relevance[u] += of[u] / seeds.len() as f64;
-                if largest > 0.0 {
-                    relative[u] += (of[u] / largest).powi(2) / seeds.len() as f64;
+    fn points(&self, grid: &[f64], walked: &[Trained], kept: &[Vec<bool>], refitted: &[Trained]) -> Vec<PathPoint> {
+        let seeds = self.seeds().len();
+        let point = |(p, &penalty): (usize, &f64)| {
+            let of = p * seeds..(p + 1) * seeds;
+            let (walked, kept, refitted) = (&walked[of.clone()], &kept[of.clone()], &refitted[of]);
+            let n = self.prepared.units.len();
+            let (mut relevance, mut relative) = (vec![0.0; n], vec![0.0; n]);
+            for t in walked {
+                let of = self.strength.relevance(t);
+                let largest = of.iter().fold(0.0f64, |a, &b| a.max(b));
+                for u in 0..n {
+                    relevance[u] += of[u] / seeds as f64;
+                    if largest > 0.0 {
+                        relative[u] += (of[u] / largest).powi(2) / seeds as f64;
+                    }
                 }
             }
-        }
-        let counts = kept[range.clone()].iter().map(|k| k.iter().filter(|&&k| k).count() as f64);
-        points.push(PathPoint {
-            penalty,
-            kept: counts.sum::<f64>() / seeds.len() as f64,
-            score: Score::of(&metrics(&refitted[range.clone()], |t| &t.validation)),
-            rows_se: rows_se(prepared, &refitted[range.clone()]),
-            test: Score::of(&metrics(&refitted[range], |t| &t.test)),
-            relevance,
-            relative: relative.into_iter().map(f64::sqrt).collect(),
-        });
+            let score = |of: fn(&Trained) -> f64| Score::of(&refitted.iter().map(of).collect::<Vec<f64>>());
+            PathPoint {
+                penalty,
+                kept: kept.iter().flatten().filter(|&&k| k).count() as f64 / seeds as f64,
+                score: score(|t| t.validation.metric),
+                rows_se: rows_se(self.prepared, refitted),
+                test: score(|t| t.test.metric),
+                relevance,
+                relative: relative.into_iter().map(f64::sqrt).collect(),
+            }
+        };
+        grid.iter().enumerate().map(point).collect()
     }
-    let kept = kept.chunks(seeds.len()).map(<[_]>::to_vec).collect();
-    let best = dense.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss)).expect("there is a seed");
-    let dense = best.parameters.clone();
-    Ok(Walked { path: Path { points, kept }, all_features, dense })
 }
 
 /// Standard error over the validation rows of a mean score: of a share of right answers, or of a mean absolute error.
@@ -392,7 +458,7 @@ fn ends(probes: &[f64], kept: &[usize], units: usize) -> Option<(f64, f64)> {
 /// Says what a network kept.
 struct Strength<'a> {
     prepared: &'a Prepared,
-    layout: &'a Layout,
+    layout: Layout,
     constant_loss: f64,
     threshold: f64,
 }
@@ -400,7 +466,7 @@ struct Strength<'a> {
 impl Strength<'_> {
     /// ‖W[:,g]‖_F of every unit.
     fn relevance(&self, trained: &Trained) -> Vec<f64> {
-        let columns = input_relevance(&self.prepared.network, self.layout, &trained.parameters);
+        let columns = input_relevance(&self.prepared.network, &self.layout, &trained.parameters);
         let norm = |unit: &Unit| unit.columns.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt();
         self.prepared.units.iter().map(norm).collect()
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
-use super::path::{Prepared, rows_se};
-use super::{Score, SelectSettings, Stage};
+use super::path::{Prepared, constant_score, rows_se};
+use super::{Order, Score, SelectSettings, Stage};
 use crate::Result;
 use crate::data::Dataset;
 use crate::engine::Device;
@@ -59,6 +59,17 @@ pub(super) struct Tried {
 pub(super) struct Choice {
     pub order: usize,
     pub k: usize,
+}
+
+/// Which units are chosen, and what was measured to choose them.
+pub(super) struct Chosen {
+    pub order: Order,
+    /// All units in that order; the first `k` are chosen.
+    pub ranking: Vec<usize>,
+    pub k: usize,
+    pub sizes: Vec<SizePoint>,
+    /// Whether they score better than the constant answer by more than two standard errors.
+    pub tells_anything: bool,
 }
 
 /// With `features`, the order whose first so many score best on the validation rows. Without, the fewest, up to `most`, that score
@@ -137,6 +148,40 @@ impl Retrainer<'_> {
             });
         }
         Ok(tried)
+    }
+
+    /// Chooses order and size by the validation rows; `ks` are the sizes that are shown, `suggested` the most that may be chosen
+    /// where none is given.
+    pub fn choose(
+        &self,
+        orders: [(Order, Vec<usize>); 2],
+        ks: &[usize],
+        suggested: usize,
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Chosen> {
+        let Retrainer { prepared, settings, .. } = *self;
+        // With a size that is given the orders are compared there alone.
+        let compared = settings.features.map_or(ks.to_vec(), |k| vec![k]);
+        let mut tried = Vec::new();
+        for (_, ranking) in &orders {
+            tried.push(self.first_of(ranking, &compared, observe)?);
+        }
+        let choice = choose(&tried, settings.features, suggested, prepared.metric);
+        let (order, ranking) = &orders[choice.order];
+        let mut tried = tried.swap_remove(choice.order);
+        let missing: Vec<usize> = ks.iter().copied().filter(|k| !compared.contains(k)).collect();
+        tried.extend(self.first_of(ranking, &missing, observe)?);
+        tried.sort_by_key(|t| t.k);
+        let on_validation = *tried.iter().find(|t| t.k == choice.k).expect("invariant: the chosen size was tried");
+        let mut sizes = Vec::new();
+        for of in &tried {
+            sizes.push(SizePoint { k: of.k, best: of.test, random: self.random(of.k, observe)? });
+        }
+        let gained = on_validation.validation.mean - constant_score(prepared, prepared.data.validation.clone());
+        let gained = if prepared.metric.is_share() { gained } else { -gained };
+        // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
+        let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
+        Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, tells_anything })
     }
 
     /// As many random units, on the test rows: over the settings' draws; `None` without any.

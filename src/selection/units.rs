@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::{Dataset, Feature};
+use crate::data::{Dataset, Feature, sniff_delimiter};
 use crate::{Error, Result};
 
 /// One unit of selection: a column, or the columns of a categorical variable or of a group that the user named.
@@ -53,7 +53,7 @@ pub(super) fn source_name(feature: &Feature) -> &str {
     }
 }
 
-/// Reads groups of columns from a table with the header `feature,group`: a column's name (or a categorical variable's) and
+/// Reads groups of columns from a table with the header `feature,group` (or with semicolons or tabs): a column's name (or a categorical variable's) and
 /// the name of its group. Columns that it doesn't name stand alone.
 ///
 /// # Errors
@@ -61,10 +61,10 @@ pub(super) fn source_name(feature: &Feature) -> &str {
 /// something outside it, or a table that is none.
 pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
     let remedy = "give two columns, feature and group, and one line for each column";
-    let mut reader = csv::Reader::from_path(path).map_err(|e| {
-        let source = std::io::Error::other(e.to_string());
-        Error::io("read", path, source, "check the path given to --groups")
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::io("read", path, source, "check the path given to --groups"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut reader = csv::ReaderBuilder::new().delimiter(sniff_delimiter(text)).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| Error::input(path, "line 1", e.to_string(), remedy))?.clone();
     let place = |name: &str| header.iter().position(|h| h.trim() == name);
     let (Some(feature_at), Some(group_at)) = (place("feature"), place("group")) else {

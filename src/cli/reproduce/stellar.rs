@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use super::super::args::by_name;
 use super::super::progress::Bar;
-use super::{OutputArgs, finish};
+use super::{OutputArgs, check_lines, finish};
+use crate::data::ScaleKind;
 use crate::experiments::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::report::stellar_page;
 use crate::train::Schedule;
@@ -27,9 +29,15 @@ pub struct Args {
     /// The spectra; scripts/fetch_miles.sh makes the file
     #[arg(long, value_name = "MILES.npz")]
     data: PathBuf,
-    /// Splits into training and test stars, each with a network of its own
+    /// Splits into training and test stars, each with networks of its own
     #[arg(long, default_value_t = StellarSettings::default().splits, value_name = "N")]
     splits: usize,
+    /// Networks of each split, trained as one; the wavelengths are ranked by their mean
+    #[arg(long, default_value_t = StellarSettings::default().replicas, value_name = "R")]
+    replicas: usize,
+    /// Of each wavelength, after a star's flux is divided by its largest; none is the paper's
+    #[arg(long, default_value = "standard", value_parser = by_name::<ScaleKind>)]
+    scale: ScaleKind,
     /// Learning rate over the training
     #[arg(long, value_enum, default_value = "cosine")]
     schedule: Schedules,
@@ -48,6 +56,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let epochs = args.epochs;
     let settings = StellarSettings {
         splits: args.splits,
+        replicas: args.replicas,
+        scale: args.scale,
         epochs,
         // A short trial is short in all its parts.
         retrain_epochs: defaults.retrain_epochs.min(epochs),
@@ -105,16 +115,7 @@ fn table(run: &StellarRun, outcome: &Stellar) -> String {
     }
     let top: Vec<String> = run.ranking.top.iter().map(|t| format!("{:.0}", t.wavelength)).collect();
     text.push_str(&format!("best {BEST} of all splits together (Å): {}\n", top.join(" ")));
-    for check in &run.checks {
-        text.push_str(&format!(
-            "{} {}: {:.4} (to be {} {})\n",
-            if check.holds { "holds" } else { "FAILS" },
-            check.what,
-            check.value,
-            if check.at_least { "at least" } else { "at most" },
-            check.bound
-        ));
-    }
+    text.push_str(&check_lines(&run.checks));
     text.push('\n');
     text
 }

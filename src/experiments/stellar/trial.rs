@@ -5,7 +5,7 @@ use super::{
     BEST, Diffuse, Observe, Predicted, Ranking, Retrained, SplitOutcome, StellarSettings, THRESHOLD, mean_relevance,
     mean_std,
 };
-use crate::data::{Axis, Dataset, Missing, ScaleKind, Scaling, Split, TargetScaling, Task, Values, split};
+use crate::data::{Axis, Dataset, Missing, Scaling, Split, TargetScaling, Task, Values, split};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Description, Model, resident};
@@ -36,7 +36,7 @@ impl Trial<'_> {
         if parts.test.is_empty() {
             return Err(Error::Usage("no stars are left for testing; give more stars".into()));
         }
-        let scaling = Scaling::fit(ScaleKind::None, dataset, &parts.train)?;
+        let scaling = Scaling::fit(settings.scale, dataset, &parts.train)?;
         let target = self.target(&parts);
         let data = resident(dataset, &scaling, &target, &parts);
         let (model, mut job) = self.trained((&scaling, &target), &data, self.training(), "all wavelengths", observe)?;
@@ -228,7 +228,7 @@ impl Trial<'_> {
         let mut columns = columns.to_vec();
         columns.sort_unstable();
         let dataset = chosen(self.dataset, &columns);
-        let scaling = Scaling::fit(ScaleKind::None, &dataset, &parts.train)?;
+        let scaling = Scaling::fit(self.settings.scale, &dataset, &parts.train)?;
         let data = resident(&dataset, &scaling, &self.target(parts), parts);
         let network = self.architecture(Place::None).build(columns.len(), 1)?;
         let settings = Settings {
