@@ -430,7 +430,7 @@ fn differences(settings: &DigitsSettings) -> Vec<String> {
     if settings.digits == Digits::All {
         let (epochs, reg_lambda, reg_psi) = SHORTER;
         differences.push(format!(
-            "figure 12: {} epochs, r_λ {reg_lambda}, r_ψ {reg_psi}; the paper says smaller and gives no numbers",
+            "figure 12: {} epochs, r_λ {reg_lambda:e}, r_ψ {reg_psi:e}; the paper says smaller and gives no numbers",
             epochs.min(settings.epochs)
         ));
         differences.push("the paper gives no figures for all ten digits; the bounds are ours".to_owned());

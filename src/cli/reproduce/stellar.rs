@@ -35,7 +35,7 @@ pub struct Args {
     /// Networks of each split, trained as one; the wavelengths are ranked by their mean
     #[arg(long, default_value_t = StellarSettings::default().replicas, value_name = "R")]
     replicas: usize,
-    /// Of each wavelength, after a star's flux is divided by its largest; none is the paper's
+    /// Scaling of each wavelength by the training stars, after a star's flux is divided by its largest: standard, none, minmax
     #[arg(long, default_value = "standard", value_parser = by_name::<ScaleKind>)]
     scale: ScaleKind,
     /// Learning rate over the training

@@ -5,7 +5,7 @@ use super::{
     BEST, Diffuse, Observe, Predicted, Ranking, Retrained, SplitOutcome, StellarSettings, THRESHOLD, mean_relevance,
     mean_std,
 };
-use crate::data::{Axis, Dataset, Missing, Scaling, Split, TargetScaling, Task, Values, split};
+use crate::data::{Dataset, Missing, Scaling, Split, TargetScaling, Task, split};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Description, Model, resident};
@@ -227,7 +227,7 @@ impl Trial<'_> {
     ) -> Result<Vec<f64>> {
         let mut columns = columns.to_vec();
         columns.sort_unstable();
-        let dataset = chosen(self.dataset, &columns);
+        let dataset = self.dataset.select_columns(&columns);
         let scaling = Scaling::fit(self.settings.scale, &dataset, &parts.train)?;
         let data = resident(&dataset, &scaling, &self.target(parts), parts);
         let network = self.architecture(Place::None).build(columns.len(), 1)?;
@@ -256,23 +256,6 @@ fn train(job: &mut Job, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Resul
         return Err(Error::Stopped("stopped before the training was done; nothing was written".into()));
     }
     Ok(())
-}
-
-/// The data set with some of its columns.
-fn chosen(dataset: &Dataset, columns: &[usize]) -> Dataset {
-    let value = |r: usize| columns.iter().map(move |&c| dataset.value(r, c));
-    Dataset {
-        source: dataset.source.clone(),
-        rows: dataset.rows,
-        columns: columns.len(),
-        x: Values::F32((0..dataset.rows).flat_map(value).collect()),
-        y: dataset.y.clone(),
-        features: columns.iter().map(|&c| dataset.features[c].clone()).collect(),
-        axes: vec![Axis { name: "wavelength".into(), len: columns.len() }],
-        weights: None,
-        test_from: None,
-        notes: Vec::new(),
-    }
 }
 
 fn above(relevance: &[f64]) -> usize {
