@@ -207,10 +207,10 @@ def common_arguments(parser):
 
 
 def guarded(main):
-    """Runs main; a Problem becomes one sentence and exit code 2."""
+    """Runs main; a Problem, or a file that can't be read or written, becomes one sentence and exit code 2."""
     try:
         sys.exit(main())
-    except Problem as problem:
+    except (Problem, OSError) as problem:
         print(f"{Path(sys.argv[0]).name}: {problem}", file=sys.stderr)
         sys.exit(2)
 
@@ -228,6 +228,8 @@ def main():
     for command in (export, check):
         common_arguments(command)
     args = parser.parse_args()
+    if args.command == "export" and args.seed < 0:
+        raise Problem(f"--seed is {args.seed}; it must be 0 at least")
     if args.command == "check":
         for name in args.sets.split(","):
             paths(name, args.data, args.mnist)

@@ -75,6 +75,8 @@ if ! "$python" -c "import $needed" 2>/dev/null; then
     "$python" -m pip install --quiet scikit-learn ${lassonet:+lassonet} >&2
 fi
 
+[ -z "$bin" ] || [ -x "$bin" ] || { say "--bin $bin is no program"; exit 2; }
+
 where=(${data:+--data "$data"})
 speed=(${threads:+--threads "$threads"})
 [ -z "$time" ] || sets=${timed_sets// /,}

@@ -102,7 +102,11 @@ impl DigitsSettings {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses sizes that make no sense, before anything is made.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the option's name.
+    pub fn check(&self) -> Result<()> {
         if self.controls == 0 {
             return Err(Error::Usage("--controls is 0; the experiment needs 1 at least".into()));
         }

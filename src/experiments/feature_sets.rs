@@ -114,7 +114,11 @@ impl FeatureSetSettings {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses sizes that make no sense, before anything is made.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the option's name.
+    pub fn check(&self) -> Result<()> {
         const FEWEST_ROWS: usize = 100;
         if self.rows < FEWEST_ROWS {
             return Err(Error::Usage(format!("--rows is {}; the experiment needs {FEWEST_ROWS} at least", self.rows)));

@@ -85,7 +85,11 @@ impl Default for StellarSettings {
 }
 
 impl StellarSettings {
-    fn check(&self) -> Result<()> {
+    /// Refuses sizes that make no sense, before anything is made.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the option's name.
+    pub fn check(&self) -> Result<()> {
         let counts = [
             ("--splits", self.splits),
             ("--epochs", self.epochs),

@@ -128,10 +128,10 @@ fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
     let r = &run.ranking;
     let mean = draw(&r.relevance, &r.top, 330.0, true, &r.peaks).finish("Relevance of every wavelength");
     let caption = format!(
-        "Mean over {} splits of {}, each relative to its largest. Dots: the best {BEST} wavelengths; numbers: peaks, in Å, where there \
+        "Mean over {} of {}, each relative to its largest. Dots: the best {BEST} wavelengths; numbers: peaks, in Å, where there \
          is room. Orange: the six bands known for metals; grey: the other Lick bands, and Hα.",
-        run.splits.len(),
-        networks(outcome.settings.replicas)
+        counted(run.splits.len(), "split"),
+        counted(outcome.settings.replicas, "network")
     );
     let mut out = figure("Relevance over wavelength", &mean, &caption, "wide");
     if run.splits.len() > 1 {
@@ -285,10 +285,10 @@ fn curve(outcome: &Stellar, run: &StellarRun) -> String {
     let clipped = masked.iter().any(|p| p.1 > high * 1.1);
     let beyond = if clipped { " Where the blue line runs along the top, the error is larger." } else { "" };
     let caption = format!(
-        "Means over {} splits. Blue: the trained network with the other wavelengths set to {}. Orange: networks trained anew on \
+        "Means over {}. Blue: the trained network with the other wavelengths set to {}. Orange: networks trained anew on \
          the k best alone. Grey: on k random ones, ± one standard deviation over draws. Dashed: where the paper's masked curve is \
          lowest, about {}.{beyond}",
-        run.splits.len(),
+        counted(run.splits.len(), "split"),
         masked_by(outcome.settings.scale),
         outcome.paper.wavelengths_at_lowest_error
     );
@@ -306,9 +306,9 @@ fn scatter(run: &StellarRun) -> String {
     plot.dots(&stars, "s1 cloud");
     plot.x_axis("[Fe/H] of the library, dex", Ticks::Plain);
     let caption = format!(
-        "{} test stars of {} splits, all wavelengths. On the dotted line a prediction is right.",
+        "{} test stars of {}, all wavelengths. On the dotted line a prediction is right.",
         count(stars.len()),
-        run.splits.len()
+        counted(run.splits.len(), "split")
     );
     figure("Predicted and known metallicity", &plot.finish("Predicted against known metallicity"), &caption, "")
 }
@@ -461,8 +461,9 @@ fn masked_by(scale: ScaleKind) -> &'static str {
     }
 }
 
-fn networks(count: usize) -> String {
-    format!("{count} network{}", if count == 1 { "" } else { "s" })
+/// "1 network", "3 networks".
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn made(outcome: &Stellar, device: &str) -> String {
@@ -512,7 +513,7 @@ fn made(outcome: &Stellar, device: &str) -> String {
                 s.splits,
                 s.seed,
                 percent(s.test),
-                networks(s.replicas)
+                counted(s.replicas, "network")
             ),
         ),
         (

@@ -532,18 +532,23 @@ fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
     train().map(|(r, weight)| weight * of_row(r)).sum::<f64>() / (total * m as f64)
 }
 
-/// The score, on some places of the row list, of the best constant answer to the training rows: their most frequent class, or
-/// their median.
+/// The score, on some places of the row list, of the best constant answer to the training rows: their most frequent class (of
+/// equals, as all are with balanced classes, the one that does best here), or their median.
 pub(super) fn constant_score(prepared: &Prepared, places: Range<usize>) -> f64 {
     let data = &prepared.data;
     let total = data.total_weight(places.clone());
     let rows = |places: Range<usize>| data.list[places].iter().map(|&r| (r as usize, data.weight(r)));
     if prepared.metric.is_share() {
-        let mut of_class = vec![0.0; data.outputs];
-        rows(data.train.clone()).for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
-        let most = of_class.iter().copied().fold(0.0, f64::max);
-        let answer = of_class.iter().position(|&weight| weight == most).unwrap_or(0);
-        return rows(places).filter(|&(r, _)| data.targets[r] as usize == answer).map(|(_, w)| w).sum::<f64>() / total;
+        let by_class = |places: Range<usize>| {
+            let mut of_class = vec![0.0f64; data.outputs];
+            rows(places).for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
+            of_class
+        };
+        let training = by_class(data.train.clone());
+        // Weights are f32: sums that should be equal differ in their last digits.
+        let bar = training.iter().copied().fold(0.0, f64::max) * (1.0 - 1e-5);
+        let answers = by_class(places).into_iter().zip(training).filter(|&(_, weight)| weight >= bar);
+        return answers.map(|(here, _)| here).fold(0.0, f64::max) / total;
     }
     let m = data.outputs;
     let target = |r: usize, c: usize| f64::from(f32::from_bits(data.targets[r * m + c]));

@@ -43,7 +43,8 @@ pub(super) fn substitutes(
     let rows = columns.first().map_or(1, Vec::len).max(1) as f64;
     let correlation = |a: usize, b: usize| {
         let products = columns[a].iter().zip(&columns[b]).map(|(x, y)| f64::from(*x) * f64::from(*y));
-        products.sum::<f64>() / rows
+        // Columns are f32, so a copy's may come out a little above 1.
+        (products.sum::<f64>() / rows).clamp(-1.0, 1.0)
     };
     let between = |a: &Unit, b: &Unit| {
         let pairs = a.columns.iter().flat_map(|&x| b.columns.iter().map(move |&y| (x, y)));

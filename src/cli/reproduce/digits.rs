@@ -55,6 +55,7 @@ pub fn run(args: &Args, which: Digits) -> Result<ExitCode> {
         seed: args.seed,
         ..defaults
     };
+    settings.check()?;
     let device = args.output.device.open()?;
     write::create_dir(&args.output.out)?;
     let bar = Bar::new("accuracy");

@@ -47,6 +47,7 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
         seed: args.seed,
         ..defaults
     };
+    settings.check()?;
     let device = args.output.device.open()?;
     write::create_dir(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("accuracy"));

@@ -35,7 +35,7 @@ pub struct Args {
     /// Networks of each split, trained as one; the wavelengths are ranked by their mean
     #[arg(long, default_value_t = StellarSettings::default().replicas, value_name = "R")]
     replicas: usize,
-    /// Scaling of each wavelength by the training stars, after a star's flux is divided by its largest: standard, none, minmax
+    /// Scaling of each wavelength by the training stars, after a star's flux is divided by its largest: standard, minmax, unit, none
     #[arg(long, default_value = "standard", value_parser = by_name::<ScaleKind>)]
     scale: ScaleKind,
     /// Learning rate over the training
@@ -70,6 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         seed: args.seed,
         ..defaults
     };
+    settings.check()?;
     let spectra = Spectra::read(&args.data)?;
     let device = args.output.device.open()?;
     write::create_dir(&args.output.out)?;

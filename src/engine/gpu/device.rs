@@ -105,6 +105,9 @@ impl Gpu {
     /// The same adapter with other (smaller) limits or variants; for tests.
     pub fn with_caps(&self, caps: Caps) -> Result<Self> {
         let inner = &self.inner;
+        // One lock after the other: `pipeline` takes the second map's while it holds the first's.
+        let pipelines = lock(&inner.pipelines).clone();
+        let modules = lock(&inner.modules).clone();
         Ok(Gpu {
             inner: Arc::new(Inner {
                 info: inner.info.clone(),
@@ -112,8 +115,8 @@ impl Gpu {
                 device: inner.device.clone(),
                 queue: inner.queue.clone(),
                 checked: inner.checked,
-                modules: Mutex::new(lock(&inner.modules).clone()),
-                pipelines: Mutex::new(lock(&inner.pipelines).clone()),
+                modules: Mutex::new(modules),
+                pipelines: Mutex::new(pipelines),
                 failure: Arc::clone(&inner.failure),
             }),
         })
