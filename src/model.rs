@@ -30,6 +30,9 @@ pub struct Description {
     #[serde(default)]
     pub classes: Option<Vec<String>>,
     pub features: Vec<Feature>,
+    /// How many columns the features were chosen from, of a compact model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_from: Option<usize>,
     pub axes: Vec<Axis>,
     pub scaling: Scaling,
     pub target_scaling: TargetScaling,
@@ -232,6 +235,7 @@ impl Plan {
             balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             features: dataset.features.clone(),
+            chosen_from: None,
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,

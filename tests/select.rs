@@ -307,6 +307,38 @@ fn a_compact_model_reads_whole_pictures() {
     assert!(json["score"].as_f64().unwrap() > 0.9, "five pixels tell 0 from 1: {}", json["score"]);
 }
 
+/// Also where the chosen columns of an array are its first ones; an array of another width isn't what they were chosen from.
+#[test]
+fn a_compact_model_reads_whole_arrays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let mut random = eigenlens::random::Random::new(8, 0);
+    let x: Vec<f32> = (0..600).map(|_| random.normal() as f32).collect();
+    let save = |name: &str, columns: usize| {
+        let rows = 600 / columns;
+        let mut npz = eigenlens::report::npz::Npz::default();
+        npz.floats("X", &[rows, columns], x.clone());
+        npz.ints("y", &[rows], x.chunks(columns).map(|row| i64::from(row[0] > 0.0)).collect());
+        npz.save(path(name).as_ref()).unwrap();
+    };
+    save("three.npz", 3);
+    save("four.npz", 4);
+    let (data, out, table) = (path("three.npz"), path("few"), path("p.csv"));
+    let options = "--features 1 --epochs 20 --seeds 1 --penalties 3 --controls 0 --device cpu --json";
+    let options: Vec<&str> = options.split(' ').collect();
+    let (code, text, error) = eigenlens(&[&["select", &data, "--out", &out], &options[..]].concat());
+    assert_eq!(code, 0, "{error}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["columns"], serde_json::json!([0]));
+    let model = path("few/model.safetensors");
+    let predict = |data: &str| eigenlens(&["predict", &model, data, "--out", &table, "--device", "cpu"]);
+    let (code, text, error) = predict(&data);
+    assert_eq!(code, 0, "{text}{error}");
+    assert_eq!(std::fs::read_to_string(&table).unwrap().lines().count(), 201);
+    let (code, _, error) = predict(&path("four.npz"));
+    assert!(code == 1 && error.contains("4 columns"), "{error}");
+}
+
 /// Targets are standardised for the training, and errors are told in the target's own units, by its name.
 #[test]
 fn errors_of_a_number_are_in_its_own_units() {

@@ -31,6 +31,7 @@ pub struct Args {
 pub fn fill_in(request: &mut Request, model: &Model) {
     let d = &model.description;
     request.expect = Some(d.features.clone());
+    request.chosen_from = d.chosen_from;
     request.target = request.target.take().or_else(|| d.target_column.clone());
     request.task = request.task.or(Some(d.task));
     if request.missing == Missing::Refuse {

@@ -121,6 +121,8 @@ pub struct Request {
     pub need_target: bool,
     /// The columns a trained model expects, by name; a table's columns are put into this order.
     pub expect: Option<Vec<Feature>>,
+    /// How many columns those were chosen from, where they are not all.
+    pub chosen_from: Option<usize>,
 }
 
 impl Request {
@@ -136,6 +138,7 @@ impl Request {
             seed: 0,
             need_target: true,
             expect: None,
+            chosen_from: None,
         }
     }
 }
@@ -191,22 +194,25 @@ pub fn load(request: &Request) -> Result<Dataset> {
     };
     dataset.check(request)?;
     // A model of chosen columns takes them out of the whole arrays or pictures; a table was read so already.
-    Ok(match request.expect.as_deref().and_then(|expected| places(&dataset.features, expected)) {
+    Ok(match places(&dataset.features, request) {
         Some(places) => dataset.select_columns(&places),
         None => dataset,
     })
 }
 
-/// Where fewer expected features stand among these, by name; `None` unless all do, and unless they are others than the first
-/// so many: arrays name their columns by number, so that a model of x0, x1 and x2 was made of narrower arrays.
-fn places(features: &[Feature], expected: &[Feature]) -> Option<Vec<usize>> {
+/// Where fewer expected features stand among these, by name; `None` unless all do. Arrays name their columns by number, so x0, x1
+/// and x2 of a wider array are only meant if they were chosen from one of that width: otherwise the model was made of
+/// narrower arrays.
+fn places(features: &[Feature], request: &Request) -> Option<Vec<usize>> {
+    let expected = request.expect.as_deref()?;
     if expected.len() >= features.len() {
         return None;
     }
     let place: std::collections::HashMap<&str, usize> =
         features.iter().enumerate().map(|(c, feature)| (feature.name.as_str(), c)).collect();
-    let places: Option<Vec<usize>> = expected.iter().map(|f| place.get(f.name.as_str()).copied()).collect();
-    places.filter(|places| places.iter().enumerate().any(|(i, &c)| i != c))
+    let places: Vec<usize> = expected.iter().map(|f| place.get(f.name.as_str()).copied()).collect::<Option<_>>()?;
+    let first_ones = places.iter().enumerate().all(|(i, &c)| i == c);
+    (!first_ones || request.chosen_from == Some(features.len())).then_some(places)
 }
 
 /// Whether a source is read as a table.

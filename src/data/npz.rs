@@ -32,9 +32,8 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
     let (axes, mut features) = describe(&shape[1..]);
-    let expected = request.expect.as_ref();
     // More columns, those that the model chose among them, are cut down later.
-    if let Some(expected) = expected.filter(|expected| super::places(&features, expected).is_none()) {
+    if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
         if expected.len() != features.len() {
             return Err(Error::input(
                 path,

@@ -240,6 +240,7 @@ pub(super) fn compact(
     fit.model.parameters = vec![fit.model.parameters.swap_remove(best)];
     let replica = fit.model.description.settings.replicas[best];
     fit.model.description.settings.replicas = vec![replica];
+    fit.model.description.chosen_from = Some(prepared.columns.len() + prepared.constant.len());
     Ok((fit, score))
 }
 

@@ -163,6 +163,7 @@ impl Trial<'_> {
             weight_column: None,
             balanced_classes: false,
             features: dataset.features.clone(),
+            chosen_from: None,
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,
