@@ -16,6 +16,7 @@
 //!    validation rows choose the order, and the fewest features within one standard error of the best.
 //! 7. *Compact model.* Networks on the chosen columns alone, trained anew.
 
+mod constant;
 mod ensemble;
 mod order;
 mod path;
@@ -240,7 +241,7 @@ pub fn select(
     let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
         retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
-    let constant_answer = path::constant_score(&prepared, reported.clone());
+    let constant_answer = constant::constant_score(&prepared, reported.clone());
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;

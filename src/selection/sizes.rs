@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::constant::constant_score;
 use super::ensemble::{Ensemble, Member, Trained};
-use super::path::{Prepared, constant_score, rows_se};
+use super::path::{Prepared, rows_se};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::Result;
 use crate::data::Dataset;
