@@ -132,6 +132,7 @@ fn tiles(outcome: &DigitsOutcome) -> Vec<(String, String)> {
     tiles
 }
 
+/// Figure 12: how many pixels count, and where they lie.
 fn trained_shorter(shorter: &Shorter, facts: &Facts) -> String {
     let text = format!(
         "{} passes over the digits, r_λ {:e}, r_ψ {:e}: {} of the test digits are right, and {} of the varying pixels are under 1 % of \

@@ -80,7 +80,7 @@ fn features(n: usize) -> String {
 }
 
 fn was(n: usize) -> String {
-    format!("{} {}", count(n), if n == 1 { "was" } else { "were" })
+    format!("{} {}", count(n), verb(n))
 }
 
 /// How far the networks at the chosen penalty agree.
