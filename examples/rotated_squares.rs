@@ -2,7 +2,7 @@
 //! `cargo run --release --example rotated_squares`; the whole experiment is `eigenlens reproduce rotated-squares`.
 
 use eigenlens::Device;
-use eigenlens::experiments::{SquaresSettings, rotated_squares};
+use eigenlens::reproduce::{SquaresSettings, rotated_squares};
 use eigenlens::train::Flow;
 
 fn main() -> eigenlens::Result<()> {

@@ -27,7 +27,7 @@
 //! | [`train`] | settings, the resident data set, the training job |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
 //! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
-//! | [`experiments`] | experiments of the papers, whole |
+//! | [`reproduce`] | experiments of the papers, whole |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |
 //! | [`report`] | tables, plots, the page |
@@ -62,7 +62,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
-pub mod experiments;
+
 pub mod kernels;
 pub mod model;
 pub mod model_file;
@@ -70,6 +70,7 @@ pub mod network;
 pub mod random;
 pub mod relevance;
 pub mod report;
+pub mod reproduce;
 pub mod selection;
 pub mod specxai;
 pub mod train;

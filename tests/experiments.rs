@@ -1,12 +1,10 @@
 //! The papers' experiments, small: what a faithful implementation must bring out. MNIST is read from `examples/data`.
 
 use eigenlens::data::{self, Request, synthetic};
-use eigenlens::experiments::{
-    self, Digits, DigitsSettings, FeatureSet, FeatureSetSettings, Variant, feature_set, spearman,
-};
 use eigenlens::kernels::Activation;
 use eigenlens::network::{Place, Sequential};
 use eigenlens::relevance::{Curve, CurveOptions, RankedFeature, curve};
+use eigenlens::reproduce::{Digits, DigitsSettings, FeatureSet, FeatureSetSettings, Variant, feature_set, spearman};
 use eigenlens::train::{Flow, Settings};
 use eigenlens::{Device, Fit, Plan};
 
@@ -149,7 +147,7 @@ fn feature_sets_come_out_whole() {
             d.classes.iter().for_each(|c| assert!((c.iter().sum::<f64>() - 1.0).abs() < 0.01));
         }
         assert_ne!(json["runs"][0]["features"], json["runs"][1]["features"]);
-        let page = eigenlens::report::feature_sets_page::html(&outcome, "CPU");
+        let page = eigenlens::reproduce::feature_sets_page::html(&outcome, "CPU");
         assert!(page.contains("<svg") && !page.contains("NaN") && page.contains("notebook"));
     }
 }
@@ -168,6 +166,6 @@ fn experiments_of_no_size_are_refused() {
         assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
     }
     let zero_one = DigitsSettings::new(Digits::ZeroOne, Variant::Paper, "digits.csv");
-    let error = experiments::digits(&zero_one, &CPU, &mut |_| Flow::Continue).unwrap_err();
+    let error = eigenlens::reproduce::digits(&zero_one, &CPU, &mut |_| Flow::Continue).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("idx:"), "{error}");
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use eigenlens::experiments::stellar::{BEST, Spectra};
 use eigenlens::random::Random;
 use eigenlens::report::npz::Npz;
+use eigenlens::reproduce::stellar::{BEST, Spectra};
 use serde_json::Value;
 
 const STARS: usize = 150;

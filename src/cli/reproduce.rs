@@ -14,10 +14,10 @@ use serde_json::json;
 use super::args::DeviceArgs;
 use super::progress::Bar;
 use super::{print, print_json};
-use crate::experiments::{
+use crate::reproduce::squares_page;
+use crate::reproduce::{
     BiasStart, Check, Digits, FeatureSet, NetworkOutcome, RotatedSquares, SquaresSettings, Variant, rotated_squares,
 };
-use crate::report::squares_page;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]

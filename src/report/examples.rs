@@ -15,7 +15,7 @@ const COLUMNS: usize = 6;
 const ROWS: usize = 12;
 
 /// The section's body; empty without examples that fit the input.
-pub(super) fn examples(facts: &Facts) -> String {
+pub(crate) fn examples(facts: &Facts) -> String {
     let fitting: Vec<&Example> = facts.page.examples.iter().filter(|e| e.values.len() == facts.page.columns).collect();
     if fitting.is_empty() || facts.page.columns == 0 {
         return String::new();

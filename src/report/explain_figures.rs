@@ -16,7 +16,7 @@ const COMPONENTS: usize = 40;
 const FEATURES: usize = 12;
 
 /// A pixel picture as an SVG element; `shares` 0..1.
-pub(super) fn pixels(rows: usize, columns: usize, shares: &[f64], palette: Palette, title: &str) -> String {
+pub(crate) fn pixels(rows: usize, columns: usize, shares: &[f64], palette: Palette, title: &str) -> String {
     format!(
         "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"pixels\" \
          width=\"{columns}\" height=\"{rows}\" href=\"{1}\"/></svg>",
@@ -34,7 +34,7 @@ fn grey(values: &[f32]) -> Vec<f64> {
 }
 
 /// Signed values as shares of the diverging scale: 0.5 is zero, `largest` the end.
-pub(super) fn diverging(values: &[f64], largest: f64) -> Vec<f64> {
+pub(crate) fn diverging(values: &[f64], largest: f64) -> Vec<f64> {
     values.iter().map(|v| if largest > 0.0 { 0.5 + 0.5 * v / largest } else { 0.5 }).collect()
 }
 
@@ -58,7 +58,7 @@ fn caption_of(e: &Explanation, k: usize) -> String {
 }
 
 /// The input and its maps in the input's own shape; for tables the features with the largest parts.
-pub(super) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> String {
+pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> String {
     match shape {
         Shape::Image { rows, columns } => images(e, input, rows, columns),
         Shape::Spectrum => lines(e),
@@ -130,7 +130,7 @@ fn table(e: &Explanation, input: &[f32], names: &[String]) -> String {
 }
 
 /// The main map of one row at each split, from the first layer to the last.
-pub(super) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
+pub(crate) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
     let Shape::Image { rows, columns } = shape else { return String::new() };
     let with_map = at_splits.iter().filter_map(|e| drawn(e).first().map(|&k| (e, k)));
     let tiles: String = with_map
@@ -149,12 +149,12 @@ pub(super) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
 }
 
 /// Whether the components leave over more than rounding.
-pub(super) fn has_remainder(e: &Explanation) -> bool {
+pub(crate) fn has_remainder(e: &Explanation) -> bool {
     e.remainder.abs() > 1e-6 * e.y.abs().max(1.0)
 }
 
 /// How the output comes about, from the intercepts over the largest contributions to y.
-pub(super) fn waterfall(e: &Explanation, output: &str) -> String {
+pub(crate) fn waterfall(e: &Explanation, output: &str) -> String {
     let order = e.by_size();
     let mut steps = vec![("intercepts Σβ".to_owned(), e.beta_sum())];
     steps.extend(order.iter().take(STEPS).map(|&k| (format!("component {k}"), e.contributions[k].alpha)));
@@ -199,12 +199,12 @@ pub(super) fn waterfall(e: &Explanation, output: &str) -> String {
     figure("How the output adds up", &plot.finish("From the intercepts to the output"), &caption, "")
 }
 
-pub(super) fn scientific(value: f64) -> String {
+pub(crate) fn scientific(value: f64) -> String {
     if value == 0.0 { "0".into() } else { short(value) }
 }
 
 /// α_k and what the reduction leaves of it, with σ_k above.
-pub(super) fn components(e: &Explanation) -> String {
+pub(crate) fn components(e: &Explanation) -> String {
     let shown = e.contributions.len().min(COMPONENTS);
     if shown == 0 {
         return figure("Components", "", "The slope is zero here: no input changes this output.", "");
@@ -238,7 +238,7 @@ pub(super) fn components(e: &Explanation) -> String {
 }
 
 /// Spectra over the layers: σ_k/σ₀, |α| in order, and |α̂| after the reduction, means over the rows.
-pub(super) fn spectra(spectra: &[Spectrum]) -> String {
+pub(crate) fn spectra(spectra: &[Spectrum]) -> String {
     let with_any: Vec<&Spectrum> = spectra.iter().filter(|s| !s.sigma.is_empty()).collect();
     if with_any.is_empty() {
         return String::new();
@@ -283,7 +283,7 @@ fn few<'a, T>(all: &[&'a T], most: usize) -> Vec<&'a T> {
 }
 
 /// |cosine| of singular vectors as a picture; the rows in the order given, groups outlined by their names.
-pub(super) fn similarity(
+pub(crate) fn similarity(
     title: &str,
     matrix: &[f64],
     count: usize,
@@ -329,7 +329,7 @@ pub(super) fn similarity(
 }
 
 /// β of every node as bars.
-pub(super) fn intercepts(beta: &[(String, f64)]) -> String {
+pub(crate) fn intercepts(beta: &[(String, f64)]) -> String {
     if beta.is_empty() {
         return String::new();
     }
@@ -354,7 +354,7 @@ pub(super) fn intercepts(beta: &[(String, f64)]) -> String {
 }
 
 /// λ̃ beside the mean |A|: as two pictures for an image, else as a scatter plot.
-pub(super) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlation: Option<f64>) -> String {
+pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlation: Option<f64>) -> String {
     let (most_relevance, most_size) = (largest(relevance), largest(size));
     if most_relevance == 0.0 || most_size == 0.0 || relevance.len() != size.len() {
         return String::new();

@@ -7,18 +7,18 @@ use crate::report::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
 use crate::report::text::{self, count, escape, number, percent, shorten};
 
 /// Width of a figure that shares its row, and of one that has it alone, in CSS pixels at full page width: text keeps its size.
-pub(super) const HALF: f64 = 500.0;
-pub(super) const WIDE: f64 = 1032.0;
+pub(crate) const HALF: f64 = 500.0;
+pub(crate) const WIDE: f64 = 1032.0;
 const THIRD: f64 = 322.0;
 /// Bars shown.
 const BARS: usize = 25;
 /// Peaks of a spectrum that are tried for a name.
 const PEAKS: usize = 16;
 /// Points of a drawn line: more can't be seen at these widths.
-pub(super) const LINE_POINTS: usize = 1200;
+pub(crate) const LINE_POINTS: usize = 1200;
 
 /// λ̃ over the input in the form that suits it.
-pub(super) fn relevance(facts: &Facts) -> String {
+pub(crate) fn relevance(facts: &Facts) -> String {
     match facts.shape {
         Shape::Image { rows, columns } => relevance_map(facts, rows, columns),
         Shape::Spectrum => spectrum(facts),
@@ -27,7 +27,7 @@ pub(super) fn relevance(facts: &Facts) -> String {
 }
 
 /// λ̃ of every pixel in its place.
-pub(super) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> String {
+pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> String {
     let mut shares = vec![0.0; rows * columns];
     for f in &facts.ranked {
         if let Some(share) = shares.get_mut(f.feature) {
@@ -105,7 +105,7 @@ fn color_bar(plot: &mut Plot, x: f64, top: f64, height: f64, max: f64) {
 }
 
 /// The best features as horizontal bars, named, with the spread over replicas.
-pub(super) fn ranking_bars(facts: &Facts) -> String {
+pub(crate) fn ranking_bars(facts: &Facts) -> String {
     let shown: Vec<&RankedFeature> = facts.ranked.iter().take(BARS).copied().collect();
     let names: Vec<String> = shown.iter().map(|f| shorten(&f.name, 22)).collect();
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -155,7 +155,7 @@ pub(super) fn ranking_bars(facts: &Facts) -> String {
 }
 
 /// λ̃ along one long axis (a spectrum, a time series), with its peaks named.
-pub(super) fn spectrum(facts: &Facts) -> String {
+pub(crate) fn spectrum(facts: &Facts) -> String {
     let along = Along::new(facts);
     let mut values = vec![0.0; along.places.len()];
     for f in &facts.ranked {
@@ -187,13 +187,13 @@ pub(super) fn spectrum(facts: &Facts) -> String {
 }
 
 /// Where the features of a single long axis lie: at the numbers in their names, if those increase, else at their index.
-pub(super) struct Along {
-    pub(super) places: Vec<f64>,
-    pub(super) name: String,
+pub(crate) struct Along {
+    pub(crate) places: Vec<f64>,
+    pub(crate) name: String,
 }
 
 impl Along {
-    pub(super) fn new(facts: &Facts) -> Along {
+    pub(crate) fn new(facts: &Facts) -> Along {
         let mut names = vec![""; facts.page.columns];
         for f in &facts.ranked {
             if let Some(name) = names.get_mut(f.feature) {
@@ -219,7 +219,7 @@ impl Along {
         }
     }
 
-    pub(super) fn scale(&self) -> Scale {
+    pub(crate) fn scale(&self) -> Scale {
         let first = self.places.first().copied().unwrap_or(0.0);
         let last = self.places.last().copied().unwrap_or(1.0);
         Scale::Linear(first, if last > first { last } else { first + 1.0 })
@@ -227,7 +227,7 @@ impl Along {
 }
 
 /// How many features have which relevance: the peak at zero is what the penalty is for.
-pub(super) fn histogram(facts: &Facts) -> String {
+pub(crate) fn histogram(facts: &Facts) -> String {
     const BINS: usize = 40;
     let mut bins = [0usize; BINS];
     for f in &facts.ranked {
@@ -265,7 +265,7 @@ fn plain(value: f64) -> String {
 }
 
 /// The metric with only the k best inputs kept, beside random ones.
-pub(super) fn curve(facts: &Facts) -> Option<String> {
+pub(crate) fn curve(facts: &Facts) -> Option<String> {
     let curve = facts.page.curve.filter(|curve| !curve.points.is_empty())?;
     let mut points: Vec<&CurvePoint> = curve.points.iter().filter(|p| p.k > 0).collect();
     points.sort_by_key(|p| p.k);
@@ -331,7 +331,7 @@ pub(super) fn curve(facts: &Facts) -> Option<String> {
 }
 
 /// Loss, metric and kept features over the epochs.
-pub(super) fn training(facts: &Facts) -> String {
+pub(crate) fn training(facts: &Facts) -> String {
     let history = facts.page.history;
     let series = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(f64, f64)> {
         let all = (0..history.len()).filter_map(|i| Some((history[i].epoch as f64, value(i)?)));
@@ -392,7 +392,7 @@ fn course(series: Vec<Series>, name: &str, kind: Ticks) -> String {
 }
 
 /// The ranking's own figures in the order that suits the input: image and bars side by side, or a line above both.
-pub(super) fn ranking(facts: &Facts) -> String {
+pub(crate) fn ranking(facts: &Facts) -> String {
     let (histogram, curve) = (histogram(facts), curve(facts).unwrap_or_default());
     let bars = ranking_bars(facts);
     let Shape::Image { rows, columns } = facts.shape else {

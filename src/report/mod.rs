@@ -2,25 +2,19 @@
 //!
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
 //! - [`page`]: `report.html` of a training ([`TrainPage`]), put together from `figures` and `examples`;
-//! - [`feature_sets_page`], [`digits_page`], [`stellar_page`], [`squares_page`]: of the papers' experiments, some from the parts in
-//!   `experiment_page`; [`selection_page`]: of a selection; [`explain_page`]: of explanations and of similarities;
+//! - [`selection_page`]: of a selection; [`explain_page`]: of explanations and of similarities;
 //! - [`npz`]: arrays for NumPy;
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
 //! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
 
-pub mod digits_page;
-mod examples;
-mod experiment_page;
-mod explain_figures;
+pub(crate) mod examples;
+pub(crate) mod explain_figures;
 pub mod explain_page;
-pub mod feature_sets_page;
-mod figures;
+pub(crate) mod figures;
 pub mod npz;
 pub mod page;
 pub mod picture;
 pub mod selection_page;
-pub mod squares_page;
-pub mod stellar_page;
 pub mod svg;
 pub mod tables;
 pub mod text;

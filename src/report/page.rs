@@ -49,28 +49,28 @@ pub struct Example {
 
 /// How the input is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Image { rows: usize, columns: usize },
     Spectrum,
     Table,
 }
 
 /// A page's data with what every figure derives from it.
-pub(super) struct Facts<'a> {
-    pub(super) page: &'a TrainPage<'a>,
-    pub(super) ranked: Vec<&'a RankedFeature>,
-    pub(super) max: f64,
+pub(crate) struct Facts<'a> {
+    pub(crate) page: &'a TrainPage<'a>,
+    pub(crate) ranked: Vec<&'a RankedFeature>,
+    pub(crate) max: f64,
     /// Features at or above the threshold.
-    pub(super) kept: usize,
+    pub(crate) kept: usize,
     /// Columns of the best features that are kept, at most `mark`.
-    pub(super) marked: Vec<usize>,
+    pub(crate) marked: Vec<usize>,
     /// How many of the best get outlined.
     mark: usize,
-    pub(super) shape: Shape,
+    pub(crate) shape: Shape,
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(page: &'a TrainPage<'a>, mark: usize) -> Facts<'a> {
+    pub(crate) fn new(page: &'a TrainPage<'a>, mark: usize) -> Facts<'a> {
         let ranked = tables::by_rank(page.ranking);
         let max = ranked.iter().map(|f| f.relevance).fold(0.0, f64::max);
         let mut facts = Facts { page, ranked, max, kept: 0, marked: Vec::new(), mark, shape: shape(page) };
@@ -81,16 +81,16 @@ impl<'a> Facts<'a> {
     }
 
     /// λ̃ relative to the largest, 0..1.
-    pub(super) fn share(&self, feature: &RankedFeature) -> f64 {
+    pub(crate) fn share(&self, feature: &RankedFeature) -> f64 {
         if self.max > 0.0 { (feature.relevance / self.max).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    pub(super) fn dropped(&self, feature: &RankedFeature) -> bool {
+    pub(crate) fn dropped(&self, feature: &RankedFeature) -> bool {
         feature.relevance <= 0.0 || self.share(feature) < self.page.threshold
     }
 
     /// The point of the curve worth a sentence: as many as get outlined, of many features, else the fewest that are nearly as good as all.
-    pub(super) fn highlight(&self) -> Option<&CurvePoint> {
+    pub(crate) fn highlight(&self) -> Option<&CurvePoint> {
         let curve = self.page.curve?;
         let inside = curve.points.iter().filter(|p| p.k > 0 && p.k < self.page.columns);
         if self.page.columns > 2 * self.mark {
@@ -110,7 +110,7 @@ fn shape(page: &TrainPage) -> Shape {
 }
 
 /// How an input of these axes is drawn.
-pub(super) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
+pub(crate) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
     match axes {
         [row, column]
             if row.name == "row"
@@ -127,7 +127,7 @@ pub(super) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
 }
 
 /// A picture with its title above and its caption below; `content` is HTML, the title is plain text, the caption is HTML.
-pub(super) fn figure(title: &str, content: &str, caption: &str, class: &str) -> String {
+pub(crate) fn figure(title: &str, content: &str, caption: &str, class: &str) -> String {
     let title = if title.is_empty() { String::new() } else { format!("<h3>{}</h3>", escape(title)) };
     let caption = if caption.is_empty() { String::new() } else { format!("<figcaption>{caption}</figcaption>") };
     format!("<figure class=\"{class}\">{title}{content}{caption}</figure>")
@@ -164,11 +164,11 @@ pub fn document(title: &str, body: &str) -> String {
 /// Sources of the methods, for the footer.
 const SPECTRAL: &str = "The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural \
     Networks</cite>, arXiv 2406.01183.";
-pub(super) const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
+pub(crate) const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
     learning models</cite>, arXiv 2302.09949.";
 
 /// [`document`] with another source in the footer.
-pub(super) fn document_citing(title: &str, body: &str, method: &str) -> String {
+pub(crate) fn document_citing(title: &str, body: &str, method: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -182,7 +182,7 @@ pub(super) fn document_citing(title: &str, body: &str, method: &str) -> String {
 }
 
 /// A section with its heading; nothing without content.
-pub(super) fn section(title: &str, body: &str) -> String {
+pub(crate) fn section(title: &str, body: &str) -> String {
     if body.is_empty() { String::new() } else { format!("<section><h2>{title}</h2>{body}</section>\n") }
 }
 
@@ -249,7 +249,7 @@ fn score(name: &str, value: f64) -> String {
     if is_share(name) { percent(value) } else { number(value) }
 }
 
-pub(super) fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {
+pub(crate) fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in scores.iter().flat_map(|(_, values)| values) {
         if !names.contains(&name.as_str()) {
@@ -355,7 +355,7 @@ fn explanation(facts: &Facts) -> String {
     )
 }
 
-pub(super) fn definitions(title: &str, pairs: &[(String, String)]) -> String {
+pub(crate) fn definitions(title: &str, pairs: &[(String, String)]) -> String {
     if pairs.is_empty() {
         return String::new();
     }

@@ -140,7 +140,7 @@ pub fn ranking_text(ranking: &[RankedFeature], top: usize) -> String {
 }
 
 /// The ranking best first, however it was stored.
-pub(super) fn by_rank(ranking: &[RankedFeature]) -> Vec<&RankedFeature> {
+pub(crate) fn by_rank(ranking: &[RankedFeature]) -> Vec<&RankedFeature> {
     let mut features: Vec<_> = ranking.iter().collect();
     features.sort_by_key(|f| f.rank);
     features

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
-use crate::experiments::{Digits, DigitsOutcome, DigitsSettings, digits};
-use crate::report::digits_page;
+use crate::reproduce::digits_page;
+use crate::reproduce::{Digits, DigitsOutcome, DigitsSettings, digits};
 use crate::{Error, Result, write};
 
 const MNIST: &str = "idx:examples/data/mnist";

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::super::args::Layers;
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
-use crate::experiments::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
-use crate::report::feature_sets_page;
+use crate::reproduce::feature_sets_page;
+use crate::reproduce::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]

@@ -9,8 +9,8 @@ use super::super::args::by_name;
 use super::super::progress::Bar;
 use super::{OutputArgs, check_lines, finish};
 use crate::data::ScaleKind;
-use crate::experiments::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
-use crate::report::stellar_page;
+use crate::reproduce::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
+use crate::reproduce::stellar_page;
 use crate::train::Schedule;
 use crate::{Result, write};
 

@@ -1,10 +1,10 @@
 //! Parts that the pages of the spectral paper's experiments share.
 
-use crate::experiments::{Check, Variant};
 use crate::model::serde_name;
 use crate::network::Sequential;
 use crate::report::page::definitions;
 use crate::report::text::{escape, number};
+use crate::reproduce::{Check, Variant};
 use crate::train::Settings;
 
 /// Title, what came out in plain words, and up to four figures with what they are.

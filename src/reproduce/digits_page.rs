@@ -1,11 +1,11 @@
 //! `report.html` of the digits: figures 5 to 9 and 12 of the spectral paper.
 
-use crate::experiments::{Digits, DigitsOutcome, Sample, Shorter, Spread};
 use crate::relevance::Metric;
-use crate::report::experiment_page::{checks, differences, header, settings};
 use crate::report::page::{Example, Facts, TrainPage, document, section};
 use crate::report::text::{count, percent, short};
 use crate::report::{examples, figures, page};
+use crate::reproduce::experiment_page::{checks, differences, header, settings};
+use crate::reproduce::{Digits, DigitsOutcome, Sample, Shorter, Spread};
 
 /// The whole page.
 pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
@@ -161,7 +161,7 @@ fn scores(outcome: &DigitsOutcome) -> Vec<(String, Vec<(String, f64)>)> {
 
 /// The spread over single networks, each with its own ranking.
 fn single(outcome: &DigitsOutcome) -> String {
-    let row = |s: &crate::experiments::SingleAccuracy| {
+    let row = |s: &crate::reproduce::SingleAccuracy| {
         let random =
             outcome.curve.points.iter().find(|p| p.k == s.k).map_or("–".to_owned(), |p| percent(p.random_mean));
         let cells = [

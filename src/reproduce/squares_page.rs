@@ -1,12 +1,12 @@
 //! `report.html` of the rotated squares.
 
 use crate::data::synthetic::PICTURE;
-use crate::experiments::{BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares};
 use crate::report::explain_figures::{diverging, pixels};
 use crate::report::page::{SPECXAI, definitions, document_citing, figure, section};
 use crate::report::picture::Palette;
 use crate::report::svg::{Plot, Scale, Ticks};
 use crate::report::text::{escape, number, short};
+use crate::reproduce::{BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares};
 
 const CLASSES: [&str; 3] = ["s1", "s2", "s3"];
 

@@ -1,14 +1,14 @@
 //! `report.html` of the stellar spectra.
 
 use crate::data::ScaleKind;
-use crate::experiments::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
-use crate::experiments::stellar::{BEST, Stellar, StellarRun, TopWavelength, schedule_name};
 use crate::model::serde_name;
-use crate::report::experiment_page::{self, checks};
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
 use crate::report::page::{definitions, document, figure, section};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
 use crate::report::text::{count, number, percent, short};
+use crate::reproduce::experiment_page::{self, checks};
+use crate::reproduce::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
+use crate::reproduce::stellar::{BEST, Stellar, StellarRun, TopWavelength, schedule_name};
 
 /// Names of bands stand in so many lines above a plot at most.
 const TIERS: usize = 4;
@@ -339,7 +339,7 @@ fn splits(run: &StellarRun) -> String {
         "30 best, anew",
         "30 random, anew",
     ];
-    let at = |s: &crate::experiments::stellar::SplitOutcome, random: bool| {
+    let at = |s: &crate::reproduce::stellar::SplitOutcome, random: bool| {
         let found = s.retrained.iter().find(|r| r.k == BEST);
         found.map_or(f64::NAN, |r| if random { r.random_mae } else { r.mae })
     };

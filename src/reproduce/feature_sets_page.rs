@@ -1,13 +1,13 @@
 //! `report.html` of the synthetic sets: figures 2, 3 and 4 of the spectral paper.
 
-use crate::experiments::{
-    Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, SCATTER_FEATURES, Spread,
-};
-use crate::report::experiment_page::{checks, differences, header, settings};
 use crate::report::figures::HALF;
 use crate::report::page::{document, figure, section};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{count, number, percent, short, tick};
+use crate::reproduce::experiment_page::{checks, differences, header, settings};
+use crate::reproduce::{
+    Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, SCATTER_FEATURES, Spread,
+};
 
 /// The whole page.
 pub fn html(outcome: &FeatureSetOutcome, device: &str) -> String {

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::BEST;
-use crate::experiments::lick::{
+use crate::relevance::order;
+use crate::reproduce::lick::{
     BANDS, Band, H_ALPHA, ShareTest, ShiftTest, bands_at, covered, peaks, share_test, shift_test,
 };
-use crate::relevance::order;
 
 /// Peaks closer than this are one, in Å: about four times the library's resolution of 2.5 Å.
 const APART: f64 = 10.0;
