@@ -17,31 +17,32 @@
 //!
 //! # The house
 //!
+//! A tower: each room uses those above it in this table and no other (`tests/rooms.rs` reads the code and holds it to that).
+//!
 //! | room | what is in it |
 //! |---|---|
 //! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
-//! | [`engine`] | `plan`: buffers, views and lists of operations as data; `cpu` and `gpu` execute them (wgpu is named in `engine/gpu` alone) |
+//! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
+//! | [`program`] | work as data: buffers and views, dispatches, passes |
 //! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl`, and in `twins` the same arithmetic in Rust |
+//! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
 //! | [`data`] | readers, synthetic sets, splits, scaling, row weights |
 //! | [`train`] | settings, the resident data set, the training job |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
 //! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
-//! | [`reproduce`] | experiments of the papers, whole |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |
-//! | [`report`] | tables, plots, the page |
-//! | [`cli`] | one file for each subcommand |
+//! | [`report`] | tables, plots, pages |
+//! | `reproduce` | the papers' experiments, whole, with their pages |
+//! | [`cli`] | one file for each subcommand; nothing else prints |
 //!
-//! Each room uses those above it, with one pair that knows each other: an [`engine`] plan is a list of [`kernels::Op`], and a
-//! kernel records its dispatches against an [`engine::Program`]. [`data`] knows no network, and nothing but [`cli`] prints.
-//!
-//! A training goes like this: [`data::load`] → [`Plan::fit`] (or [`Plan::fit_with`] an observer) splits and scales, builds the [`network::Network`], and makes a
-//! [`train::Job`]. Each node type records itself through [`network::record::Recorder`] as a list of [`kernels::Op`]; the job's
-//! lists (train, evaluate, and for curves masked evaluation) become the plans ([`engine::Plan`]) of one [`engine::Program`],
-//! which [`Device::load`] turns into an [`engine::Session`]. From then on a step is one [`engine::Session::run`] over buffers
-//! that exist already, with nothing but a small [`engine::Step`] that changes; results stay on the engine for many steps.
-//! (The crate's [`Plan`] is the user's: what to train. [`engine::Plan`] is the machine's: which kernels to run.)
+//! A training goes like this: [`data::load`] → [`Plan::fit`] (or [`Plan::fit_with`] an observer) splits and scales, builds the
+//! [`network::Network`], and makes a [`train::Job`]. Each node type records itself through [`network::record::Recorder`] as a list
+//! of [`kernels::Op`]; the job's lists (train, evaluate, and for curves masked evaluation) become the passes ([`program::Pass`]) of
+//! one [`kernels::Program`], which [`Device::load`] turns into an [`engine::Session`]. From then on a step is one
+//! [`engine::Session::run`] over buffers that exist already, with nothing but a small [`program::Step`] that changes; results
+//! stay on the engine for many steps.
 //!
 //! An explanation goes like this: [`specxai::explain`] → a [`specxai::LocalOperator`] records the forward pass in
 //! [`network::record::Mode::Explain`], the slopes and intercepts of every node, and the products it was asked for
@@ -50,27 +51,26 @@
 //!
 //! A batch has the shape `[replica, sample, seed, …]`: replicas are independent networks with seeds and penalties of their own. The
 //! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
-//! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`engine::View`], [`engine::Step`]).
+//! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`program::View`], [`program::Step`]).
 //!
 //! Seeds are the rows of a Jacobian (1 in training); what a forward pass saved broadcasts over them.
 //!
-//! *A new node type* is one file in `network` (implement `NodeType`), a variant of [`network::Layer`] with its line in
-//! `Layer::node_type`, and its gradient check in `tests/gradients.rs`. *A new kernel* is a struct in `kernels` (add it to
-//! `ops!`), a twin, a shader of the same name (add it to `SHADERS` in `engine/dispatch.rs`), and its comparison in `tests/gpu.rs`.
+//! How to add a node, a kernel, a page, a reader: CONTRIBUTING.md.
 
 pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
-
+pub mod host;
 pub mod kernels;
 pub mod model;
 pub mod model_file;
 pub mod network;
+pub mod program;
 pub mod random;
 pub mod relevance;
 pub mod report;
-pub mod reproduce;
+mod reproduce;
 pub mod selection;
 pub mod specxai;
 pub mod train;

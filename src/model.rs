@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
-use crate::kernels::LossKind;
 use crate::network::{Network, Parameters, Sequential};
-use crate::relevance::Metric;
-use crate::train::{EpochRecord, Flow, Job, Progress, Resident, Scores, Settings};
+use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
 
 /// What is told about a model besides its numbers; stored with it as JSON.
@@ -206,7 +204,7 @@ impl Plan {
         };
         check_loss(self.settings.loss, task)?;
         let network = self.architecture.build(dataset.columns, targets.len())?;
-        let resident = resident(dataset, &scaling, &target_scaling, &parts);
+        let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let mut job = Job::new(&network, &resident, &self.settings, None, device)?;
         let clock = Instant::now();
         let mut stopped = false;
@@ -254,32 +252,6 @@ impl Plan {
     }
 }
 
-/// Refuses a loss that doesn't fit the target.
-pub(crate) fn check_loss(loss: LossKind, task: Task) -> Result<()> {
-    if (task == Task::Classify) == (loss == LossKind::Ce) {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "--loss {} doesn't fit a {} target; use ce for classes and mae, mse or huber for numbers",
-        serde_name(&loss),
-        if task == Task::Classify { "class" } else { "numeric" },
-    )))
-}
-
-/// A setting's name as it is written on the command line and in files.
-pub(crate) fn serde_name(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-pub(crate) fn resident(dataset: &Dataset, scaling: &Scaling, target: &TargetScaling, parts: &Split) -> Resident {
-    Resident::new(
-        dataset,
-        (&scaling.shift, &scaling.scale),
-        (&target.shift, &target.scale),
-        [&parts.train, &parts.validation, &parts.test],
-    )
-}
-
 fn part_score(data: &Resident, range: std::ops::Range<usize>, metric: Metric, replicas: &[Scores]) -> PartScore {
     let mean = |f: fn(&Scores) -> f64| replicas.iter().map(f).sum::<f64>() / replicas.len() as f64;
     let when = |kind: Metric| (metric == kind).then(|| mean(|s| s.metric));
@@ -312,7 +284,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Shape`] when the data don't fit the model.
-    pub fn job(&self, data: &Resident, masking: Option<&crate::train::Masking>, device: &Device) -> Result<Job> {
+    pub fn job(&self, data: &Resident, masking: Option<&Masking>, device: &Device) -> Result<Job> {
         let mut job = Job::new(&self.network, data, &self.description.settings, masking, device)?;
         for (r, parameters) in self.parameters.iter().enumerate() {
             job.set_parameters(r, parameters)?;
@@ -350,7 +322,7 @@ impl Model {
         d.scaling.fill_missing(dataset);
         self.match_targets(dataset)?;
         dataset.weigh(parts, d.balanced_classes && matches!(dataset.y, Targets::Classes { .. }))?;
-        Ok(resident(dataset, &d.scaling, &d.target_scaling, parts))
+        Ok(Resident::of(dataset, &d.scaling, &d.target_scaling, parts))
     }
 
     /// Brings class labels into the model's numbering.

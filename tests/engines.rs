@@ -2,11 +2,13 @@
 
 use eigenlens::Device;
 use eigenlens::data::{Dataset, Targets, Values, synthetic};
+use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::engine::{Element, Program, Scope, Session, Step};
+use eigenlens::kernels::Program;
 use eigenlens::kernels::twins::Permutation;
 use eigenlens::kernels::{Activation, LossKind, SETTINGS_LEN, Select};
 use eigenlens::network::{Network, Parameters, Place, Sequential};
+use eigenlens::program::{Element, Scope, Step};
 use eigenlens::train::{EpochRecord, Flow, Job, ReplicaSettings, Resident, Settings};
 use proptest::prelude::*;
 
@@ -201,11 +203,11 @@ proptest! {
         len in 1usize..700, batch in 1usize..300, before in 0usize..5, seed: u32, epoch: u32,
     ) {
         let mut program = Program::new(1);
-        let out = program.buffer("rows", batch, Scope::Replica, Element::Word);
-        let list = program.buffer("list", before + len, Scope::Shared, Element::Word);
-        let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+        let out = program.buffers.buffer("rows", batch, Scope::Replica, Element::Word);
+        let list = program.buffers.buffer("list", before + len, Scope::Shared, Element::Word);
+        let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
         let select = Select { out, list, offset: before, len, shuffle: true, settings };
-        let plan = program.plan("select", vec![select.into()]);
+        let plan = program.pass("select", vec![select.into()]);
         let mut session = CpuSession::<f32>::new(program, 1).unwrap();
         // Row numbers with gaps, as a split leaves them.
         let numbers: Vec<u32> = (0..(before + len) as u32).map(|i| 3 * i + 1).collect();

@@ -4,8 +4,8 @@ use eigenlens::data::{self, Request, synthetic};
 use eigenlens::kernels::Activation;
 use eigenlens::network::{Place, Sequential};
 use eigenlens::relevance::{Curve, CurveOptions, RankedFeature, curve};
-use eigenlens::reproduce::{Digits, DigitsSettings, FeatureSet, FeatureSetSettings, Variant, feature_set, spearman};
-use eigenlens::train::{Flow, Settings};
+use eigenlens::specxai::rank_correlation;
+use eigenlens::train::Settings;
 use eigenlens::{Device, Fit, Plan};
 
 const CPU: Device = Device::Cpu { threads: 0 };
@@ -47,7 +47,7 @@ fn gaussian_relevance_follows_the_distance_of_the_means() {
         }
         let relevant: Vec<usize> = (0..20).filter(|&i| distance[i] >= 0.1).collect();
         let pick = |v: &[f64]| relevant.iter().map(|&i| v[i]).collect::<Vec<_>>();
-        let rho = spearman(&pick(&relevance), &pick(&distance)).unwrap();
+        let rho = rank_correlation(&pick(&relevance), &pick(&distance)).unwrap();
         println!("gaussian seed {seed}: Spearman {rho:.3} over {} features", relevant.len());
         correlations.push(rho);
     }
@@ -109,63 +109,4 @@ fn five_v_nine_needs_fourteen_pixels() {
     let point = curve.points.iter().find(|p| p.k == 14).unwrap();
     println!("5 v 9: 14 pixels {point:?}, all {}", curve.full);
     assert!(point.ranked >= 0.86 && point.random_mean < 0.75, "14 pixels: {point:?}");
-}
-
-#[test]
-fn feature_sets_come_out_whole() {
-    for (set, features, figures) in [(FeatureSet::Gaussian, 20, 2), (FeatureSet::Correlated, 10, 3)] {
-        let settings = FeatureSetSettings {
-            rows: 4_000,
-            data_sets: 2,
-            replicas: 2,
-            epochs: 2,
-            ..FeatureSetSettings::new(set, Variant::Notebook)
-        };
-        let outcome = feature_set(&settings, &CPU, &mut |_, _| Flow::Continue).unwrap();
-        let json = serde_json::to_value(&outcome).unwrap();
-        assert_eq!((&json["settings"]["variant"], &json["settings"]["set"]), (&"notebook".into(), &set.name().into()));
-        assert_eq!(json["training"]["replicas"][0]["reg_lambda"], 1e-6);
-        assert_eq!(json["network"]["batch_norm"], "first");
-        assert_eq!(json["checks"].as_array().unwrap().len(), figures);
-        assert!(json["differences"].as_array().unwrap().iter().any(|d| d.as_str().unwrap().contains("half a cosine")));
-        assert_eq!(json["runs"].as_array().unwrap().len(), 2);
-        for run in json["runs"].as_array().unwrap() {
-            let all = run["features"].as_array().unwrap();
-            assert_eq!(all.len(), features);
-            let largest = all.iter().map(|f| f["relative"].as_f64().unwrap()).fold(0.0, f64::max);
-            assert_eq!(largest, 1.0);
-            for f in all {
-                let replicas: Vec<f64> =
-                    f["replicas"].as_array().unwrap().iter().map(|r| r.as_f64().unwrap()).collect();
-                let mean = (replicas[0] + replicas[1]) / 2.0;
-                assert!((f["relevance"].as_f64().unwrap() - mean).abs() <= 1e-12 * mean);
-                assert_eq!(f["relevant"].as_bool().unwrap(), f["strength"].as_f64().unwrap() > 0.0);
-            }
-        }
-        // Both classes' histograms hold nearly every row; the data sets' seeds differ.
-        for d in &outcome.distributions {
-            d.classes.iter().for_each(|c| assert!((c.iter().sum::<f64>() - 1.0).abs() < 0.01));
-        }
-        assert_ne!(json["runs"][0]["features"], json["runs"][1]["features"]);
-        let page = eigenlens::reproduce::feature_sets_page::html(&outcome, "CPU");
-        assert!(page.contains("<svg") && !page.contains("NaN") && page.contains("notebook"));
-    }
-}
-
-#[test]
-fn experiments_of_no_size_are_refused() {
-    let gaussian = FeatureSetSettings::new(FeatureSet::Gaussian, Variant::Paper);
-    let wrong = [
-        (FeatureSetSettings { rows: 99, ..gaussian.clone() }, "--rows is 99"),
-        (FeatureSetSettings { data_sets: 0, ..gaussian.clone() }, "--data-sets is 0"),
-        (FeatureSetSettings { replicas: 0, ..gaussian.clone() }, "--replicas is 0"),
-        (FeatureSetSettings { epochs: 0, ..gaussian }, "--epochs is 0"),
-    ];
-    for (settings, part) in wrong {
-        let error = feature_set(&settings, &CPU, &mut |_, _| Flow::Continue).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
-    }
-    let zero_one = DigitsSettings::new(Digits::ZeroOne, Variant::Paper, "digits.csv");
-    let error = eigenlens::reproduce::digits(&zero_one, &CPU, &mut |_| Flow::Continue).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("idx:"), "{error}");
 }

@@ -3,11 +3,12 @@
 mod common;
 
 use common::{Case, Random, gpu};
-use eigenlens::engine::dispatch::Caps;
+use eigenlens::engine::Session;
 use eigenlens::engine::gpu::{Adapters, Gpu, Request};
-use eigenlens::engine::plan::RESULT_LEN;
-use eigenlens::engine::{Element, Scope, Session, View};
 use eigenlens::kernels::*;
+use eigenlens::program::RESULT_LEN;
+use eigenlens::program::dispatch::Caps;
+use eigenlens::program::{Element, Scope, View};
 
 /// (replicas, batch, rows of the step, columns): 1, around the workgroup of 64, a prime, partial batches.
 const SHAPES: [(usize, usize, usize, usize); 7] =
@@ -26,7 +27,7 @@ fn select_permutes_alike() {
             case.step.begin = (len - rows) as u32;
             let list = case.words(len + 3, Scope::Shared, |random, _| random.word() % 1000);
             let settings = case.settings();
-            let out = case.program.buffer("rows", batch, Scope::Replica, Element::Word);
+            let out = case.program.buffers.buffer("rows", batch, Scope::Replica, Element::Word);
             case.expect_words(out, rows);
             let op = Select { out, list, offset: 3, len, shuffle, settings };
             case.check(gpu(), vec![op.into()], &format!("select {len} {shuffle}"));
@@ -43,7 +44,7 @@ fn gather(gpu: &Gpu, (replicas, batch, rows, cols): (usize, usize, usize, usize)
         Storage::F32 => (random.unit() as f32).to_bits(),
     });
     let out = case.output(batch, cols);
-    let scaling = case.program.buffer("scaling", 2 * out.ld, Scope::Shared, Element::Float);
+    let scaling = case.program.buffers.buffer("scaling", 2 * out.ld, Scope::Shared, Element::Float);
     let scales = (0..2 * out.ld).map(|i| if i % out.ld < cols { case.random.unit() } else { 0.0 }).collect();
     case.floats(scaling, 0, 0, scales);
     // Bytes go up to 255.
@@ -76,7 +77,7 @@ fn buffers_beyond_a_binding_are_cut() {
     let mut case = Case::new(1, 100);
     let x = case.input(100, 100, 100);
     let y = case.output(100, 100);
-    let plan = case.program.plan("large", vec![Activate { x, y, activation: Activation::Relu }.into()]);
+    let plan = case.program.pass("large", vec![Activate { x, y, activation: Activation::Relu }.into()]);
     assert_eq!(plan.0, 0);
     let error = eigenlens::engine::gpu::GpuSession::new(&small, case.program).err().expect("too large").to_string();
     assert!(error.contains("binds at most"), "{error}");
@@ -86,7 +87,7 @@ fn buffers_beyond_a_binding_are_cut() {
 fn more_than_the_memory_is_refused() {
     // 100 MB for each of a million replicas.
     let mut case = Case::new(1_000_000, 1);
-    case.program.matrix("x", 25_000, 1000);
+    case.program.buffers.matrix("x", 25_000, 1000);
     let refused = eigenlens::engine::gpu::GpuSession::new(gpu(), case.program).err().expect("too much").to_string();
     assert!(refused.contains("memory"), "{refused}");
 }
@@ -97,7 +98,7 @@ fn mask_keeps_the_best() {
         let mut case = Case::new(replicas, rows);
         let x = case.input(batch, cols, rows);
         let position = case.words(3 * x.ld, Scope::Replica, |random, _| random.word() % 6);
-        let fill = case.program.buffer("fill", x.ld, Scope::Shared, Element::Float);
+        let fill = case.program.buffers.buffer("fill", x.ld, Scope::Shared, Element::Float);
         let fills = (0..x.ld).map(|c| if c < cols { case.random.unit() } else { 0.0 }).collect();
         case.floats(fill, 0, 0, fills);
         case.expect(x, rows, 1.0);
@@ -148,7 +149,7 @@ fn activations_and_their_slopes() {
     for activation in Activation::ALL {
         for (replicas, batch, rows, cols) in SHAPES {
             let mut case = Case::new(replicas, rows);
-            let x = case.program.matrix("x", batch, cols);
+            let x = case.program.buffers.matrix("x", batch, cols);
             case.fill(x, rows, |random| 4.0 * random.unit());
             let y = case.output(batch, cols);
             case.expect(y, rows, 1.0);
@@ -170,7 +171,7 @@ fn activations_and_their_slopes() {
 fn large_arguments_do_not_overflow() {
     for activation in Activation::ALL {
         let mut case = Case::new(1, 1);
-        let x = case.program.matrix("x", 1, 8);
+        let x = case.program.buffers.matrix("x", 1, 8);
         case.floats(x.buffer, 0, 0, vec![-1e4, -100.0, -20.0, -1e-3, 0.0, 1e-3, 100.0, 1e4]);
         let y = case.output(1, 8);
         case.expect(y, 1, 1.0);
@@ -202,7 +203,7 @@ fn add_and_dropout() {
 fn more_than_65535_workgroups() {
     let rows = 1_050_000;
     let mut case = Case::new(1, rows);
-    let (a, b) = (case.program.matrix("a", rows, 16), case.program.matrix("b", rows, 16));
+    let (a, b) = (case.program.buffers.matrix("a", rows, 16), case.program.buffers.matrix("b", rows, 16));
     let out = case.output(rows, 16);
     assert!(rows / 8 > 65_535);
     let places = [0, 16 * 65_535 * 16, 16 * (rows - 1)];
@@ -256,7 +257,7 @@ fn batch_norm() {
         let x = case.input(batch, cols, rows);
         let y = case.output(batch, cols);
         let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
-        let running = case.program.matrix("running", 2, cols);
+        let running = case.program.buffers.matrix("running", 2, cols);
         case.fill(running, 2, |random| random.unit().abs() + 0.1);
         case.expect(y, rows, 10.0);
         let (gamma, beta) = (views[0], views[1]);
@@ -267,7 +268,7 @@ fn batch_norm() {
             let mut case = Case::new(replicas, rows);
             let (dy, x) = (case.input(batch, cols, rows), case.input(batch, cols, rows));
             let (_, views) = case.parameters(&[(1, cols)]);
-            let saved = case.program.matrix("saved", 2, cols);
+            let saved = case.program.buffers.matrix("saved", 2, cols);
             case.fill(saved, 2, |random| random.unit().abs() + 0.1);
             let (_, gradients) = case.parameters(&[(1, cols), (1, 2), (1, cols)]);
             let dx = case.output(batch, cols);
@@ -288,7 +289,7 @@ fn losses_and_their_sums() {
         for (replicas, batch, rows, cols) in SHAPES {
             for (with_gradient, weighted) in [(true, false), (false, false), (true, true), (false, true)] {
                 let mut case = Case::new(replicas, rows);
-                let output = case.program.matrix("output", batch, cols);
+                let output = case.program.buffers.matrix("output", batch, cols);
                 case.fill(output, rows, |random| 3.0 * random.unit());
                 let picked = case.words(batch, Scope::Replica, |random, _| random.word() % 9);
                 let targets = if kind == LossKind::Ce {
@@ -298,14 +299,14 @@ fn losses_and_their_sums() {
                 };
                 let gradient = with_gradient.then(|| case.output(batch, cols));
                 let row_stats = case.output(batch, 4);
-                let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+                let results = case.program.buffers.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
                 let scale = 4.0 * (1.0 + (cols as f64).sqrt());
                 case.expect(row_stats, rows, scale);
                 gradient.iter().for_each(|&view| case.expect(view, rows, scale));
                 let slot = View { buffer: results, offset: RESULT_LEN, rows: 1, cols: 8, ld: 8 };
                 case.expect(slot, 1, scale * (1.0 + (rows as f64).sqrt()));
                 let weights = weighted.then(|| {
-                    let weights = case.program.buffer("weights", 9, Scope::Shared, Element::Float);
+                    let weights = case.program.buffers.buffer("weights", 9, Scope::Shared, Element::Float);
                     case.floats(weights, 0, 0, vec![1.5, 0.0, 1.0, 0.25, 2.0, 0.5, 1.0, 0.0, 1.75]);
                     weights
                 });
@@ -354,14 +355,14 @@ fn penalty_and_adam() {
         let mut case = Case::new(replicas, 1);
         let settings = case.settings();
         let parameters = case.input(1, len, 1).buffer;
-        let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+        let results = case.program.buffers.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
         let slot = View { buffer: results, offset: RESULT_LEN, rows: 1, cols: 8, ld: 8 };
         case.expect(slot, 1, 1.0 + (len as f64).sqrt());
         let penalty = Penalty { parameters, psi: psi.clone(), lambda: lambda.clone(), len, settings, results };
 
         let gradient = case.input(1, len, 1).buffer;
         let m = case.input(1, len, 1);
-        let v = case.program.matrix("v", 1, len);
+        let v = case.program.buffers.matrix("v", 1, len);
         case.fill(v, 1, |random| random.unit().abs() + 0.01);
         // What is tiny becomes 0.
         case.floats(m.buffer, 0, 0, vec![1e-31, -1e-33]);
@@ -397,7 +398,7 @@ fn poison_reaches_the_results() {
         let settings = case.settings();
         let p = case.input(1, 64, 1);
         case.floats(p.buffer, 0, 17, vec![poison]);
-        let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+        let results = case.program.buffers.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
         let (psi, lambda) = (0..16, 16..32);
         let op = Penalty { parameters: p.buffer, psi, lambda, len: 64, settings, results };
         let mut session = case.run_gpu(gpu(), vec![op.into()]);
@@ -405,7 +406,7 @@ fn poison_reaches_the_results() {
 
         for activation in Activation::ALL {
             let mut case = Case::new(1, 1);
-            let x = case.program.matrix("x", 1, 4);
+            let x = case.program.buffers.matrix("x", 1, 4);
             case.floats(x.buffer, 0, 0, vec![f64::NAN, 1.0, 1.0, f64::NAN]);
             let y = case.output(1, 4);
             let mut session = case.run_gpu(gpu(), vec![Activate { x, y, activation }.into()]);
@@ -419,7 +420,7 @@ fn poison_reaches_the_results() {
             let rows = case.words(3, Scope::Replica, |_, i| i as u32);
             let targets = case.words(6, Scope::Shared, |_, _| 0);
             let row_stats = case.output(3, 4);
-            let results = case.program.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
+            let results = case.program.buffers.buffer("results", 2 * RESULT_LEN, Scope::Replica, Element::Float);
             let loss = Loss { kind, output, rows, targets, weights: None, gradient: None, row_stats };
             let mut session = case.run_gpu(gpu(), vec![loss.into(), Reduce { row_stats, results }.into()]);
             let sum = session.read(results, 0, RESULT_LEN, 1).unwrap()[0];

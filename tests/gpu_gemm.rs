@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Case, gemm_variants};
-use eigenlens::engine::View;
 use eigenlens::kernels::{Activation, Eigenvalues, Form, Gemm, Op, Slope, SlopeRule};
+use eigenlens::program::View;
 
 /// Errors of a sum of K rounded products of order 1 grow as √K.
 fn scale(depth: usize) -> f64 {

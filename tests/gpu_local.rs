@@ -64,7 +64,7 @@ fn slopes_and_intercepts_of_activations() {
         for secant in [false, true] {
             for (replicas, batch, rows, cols) in SHAPES {
                 let mut case = Case::new(replicas, rows);
-                let z = case.program.matrix("z", batch, cols);
+                let z = case.program.buffers.matrix("z", batch, cols);
                 // On both sides of the secant's limit 1e-3, and far out; never so close to the limit that f32 and f64 differ.
                 case.fill(z, rows, |random| match random.word() % 4 {
                     0 => 5e-4 * random.unit(),
@@ -93,7 +93,7 @@ fn slopes_and_intercepts_of_batch_norm() {
     for (replicas, batch, rows, cols) in SHAPES {
         let mut case = Case::new(replicas, rows);
         let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
-        let running = case.program.matrix("running", 2, cols);
+        let running = case.program.buffers.matrix("running", 2, cols);
         case.fill(running, 2, |random| 0.2 + random.unit().abs());
         let (slope, intercept) = (case.output(batch, cols), case.output(batch, cols));
         case.expect(slope, rows, 4.0);

@@ -1,13 +1,15 @@
 //! Gradients of every node type and loss against central differences, and Adam against its formula, all in f64.
 
+use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::engine::plan::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
-use eigenlens::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step, View};
+use eigenlens::kernels::Program;
 use eigenlens::kernels::{Activation, Adam, Loss, LossKind, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
     ActivationNode, AddNode, BatchNorm, Dense, DropoutNode, Layer, Layout, Network, Role, Spectral, Weight,
 };
+use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
+use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
 use eigenlens::random::Random;
 use eigenlens::train::{ReplicaSettings, Schedule, Settings};
 
@@ -53,7 +55,7 @@ fn chain(layers: Vec<Layer>) -> Network {
 /// A forward and a backward pass with random parameters, inputs and cotangents in every replica.
 struct Check {
     session: CpuSession<f64>,
-    plan: PlanId,
+    plan: PassId,
     layout: Layout,
     parameters: Buffer,
     gradient: Buffer,
@@ -68,15 +70,15 @@ impl Check {
     fn new(network: &Network, rows: usize, seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
         let mut workspace = Workspace::new(network, REPLICAS, BATCH);
-        let x = workspace.program.matrix("x", BATCH, network.input_width());
-        let dy = workspace.program.matrix("dy", BATCH, network.output().width());
+        let x = workspace.program.buffers.matrix("x", BATCH, network.input_width());
+        let dy = workspace.program.buffers.matrix("dy", BATCH, network.output().width());
         let mut recorder = Recorder::new(network, &mut workspace, Mode::Train, x, true);
         let output = recorder.forward();
         recorder.backward(dy);
         let dx = recorder.gradient(0).expect("the input has a gradient");
         let ops = recorder.finish();
         let Workspace { mut program, layout, parameters, gradient, settings, .. } = workspace;
-        let plan = program.plan("check", ops);
+        let plan = program.pass("check", ops);
         let mut session = CpuSession::<f64>::new(program, 1).unwrap();
         let mut cotangent = Vec::new();
         for r in 0..REPLICAS {
@@ -258,7 +260,7 @@ fn weight(row: usize) -> f64 {
 /// Runs one loss on given outputs and returns `[results, gradient]`.
 struct LossCheck {
     session: CpuSession<f64>,
-    plan: PlanId,
+    plan: PassId,
     results: Buffer,
     output: View,
     gradient: View,
@@ -270,15 +272,15 @@ impl LossCheck {
     fn new(kind: LossKind, cols: usize, rows: usize, weighted: bool) -> Self {
         let mut random = Random::new(kind as u64, cols as u64);
         let mut program = Program::new(1);
-        let output = program.matrix("output", BATCH, cols);
-        let gradient = program.matrix("gradient", BATCH, cols);
-        let row_stats = program.matrix("row statistics", BATCH, 4);
-        let picked = program.buffer("rows", BATCH, Scope::Replica, Element::Word);
-        let targets = program.buffer("targets", BATCH * cols, Scope::Shared, Element::Word);
-        let results = program.buffer("results", RESULT_LEN, Scope::Replica, Element::Float);
-        let weights = weighted.then(|| program.buffer("weights", BATCH, Scope::Shared, Element::Float));
+        let output = program.buffers.matrix("output", BATCH, cols);
+        let gradient = program.buffers.matrix("gradient", BATCH, cols);
+        let row_stats = program.buffers.matrix("row statistics", BATCH, 4);
+        let picked = program.buffers.buffer("rows", BATCH, Scope::Replica, Element::Word);
+        let targets = program.buffers.buffer("targets", BATCH * cols, Scope::Shared, Element::Word);
+        let results = program.buffers.buffer("results", RESULT_LEN, Scope::Replica, Element::Float);
+        let weights = weighted.then(|| program.buffers.buffer("weights", BATCH, Scope::Shared, Element::Float));
         let loss = Loss { kind, output, rows: picked, targets, weights, gradient: Some(gradient), row_stats };
-        let plan = program.plan("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
+        let plan = program.pass("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
         let mut session = CpuSession::<f64>::new(program, 1).unwrap();
         let words = (0..BATCH * cols).map(|_| match kind {
             LossKind::Ce => random.below(cols) as u32,
@@ -376,9 +378,9 @@ fn adam_follows_its_formula() {
     let mut random = Random::new(9, 9);
     let len = REGIONS[3];
     let mut program = Program::new(REPLICAS);
-    let mut floats = |label: &str| program.buffer(label, len, Scope::Replica, Element::Float);
+    let mut floats = |label: &str| program.buffers.buffer(label, len, Scope::Replica, Element::Float);
     let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
-    let settings_buffer = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let settings_buffer = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let settings = Settings { rate: 0.01, schedule: Schedule::Cosine, ..Settings::default() };
     let adam = Adam {
         parameters,
@@ -394,7 +396,7 @@ fn adam_follows_its_formula() {
         beta2: settings.beta2 as f32,
         epsilon: settings.epsilon as f32,
     };
-    let plan = program.plan("adam", vec![adam.into()]);
+    let plan = program.pass("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     // Numbers that f32 holds exactly; the replicas differ in all three.
     let replicas = [(0.5, 0.25, 1.0), (0.125, 2.0, 0.5)].map(|(reg_lambda, reg_psi, rate_factor)| ReplicaSettings {
@@ -447,9 +449,9 @@ fn adam_follows_its_formula() {
 #[test]
 fn adam_writes_zero_for_tiny_numbers() {
     let mut program = Program::new(1);
-    let mut floats = |label: &str| program.buffer(label, 8, Scope::Replica, Element::Float);
+    let mut floats = |label: &str| program.buffers.buffer(label, 8, Scope::Replica, Element::Float);
     let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
-    let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.5, 0.5, 1e-7);
     let adam = Adam {
         parameters,
@@ -465,7 +467,7 @@ fn adam_writes_zero_for_tiny_numbers() {
         beta2,
         epsilon,
     };
-    let plan = program.plan("adam", vec![adam.into()]);
+    let plan = program.pass("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 0, 0, 1f32.to_bits()]).unwrap();
     // Halved, m and v come to lie below, below, above and above 1e-30; the last four parameters are frozen.

@@ -1,10 +1,12 @@
 //! The exact group lasso: the proximal step's formula, and the conditions that hold where training ends.
 
 use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
+use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::engine::{Element, Program, Scope, Session, Step};
+use eigenlens::kernels::Program;
 use eigenlens::kernels::{LossKind, Proximal, SETTINGS_LEN, Tie};
 use eigenlens::network::{Layout, Place, Sequential};
+use eigenlens::program::{Element, Scope, Step};
 use eigenlens::random::Random;
 use eigenlens::train::{Flow, Job, Lasso, ReplicaSettings, Resident, Settings};
 use eigenlens::{Device, Error};
@@ -18,10 +20,10 @@ fn the_proximal_step_follows_its_formula() {
     let (rows, cols, rate, momentum) = (3, 6, 12.0, 0.75);
     let units = vec![vec![4, 1], vec![0], vec![5], vec![2, 3]];
     let mut program = Program::new(2);
-    let [weight, gradient, velocity] = ["w", "g", "v"].map(|label| program.matrix(label, rows, cols));
+    let [weight, gradient, velocity] = ["w", "g", "v"].map(|label| program.buffers.matrix(label, rows, cols));
     let words = Tie::words(&units);
-    let members = program.buffer("units", words.len(), Scope::Shared, Element::Word);
-    let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let members = program.buffers.buffer("units", words.len(), Scope::Shared, Element::Word);
+    let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let op = Proximal {
         weight,
         gradient,
@@ -32,7 +34,7 @@ fn the_proximal_step_follows_its_formula() {
         rate: rate as f32,
         momentum: momentum as f32,
     };
-    let plan = program.plan("proximal", vec![op.into()]);
+    let plan = program.pass("proximal", vec![op.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     session.write_words(members, None, 0, &words).unwrap();
     // Numbers that f32 holds exactly.

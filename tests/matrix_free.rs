@@ -106,12 +106,12 @@ fn a_falling_spectrum_in_little_memory() {
     let device = Device::Cpu { threads: 2 };
     let truth = whole(&network, &parameters, &device);
     assert!((truth[15] / truth[0] * 16.0 - 1.0).abs() < 0.2, "σ₁₅ is about a 16th of σ₀: {}", truth[15] / truth[0]);
-    let settings = settings(&network);
     let input = input();
 
     let before = LIVE.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
-    let mut operator = MatrixFree::new(&network, &parameters, network.nodes.len() - 1, &settings, &device).unwrap();
+    let mut operator =
+        MatrixFree::new(&network, &parameters, network.nodes.len() - 1, SlopeForm::Tangent, &device).unwrap();
     operator.load(&input).unwrap();
     let found = top_triplets(&mut operator, 16, 1e-5, 1e-6).unwrap();
     let peak = PEAK.load(Ordering::Relaxed) - before;
@@ -136,7 +136,7 @@ fn bounds_hold_on_a_flat_spectrum() {
     for device in [Device::Cpu { threads: 2 }, Device::CpuF64 { threads: 2 }] {
         let truth = whole(&network, &parameters, &device);
         let mut operator =
-            MatrixFree::new(&network, &parameters, network.nodes.len() - 1, &settings(&network), &device).unwrap();
+            MatrixFree::new(&network, &parameters, network.nodes.len() - 1, SlopeForm::Tangent, &device).unwrap();
         operator.load(&input()).unwrap();
         let found = top_triplets(&mut operator, 16, 1e-5, 1e-6).unwrap();
         assert_eq!(operator.shape(), (M, N));

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use eigenlens::data::Axis;
-use eigenlens::relevance::{Curve, CurvePoint, Metric, RankedFeature};
+use eigenlens::relevance::{Curve, CurvePoint, RankedFeature};
 use eigenlens::report::{Example, TrainPage};
 use eigenlens::train::EpochRecord;
+use eigenlens::train::Metric;
 use eigenlens::write;
 
 /// Even numbers from 0 to 1 that are the same on every machine.

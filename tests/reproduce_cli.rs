@@ -46,7 +46,7 @@ fn a_synthetic_set_from_data_to_page() {
     let (json, page, printed) = done(&both, "correlated");
     assert_eq!(json["settings"]["variant"], "notebook");
     assert_eq!(json["runs"][0]["pairs"].as_array().unwrap().len(), 4);
-    assert!(page.contains("figure 4"));
+    assert!(page.contains("figure 4") && page.contains("notebook") && page.contains("<svg") && !page.contains("NaN"));
     assert_eq!(serde_json::from_str::<Value>(&printed).expect("--json prints JSON"), json);
 }
 

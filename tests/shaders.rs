@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::mem::{offset_of, size_of};
 
-use eigenlens::engine::Step;
-use eigenlens::engine::dispatch::{GpuView, SHADERS};
-use eigenlens::kernels as k;
+use eigenlens::kernels::{self as k, SHADERS};
+use eigenlens::program::Step;
+use eigenlens::program::dispatch::GpuView;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, TypeInner};

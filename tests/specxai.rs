@@ -4,7 +4,6 @@ mod common;
 
 use common::gpu;
 use eigenlens::Device;
-use eigenlens::engine::Step;
 use eigenlens::kernels::Activation;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::record::{Mode, Recorder, Workspace};
@@ -12,6 +11,7 @@ use eigenlens::network::{
     ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, FlattenNode, Layout, Network, Parameters, Role,
     Spectral, Weight,
 };
+use eigenlens::program::Step;
 use eigenlens::random::Random;
 use eigenlens::specxai::{
     ExplainSettings, Explained, Explanation, LocalOperator, Output, Product, decompose, explain, is_cut, split_node,
@@ -238,14 +238,14 @@ fn jacobians_are_the_trainers() {
         let j = operator.jacobian(last).unwrap();
 
         let mut workspace = Workspace::new(&network, 1, 1);
-        let input = workspace.program.matrix("x", 1, 6);
-        let dy = workspace.program.matrix("dy", 1, 3);
+        let input = workspace.program.buffers.matrix("x", 1, 6);
+        let dy = workspace.program.buffers.matrix("dy", 1, 3);
         let mut recorder = Recorder::new(&network, &mut workspace, Mode::Train, input, true);
         recorder.forward();
         recorder.backward(dy);
         let dx = recorder.gradient(0).unwrap();
         let ops = recorder.finish();
-        let plan = workspace.program.plan("backward", ops);
+        let plan = workspace.program.pass("backward", ops);
         let buffer = workspace.parameters;
         let mut session = F64.load(workspace.program).unwrap();
         session.write(buffer, None, 0, &p.values).unwrap();

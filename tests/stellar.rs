@@ -6,11 +6,12 @@ use std::process::{Command, Output};
 
 use eigenlens::random::Random;
 use eigenlens::report::npz::Npz;
-use eigenlens::reproduce::stellar::{BEST, Spectra};
 use serde_json::Value;
 
 const STARS: usize = 150;
 const N: usize = 120;
+/// Wavelengths of the ranking that are listed, as many as in the paper's figure.
+const BEST: usize = 30;
 
 /// One wavelength each 30 Å, from the blue end of CaHK on.
 fn wavelength(i: usize) -> f64 {
@@ -98,24 +99,6 @@ fn from_spectra_to_page() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("NaN"));
-}
-
-#[test]
-fn fluxes_are_relative_and_stars_keep_their_rows() {
-    let place = tempfile::tempdir().unwrap();
-    let data = place.path().join("stars.npz");
-    let arrays = library();
-    save(&data, &[STARS, N], arrays.clone());
-    let spectra = Spectra::read(&data).unwrap();
-    assert_eq!((spectra.stars(), spectra.without_feh), (147, 3));
-    assert!(!spectra.row.contains(&57) && spectra.row.contains(&58));
-    for (i, star) in spectra.flux.chunks_exact(N).enumerate() {
-        assert_eq!(star.iter().fold(0.0f32, |a, &b| a.max(b)), 1.0);
-        let raw = &arrays.0[spectra.row[i] * N..][..N];
-        let ratio = raw[0] / star[0];
-        assert!(raw.iter().zip(star).all(|(a, b)| (a / b / ratio - 1.0).abs() < 1e-5));
-        assert_eq!(spectra.feh[i], arrays.2[spectra.row[i]]);
-    }
 }
 
 #[test]

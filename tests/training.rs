@@ -1,11 +1,13 @@
 //! What training promises: identities of the method, pinned losses, divergence told, early stopping, no denormals.
 
 use eigenlens::data::{Axis, Dataset, Feature, ScaleKind, Targets, Values, synthetic};
+use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::engine::{Element, Program, Scope, Session, Step};
+use eigenlens::kernels::Program;
 use eigenlens::kernels::adam::TINY;
 use eigenlens::kernels::{Activation, Adam, LossKind, SETTINGS_LEN};
 use eigenlens::network::{Initialisation, Network, Parameters, Place, Role, Sequential, Spectral};
+use eigenlens::program::{Element, Scope, Step};
 use eigenlens::random::Random;
 use eigenlens::train::{EpochRecord, Flow, Job, Progress, Resident, Schedule, Settings};
 use eigenlens::{Device, Error, Plan};
@@ -526,9 +528,9 @@ fn denormal(x: f64) -> bool {
 #[test]
 fn adam_decays_without_denormals() {
     let mut program = Program::new(1);
-    let mut floats = |label: &str| program.buffer(label, 8, Scope::Replica, Element::Float);
+    let mut floats = |label: &str| program.buffers.buffer(label, 8, Scope::Replica, Element::Float);
     let [parameters, gradient, m, v] = ["p", "g", "m", "v"].map(&mut floats);
-    let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+    let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-7);
     let adam = Adam {
         parameters,
@@ -544,7 +546,7 @@ fn adam_decays_without_denormals() {
         beta2,
         epsilon,
     };
-    let plan = program.plan("adam", vec![adam.into()]);
+    let plan = program.pass("adam", vec![adam.into()]);
     let mut session = CpuSession::<f32>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 1f32.to_bits(), 0.1f32.to_bits(), 1f32.to_bits()]).unwrap();
     session.write(parameters, None, 0, &[1.0, -0.5, 0.1, 1e-3, 1.0, -2.0, 0.3, 1e-20]).unwrap();

@@ -11,10 +11,12 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
-use eigenlens::engine::{Device, PlanId, Program, Step};
+use eigenlens::engine::Device;
+use eigenlens::kernels::Program;
 use eigenlens::kernels::{Activation, Form, Gemm, Op};
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{Initialisation, Layout, Network, Parameters, Place, Sequential};
+use eigenlens::program::{PassId, Step};
 use eigenlens::random::Random;
 use eigenlens::specxai::{ExplainSettings, LocalOperator, Product, explain_each, split_node};
 use eigenlens::train::{Flow, Job, Resident, Settings};
@@ -260,17 +262,32 @@ fn blank() -> Step {
     Step { index: 0, rows: 0, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: 0 }
 }
 
-type Loaded = (Box<dyn eigenlens::engine::Session>, PlanId, usize);
+type Loaded = (Box<dyn eigenlens::engine::Session>, PassId, usize);
 
 /// One product `[m, k]·[k, n]` in the given form; the last number is the batch dimension.
 fn product(device: &Device, form: Form, m: usize, k: usize, n: usize) -> eigenlens::Result<Loaded> {
     let mut program = Program::new(1);
     let (a, b, out, batch) = match form {
-        Form::Nt => (program.matrix("a", m, k), program.matrix("b", n, k), program.matrix("out", m, n), m),
-        Form::Nn => (program.matrix("a", m, k), program.matrix("b", k, n), program.matrix("out", m, n), m),
-        Form::Tn => (program.matrix("a", k, m), program.matrix("b", k, n), program.matrix("out", m, n), k),
+        Form::Nt => (
+            program.buffers.matrix("a", m, k),
+            program.buffers.matrix("b", n, k),
+            program.buffers.matrix("out", m, n),
+            m,
+        ),
+        Form::Nn => (
+            program.buffers.matrix("a", m, k),
+            program.buffers.matrix("b", k, n),
+            program.buffers.matrix("out", m, n),
+            m,
+        ),
+        Form::Tn => (
+            program.buffers.matrix("a", k, m),
+            program.buffers.matrix("b", k, n),
+            program.buffers.matrix("out", m, n),
+            k,
+        ),
     };
-    let plan = program.plan("product", vec![Op::from(Gemm::plain(form, a, b, out))]);
+    let plan = program.pass("product", vec![Op::from(Gemm::plain(form, a, b, out))]);
     let mut session = device.load(program)?;
     let mut random = Random::new(1, 0);
     for view in [a, b] {

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::Result;
-use crate::model::{Model, serde_name};
+use crate::model::Model;
 use crate::network::{Layer, Layout, Weight};
+use crate::report::text::serde_name;
 use crate::specxai::is_cut;
 
 #[derive(clap::Args, Debug)]

@@ -6,9 +6,11 @@ use serde_json::json;
 
 use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
-use crate::model::{Fit, Model, serde_name};
-use crate::relevance::{Curve, Metric, RankedFeature};
+use crate::model::{Fit, Model};
+use crate::relevance::{Curve, RankedFeature};
+use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
+use crate::train::Metric;
 use crate::train::Resident;
 use crate::{Result, write};
 

@@ -10,8 +10,9 @@ use super::{print, print_json};
 use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
-use crate::relevance::{CurveOptions, Metric, curve};
+use crate::relevance::{CurveOptions, curve};
 use crate::report::tables;
+use crate::train::Metric;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]

@@ -1,9 +1,10 @@
 //! Which engine a job runs on.
 
+use super::Session;
 use super::cpu::CpuSession;
 use super::gpu::{AdapterKind, Gpu, GpuSession, Request};
-use super::{Program, Session};
 use crate::Result;
+use crate::kernels::Program;
 
 /// An engine to load programs into.
 #[derive(Debug, Clone)]

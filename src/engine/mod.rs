@@ -1,43 +1,10 @@
-//! Executes plans: on the GPU through WGSL kernels, or on the CPU through their twins.
+//! Executes programs: on the GPU through WGSL kernels, or on the CPU through their twins.
 
 pub mod cpu;
 mod device;
-pub mod dispatch;
 pub mod gpu;
-pub mod plan;
-
-pub use plan::{Buffer, BufferSpec, Element, Plan, PlanId, Program, Scope, Step, View};
+mod memory;
+mod session;
 
 pub use device::Device;
-
-use crate::Result;
-
-/// A program loaded into an engine's memory.
-///
-/// Floats cross this border as `f64`, which both engines' numbers fit into. `replica: None` means every replica on a
-/// write.
-pub trait Session: Send {
-    /// Writes `data` from `offset` on into a float buffer.
-    fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()>;
-
-    /// Writes `data` from `offset` on into a buffer of words.
-    fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()>;
-
-    /// Reads `len` floats from `offset` on, of one replica (0 for a shared buffer).
-    fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>>;
-
-    /// Reads words; for tests.
-    fn read_words(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>>;
-
-    /// Runs a plan once for each step, in order. Returns when the work is submitted; a read waits for it.
-    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()>;
-
-    /// Runs one step of a plan and returns what each kernel took, in seconds; `None` where the engine can't tell.
-    fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
-        self.run(plan, std::slice::from_ref(step))?;
-        Ok(None)
-    }
-
-    /// Waits until everything submitted is done.
-    fn wait(&mut self) -> Result<()>;
-}
+pub use session::Session;

@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::{Buffers, View};
 
 /// An activation σ. LeakyReLU's negative slope is 0.01, ELU's α is 1, GELU is the exact `z·Φ(z)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,8 +101,8 @@ pub struct Params {
 }
 
 impl Activate {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let params = Params { x: GpuView::new(program, self.x), y: GpuView::new(program, self.y), ..Params::default() };
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let params = Params { x: GpuView::new(buffers, self.x), y: GpuView::new(buffers, self.y), ..Params::default() };
         vec![
             Dispatch::new(SHADER, "activate", &params)
                 .constant("ACTIVATION", self.activation as u32)
@@ -114,11 +114,11 @@ impl Activate {
 }
 
 impl ActivateBackward {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            x: GpuView::new(program, self.dy),
-            saved: GpuView::new(program, self.slope.saved),
-            y: GpuView::new(program, self.dx),
+            x: GpuView::new(buffers, self.dy),
+            saved: GpuView::new(buffers, self.slope.saved),
+            y: GpuView::new(buffers, self.dx),
         };
         vec![
             Dispatch::new(SHADER, "activate_backward", &params)

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::engine::{Buffer, Program};
+use crate::program::{Buffer, Buffers};
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
 
 /// `g = gradient + 2·r·p` (r is r_ψ in `psi`, r_λ in `lambda`, else 0), `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `p ← p − rate·factor·m/(√v + ε)` with the step's rate (bias corrections included) and the replica's factor.
@@ -56,18 +56,18 @@ pub struct Params {
 }
 
 impl Adam {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
             psi_begin: word(self.psi.start),
             psi_end: word(self.psi.end),
             lambda_begin: word(self.lambda.start),
             lambda_end: word(self.lambda.end),
             trainable: word(self.trainable),
-            settings_stride: stride(program, self.settings),
-            parameters_stride: stride(program, self.parameters),
-            gradient_stride: stride(program, self.gradient),
-            m_stride: stride(program, self.m),
-            v_stride: stride(program, self.v),
+            settings_stride: stride(buffers, self.settings),
+            parameters_stride: stride(buffers, self.parameters),
+            gradient_stride: stride(buffers, self.gradient),
+            m_stride: stride(buffers, self.m),
+            v_stride: stride(buffers, self.v),
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::{Buffers, View};
 
 /// `out[r, c] = a[r, c] + b[r, c]` for the batch's rows times the seeds. Three different buffers.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub struct Params {
 }
 
 impl Add {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params { a: view(self.a), b: view(self.b), out: view(self.out) };
         vec![
             Dispatch::new(SHADER, "main", &params)

@@ -2,10 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::{Program, View};
+use crate::program::{Buffers, View};
 
 use super::activation::Slope;
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
 
 /// Training: `mean`, `var` over the batch's rows; `inv_std = 1/√(var + ε)`; `y = (x − mean)·inv_std·γ + β`;
 /// `running ← momentum·running + (1 − momentum)·batch`.
@@ -74,8 +74,8 @@ fn columns(dispatch: Dispatch, caps: &Caps, x: View, work: f64) -> Dispatch {
 }
 
 impl BatchNormForward {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             x: view(self.x),
             y: view(self.y),
@@ -98,8 +98,8 @@ impl BatchNormForward {
 }
 
 impl BatchNormInference {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             x: view(self.x),
             y: view(self.y),
@@ -122,8 +122,8 @@ impl BatchNormInference {
 
 impl BatchNormBackward {
     /// `running` of the parameters holds where d_gamma goes, `beta` where d_beta goes.
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             x: view(self.x),
             dy: view(self.dy),
@@ -132,7 +132,7 @@ impl BatchNormBackward {
             beta: view(self.d_beta),
             saved: view(self.saved),
             running: view(self.d_gamma),
-            below: GpuView::of(program, self.slope.map(|slope| slope.saved)),
+            below: GpuView::of(buffers, self.slope.map(|slope| slope.saved)),
             ..Params::default()
         };
         let below = self.slope.map_or(Memory::Nothing, |s| Memory::Buffer { buffer: s.saved.buffer, part: 0 });

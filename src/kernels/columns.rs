@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::{Buffers, View};
 
 /// `out[r, :] = a[r, :] ‖ b[r, :]` for the batch's rows times the seeds. Three different buffers.
 #[derive(Debug, Clone)]
@@ -36,8 +36,8 @@ pub struct Params {
 }
 
 impl Concat {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params { a: view(self.a), b: view(self.b), out: view(self.out), ..Params::default() };
         vec![
             Dispatch::new(SHADER, "concat", &params)
@@ -51,8 +51,8 @@ impl Concat {
 }
 
 impl Slice {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params { a: view(self.x), out: view(self.out), first: word(self.first), ..Params::default() };
         vec![
             Dispatch::new(SHADER, "slice", &params)

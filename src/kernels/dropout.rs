@@ -2,9 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
-use crate::engine::{Buffer, Program, View};
 use crate::kernels::twins::dropout_threshold;
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::{Buffer, Buffers, View};
 
 /// `y[r, c] = x[r, c] / (1 − p)` where `random(seed, count, node, r·cols + c) ≥ p·2³²`, else 0. The same operation is its
 /// own backward: the mask is drawn again, not stored. See [`crate::kernels::twins::dropout_word`] for the integers.
@@ -33,14 +33,14 @@ pub struct Params {
 }
 
 impl Dropout {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            x: GpuView::new(program, self.x),
-            y: GpuView::new(program, self.y),
+            x: GpuView::new(buffers, self.x),
+            y: GpuView::new(buffers, self.y),
             scale: 1.0 / (1.0 - self.probability),
             threshold: dropout_threshold(self.probability),
             node: self.node,
-            settings_stride: stride(program, self.settings),
+            settings_stride: stride(buffers, self.settings),
         };
         vec![
             Dispatch::new(SHADER, "main", &params)

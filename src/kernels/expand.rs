@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Eigenvalues;
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
+use crate::program::{Buffers, View};
 
 /// `out[b·M + j, i] = left[b, j] · W[j, i] · right[b, i]` for the batch's samples b and the M rows of W.
 ///
@@ -40,15 +40,15 @@ pub struct Params {
 }
 
 impl Expand {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let of = |view| GpuView::of(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let of = |view| GpuView::of(buffers, view);
         let params = Params {
             left: of(self.left),
             weight: of(self.weight),
             lambda_in: of(self.eigenvalues.map(|e| e.lambda_in)),
             lambda_out: of(self.eigenvalues.map(|e| e.lambda_out)),
             right: of(self.right),
-            out: GpuView::new(program, self.out),
+            out: GpuView::new(buffers, self.out),
         };
         let memory =
             |view: Option<View>| view.map_or(Memory::Nothing, |v| Memory::Buffer { buffer: v.buffer, part: 0 });

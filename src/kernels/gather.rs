@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride, word};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride, word};
+use crate::program::{Buffer, Buffers, View};
 
 /// How the resident data set holds its numbers, packed into words row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +41,16 @@ pub struct Params {
 
 impl Gather {
     /// One dispatch for each part of the data set that a binding can span.
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let part_rows = caps.part_len(self.stride) / self.stride.max(1);
-        let rows = program.spec(self.data).len.div_ceil(self.stride.max(1));
+        let rows = buffers.spec(self.data).len.div_ceil(self.stride.max(1));
         let bytes = u32::from(self.storage == Storage::U8);
         (0..rows.div_ceil(part_rows))
             .map(|part| {
                 let first = part * part_rows;
                 let params = Params {
-                    out: GpuView::new(program, self.out),
-                    rows_stride: stride(program, self.rows),
+                    out: GpuView::new(buffers, self.out),
+                    rows_stride: stride(buffers, self.rows),
                     row_words: word(self.stride),
                     first: word(first),
                     last: word((first + part_rows).min(rows)),

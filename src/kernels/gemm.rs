@@ -2,10 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::{Program, View};
+use crate::program::{Buffers, View};
 
 use super::activation::{Activation, Slope};
-use crate::engine::dispatch::{Caps, Dispatch, GemmVariant, GpuView, Memory, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GemmVariant, GpuView, Memory, Shader, shader, word};
 
 /// Which product. B: batch rows (step.rows × seeds), N: inputs, M: outputs; W is `[M, N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ pub struct Params {
 const FULL_GRID: usize = 128;
 
 impl Gemm {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let grid = |tile: usize| (self.out.rows.div_ceil(tile), self.out.ld.div_ceil(tile));
         let (shader, tile, threads) = match caps.gemm {
             GemmVariant::Broadcast8 => (BROADCAST, 32, None),
@@ -82,12 +82,12 @@ impl Gemm {
             GemmVariant::Tile32 => (TILE, 32, Some(64)),
             GemmVariant::Tile => {
                 let (rows, cols) = grid(64);
-                if rows * cols * program.replicas >= FULL_GRID { (TILE, 64, Some(256)) } else { (TILE, 32, Some(64)) }
+                if rows * cols * buffers.replicas >= FULL_GRID { (TILE, 64, Some(256)) } else { (TILE, 32, Some(64)) }
             }
         };
         let (row_tiles, tiles) = grid(tile);
         let work = 2.0 * (self.out.rows * self.out.cols) as f64 * self.depth() as f64;
-        let mut dispatch = Dispatch::new(shader, "main", &self.params(program, tiles))
+        let mut dispatch = Dispatch::new(shader, "main", &self.params(buffers, tiles))
             .read(2, self.a.buffer)
             .read(3, self.b.buffer)
             .write(4, self.out.buffer)
@@ -103,20 +103,20 @@ impl Gemm {
         if self.form == Form::Tn { self.a.rows } else { self.a.cols }
     }
 
-    fn params(&self, program: &Program, tiles: usize) -> Params {
+    fn params(&self, buffers: &Buffers, tiles: usize) -> Params {
         let extra = match self.form {
             Form::Nt => self.pre,
             Form::Nn => self.slope.map(|slope| slope.saved),
             Form::Tn => self.bias_gradient,
         };
         Params {
-            a: GpuView::new(program, self.a),
-            b: GpuView::new(program, self.b),
-            out: GpuView::new(program, self.out),
-            extra: GpuView::of(program, extra),
-            lambda_in: GpuView::of(program, self.eigenvalues.map(|e| e.lambda_in)),
-            lambda_out: GpuView::of(program, self.eigenvalues.map(|e| e.lambda_out)),
-            bias: GpuView::of(program, self.bias),
+            a: GpuView::new(buffers, self.a),
+            b: GpuView::new(buffers, self.b),
+            out: GpuView::new(buffers, self.out),
+            extra: GpuView::of(buffers, extra),
+            lambda_in: GpuView::of(buffers, self.eigenvalues.map(|e| e.lambda_in)),
+            lambda_out: GpuView::of(buffers, self.eigenvalues.map(|e| e.lambda_out)),
+            bias: GpuView::of(buffers, self.bias),
             tiles: word(tiles),
             rows: word(self.out.rows),
             depth: word(self.a.cols.div_ceil(4) * 4),

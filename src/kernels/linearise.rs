@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Activation;
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader};
+use crate::program::{Buffers, View};
 
 /// An activation's slope `S[r, c]` and intercept `q = σ(z) − S·z`, from z and σ(z).
 ///
@@ -53,8 +53,8 @@ pub struct Params {
 }
 
 impl Linearise {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             x: view(self.z),
             y: view(self.y),
@@ -76,8 +76,8 @@ impl Linearise {
 }
 
 impl BatchNormLinearise {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             slope: view(self.slope),
             intercept: view(self.intercept),

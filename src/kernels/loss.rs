@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride};
+use crate::program::{Buffer, Buffers, View};
 
 /// A loss, averaged over the batch (and, for regression, over the outputs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +19,18 @@ pub enum LossKind {
     Mse = 2,
     /// Huber with δ = 1: `e²/2` for |e| ≤ 1, else `|e| − 1/2`.
     Huber = 3,
+}
+
+impl LossKind {
+    /// As it is written on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            LossKind::Ce => "ce",
+            LossKind::Mae => "mae",
+            LossKind::Mse => "mse",
+            LossKind::Huber => "huber",
+        }
+    }
 }
 
 /// Per sample r, with o = `output[r]` of C columns and the target of data set row `rows[r]`, whose weight is w:
@@ -53,12 +65,12 @@ pub struct Params {
 }
 
 impl Loss {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            output: GpuView::new(program, self.output),
-            gradient: GpuView::of(program, self.gradient),
-            stats: GpuView::new(program, self.row_stats),
-            rows_stride: stride(program, self.rows),
+            output: GpuView::new(buffers, self.output),
+            gradient: GpuView::of(buffers, self.gradient),
+            stats: GpuView::new(buffers, self.row_stats),
+            rows_stride: stride(buffers, self.rows),
             ..Params::default()
         };
         let memory =

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::{Buffer, Buffers, View};
 
 /// `x[r, c] = fill[c]` in place wherever `position[ordering, c] ≥ kept` (`ordering` and `kept` come with the step).
 #[derive(Debug, Clone)]
@@ -26,10 +26,10 @@ pub struct Params {
 }
 
 impl Mask {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            x: GpuView::new(program, self.x),
-            position_stride: stride(program, self.position),
+            x: GpuView::new(buffers, self.x),
+            position_stride: stride(buffers, self.position),
             ..Params::default()
         };
         vec![

@@ -39,8 +39,9 @@ pub use reduce::Reduce;
 pub use select::Select;
 pub use tie::Tie;
 
-use crate::engine::Program;
-use crate::engine::dispatch::{Caps, Dispatch};
+use crate::host::Real;
+use crate::program::Buffers;
+use crate::program::dispatch::{Caps, Dispatch, Shader};
 
 /// Layout of the per-replica settings buffer (words): the replica's seed, then `f32` bit patterns.
 pub const SETTING_SEED: usize = 0;
@@ -53,9 +54,32 @@ pub const SETTING_RATE: usize = 3;
 /// Words in the settings buffer.
 pub const SETTINGS_LEN: usize = 4;
 
+/// Every shader of the crate.
+pub const SHADERS: [Shader; 19] = [
+    activation::SHADER,
+    adam::SHADER,
+    add::SHADER,
+    batch_norm::SHADER,
+    columns::SHADER,
+    dropout::SHADER,
+    expand::SHADER,
+    gather::SHADER,
+    gemm::BROADCAST,
+    gemm::TILE,
+    linearise::SHADER,
+    loss::SHADER,
+    mask::SHADER,
+    penalty::SHADER,
+    proximal::SHADER,
+    pullback::SHADER,
+    reduce::SHADER,
+    select::SHADER,
+    tie::SHADER,
+];
+
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
-        /// One kernel invocation of a plan.
+        /// One kernel invocation.
         #[derive(Debug, Clone)]
         pub enum Op { $($name($name)),* }
         $(impl From<$name> for Op { fn from(op: $name) -> Op { Op::$name(op) } })*
@@ -65,11 +89,11 @@ macro_rules! ops {
                 match self { $(Op::$name(_) => stringify!($name)),* }
             }
             /// What the GPU runs for it.
-            pub fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-                match self { $(Op::$name(op) => op.dispatches(caps, program)),* }
+            pub fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+                match self { $(Op::$name(op) => op.dispatches(caps, buffers)),* }
             }
             /// Runs the twin on one replica's memory.
-            pub(crate) fn twin<T: twins::Real>(&self, cx: &mut twins::Context<'_, T>) {
+            pub(crate) fn twin<T: Real>(&self, cx: &mut twins::Context<'_, T>) {
                 match self { $(Op::$name(op) => op.twin(cx)),* }
             }
         }
@@ -101,3 +125,6 @@ ops!(
     Adam,
     Proximal,
 );
+
+/// What an engine loads: buffers, and passes of these operations over them.
+pub type Program = crate::program::Program<Op>;

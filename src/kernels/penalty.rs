@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::engine::{Buffer, Program};
+use crate::program::{Buffer, Buffers};
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, Memory, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, Memory, Shader, shader, stride, word};
 
 /// `results[index·RESULT_LEN + …]`: `r_λ Σ_{lambda} p²`, `r_ψ Σ_{psi} p²`, and `0·Σ_{all} p` (NaN unless every parameter
 /// is finite). The ranges are multiples of 4 and hold zero in their padding.
@@ -43,7 +43,7 @@ const MOST_PARTS: usize = 64;
 const LEAST_PART: usize = 256;
 
 impl Penalty {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let quads = self.len / 4;
         let part = quads.div_ceil(MOST_PARTS).max(LEAST_PART);
         let parts = quads.div_ceil(part).max(1);
@@ -53,9 +53,9 @@ impl Penalty {
             lambda_begin: word(self.lambda.start),
             lambda_end: word(self.lambda.end),
             len: word(self.len),
-            stride: stride(program, self.parameters),
-            settings_stride: stride(program, self.settings),
-            results_stride: stride(program, self.results),
+            stride: stride(buffers, self.parameters),
+            settings_stride: stride(buffers, self.settings),
+            results_stride: stride(buffers, self.results),
             part: word(part),
             parts: word(parts),
             ..Params::default()

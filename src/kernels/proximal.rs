@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride, word};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride, word};
+use crate::program::{Buffer, Buffers, View};
 
 /// With η = rate·(step's rate)·(replica's factor), κ = 2√(r_λ r_ψ) and the columns g of a unit, in place:
 ///
@@ -47,14 +47,14 @@ pub struct Params {
 }
 
 impl Proximal {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            weight: GpuView::new(program, self.weight),
-            gradient: GpuView::new(program, self.gradient),
-            velocity: GpuView::new(program, self.velocity),
+            weight: GpuView::new(buffers, self.weight),
+            gradient: GpuView::new(buffers, self.gradient),
+            velocity: GpuView::new(buffers, self.velocity),
             rows: word(self.weight.rows),
             units: word(self.units),
-            settings_stride: stride(program, self.settings),
+            settings_stride: stride(buffers, self.settings),
             rate: self.rate,
             momentum: self.momentum,
             ..Params::default()

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
-use crate::engine::{Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::{Buffers, View};
 
 /// `dψ[j,i] = (λ_in[i] − λ_out[j])·G[j,i]`, `dλ_in[i] = Σ_j ψ[j,i]·G[j,i]`, `dλ_out[j] = −Σ_i ψ[j,i]·G[j,i]`
 /// (`method.md` section 1). What is frozen has no view and is not computed.
@@ -38,16 +38,16 @@ pub struct Params {
 }
 
 impl Pullback {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let view = |view| GpuView::new(program, view);
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let view = |view| GpuView::new(buffers, view);
         let params = Params {
             g: view(self.g),
             psi: view(self.psi),
             lambda_in: view(self.lambda_in),
             lambda_out: view(self.lambda_out),
-            d_psi: GpuView::of(program, self.d_psi),
-            d_lambda_in: GpuView::of(program, self.d_lambda_in),
-            d_lambda_out: GpuView::of(program, self.d_lambda_out),
+            d_psi: GpuView::of(buffers, self.d_psi),
+            d_lambda_in: GpuView::of(buffers, self.d_lambda_in),
+            d_lambda_out: GpuView::of(buffers, self.d_lambda_out),
             rows: word(self.g.rows),
             ..Params::default()
         };

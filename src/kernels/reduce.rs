@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::{Buffer, Buffers, View};
 
 /// `results[index·RESULT_LEN + q] = Σ_r row_stats[r, q]` for q < 4 and r < rows, in a fixed order.
 #[derive(Debug, Clone)]
@@ -23,10 +23,10 @@ pub struct Params {
 }
 
 impl Reduce {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            stats: GpuView::new(program, self.row_stats),
-            results_stride: stride(program, self.results),
+            stats: GpuView::new(buffers, self.row_stats),
+            results_stride: stride(buffers, self.results),
             ..Params::default()
         };
         vec![

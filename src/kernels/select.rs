@@ -1,10 +1,10 @@
 //! Which rows of the data set make up the batch.
 
-use crate::engine::Buffer;
+use crate::program::Buffer;
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::Program;
-use crate::engine::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
+use crate::program::Buffers;
+use crate::program::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
 
 /// `out[r] = list[offset + π(begin + r)]` for r < rows, where π is the identity or, with `shuffle`, a pseudo-random
 /// permutation of `0..len` keyed by the replica's seed and the epoch (the same on every engine).
@@ -35,14 +35,14 @@ pub struct Params {
 }
 
 impl Select {
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let params = Params {
-            out_stride: stride(program, self.out),
+            out_stride: stride(buffers, self.out),
             offset: word(self.offset),
             len: word(self.len),
-            settings_stride: stride(program, self.settings),
+            settings_stride: stride(buffers, self.settings),
         };
-        let rows = program.spec(self.out).len;
+        let rows = buffers.spec(self.out).len;
         vec![
             Dispatch::new(SHADER, "main", &params)
                 .constant("SHUFFLE", self.shuffle.into())

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::engine::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
-use crate::engine::{Buffer, Program, View};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::{Buffer, Buffers, View};
 
 /// `x[0, c] = mean over c's group of x` in place, for a row vector: the gradient of an eigenvalue that the columns of a group
 /// share, each of which holds a copy of it.
@@ -43,8 +43,8 @@ impl Tie {
         words
     }
 
-    pub(crate) fn dispatches(&self, caps: &Caps, program: &Program) -> Vec<Dispatch> {
-        let params = Params { x: GpuView::new(program, self.x), groups: word(self.groups), ..Params::default() };
+    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
+        let params = Params { x: GpuView::new(buffers, self.x), groups: word(self.groups), ..Params::default() };
         vec![Dispatch::new(SHADER, "main", &params).read(2, self.members).write(3, self.x.buffer).invocations(
             self.groups,
             caps.workgroup(),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::{Activate, ActivateBackward, Activation, Linearise};
+use crate::program::View;
 
 /// `y = σ(x)`, elementwise. Behind a dense layer that nothing else reads, it runs inside that layer's product.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

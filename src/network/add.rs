@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::local::{Cotangent, Sweep};
 use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::Add;
+use crate::program::View;
 
 /// `y = a + b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use super::layout::{Role, Start, TensorSpec};
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference, BatchNormLinearise};
+use crate::program::View;
 
 /// `y = (x − mean)/√(var + ε)·γ + β` over the batch in training, over the running statistics in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::local::{Cotangent, Sweep};
 use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::{Concat, Slice};
+use crate::program::View;
 
 /// `y = a ‖ b ‖ …`, flattened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

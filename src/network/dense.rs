@@ -6,8 +6,8 @@ use super::layout::{Role, Start, TensorSpec};
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::{Activation, Eigenvalues, Form, Gemm, Pullback};
+use crate::program::View;
 
 /// How a weight `W: [M, N]` is parametrised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

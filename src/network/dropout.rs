@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::local::{Cotangent, Sweep};
 use super::record::{Mode, Recorder};
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
 use crate::kernels::Dropout;
+use crate::program::View;
 
 /// Inverted dropout in training, the identity in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::local::{Cotangent, Sweep};
 use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
-use crate::engine::View;
+use crate::program::View;
 
 /// The same numbers in one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

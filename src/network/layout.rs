@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Network, NodeId};
-use crate::engine::plan::pad4;
+use crate::program::pad4;
 use crate::random::Random;
 
 /// What a tensor is to the optimiser.

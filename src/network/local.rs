@@ -6,8 +6,8 @@
 
 use super::record::{Recorder, Workspace};
 use super::{Network, NodeId};
-use crate::engine::View;
 use crate::kernels::{ActivateBackward, Add, Eigenvalues, Expand, Form, Gemm, Op, Slope, SlopeRule};
+use crate::program::View;
 
 /// A node's affine form at the batch of the last forward pass, as far as it takes memory.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,7 +4,7 @@ use super::layout::TensorSpec;
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::Recorder;
 use super::{Node, NodeId};
-use crate::engine::View;
+use crate::program::View;
 
 /// The one definition of a node type, from which training, evaluation and explanation are recorded.
 pub(crate) trait NodeType {

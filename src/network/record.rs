@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Layer, Layout, Network, Node, NodeId, Role};
-use crate::engine::{Buffer, Element, Program, Scope, View};
-use crate::kernels::{Activation, Op, SETTINGS_LEN, Slope, SlopeRule};
+use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule};
+use crate::program::{Buffer, Element, Scope, View};
 
 /// Whether batch norm and dropout behave as in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Mode {
     Explain,
 }
 
-/// The buffers that the plans of one network share: parameters, and what the passes keep in between.
+/// The buffers that the passes over one network share: parameters, and what they keep in between.
 pub struct Workspace {
     pub program: Program,
     pub layout: Layout,
@@ -36,7 +36,7 @@ impl Workspace {
     pub fn new(network: &Network, replicas: usize, batch: usize) -> Self {
         let mut workspace = Workspace::frozen(network, replicas, batch, 1);
         let len = workspace.layout.trained_end;
-        workspace.gradient = Some(workspace.program.buffer("gradient", len, Scope::Replica, Element::Float));
+        workspace.gradient = Some(workspace.program.buffers.buffer("gradient", len, Scope::Replica, Element::Float));
         workspace
     }
 
@@ -44,10 +44,10 @@ impl Workspace {
     pub fn frozen(network: &Network, replicas: usize, batch: usize, seeds: usize) -> Self {
         let mut program = Program::new(replicas);
         let layout = Layout::new(network);
-        let mut floats = |label: &str, len| program.buffer(label, len, Scope::Replica, Element::Float);
+        let mut floats = |label: &str, len| program.buffers.buffer(label, len, Scope::Replica, Element::Float);
         let parameters = floats("parameters", layout.parameters);
         let statistics = floats("statistics", layout.statistics);
-        let settings = program.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
+        let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
         let (gradient, matrices) = (None, HashMap::new());
         Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices }
     }
@@ -68,7 +68,9 @@ impl Workspace {
     /// A matrix that belongs to a node, made on first use.
     fn matrix(&mut self, node: &str, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
         let Workspace { matrices, program, .. } = self;
-        *matrices.entry((id, what.to_owned())).or_insert_with(|| program.matrix(format!("{node} {what}"), rows, cols))
+        *matrices
+            .entry((id, what.to_owned()))
+            .or_insert_with(|| program.buffers.matrix(format!("{node} {what}"), rows, cols))
     }
 }
 

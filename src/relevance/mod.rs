@@ -5,10 +5,10 @@ mod ranking;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Task;
-
 pub use curve::{CurveOptions, MaskFill, curve, steps_of_k};
 pub use ranking::order;
+
+use crate::train::Metric;
 
 /// One input feature in the ranking (`method.md` section 1, *Relevance*). Over R replicas: means and a standard deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,43 +29,6 @@ pub struct RankedFeature {
     /// `relevance` times the standard deviation of the input as it enters the network, over the training rows: comparable
     /// between inputs of different spread. With standardised inputs it is `relevance` itself (0 for a constant one).
     pub relevance_times_std: f64,
-}
-
-/// The number that a curve or a history shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Share of right answers, 0..1: more is better.
-    Accuracy,
-    /// Mean over the classes of each one's share of right answers, 0..1: more is better.
-    BalancedAccuracy,
-    /// Mean absolute error in the target's units: less is better.
-    Mae,
-}
-
-impl Metric {
-    /// What a training for this task is judged by; `balanced`: its classes count the same.
-    pub fn of(task: Task, balanced: bool) -> Metric {
-        match task {
-            Task::Classify if balanced => Metric::BalancedAccuracy,
-            Task::Classify => Metric::Accuracy,
-            Task::Regress | Task::Autoencode => Metric::Mae,
-        }
-    }
-
-    /// A share of right answers, of which more is better; else an error, of which less is.
-    pub fn is_share(self) -> bool {
-        self != Metric::Mae
-    }
-
-    /// `accuracy`, `balanced accuracy` or `MAE`.
-    pub fn short_name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::BalancedAccuracy => "balanced accuracy",
-            Metric::Mae => "MAE",
-        }
-    }
 }
 
 /// The metric when only the k best-ranked inputs are kept, beside k random ones (`method.md` section 2, *Curves*).

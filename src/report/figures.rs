@@ -1,10 +1,11 @@
 //! The figures of a training's page: relevance as image, bars, spectrum and distribution; the k-curve; the course of training.
 
-use crate::relevance::{CurvePoint, Metric, RankedFeature};
+use crate::relevance::{CurvePoint, RankedFeature};
 use crate::report::page::{Facts, Shape, figure};
 use crate::report::picture::{self, Palette};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
 use crate::report::text::{self, count, escape, number, percent, shorten};
+use crate::train::Metric;
 
 /// Width of a figure that shares its row, and of one that has it alone, in CSS pixels at full page width: text keeps its size.
 pub(crate) const HALF: f64 = 500.0;

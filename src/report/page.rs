@@ -1,10 +1,11 @@
 //! `report.html` of a training: one file without network access, fonts or scripts, for reading, printing and slides.
 
 use crate::data::Axis;
-use crate::relevance::{Curve, CurvePoint, Metric, RankedFeature};
+use crate::relevance::{Curve, CurvePoint, RankedFeature};
 use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::report::{examples, figures, tables};
 use crate::train::EpochRecord;
+use crate::train::Metric;
 
 /// Pixels or features that get outlined: the paper's figures show the 20 best.
 const MARKED: usize = 20;

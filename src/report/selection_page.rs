@@ -1,14 +1,14 @@
 //! `report.html` of a selection, and its summary in plain sentences.
 
 use crate::data::Dataset;
-use crate::model::serde_name;
-use crate::relevance::Metric;
 use crate::report::explain_figures::pixels;
 use crate::report::page::{Shape, definitions, document, figure, section, shape_of};
 use crate::report::picture::{Palette, outline};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks};
+use crate::report::text::serde_name;
 use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::selection::{Footprint, Order, Score, Selection, SizePoint};
+use crate::train::Metric;
 
 /// Colours of the path picture's lines that get a name.
 const NAMED: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];

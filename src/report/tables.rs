@@ -167,7 +167,8 @@ fn optional(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relevance::{CurvePoint, Metric};
+    use crate::relevance::CurvePoint;
+    use crate::train::Metric;
 
     fn feature(rank: usize, name: &str, relevance: f64, std: f64) -> RankedFeature {
         let name = name.to_owned();

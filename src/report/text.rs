@@ -1,6 +1,8 @@
 //! Escaping and number formats: the same figure reads the same in a table, a plot and a sentence.
 
-use crate::relevance::Metric;
+use serde::Serialize;
+
+use crate::train::Metric;
 
 /// A space that doesn't break, before units.
 const NARROW: char = '\u{202f}';
@@ -132,6 +134,11 @@ fn grouped(text: &str) -> String {
         out.push(c);
     }
     out + rest
+}
+
+/// A setting's name as it is written on the command line and in files.
+pub fn serde_name(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! `report.html` of the digits: figures 5 to 9 and 12 of the spectral paper.
 
-use crate::relevance::Metric;
 use crate::report::page::{Example, Facts, TrainPage, document, section};
 use crate::report::text::{count, percent, short};
 use crate::report::{examples, figures, page};
 use crate::reproduce::experiment_page::{checks, differences, header, settings};
 use crate::reproduce::{Digits, DigitsOutcome, Sample, Shorter, Spread};
+use crate::train::Metric;
 
 /// The whole page.
 pub fn html(outcome: &DigitsOutcome, device: &str) -> String {

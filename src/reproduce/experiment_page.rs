@@ -1,8 +1,8 @@
 //! Parts that the pages of the spectral paper's experiments share.
 
-use crate::model::serde_name;
 use crate::network::Sequential;
 use crate::report::page::definitions;
+use crate::report::text::serde_name;
 use crate::report::text::{escape, number};
 use crate::reproduce::{Check, Variant};
 use crate::train::Settings;

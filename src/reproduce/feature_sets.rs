@@ -3,13 +3,14 @@
 
 use serde::Serialize;
 
-use super::measures::{Check, Spread, spearman};
+use super::measures::{Check, Spread};
 use crate::data::synthetic::{self, FLIP};
 use crate::data::{Dataset, Targets};
 use crate::engine::Device;
 use crate::kernels::Activation;
 use crate::model::{Fit, Plan};
 use crate::network::{Place, Sequential};
+use crate::specxai::rank_correlation;
 use crate::train::{Flow, Progress, Settings};
 use crate::{Error, Result};
 
@@ -298,8 +299,8 @@ fn run(set: FeatureSet, seed: u64, fit: &Fit, strength: &[f64]) -> FeatureSetRun
     let (mut correlation, mut of_replicas, mut pairs) = (None, Vec::new(), Vec::new());
     match set {
         FeatureSet::Gaussian => {
-            correlation = spearman(&pick(&relative), &pick(strength));
-            of_replicas = relevance.iter().filter_map(|r| spearman(&pick(r), &pick(strength))).collect();
+            correlation = rank_correlation(&pick(&relative), &pick(strength));
+            of_replicas = relevance.iter().filter_map(|r| rank_correlation(&pick(r), &pick(strength))).collect();
         }
         FeatureSet::Correlated => {
             pairs = (FLIP.iter().zip(relative.chunks_exact(2)))
@@ -428,3 +429,69 @@ fn scatter_points(dataset: &Dataset) -> Vec<ScatterPoint> {
 
 /// The components of the scatter plot.
 pub const SCATTER_FEATURES: [usize; 2] = [2 * SHOWN_PAIR, 2 * SHOWN_PAIR + 1];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: Device = Device::Cpu { threads: 0 };
+
+    #[test]
+    fn feature_sets_come_out_whole() {
+        for (set, features, figures) in [(FeatureSet::Gaussian, 20, 2), (FeatureSet::Correlated, 10, 3)] {
+            let settings = FeatureSetSettings {
+                rows: 4_000,
+                data_sets: 2,
+                replicas: 2,
+                epochs: 2,
+                ..FeatureSetSettings::new(set, Variant::Notebook)
+            };
+            let outcome = feature_set(&settings, &CPU, &mut |_, _| Flow::Continue).unwrap();
+            let json = serde_json::to_value(&outcome).unwrap();
+            assert_eq!(
+                (&json["settings"]["variant"], &json["settings"]["set"]),
+                (&"notebook".into(), &set.name().into())
+            );
+            assert_eq!(json["training"]["replicas"][0]["reg_lambda"], 1e-6);
+            assert_eq!(json["network"]["batch_norm"], "first");
+            assert_eq!(json["checks"].as_array().unwrap().len(), figures);
+            assert!(
+                json["differences"].as_array().unwrap().iter().any(|d| d.as_str().unwrap().contains("half a cosine"))
+            );
+            assert_eq!(json["runs"].as_array().unwrap().len(), 2);
+            for run in json["runs"].as_array().unwrap() {
+                let all = run["features"].as_array().unwrap();
+                assert_eq!(all.len(), features);
+                let largest = all.iter().map(|f| f["relative"].as_f64().unwrap()).fold(0.0, f64::max);
+                assert_eq!(largest, 1.0);
+                for f in all {
+                    let replicas: Vec<f64> =
+                        f["replicas"].as_array().unwrap().iter().map(|r| r.as_f64().unwrap()).collect();
+                    let mean = (replicas[0] + replicas[1]) / 2.0;
+                    assert!((f["relevance"].as_f64().unwrap() - mean).abs() <= 1e-12 * mean);
+                    assert_eq!(f["relevant"].as_bool().unwrap(), f["strength"].as_f64().unwrap() > 0.0);
+                }
+            }
+            // Both classes' histograms hold nearly every row; the data sets' seeds differ.
+            for d in &outcome.distributions {
+                d.classes.iter().for_each(|c| assert!((c.iter().sum::<f64>() - 1.0).abs() < 0.01));
+            }
+            assert_ne!(json["runs"][0]["features"], json["runs"][1]["features"]);
+        }
+    }
+
+    #[test]
+    fn sets_of_no_size_are_refused() {
+        let gaussian = FeatureSetSettings::new(FeatureSet::Gaussian, Variant::Paper);
+        let wrong = [
+            (FeatureSetSettings { rows: 99, ..gaussian.clone() }, "--rows is 99"),
+            (FeatureSetSettings { data_sets: 0, ..gaussian.clone() }, "--data-sets is 0"),
+            (FeatureSetSettings { replicas: 0, ..gaussian.clone() }, "--replicas is 0"),
+            (FeatureSetSettings { epochs: 0, ..gaussian }, "--epochs is 0"),
+        ];
+        for (settings, part) in wrong {
+            let error = feature_set(&settings, &CPU, &mut |_, _| Flow::Continue).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -44,38 +44,9 @@ impl Spread {
     }
 }
 
-/// Spearman's rank correlation; ties share the mean of their ranks. `None` where it isn't defined: fewer than two values, or
-/// one list of equal ones.
-pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    let (a, b) = (ranks(a), ranks(b));
-    let (sa, sb) = (Spread::of(&a), Spread::of(&b));
-    let covariance = a.iter().zip(&b).map(|(x, y)| (x - sa.mean) * (y - sb.mean)).sum::<f64>() / a.len().max(1) as f64;
-    (sa.std > 0.0 && sb.std > 0.0).then(|| covariance / (sa.std * sb.std))
-}
-
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let rank = |v: &f64| {
-        let below = values.iter().filter(|w| *w < v).count() as f64;
-        let equal = values.iter().filter(|w| *w == v).count() as f64;
-        below + (equal - 1.0) / 2.0
-    };
-    values.iter().map(rank).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_correlate() {
-        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[10.0, 20.0, 1e9]), Some(1.0));
-        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
-        // By hand: ranks 0, 1.5, 1.5, 3 and 0, 1, 2, 3 give 4.5/√(4.5·5).
-        let tied = spearman(&[1.0, 2.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 4.0]).unwrap();
-        assert!((tied - 4.5 / (4.5f64 * 5.0).sqrt()).abs() < 1e-12, "{tied}");
-        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
-        assert_eq!(spearman(&[], &[]), None);
-    }
 
     #[test]
     fn bounds_are_inclusive_and_refuse_what_is_no_number() {

@@ -1,4 +1,4 @@
-//! Experiments of the papers, whole: data, training, analysis.
+//! Experiments of the papers, whole: data, training, analysis, page. Private to `eigenlens reproduce`.
 
 mod digits;
 pub mod digits_page;
@@ -12,12 +12,12 @@ pub mod squares_page;
 pub mod stellar;
 pub mod stellar_page;
 
-pub use digits::{Digits, DigitsOutcome, DigitsPictures, DigitsSettings, Sample, Shorter, SingleAccuracy, digits};
+pub use digits::{Digits, DigitsOutcome, DigitsSettings, Sample, Shorter, SingleAccuracy, digits};
 pub use feature_sets::{
-    Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, FeatureSetSettings, PairOutcome,
-    SCATTER_FEATURES, ScatterPoint, Variant, feature_set,
+    Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, FeatureSetSettings, SCATTER_FEATURES,
+    Variant, feature_set,
 };
-pub use measures::{Check, Spread, spearman};
+pub use measures::{Check, Spread};
 pub use rotated_squares::{
-    BiasStart, DataSpectrum, NetworkOutcome, OperatorPicture, RotatedSquares, SquaresSettings, rotated_squares,
+    BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares, SquaresSettings, rotated_squares,
 };

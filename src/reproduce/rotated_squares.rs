@@ -8,7 +8,6 @@ use crate::data::synthetic::{self, PICTURE};
 use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, split};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::model::resident;
 use crate::network::local::SlopeForm;
 use crate::network::{Layout, Network, Parameters, Place, Sequential};
 use crate::random::Random;
@@ -159,7 +158,7 @@ pub fn rotated_squares(
     let parts = split(&dataset, 0.0, 0.2, settings.seed)?;
     let scaling = Scaling::fit(ScaleKind::Unit, &dataset, &parts.train)?;
     let target = TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() };
-    let data = resident(&dataset, &scaling, &target, &parts);
+    let data = Resident::of(&dataset, &scaling, &target, &parts);
     let train = data.inputs(&parts.train);
     let (uncentred, centred) = (data_spectrum(train.clone(), false), data_spectrum(train, true));
     let mut networks = Vec::new();

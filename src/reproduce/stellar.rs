@@ -10,7 +10,7 @@ mod trial;
 
 use serde::Serialize;
 
-pub use ranking::{BandOutcome, Ranking, TopWavelength};
+pub use ranking::{Ranking, TopWavelength};
 pub use spectra::Spectra;
 
 use self::trial::Trial;
@@ -261,7 +261,7 @@ pub fn stellar(
 
 /// `constant` or `cosine`.
 pub fn schedule_name(schedule: Schedule) -> String {
-    crate::model::serde_name(&schedule)
+    crate::report::text::serde_name(&schedule)
 }
 
 /// Four spectra from the poorest in metals to the richest.

@@ -1,10 +1,10 @@
 //! `report.html` of the stellar spectra.
 
 use crate::data::ScaleKind;
-use crate::model::serde_name;
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
 use crate::report::page::{definitions, document, figure, section};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
+use crate::report::text::serde_name;
 use crate::report::text::{count, number, percent, short};
 use crate::reproduce::experiment_page::{self, checks};
 use crate::reproduce::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};

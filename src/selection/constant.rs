@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::path::Prepared;
 use crate::kernels::LossKind;
-use crate::train::Resident;
+use crate::train::{Metric, Resident};
 
 /// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since
 /// targets are standardised); all of them weighted, as the loss is.
@@ -29,11 +28,10 @@ pub(super) fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
 
 /// The score, on some places of the row list, of the best constant answer to the training rows: their most frequent class (of
 /// equals, as all are with balanced classes, the one that does best here), or their median.
-pub(super) fn constant_score(prepared: &Prepared, places: Range<usize>) -> f64 {
-    let data = &prepared.data;
+pub(super) fn constant_score(data: &Resident, metric: Metric, places: Range<usize>) -> f64 {
     let total = data.total_weight(places.clone());
     let rows = |places: Range<usize>| data.list[places].iter().map(|&r| (r as usize, data.weight(r)));
-    if prepared.metric.is_share() {
+    if metric.is_share() {
         let by_class = |places: Range<usize>| {
             let mut of_class = vec![0.0f64; data.outputs];
             rows(places).for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);

@@ -36,8 +36,8 @@ use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
 use crate::network::{Place, Sequential};
-use crate::relevance::Metric;
-use crate::train::{Flow, Progress, Schedule, Settings};
+use crate::train::Metric;
+use crate::train::{Flow, Progress, Schedule, Settings, check_loss};
 use crate::{Error, Result};
 
 /// How to select.
@@ -241,7 +241,7 @@ pub fn select(
     let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
         retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
-    let constant_answer = constant::constant_score(&prepared, reported.clone());
+    let constant_answer = constant::constant_score(&prepared.data, prepared.metric, reported.clone());
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;
@@ -330,7 +330,7 @@ impl SelectSettings {
             Targets::Numbers { .. } => Task::Regress,
             _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
         };
-        self.loss.map_or(Ok(()), |loss| crate::model::check_loss(loss, task))
+        self.loss.map_or(Ok(()), |loss| check_loss(loss, task))
     }
 
     /// The network's plan on a data set, for `replicas`, before anything that a stage changes.

@@ -10,7 +10,7 @@ use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Ta
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::network::{Layout, Network, Parameters};
-use crate::relevance::Metric;
+use crate::train::Metric;
 use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
 
@@ -93,7 +93,7 @@ impl Prepared {
         let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(dataset.columns, outputs)?;
         let target = TargetScaling::fit(&dataset, &parts.train);
-        let data = crate::model::resident(&dataset, &scaling, &target, &parts);
+        let data = Resident::of(&dataset, &scaling, &target, &parts);
         let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
         let spread = (squares / scaling.std.len() as f64).sqrt();
         let rows = if parts.test.is_empty() { "validation" } else { "test" };

@@ -14,8 +14,8 @@ use crate::engine::Device;
 use crate::model::{Fit, Model};
 use crate::network::Parameters;
 use crate::random::Random;
-use crate::relevance::Metric;
-use crate::train::{Flow, Job, Progress, Settings};
+use crate::train::Metric;
+use crate::train::{Flow, Job, Progress, Resident, Settings};
 
 /// Steps of a network that is trained anew, about.
 const STEPS: usize = 900;
@@ -178,7 +178,8 @@ impl Retrainer<'_> {
         for of in &tried {
             sizes.push(SizePoint { k: of.k, best: of.test, random: self.random(of.k, observe)? });
         }
-        let gained = on_validation.validation.mean - constant_score(prepared, prepared.data.validation.clone());
+        let gained = on_validation.validation.mean
+            - constant_score(&prepared.data, prepared.metric, prepared.data.validation.clone());
         let gained = if prepared.metric.is_share() { gained } else { -gained };
         // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
         let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
@@ -214,7 +215,7 @@ fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<crate::train::Resid
     let kind = prepared.plan.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
     let scaling = crate::data::Scaling::fit(kind, dataset, &prepared.split.train)?;
     let target = crate::data::TargetScaling::fit(dataset, &prepared.split.train);
-    Ok(crate::model::resident(dataset, &scaling, &target, &prepared.split))
+    Ok(Resident::of(dataset, &scaling, &target, &prepared.split))
 }
 
 /// Trains networks on some columns alone; the model is the one with the best validation loss, the score is over all.

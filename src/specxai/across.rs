@@ -73,11 +73,11 @@ fn mean_in(mean: &mut Vec<f64>, value: &[f64], n: f64) {
 /// Spearman's rank correlation, ties by their mean rank; `None` when one side is constant.
 pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
-    let mean = (a.len() as f64 - 1.0) / 2.0;
-    let centred = |r: &[f64]| r.iter().map(|x| x - mean).collect::<Vec<_>>();
-    let (a, b) = (centred(&a), centred(&b));
-    let norm = (dot(&a, &a) * dot(&b, &b)).sqrt();
-    (norm > 0.0).then(|| dot(&a, &b) / norm)
+    let n = a.len().max(1) as f64;
+    let mean = (n - 1.0) / 2.0;
+    let moment = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>() / n;
+    let (sa, sb) = (moment(&a, &a).sqrt(), moment(&b, &b).sqrt());
+    (sa > 0.0 && sb > 0.0).then(|| moment(&a, &b) / (sa * sb))
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {
@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(rank_correlation(&[1.0, 2.0, 3.0], &[10.0, 20.0, 1000.0]), Some(1.0));
         assert_eq!(rank_correlation(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
         assert_eq!(rank_correlation(&[1.0, 1.0], &[3.0, 2.0]), None);
+        assert_eq!(rank_correlation(&[], &[]), None);
         // By hand: ranks 0, 1.5, 1.5, 3 against 0, 1, 2, 3.
         let r = rank_correlation(&[1.0, 2.0, 2.0, 5.0], &[1.0, 2.0, 3.0, 4.0]).unwrap();
         assert!((r - 4.5 / (4.5f64 * 5.0).sqrt()).abs() < 1e-12, "{r}");

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::Serialize;
 
-use crate::kernels::twins::{Operand, product};
+use crate::host::{Operand, product};
 
 /// Distance of two singular values, relative to the largest, under which they count as equal: their vectors are not
 /// defined one by one.

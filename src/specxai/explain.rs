@@ -11,7 +11,7 @@ use super::output::Output;
 use super::surgery::{Reduction, reduce_clusters, shares};
 use super::topk::{Apply, top_triplets};
 use crate::engine::Device;
-use crate::kernels::twins::{Operand, product};
+use crate::host::{Operand, product};
 use crate::network::local::SlopeForm;
 use crate::network::{Layer, Network, NodeId, Parameters};
 use crate::train::Flow;
@@ -201,7 +201,7 @@ pub fn explain_each(
     let mut operator = LocalOperator::new(network, parameters, &products, settings.form, rows, device)?;
     let mut largest = large
         .iter()
-        .map(|&s| MatrixFree::new(network, parameters, s, settings, device))
+        .map(|&s| MatrixFree::new(network, parameters, s, settings.form, device))
         .collect::<Result<Vec<MatrixFree>>>()?;
     let epsilon = if matches!(device, Device::CpuF64 { .. }) { f64::EPSILON } else { f64::from(f32::EPSILON) };
     let mut patterns = Patterns::new(network);

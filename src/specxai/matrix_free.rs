@@ -1,10 +1,10 @@
 //! Operators that are too large to form.
 
-use super::explain::ExplainSettings;
 use super::operator::{Blocks, LocalOperator, Product};
 use super::topk::Apply;
 use crate::Result;
 use crate::engine::Device;
+use crate::network::local::SlopeForm;
 use crate::network::{Network, NodeId, Parameters};
 
 /// One sample's R at one node, applied and never formed.
@@ -24,13 +24,13 @@ impl MatrixFree {
         network: &Network,
         parameters: &Parameters,
         node: NodeId,
-        settings: &ExplainSettings,
+        form: SlopeForm,
         device: &Device,
     ) -> Result<Self> {
         let width = network.nodes[node].width().min(network.input_width());
         let block = BLOCK.min(width);
         let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
-        let operator = LocalOperator::new(network, parameters, &products, settings.form, 1, device)?;
+        let operator = LocalOperator::new(network, parameters, &products, form, 1, device)?;
         Ok(MatrixFree { operator, node, block })
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::engine::plan::pad4;
-use crate::engine::{Device, PlanId, Session, Step, View};
+use crate::engine::{Device, Session};
 use crate::network::local::{Affine, Cotangent, Pull, SlopeForm, linearise, pull, push};
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Layer, Network, NodeId, Parameters};
+use crate::program::{PassId, Step, View, pad4};
 use crate::{Error, Result};
 
 /// A product with a network's slopes that is wanted, recorded before the first batch.
@@ -59,7 +59,7 @@ impl Blocks {
 
 /// A recorded product.
 struct Recorded {
-    plan: PlanId,
+    pass: PassId,
     source: Option<View>,
     /// By node; for all but a trace only the one result.
     results: Vec<Option<View>>,
@@ -80,7 +80,7 @@ pub struct LocalOperator {
     network: Network,
     session: Box<dyn Session>,
     x: View,
-    forward: PlanId,
+    forward: PassId,
     outputs: Vec<View>,
     affine: Vec<Affine>,
     products: HashMap<Product, Recorded>,
@@ -105,8 +105,8 @@ impl LocalOperator {
         // How much one sample takes is what recording for one sample makes.
         let (workspace, _) = record(network, products, form, 1);
         let of_parameters = workspace.layout.parameters + workspace.layout.statistics;
-        let total: usize = workspace.program.buffers.iter().map(|spec| spec.len).sum();
-        let largest = workspace.program.buffers.iter().skip(2).map(|spec| spec.len).max().unwrap_or(1);
+        let total: usize = workspace.program.buffers.specs.iter().map(|spec| spec.len).sum();
+        let largest = workspace.program.buffers.specs.iter().skip(2).map(|spec| spec.len).max().unwrap_or(1);
         let (budget, binding) = match device {
             Device::Gpu(gpu) if !gpu.caps().software => (GPU_TILE_BYTES, gpu.caps().max_binding as usize),
             Device::Gpu(gpu) => (TILE_BYTES, gpu.caps().max_binding as usize),
@@ -220,8 +220,8 @@ impl LocalOperator {
 
     /// Computes a Jacobian and leaves it on the engine: for measuring.
     pub fn run_jacobian(&mut self, node: NodeId) -> Result<()> {
-        let plan = self.products[&Product::Jacobian(node)].plan;
-        self.run(plan)
+        let pass = self.products[&Product::Jacobian(node)].pass;
+        self.run(pass)
     }
 
     /// Waits for everything that was started.
@@ -259,16 +259,16 @@ impl LocalOperator {
     /// Writes a product's source and runs it.
     fn send(&mut self, product: Product, source: &[f64]) -> Result<()> {
         let recorded = self.products.get(&product).expect("invariant: the product was asked for");
-        let (plan, view) = (recorded.plan, recorded.source.expect("invariant: this product has a source"));
+        let (pass, view) = (recorded.pass, recorded.source.expect("invariant: this product has a source"));
         assert_eq!(source.len(), self.rows * recorded.seeds * view.cols, "one vector for each seed of each sample");
         self.write(view, source)?;
-        self.run(plan)
+        self.run(pass)
     }
 
-    fn run(&mut self, plan: PlanId) -> Result<()> {
+    fn run(&mut self, pass: PassId) -> Result<()> {
         let rows = self.rows as u32;
         let step = Step { index: 0, rows, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX };
-        self.session.run(plan, &[step])
+        self.session.run(pass, &[step])
     }
 
     fn write(&mut self, view: View, values: &[f64]) -> Result<()> {
@@ -304,7 +304,7 @@ fn transpose(blocks: &Blocks) -> Blocks {
 /// What recording makes besides the workspace.
 struct Recording {
     x: View,
-    forward: PlanId,
+    forward: PassId,
     outputs: Vec<View>,
     affine: Vec<Affine>,
     products: HashMap<Product, Recorded>,
@@ -326,13 +326,13 @@ fn seeds_of(network: &Network, product: Product) -> usize {
 fn record(network: &Network, products: &[Product], form: SlopeForm, batch: usize) -> (Workspace, Recording) {
     let seeds = products.iter().map(|&p| seeds_of(network, p)).max().unwrap_or(1);
     let mut workspace = Workspace::frozen(network, 1, batch, seeds);
-    let x = workspace.program.matrix("inputs", batch, network.input_width());
+    let x = workspace.program.buffers.matrix("inputs", batch, network.input_width());
     let mut recorder = Recorder::new(network, &mut workspace, Mode::Explain, x, false);
     recorder.forward();
     let affine = linearise(network, &mut recorder, form);
     let outputs = (0..network.nodes.len()).map(|id| recorder.output(id)).collect();
     let ops = recorder.finish();
-    let forward = workspace.program.plan("forward", ops);
+    let forward = workspace.program.pass("forward", ops);
     let mut recording = Recording { x, forward, outputs, affine, products: HashMap::new() };
     for &product in products {
         if !recording.products.contains_key(&product) {
@@ -348,7 +348,7 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
     let seeds = seeds_of(network, product);
     let batch = workspace.batch;
     let mut source = |what: &str, node: NodeId| {
-        workspace.program.matrix(format!("{product:?} {what}"), batch * seeds, network.nodes[node].width())
+        workspace.program.buffers.matrix(format!("{product:?} {what}"), batch * seeds, network.nodes[node].width())
     };
     let (ops, source, results, transposed) = match product {
         Product::Trace => {
@@ -398,8 +398,8 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
             (ops, Some(t), vec![result], false)
         }
     };
-    let plan = workspace.program.plan(format!("{product:?}"), ops);
-    Recorded { plan, source, results, seeds, transposed }
+    let pass = workspace.program.pass(format!("{product:?}"), ops);
+    Recorded { pass, source, results, seeds, transposed }
 }
 
 /// One identity matrix for each sample.

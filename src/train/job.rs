@@ -1,38 +1,23 @@
-//! A training job: a network, its data and its plans in one engine's memory.
+//! A training job: a network, its data and its passes in one engine's memory.
 
 use std::ops::Range;
 use std::time::Instant;
 
-use super::recording::{Plans, Recording, SLOTS};
+use super::masking::{Masked, Masking};
+use super::recording::{Passes, Recording, SLOTS};
 use super::resident::Resident;
 use super::settings::Settings;
 use super::stretch::Stretch;
 use super::{EpochRecord, Flow, Progress, Scores};
-use crate::engine::plan::{
-    RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
-};
-use crate::engine::{Buffer, Device, PlanId, Session, Step, View};
+use crate::engine::{Device, Session};
 use crate::kernels::LossKind;
 use crate::network::record::Workspace;
 use crate::network::{Layout, Network, Parameters, Weight};
+use crate::program::{
+    Buffer, PassId, RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI,
+    RESULT_SQUARE, Step, View,
+};
 use crate::{Error, Result};
-
-/// Orderings of the inputs for masked evaluation or masked training: `[orderings][feature]` places from 0, one set for
-/// each replica, and what replaces a masked input (`[columns]`, after scaling).
-#[derive(Debug, Clone, Default)]
-pub struct Masking {
-    pub positions: Vec<Vec<Vec<u32>>>,
-    pub fill: Vec<f64>,
-    /// Masks the inputs in training too (keeping places below 1), to train on a subset of the features.
-    pub train: bool,
-}
-
-/// One masked evaluation of a k-curve.
-#[derive(Debug, Clone, Copy)]
-pub struct Masked {
-    pub ordering: u32,
-    pub kept: u32,
-}
 
 /// A network with its data on an engine, ready to train and to evaluate.
 pub struct Job {
@@ -40,7 +25,7 @@ pub struct Job {
     pub layout: Layout,
     settings: Settings,
     session: Box<dyn Session>,
-    plans: Plans,
+    passes: Passes,
     parameters: Buffer,
     statistics: Buffer,
     results: Buffer,
@@ -58,7 +43,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Records the plans, loads them and the data, and sets the initial parameters.
+    /// Records the passes, loads them and the data, and sets the initial parameters.
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that make no sense, [`Error::Shape`] for a network that doesn't fit the data,
@@ -97,7 +82,7 @@ impl Job {
         let batch = settings.batch.min(data.train.len().max(data.list.len() - data.train.len()).max(1));
         let mut workspace = Workspace::new(network, settings.replicas.len(), batch);
         let recording = Recording::new(network, data, settings, masking, &mut workspace);
-        let Recording { plans, buffers, output } = recording;
+        let Recording { passes, buffers, output } = recording;
         let Workspace { program, layout, parameters, statistics, settings: settings_buffer, .. } = workspace;
         let mut session = device.load(program)?;
         buffers.fill(session.as_mut(), data, masking)?;
@@ -111,7 +96,7 @@ impl Job {
             layout,
             settings: settings.clone(),
             session,
-            plans,
+            passes,
             parameters,
             statistics,
             results: buffers.results,
@@ -186,7 +171,7 @@ impl Job {
                 let last = (first + stretch.steps()).min(per_epoch);
                 let steps: Vec<Step> = (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
                 let clock = Instant::now();
-                self.session.run(self.plans.train, &steps)?;
+                self.session.run(self.passes.train, &steps)?;
                 self.step += steps.len() as u64;
                 self.read_training(&steps, &mut sums)?;
                 stretch.measured(steps.len(), clock.elapsed());
@@ -360,31 +345,31 @@ impl Job {
     /// over the rows, weighted where they have weights.
     pub fn evaluate(&mut self, range: Range<usize>) -> Result<Vec<Scores>> {
         let steps = self.evaluation_steps(range.clone(), Masked { ordering: 0, kept: u32::MAX });
-        let mut scores = self.run_evaluation(self.plans.evaluate, &[steps], self.total_weight(&range))?;
+        let mut scores = self.run_evaluation(self.passes.evaluate, &[steps], self.total_weight(&range))?;
         Ok(scores.pop().expect("one evaluation was asked for"))
     }
 
     /// The scores of every masked evaluation, `[mask][replica]`, all in one job.
     pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
-        let plan = self.plans.masked.expect("invariant: the job was made with a masking");
+        let pass = self.passes.masked.expect("invariant: the job was made with a masking");
         let steps: Vec<_> = masks.iter().map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
-        self.run_evaluation(plan, &steps, self.total_weight(&range))
+        self.run_evaluation(pass, &steps, self.total_weight(&range))
     }
 
     /// `total`: what the rows of a pass count together.
-    fn run_evaluation(&mut self, plan: PlanId, passes: &[Vec<Step>], total: f64) -> Result<Vec<Vec<Scores>>> {
+    fn run_evaluation(&mut self, pass: PassId, runs: &[Vec<Step>], total: f64) -> Result<Vec<Vec<Scores>>> {
         // [replica][pass]
-        let mut sums = vec![vec![[0.0; RESULT_LEN]; passes.len()]; self.replicas()];
+        let mut sums = vec![vec![[0.0; RESULT_LEN]; runs.len()]; self.replicas()];
         let flat: Vec<(usize, Step)> =
-            passes.iter().enumerate().flat_map(|(p, steps)| steps.iter().map(move |&s| (p, s))).collect();
+            runs.iter().enumerate().flat_map(|(r, steps)| steps.iter().map(move |&s| (r, s))).collect();
         for chunk in flat.chunks(SLOTS) {
             let steps: Vec<Step> =
                 chunk.iter().enumerate().map(|(i, (_, step))| Step { index: i as u32, ..*step }).collect();
-            self.session.run(plan, &steps)?;
+            self.session.run(pass, &steps)?;
             for (replica, sums) in sums.iter_mut().enumerate() {
                 let results = self.session.read(self.results, replica, 0, steps.len() * RESULT_LEN)?;
-                for ((pass, _), result) in chunk.iter().zip(results.chunks_exact(RESULT_LEN)) {
-                    sums[*pass].iter_mut().zip(result).for_each(|(s, x)| *s += x);
+                for ((run, _), result) in chunk.iter().zip(results.chunks_exact(RESULT_LEN)) {
+                    sums[*run].iter_mut().zip(result).for_each(|(s, x)| *s += x);
                 }
             }
         }
@@ -394,14 +379,14 @@ impl Job {
             metric: self.metric(sums[RESULT_METRIC] / n),
             square: sums[RESULT_SQUARE] / n,
         };
-        Ok((0..passes.len()).map(|pass| sums.iter().map(|replica| score(&replica[pass])).collect()).collect())
+        Ok((0..runs.len()).map(|run| sums.iter().map(|replica| score(&replica[run])).collect()).collect())
     }
 
     /// Outputs of one replica for a range of the row list, row-major `[rows, outputs]`; standardised for regression.
     pub fn predict(&mut self, replica: usize, range: Range<usize>) -> Result<Vec<f64>> {
         let mut outputs = Vec::new();
         for step in self.evaluation_steps(range, Masked { ordering: 0, kept: u32::MAX }) {
-            self.session.run(self.plans.evaluate, &[step])?;
+            self.session.run(self.passes.evaluate, &[step])?;
             let View { buffer, offset, cols, ld, .. } = self.output;
             let values = self.session.read(buffer, replica, offset, step.rows as usize * ld)?;
             outputs.extend(values.chunks_exact(ld).flat_map(|row| &row[..cols]));
@@ -418,7 +403,7 @@ impl Job {
                 Step { index: 0, ..self.training_step(count % per_epoch, slot, count / per_epoch, u64::MAX) }
             })
             .collect();
-        self.session.run(self.plans.train, &steps)?;
+        self.session.run(self.passes.train, &steps)?;
         self.step += steps.len() as u64;
         self.session.wait()
     }
@@ -429,7 +414,7 @@ impl Job {
     pub fn step_timings(&mut self) -> Result<Option<Vec<(String, f64)>>> {
         let step = self.training_step(0, 0, 0, u64::MAX);
         self.step += 1;
-        self.session.timings(self.plans.train, &step)
+        self.session.timings(self.passes.train, &step)
     }
 }
 

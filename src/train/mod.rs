@@ -1,6 +1,8 @@
 //! Training: losses, the loop, its history.
 
 mod job;
+mod masking;
+mod metric;
 mod recording;
 mod resident;
 mod settings;
@@ -9,7 +11,10 @@ mod stretch;
 
 use serde::{Deserialize, Serialize};
 
-pub use job::{Job, Masked, Masking};
+pub use job::Job;
+pub use masking::{Masked, Masking};
+pub use metric::Metric;
+pub(crate) use metric::check_loss;
 pub use resident::Resident;
 pub use settings::{Lasso, ReplicaSettings, Schedule, Settings};
 pub(crate) use start::{InputRelevance, input_relevance, rebalance};

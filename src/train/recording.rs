@@ -1,28 +1,28 @@
 //! What a training job runs: its buffers, and the operations of its training and evaluation steps.
 
-use super::job::Masking;
+use super::masking::Masking;
 use super::resident::Resident;
 use super::settings::Settings;
 use crate::Result;
-use crate::engine::plan::RESULT_LEN;
-use crate::engine::{Buffer, Element, PlanId, Scope, Session, View};
+use crate::engine::Session;
 use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Proximal, Reduce, Select, Tie};
 use crate::network::Network;
 use crate::network::dense::{LAMBDA_IN, WEIGHT};
 use crate::network::record::{Mode, Recorder, Workspace};
+use crate::program::{Buffer, Element, PassId, RESULT_LEN, Scope, View, pad4};
 
 /// Steps whose results are kept on the engine until they are read.
 pub(super) const SLOTS: usize = 1024;
 
-/// The plans of a job.
-pub(super) struct Plans {
-    pub train: PlanId,
-    pub evaluate: PlanId,
-    pub masked: Option<PlanId>,
+/// The passes of a job.
+pub(super) struct Passes {
+    pub train: PassId,
+    pub evaluate: PassId,
+    pub masked: Option<PassId>,
 }
 
 /// The job's own buffers, besides the network's.
-pub(super) struct Buffers {
+pub(super) struct JobBuffers {
     pub data: Buffer,
     pub targets: Buffer,
     pub weights: Option<Buffer>,
@@ -33,7 +33,7 @@ pub(super) struct Buffers {
     pub members: Option<(Buffer, Vec<u32>)>,
 }
 
-impl Buffers {
+impl JobBuffers {
     pub fn fill(&self, session: &mut dyn Session, data: &Resident, masking: Option<&Masking>) -> Result<()> {
         session.write_words(self.data, None, 0, &data.words)?;
         session.write_words(self.targets, None, 0, &data.targets)?;
@@ -46,7 +46,7 @@ impl Buffers {
             session.write_words(*buffer, None, 0, words)?;
         }
         if let (Some((positions, fill)), Some(masking)) = (self.masking, masking) {
-            let ld = crate::engine::plan::pad4(data.columns);
+            let ld = pad4(data.columns);
             for (r, orderings) in masking.positions.iter().enumerate() {
                 for (i, places) in orderings.iter().enumerate() {
                     session.write_words(positions, Some(r), i * ld, places)?;
@@ -58,10 +58,10 @@ impl Buffers {
     }
 }
 
-/// The plans of a job as they are recorded.
+/// A job's passes as they are recorded.
 pub(super) struct Recording {
-    pub plans: Plans,
-    pub buffers: Buffers,
+    pub passes: Passes,
+    pub buffers: JobBuffers,
     pub output: View,
 }
 
@@ -75,38 +75,38 @@ impl Recording {
     ) -> Self {
         let batch = workspace.batch;
         let program = &mut workspace.program;
-        let mut shared = |label: &str, len: usize, element| program.buffer(label, len, Scope::Shared, element);
-        let ld = crate::engine::plan::pad4(data.columns);
+        let mut shared = |label: &str, len: usize, element| program.buffers.buffer(label, len, Scope::Shared, element);
+        let ld = pad4(data.columns);
         let units = settings.units(data.columns);
         let ties = (!units.is_empty()).then(|| Tie::words(&units));
         let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
         // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
         let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
         let most = if unknown { data.words.len() / data.stride * network.output().width() } else { 0 };
-        let buffers = Buffers {
+        let buffers = JobBuffers {
             members,
             data: shared("data set", data.words.len(), Element::Word),
             targets: shared("targets", data.targets.len().max(most), Element::Word),
             weights: (!data.weights.is_empty()).then(|| shared("row weights", data.weights.len(), Element::Float)),
             list: shared("row list", data.list.len(), Element::Word),
             scaling: shared("input scaling", 2 * ld, Element::Float),
-            results: program.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
+            results: program.buffers.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
             masking: masking.map(|masking| {
                 let orderings = masking.positions.first().map_or(0, Vec::len);
-                let positions = program.buffer("places", orderings * ld, Scope::Replica, Element::Word);
-                (positions, program.buffer("mask fill", ld, Scope::Shared, Element::Float))
+                let positions = program.buffers.buffer("places", orderings * ld, Scope::Replica, Element::Word);
+                (positions, program.buffers.buffer("mask fill", ld, Scope::Shared, Element::Float))
             }),
         };
         let members = buffers.members.as_ref().map(|(buffer, _)| *buffer);
-        let rows = program.buffer("batch rows", batch, Scope::Replica, Element::Word);
-        let x = program.matrix("batch inputs", batch, data.columns);
-        let output_gradient = program.matrix("output gradient", batch, network.output().width());
-        let row_stats = program.matrix("row statistics", batch, 4);
+        let rows = program.buffers.buffer("batch rows", batch, Scope::Replica, Element::Word);
+        let x = program.buffers.matrix("batch inputs", batch, data.columns);
+        let output_gradient = program.buffers.matrix("output gradient", batch, network.output().width());
+        let row_stats = program.buffers.matrix("row statistics", batch, 4);
         let (parameters, gradient) = (workspace.parameters, workspace.gradient.expect("a workspace for training"));
         let settings_buffer = workspace.settings;
         let trained = workspace.layout.trained_end;
-        let m = workspace.program.buffer("Adam m", trained, Scope::Replica, Element::Float);
-        let v = workspace.program.buffer("Adam v", trained, Scope::Replica, Element::Float);
+        let m = workspace.program.buffers.buffer("Adam m", trained, Scope::Replica, Element::Float);
+        let v = workspace.program.buffers.buffer("Adam v", trained, Scope::Replica, Element::Float);
         let (psi_end, lambda_end) = (workspace.layout.psi_end, workspace.layout.lambda_end);
 
         let load = |shuffled: bool, mask: bool| {
@@ -202,7 +202,7 @@ impl Recording {
                 Proximal {
                     weight,
                     gradient,
-                    velocity: workspace.program.matrix("momentum", weight.rows, weight.cols),
+                    velocity: workspace.program.buffers.matrix("momentum", weight.rows, weight.cols),
                     members,
                     units: units.len(),
                     settings: settings_buffer,
@@ -223,11 +223,11 @@ impl Recording {
         let (evaluate, output) = evaluation(masking.is_some_and(|m| m.train));
         let masked = masking.is_some().then(|| evaluation(true).0);
         let program = &mut workspace.program;
-        let plans = Plans {
-            train: program.plan("train", train),
-            evaluate: program.plan("evaluate", evaluate),
-            masked: masked.map(|ops| program.plan("masked evaluation", ops)),
+        let passes = Passes {
+            train: program.pass("train", train),
+            evaluate: program.pass("evaluate", evaluate),
+            masked: masked.map(|ops| program.pass("masked evaluation", ops)),
         };
-        Recording { plans, buffers, output }
+        Recording { passes, buffers, output }
     }
 }

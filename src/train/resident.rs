@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::data::{Dataset, Targets, Values};
-use crate::engine::plan::pad4;
+use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Values};
 use crate::kernels::Storage;
+use crate::program::pad4;
 
 /// Inputs packed into words as they came, their scaling, targets, and the list of rows in use.
 #[derive(Debug, Clone)]
@@ -32,6 +32,12 @@ pub struct Resident {
 }
 
 impl Resident {
+    /// The data as they were scaled and split.
+    pub fn of(dataset: &Dataset, inputs: &Scaling, target: &TargetScaling, parts: &Split) -> Self {
+        let parts = [&parts.train[..], &parts.validation, &parts.test];
+        Self::new(dataset, (&inputs.shift, &inputs.scale), (&target.shift, &target.scale), parts)
+    }
+
     /// `shift`, `scale`: of the inputs, `[columns]`; `target_shift`, `target_scale`: `[outputs]` for regression, where
     /// `standardised = (value − shift)·scale`. `parts`: row numbers for training, validation and test.
     pub fn new(

@@ -36,7 +36,7 @@ mod tests {
     use crate::Device;
     use crate::data::{ScaleKind, Scaling, Split, TargetScaling, synthetic};
     use crate::network::Sequential;
-    use crate::train::{Flow, Job, Settings};
+    use crate::train::{Flow, Job, Resident, Settings};
 
     #[test]
     fn no_stretch_takes_much_longer_than_the_aim() {
@@ -69,7 +69,7 @@ mod tests {
         let dataset = synthetic::gaussian(3, 700).dataset;
         let parts = Split { train: (0..600).collect(), validation: (600..700).collect(), test: vec![] };
         let scaling = Scaling::fit(ScaleKind::None, &dataset, &parts.train).expect("the fixture has values");
-        let data = crate::model::resident(&dataset, &scaling, &TargetScaling::default(), &parts);
+        let data = Resident::of(&dataset, &scaling, &TargetScaling::default(), &parts);
         let architecture = Sequential { hidden: vec![9], dropout: 0.2, ..Sequential::default() };
         let network = architecture.build(20, 2).unwrap();
         let replicas = Settings::ensemble(3, 1, 1e-2, 1e-4);

@@ -3,11 +3,13 @@
 
 use std::sync::OnceLock;
 
+use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::engine::dispatch::GemmVariant;
 use eigenlens::engine::gpu::{Gpu, GpuSession, Request};
-use eigenlens::engine::{Buffer, Element, Program, Scope, Session, Step, View};
 use eigenlens::kernels::Op;
+use eigenlens::kernels::Program;
+use eigenlens::program::dispatch::GemmVariant;
+use eigenlens::program::{Buffer, Element, Scope, Step, View};
 
 /// Rounding of a handful of f32 operations on numbers of order 1 (2⁻²⁴ = 6e-8 each), and of the approximations in the
 /// shaders (erf: 1.5e-7; a driver's exp: 3 + 2|x| units in the last place by WGSL's rules).
@@ -87,12 +89,12 @@ impl Case {
 
     /// A matrix that the kernel only writes.
     pub fn output(&mut self, rows: usize, cols: usize) -> View {
-        self.program.matrix("output", rows, cols)
+        self.program.buffers.matrix("output", rows, cols)
     }
 
     /// A matrix of random numbers; NaN from row `defined` on, which a kernel must not let through.
     pub fn input(&mut self, rows: usize, cols: usize, defined: usize) -> View {
-        let view = self.program.matrix("input", rows, cols);
+        let view = self.program.buffers.matrix("input", rows, cols);
         self.fill(view, defined, Random::unit);
         view
     }
@@ -101,7 +103,7 @@ impl Case {
     pub fn parameters(&mut self, shapes: &[(usize, usize)]) -> (Buffer, Vec<View>) {
         let padded = |cols: usize| cols.div_ceil(4) * 4;
         let len = shapes.iter().map(|&(rows, cols)| rows * padded(cols)).sum();
-        let buffer = self.program.buffer("parameters", len, Scope::Replica, Element::Float);
+        let buffer = self.program.buffers.buffer("parameters", len, Scope::Replica, Element::Float);
         let mut offset = 0;
         let mut views = Vec::new();
         for &(rows, cols) in shapes {
@@ -114,7 +116,7 @@ impl Case {
     }
 
     pub fn fill(&mut self, view: View, defined: usize, value: impl Fn(&mut Random) -> f64) {
-        for replica in 0..self.program.replicas {
+        for replica in 0..self.program.buffers.replicas {
             let mut data = vec![0.0; view.rows * view.ld];
             for (r, row) in data.chunks_exact_mut(view.ld).enumerate() {
                 for x in &mut row[..view.cols] {
@@ -131,8 +133,8 @@ impl Case {
 
     /// A buffer of words, filled for each replica by `value(random, index)`.
     pub fn words(&mut self, len: usize, scope: Scope, value: impl Fn(&mut Random, usize) -> u32) -> Buffer {
-        let buffer = self.program.buffer("words", len, scope, Element::Word);
-        let copies = if scope == Scope::Shared { 1 } else { self.program.replicas };
+        let buffer = self.program.buffers.buffer("words", len, scope, Element::Word);
+        let copies = if scope == Scope::Shared { 1 } else { self.program.buffers.replicas };
         for replica in 0..copies {
             let data = (0..len).map(|i| value(&mut self.random, i)).collect();
             self.writes.push((buffer, replica, 0, Data::Words(data)));
@@ -159,14 +161,14 @@ impl Case {
 
     /// Runs the operations as one plan on the GPU and on the oracle, and compares.
     pub fn check(mut self, gpu: &Gpu, ops: Vec<Op>, what: &str) {
-        let plan = self.program.plan("test", ops);
+        let plan = self.program.pass("test", ops);
         let mut oracle = CpuSession::<f64>::new(self.program.clone(), 1).unwrap();
         let mut session = GpuSession::new(gpu, self.program.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
         self.load(&mut oracle);
         self.load(&mut session);
         oracle.run(plan, &[self.step]).unwrap();
         session.run(plan, &[self.step]).unwrap_or_else(|e| panic!("{what}: {e}"));
-        for replica in 0..self.program.replicas {
+        for replica in 0..self.program.buffers.replicas {
             for expect in &self.expects {
                 compare(&mut session, &mut oracle, replica, expect, what);
             }
@@ -179,7 +181,7 @@ impl Case {
 
     /// Loads and runs on the GPU only.
     pub fn run_gpu(mut self, gpu: &Gpu, ops: Vec<Op>) -> GpuSession {
-        let plan = self.program.plan("test", ops);
+        let plan = self.program.pass("test", ops);
         let mut session = GpuSession::new(gpu, self.program.clone()).unwrap();
         self.load(&mut session);
         session.run(plan, &[self.step]).unwrap();

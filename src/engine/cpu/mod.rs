@@ -1,13 +1,11 @@
 //! The CPU engine: runs the kernels' twins, in `f32` to compute and in `f64` as the oracle of the tests.
 
-mod denormals;
-mod team;
-
-pub use team::{Disjoint, Team};
-
-use super::plan::{Buffer, PlanId, Program, Scope, Step, refuse_beyond_host_memory};
-use super::{Element, Session};
-use crate::kernels::twins::{Context, Real, Slot};
+use super::Session;
+use super::memory::refuse_beyond_host_memory;
+use crate::host::{Disjoint, FlushToZero, Real, Team};
+use crate::kernels::Program;
+use crate::kernels::twins::{Context, Slot};
+use crate::program::{Buffer, Element, PassId, Scope, Step};
 use crate::{Error, Result};
 
 /// One replica's memory.
@@ -18,7 +16,7 @@ struct Replica<T> {
 
 /// A program in host memory.
 ///
-/// Replicas are independent, so with at least as many replicas as threads every thread runs whole plans for replicas of
+/// Replicas are independent, so with at least as many replicas as threads every thread runs whole passes for replicas of
 /// its own (no synchronisation inside a step, and a replica's data stay in one core's cache); otherwise the threads share
 /// the rows of each kernel. With as many threads the numbers are the same to the bit in every run.
 pub struct CpuSession<T> {
@@ -34,9 +32,10 @@ impl<T: Real> CpuSession<T> {
         refuse_beyond_host_memory(&program, size_of::<T>() as u64)?;
         let team = Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
-        let slots = |scope| program.buffers.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();
-        let replicas =
-            (0..program.replicas).map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() }).collect();
+        let slots = |scope| program.buffers.specs.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();
+        let replicas = (0..program.buffers.replicas)
+            .map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() })
+            .collect();
         let shared = slots(Scope::Shared);
         Ok(CpuSession { program, replicas, shared, team })
     }
@@ -47,7 +46,7 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn slot(&mut self, buffer: Buffer, replica: usize) -> &mut Slot<T> {
-        match self.program.spec(buffer).scope {
+        match self.program.buffers.spec(buffer).scope {
             Scope::Shared => &mut self.shared[buffer.0 as usize],
             Scope::Replica => &mut self.replicas[replica].slots[buffer.0 as usize],
         }
@@ -55,10 +54,10 @@ impl<T: Real> CpuSession<T> {
 
     /// The replicas that a write addresses; a shared buffer is written once.
     fn addressed(&self, buffer: Buffer, replica: Option<usize>) -> std::ops::Range<usize> {
-        match (self.program.spec(buffer).scope, replica) {
+        match (self.program.buffers.spec(buffer).scope, replica) {
             (Scope::Shared, _) => 0..1,
             (_, Some(replica)) => replica..replica + 1,
-            (_, None) => 0..self.program.replicas,
+            (_, None) => 0..self.program.buffers.replicas,
         }
     }
 
@@ -79,7 +78,7 @@ impl<T: Real> CpuSession<T> {
 
 impl<T: Real> Session for CpuSession<T> {
     fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()> {
-        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        debug_assert_eq!(self.program.buffers.spec(buffer).element, Element::Float);
         for r in self.addressed(buffer, replica) {
             let out = &mut self.floats(buffer, r)[offset..offset + data.len()];
             out.iter_mut().zip(data).for_each(|(out, &x)| *out = T::of(x));
@@ -102,10 +101,10 @@ impl<T: Real> Session for CpuSession<T> {
         Ok(self.words(buffer, replica)[offset..offset + len].to_vec())
     }
 
-    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()> {
+    fn run(&mut self, pass: PassId, steps: &[Step]) -> Result<()> {
         let CpuSession { program, replicas, shared, team } = self;
-        let _mode = denormals::FlushToZero::set();
-        let ops = &program.plans[plan.0].ops;
+        let _mode = FlushToZero::set();
+        let ops = &program.passes[pass.0].ops;
         let run = |replica: &mut Replica<T>, team: Option<&Team>| {
             for step in steps {
                 for op in ops {

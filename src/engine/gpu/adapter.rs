@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::dispatch::{Caps, GemmVariant};
+use crate::program::dispatch::{Caps, GemmVariant};
 use crate::{Error, Result};
 
 /// What an adapter runs on.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{AdapterInfo, Adapters, Request, wanted_features};
-use crate::engine::Step;
-use crate::engine::dispatch::{Caps, Dispatch, GemmVariant, Shader};
+use crate::program::Step;
+use crate::program::dispatch::{Caps, Dispatch, GemmVariant, Shader};
 use crate::{Error, Result};
 
 /// Name of the environment variable that turns the shaders' run-time checks on.

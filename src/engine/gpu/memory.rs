@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::device::Gpu;
-use crate::engine::dispatch::Memory;
-use crate::engine::plan::refuse_beyond_host_memory;
-use crate::engine::{Buffer, BufferSpec, Program, Scope};
-use crate::kernels::Op;
+use crate::engine::memory::refuse_beyond_host_memory;
+use crate::kernels::{Op, Program};
+use crate::program::dispatch::Memory;
+use crate::program::{Buffer, BufferSpec, Buffers, Scope};
 use crate::{Error, Result};
 
 /// Where an element is: which of a buffer's allocations, and its byte offset there.
@@ -21,7 +21,7 @@ pub(super) struct Place {
 ///
 /// Replicas come in tiles of equal size, each with an allocation of its own for every buffer, so that a binding never
 /// exceeds the adapter's limit; a kernel is dispatched once for each tile. A shared data set is cut by rows instead.
-pub(super) struct Buffers {
+pub(super) struct DeviceBuffers {
     pieces: Vec<Vec<wgpu::Buffer>>,
     /// Elements of a piece of a shared buffer.
     part_len: Vec<usize>,
@@ -32,14 +32,14 @@ pub(super) struct Buffers {
     nothing: [wgpu::Buffer; 2],
 }
 
-impl Buffers {
+impl DeviceBuffers {
     /// Allocates everything; `check` has passed.
     pub fn new(gpu: &Gpu, program: &Program, scratch_len: usize) -> Self {
         let rows = data_set_rows(program);
         let tile = tile(gpu, program, scratch_len);
-        let tiles = program.replicas.div_ceil(tile);
+        let tiles = program.buffers.replicas.div_ceil(tile);
         let part_len: Vec<usize> = (0..)
-            .zip(&program.buffers)
+            .zip(&program.buffers.specs)
             .map(|(i, spec)| rows.get(&Buffer(i)).map_or(spec.len, |&row| gpu.caps().part_len(row)))
             .collect();
         let allocate = |label: &str, len: usize| {
@@ -50,9 +50,10 @@ impl Buffers {
                 mapped_at_creation: false,
             })
         };
-        let in_tile = |t: usize| tile.min(program.replicas - t * tile);
+        let in_tile = |t: usize| tile.min(program.buffers.replicas - t * tile);
         let pieces = program
             .buffers
+            .specs
             .iter()
             .zip(&part_len)
             .map(|(spec, &part)| match spec.scope {
@@ -62,11 +63,11 @@ impl Buffers {
                 }
             })
             .collect();
-        Buffers {
+        DeviceBuffers {
             pieces,
             part_len,
             tile,
-            replicas: program.replicas,
+            replicas: program.buffers.replicas,
             scratch: (0..tiles).map(|t| allocate("scratch", scratch_len.max(4) * in_tile(t))).collect(),
             nothing: [allocate("nothing", 4), allocate("nothing", 4)],
         }
@@ -86,9 +87,9 @@ impl Buffers {
     }
 
     /// What a binding of a dispatch for this tile shows.
-    pub fn bound(&self, program: &Program, memory: Memory, write: bool, tile: usize) -> &wgpu::Buffer {
+    pub fn bound(&self, declared: &Buffers, memory: Memory, write: bool, tile: usize) -> &wgpu::Buffer {
         match memory {
-            Memory::Buffer { buffer, part } => match program.spec(buffer).scope {
+            Memory::Buffer { buffer, part } => match declared.spec(buffer).scope {
                 Scope::Replica => self.piece(buffer, tile),
                 Scope::Shared => self.piece(buffer, part as usize),
             },
@@ -98,8 +99,8 @@ impl Buffers {
     }
 
     /// Where an element of one replica (any, for a shared buffer) is.
-    pub fn place(&self, program: &Program, buffer: Buffer, replica: usize, element: usize) -> Place {
-        let spec = program.spec(buffer);
+    pub fn place(&self, declared: &Buffers, buffer: Buffer, replica: usize, element: usize) -> Place {
+        let spec = declared.spec(buffer);
         match spec.scope {
             Scope::Replica => {
                 let start = replica % self.tile * spec.len + element;
@@ -120,7 +121,7 @@ fn bytes(spec: &BufferSpec) -> u64 {
 
 /// Words a row of the shared data sets: what they may be cut by.
 fn data_set_rows(program: &Program) -> HashMap<Buffer, usize> {
-    let gathers = program.plans.iter().flat_map(|plan| &plan.ops).filter_map(|op| match op {
+    let gathers = program.passes.iter().flat_map(|pass| &pass.ops).filter_map(|op| match op {
         Op::Gather(gather) => Some((gather.data, gather.stride)),
         _ => None,
     });
@@ -130,7 +131,7 @@ fn data_set_rows(program: &Program) -> HashMap<Buffer, usize> {
 /// Refuses a program that the adapter's bindings or the memory can't hold.
 pub(super) fn check(gpu: &Gpu, program: &Program) -> Result<()> {
     let rows = data_set_rows(program);
-    for (i, spec) in (0..).zip(&program.buffers) {
+    for (i, spec) in (0..).zip(&program.buffers.specs) {
         let cut = spec.scope == Scope::Shared && rows.contains_key(&Buffer(i));
         if bytes(spec) > gpu.caps().max_binding && !cut {
             return Err(too_large(gpu, spec));
@@ -141,10 +142,10 @@ pub(super) fn check(gpu: &Gpu, program: &Program) -> Result<()> {
 
 /// Replicas whose copies of the largest buffer fit into one binding.
 fn tile(gpu: &Gpu, program: &Program, scratch_len: usize) -> usize {
-    let of_replicas = program.buffers.iter().filter(|spec| spec.scope == Scope::Replica).map(bytes);
+    let of_replicas = program.buffers.specs.iter().filter(|spec| spec.scope == Scope::Replica).map(bytes);
     let largest = of_replicas.max().unwrap_or(0).max(4 * scratch_len as u64).max(16);
     let fit = usize::try_from(gpu.caps().max_binding / largest).unwrap_or(usize::MAX);
-    program.replicas.min(gpu.caps().max_groups as usize).min(fit).max(1)
+    program.buffers.replicas.min(gpu.caps().max_groups as usize).min(fit).max(1)
 }
 
 fn too_large(gpu: &Gpu, spec: &BufferSpec) -> Error {

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 
 use super::device::Gpu;
-use super::memory::{Buffers, check};
-use crate::engine::dispatch::{Dispatch, Groups, Memory};
-use crate::engine::{Buffer, Element, PlanId, Program, Scope, Session, Step};
+use super::memory::{DeviceBuffers, check};
+use crate::engine::Session;
+use crate::kernels::Program;
+use crate::program::dispatch::{Dispatch, Groups, Memory};
+use crate::program::{Buffer, Buffers, Element, PassId, Scope, Step};
 use crate::{Error, Result};
 
 /// Steps whose uniforms are uploaded at once.
@@ -32,8 +34,8 @@ struct Prepared {
 pub struct GpuSession {
     gpu: Gpu,
     program: Program,
-    buffers: Buffers,
-    plans: Vec<Vec<Prepared>>,
+    buffers: DeviceBuffers,
+    passes: Vec<Vec<Prepared>>,
     steps: wgpu::Buffer,
     /// Bytes from one step's uniform to the next.
     step_stride: u64,
@@ -48,11 +50,11 @@ impl GpuSession {
         check(gpu, &program)?;
         gpu.scoped(|| {
             let dispatches: Vec<Vec<(String, Dispatch)>> = program
-                .plans
+                .passes
                 .iter()
-                .map(|plan| {
-                    let ops = plan.ops.iter().flat_map(|op| {
-                        op.dispatches(gpu.caps(), &program).into_iter().map(|d| (op.name().to_owned(), d))
+                .map(|pass| {
+                    let ops = pass.ops.iter().flat_map(|op| {
+                        op.dispatches(gpu.caps(), &program.buffers).into_iter().map(|d| (op.name().to_owned(), d))
                     });
                     ops.collect()
                 })
@@ -64,7 +66,7 @@ impl GpuSession {
                 .map(|binding| if let Memory::Scratch { len } = binding.memory { len } else { 0 })
                 .max()
                 .unwrap_or(0);
-            let buffers = Buffers::new(gpu, &program, scratch_len);
+            let buffers = DeviceBuffers::new(gpu, &program, scratch_len);
             let alignment = u64::from(gpu.device().limits().min_uniform_buffer_offset_alignment).max(32);
             let step_stride = (size_of::<Step>() as u64).next_multiple_of(alignment);
             let steps = gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -73,11 +75,11 @@ impl GpuSession {
                 usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            let plans = prepare(gpu, &program, &buffers, &steps, &dispatches, alignment);
+            let passes = prepare(gpu, &program.buffers, &buffers, &steps, &dispatches, alignment);
             Ok(GpuSession {
                 gpu: gpu.clone(),
                 buffers,
-                plans,
+                passes,
                 steps,
                 step_stride,
                 staging: None,
@@ -148,7 +150,7 @@ impl GpuSession {
     fn put(&mut self, buffer: Buffer, replica: usize, offset: usize, data: &[u32]) -> Result<()> {
         let (mut offset, mut data) = (offset, data);
         while !data.is_empty() {
-            let place = self.buffers.place(&self.program, buffer, replica, offset);
+            let place = self.buffers.place(&self.program.buffers, buffer, replica, offset);
             let count = data.len().min(place.room).min(UPLOAD / 4);
             let bytes = bytemuck::cast_slice(&data[..count]);
             self.gpu.queue().write_buffer(self.buffers.piece(buffer, place.piece), place.byte, bytes);
@@ -162,12 +164,12 @@ impl GpuSession {
     }
 
     fn put_all(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
-        let spec = self.program.spec(buffer);
+        let spec = self.program.buffers.spec(buffer);
         assert!(offset + data.len() <= spec.len, "`{}` has {} elements", spec.label, spec.len);
         let replicas = match (spec.scope, replica) {
             (Scope::Shared, _) => 0..1,
             (_, Some(replica)) => replica..replica + 1,
-            (_, None) => 0..self.program.replicas,
+            (_, None) => 0..self.program.buffers.replicas,
         };
         replicas.into_iter().try_for_each(|r| self.put(buffer, r, offset, data))
     }
@@ -175,7 +177,7 @@ impl GpuSession {
     fn get(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>> {
         let mut out = Vec::with_capacity(len);
         while out.len() < len {
-            let place = self.buffers.place(&self.program, buffer, replica, offset + out.len());
+            let place = self.buffers.place(&self.program.buffers, buffer, replica, offset + out.len());
             let count = (len - out.len()).min(place.room);
             let piece = self.buffers.piece(buffer, place.piece).clone();
             let bytes = self.fetch(&piece, place.byte, 4 * count as u64)?;
@@ -185,18 +187,18 @@ impl GpuSession {
     }
 }
 
-/// Compiles the pipelines and binds the buffers: for each plan, each dispatch once for each tile of replicas.
+/// Compiles the pipelines and binds the buffers: for each pass, each dispatch once for each tile of replicas.
 fn prepare(
     gpu: &Gpu,
-    program: &Program,
-    buffers: &Buffers,
+    declared: &Buffers,
+    buffers: &DeviceBuffers,
     steps: &wgpu::Buffer,
-    plans: &[Vec<(String, Dispatch)>],
+    passes: &[Vec<(String, Dispatch)>],
     alignment: u64,
 ) -> Vec<Vec<Prepared>> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut offsets = Vec::new();
-    for (_, dispatch) in plans.iter().flatten() {
+    for (_, dispatch) in passes.iter().flatten() {
         bytes.resize(bytes.len().next_multiple_of(alignment as usize), 0);
         offsets.push(bytes.len() as u64);
         bytes.extend(&dispatch.params);
@@ -209,7 +211,7 @@ fn prepare(
     });
     gpu.queue().write_buffer(&params, 0, &bytes);
     let mut offsets = offsets.into_iter();
-    plans
+    passes
         .iter()
         .map(|dispatches| {
             let placed: Vec<_> = dispatches.iter().zip(offsets.by_ref()).collect();
@@ -218,7 +220,7 @@ fn prepare(
                 .flat_map(|tile| placed.iter().map(move |&((label, dispatch), offset)| (label, dispatch, offset, tile)))
                 .map(|(label, dispatch, offset, tile)| {
                     let uniforms = [(steps, 0, size_of::<Step>()), (&params, offset, dispatch.params.len())];
-                    prepare_one(gpu, program, buffers, uniforms, label, dispatch, tile)
+                    prepare_one(gpu, declared, buffers, uniforms, label, dispatch, tile)
                 })
                 .collect()
         })
@@ -227,8 +229,8 @@ fn prepare(
 
 fn prepare_one(
     gpu: &Gpu,
-    program: &Program,
-    buffers: &Buffers,
+    declared: &Buffers,
+    buffers: &DeviceBuffers,
     uniforms: [(&wgpu::Buffer, u64, usize); 2],
     label: &str,
     dispatch: &Dispatch,
@@ -248,7 +250,7 @@ fn prepare_one(
         .collect();
     entries.extend(dispatch.bindings.iter().map(|binding| wgpu::BindGroupEntry {
         binding: binding.slot,
-        resource: buffers.bound(program, binding.memory, binding.write, tile).as_entire_binding(),
+        resource: buffers.bound(declared, binding.memory, binding.write, tile).as_entire_binding(),
     }));
     let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(label),
@@ -279,18 +281,18 @@ fn encode(pass: &mut wgpu::ComputePass<'_>, prepared: &Prepared, step_offset: u3
 
 impl Session for GpuSession {
     fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()> {
-        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        debug_assert_eq!(self.program.buffers.spec(buffer).element, Element::Float);
         let words: Vec<u32> = data.iter().map(|&x| (x as f32).to_bits()).collect();
         self.put_all(buffer, replica, offset, &words)
     }
 
     fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
-        debug_assert_eq!(self.program.spec(buffer).element, Element::Word);
+        debug_assert_eq!(self.program.buffers.spec(buffer).element, Element::Word);
         self.put_all(buffer, replica, offset, data)
     }
 
     fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>> {
-        debug_assert_eq!(self.program.spec(buffer).element, Element::Float);
+        debug_assert_eq!(self.program.buffers.spec(buffer).element, Element::Float);
         Ok(self.get(buffer, replica, offset, len)?.into_iter().map(|w| f64::from(f32::from_bits(w))).collect())
     }
 
@@ -298,21 +300,21 @@ impl Session for GpuSession {
         self.get(buffer, replica, offset, len)
     }
 
-    fn run(&mut self, plan: PlanId, steps: &[Step]) -> Result<()> {
+    fn run(&mut self, pass: PassId, steps: &[Step]) -> Result<()> {
         let most = if self.gpu.caps().software { SOFTWARE_WORK } else { GPU_WORK };
         for chunk in steps.chunks(STEPS) {
             self.upload(chunk);
             // Where each submit begins: (step, dispatch) pairs in order, cut by estimated work.
-            let count = self.plans[plan.0].len();
+            let count = self.passes[pass.0].len();
             let mut next = 0;
             while next < chunk.len() * count {
                 let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
                 {
-                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    let mut compute = encoder.begin_compute_pass(&Default::default());
                     let mut work = 0.0;
                     while next < chunk.len() * count && work < most {
-                        let prepared = &self.plans[plan.0][next % count];
-                        encode(&mut pass, prepared, (next / count) as u32 * self.step_stride as u32);
+                        let prepared = &self.passes[pass.0][next % count];
+                        encode(&mut compute, prepared, (next / count) as u32 * self.step_stride as u32);
                         work += prepared.work;
                         next += 1;
                     }
@@ -329,13 +331,13 @@ impl Session for GpuSession {
     }
 
     /// `None` where the adapter has no timestamps inside a pass.
-    fn timings(&mut self, plan: PlanId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
+    fn timings(&mut self, pass: PassId, step: &Step) -> Result<Option<Vec<(String, f64)>>> {
         let device = self.gpu.device();
         if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return Ok(None);
         }
         self.upload(std::slice::from_ref(step));
-        let prepared = &self.plans[plan.0];
+        let prepared = &self.passes[pass.0];
         let count = prepared.len() as u32 + 1;
         let queries =
             device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
@@ -347,11 +349,11 @@ impl Session for GpuSession {
         });
         let mut encoder = device.create_command_encoder(&Default::default());
         {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.write_timestamp(&queries, 0);
+            let mut compute = encoder.begin_compute_pass(&Default::default());
+            compute.write_timestamp(&queries, 0);
             for (i, prepared) in prepared.iter().enumerate() {
-                encode(&mut pass, prepared, 0);
-                pass.write_timestamp(&queries, i as u32 + 1);
+                encode(&mut compute, prepared, 0);
+                compute.write_timestamp(&queries, i as u32 + 1);
             }
         }
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
@@ -360,6 +362,6 @@ impl Session for GpuSession {
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;
         let times = ticks.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) as f64 * period);
-        Ok(Some(self.plans[plan.0].iter().map(|p| p.label.clone()).zip(times).collect()))
+        Ok(Some(self.passes[pass.0].iter().map(|p| p.label.clone()).zip(times).collect()))
     }
 }

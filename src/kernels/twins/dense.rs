@@ -1,65 +1,14 @@
 //! Twins of the matrix products and of the pull-back to the spectral parameters.
 
+use super::Context;
 use super::elementwise::{activate, multiply_slope};
-use super::rows::{for_rows, vectorised};
 use super::skipping::Skipping;
-use super::{Context, Real};
-use crate::engine::View;
+use crate::host::{Operand, Real, column_sums, for_rows, product, vectorised};
 use crate::kernels::{Activation, Form, Gemm, Pullback};
+use crate::program::View;
 
 /// Elements of work that a multiply-add counts for when deciding about threads.
 const FLOPS_PER_ELEMENT: usize = 32;
-
-/// A matrix in memory, with the distances between neighbours along both axes: transposition is swapping them.
-#[derive(Clone, Copy)]
-pub(crate) struct Operand<'a, T> {
-    pub values: &'a [T],
-    pub row: usize,
-    pub column: usize,
-}
-
-/// `out[m, n] = lhs[m, k] · rhs[k, n]`, `out` with leading dimension `ld`, on one thread.
-pub(crate) fn product<T: Real>(
-    out: &mut [T],
-    ld: usize,
-    (m, n, k): (usize, usize, usize),
-    lhs: Operand<T>,
-    rhs: Operand<T>,
-) {
-    let last = |o: &Operand<T>, r: usize, c: usize| (r - 1) * o.row + (c - 1) * o.column;
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!((m - 1) * ld + n <= out.len(), "invariant: the product's output fits its view");
-    if k > 0 {
-        assert!(last(&lhs, m, k) < lhs.values.len() && last(&rhs, k, n) < rhs.values.len());
-    }
-    // SAFETY: the asserts above keep every element that the product touches inside the three slices; `out` is borrowed
-    // mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            ld as isize,
-            false,
-            lhs.values.as_ptr(),
-            lhs.column as isize,
-            lhs.row as isize,
-            rhs.values.as_ptr(),
-            rhs.column as isize,
-            rhs.row as isize,
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
 
 impl Gemm {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
@@ -255,16 +204,6 @@ fn few_rows_product<T: Real>(
             }
         }
     }
-}
-
-/// `sums[c] = Σ_r values[r, c]`, rows in order.
-pub(super) fn column_sums<T: Real>(values: &[T], ld: usize, rows: usize, sums: &mut [T]) {
-    sums.fill(T::ZERO);
-    vectorised(|| {
-        for row in values.chunks_exact(ld).take(rows) {
-            sums.iter_mut().zip(row).for_each(|(s, &x)| *s += x);
-        }
-    });
 }
 
 impl Pullback {

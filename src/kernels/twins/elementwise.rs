@@ -1,7 +1,7 @@
 //! Twins of the activations, dropout and addition.
 
-use super::rows::{for_rows, vectorised};
-use super::{Context, Real, dropout_draw, dropout_key, dropout_threshold};
+use super::{Context, dropout_draw, dropout_key, dropout_threshold};
+use crate::host::{Real, for_rows, vectorised};
 use crate::kernels::activation::LEAKY_SLOPE;
 use crate::kernels::{Activate, ActivateBackward, Activation, Add, Dropout, SETTING_SEED, SlopeRule};
 

@@ -1,8 +1,8 @@
 //! Twins of what only local operators need: slopes and intercepts, the first product of a Jacobian, columns side by side.
 
+use super::Context;
 use super::elementwise::multiply_slope;
-use super::rows::{for_rows, vectorised};
-use super::{Context, Real};
+use crate::host::{Real, for_rows, vectorised};
 use crate::kernels::linearise::SECANT_LIMIT;
 use crate::kernels::{Activation, BatchNormLinearise, Concat, Expand, Linearise, Slice, SlopeRule};
 

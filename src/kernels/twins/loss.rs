@@ -1,10 +1,9 @@
 //! Twins of the losses and of the sums over a batch.
 
-use super::rows::{split_rows, vectorised};
-use super::{Context, Real};
-use crate::engine::cpu::Disjoint;
-use crate::engine::plan::RESULT_LEN;
+use super::Context;
+use crate::host::{Disjoint, Real, split_rows, vectorised};
 use crate::kernels::{Loss, LossKind, Reduce};
+use crate::program::RESULT_LEN;
 
 /// Loss, right or not, and the gradient of one row of logits (written over `gradient`, not yet divided by the batch).
 #[inline(always)]

@@ -9,15 +9,11 @@ mod local;
 mod loss;
 mod normalise;
 mod optimise;
-mod real;
 mod rows;
 mod skipping;
 
-pub(crate) use dense::{Operand, product};
-pub use real::Real;
-
-use crate::engine::cpu::Team;
-use crate::engine::{Buffer, Element, Scope, Step, View};
+use crate::host::{Real, Team};
+use crate::program::{Buffer, BufferSpec, Element, Scope, Step, View};
 
 /// One buffer's memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +26,7 @@ pub enum Slot<T> {
 
 impl<T: Real> Slot<T> {
     /// Zeros for one buffer, or nothing when it lives in the other scope.
-    pub fn zeros(spec: &crate::engine::BufferSpec, scope: Scope) -> Self {
+    pub fn zeros(spec: &BufferSpec, scope: Scope) -> Self {
         match (spec.scope == scope, spec.element) {
             (false, _) => Slot::Absent,
             (true, Element::Float) => Slot::Float(vec![T::ZERO; spec.len]),

@@ -1,9 +1,8 @@
 //! Twins of batch normalisation.
 
-use super::dense::column_sums;
+use super::Context;
 use super::elementwise::multiply_slope;
-use super::rows::vectorised;
-use super::{Context, Real};
+use crate::host::{Real, column_sums, vectorised};
 use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 impl BatchNormForward {

@@ -1,11 +1,10 @@
 //! Twins of the penalties and of Adam.
 
-use super::rows::{split_rows, vectorised};
-use super::{Context, Real};
-use crate::engine::cpu::Disjoint;
-use crate::engine::plan::{RESULT_FINITE, RESULT_LEN, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI};
+use super::Context;
+use crate::host::{Disjoint, Real, split_rows, vectorised};
 use crate::kernels::adam::TINY;
 use crate::kernels::{Adam, Penalty, Proximal, SETTING_RATE, SETTING_REG_LAMBDA, SETTING_REG_PSI};
+use crate::program::{RESULT_FINITE, RESULT_LEN, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI};
 
 /// Σ f(x) in 64 interleaved sums: a fixed order that vectorises.
 #[inline(always)]

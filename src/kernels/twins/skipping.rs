@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::dense::Operand;
+use crate::host::{Operand, widest};
 
 /// Rows of cotangents that stay in the second cache while the weight's panels pass by.
 const BLOCK_ROWS: usize = 80;
@@ -38,7 +38,7 @@ struct Groups {
 impl Skipping<'_> {
     /// Makes the product, or returns `false` when there is too little to leave out.
     pub fn run(self) -> bool {
-        super::rows::widest(self)
+        widest(self)
     }
 
     #[inline(always)]

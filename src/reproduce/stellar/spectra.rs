@@ -117,3 +117,37 @@ impl Spectra {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::npz::Npz;
+
+    #[test]
+    fn fluxes_are_relative_and_stars_keep_their_rows() {
+        const STARS: usize = 30;
+        const N: usize = 12;
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("stars.npz");
+        let flux: Vec<f32> = (0..STARS * N).map(|i| (1 + i * 7919 % 1000) as f32).collect();
+        let unknown = [7, 21];
+        let feh: Vec<f32> =
+            (0..STARS).map(|s| if unknown.contains(&s) { f32::NAN } else { 0.1 * s as f32 - 2.0 }).collect();
+        let mut npz = Npz::default();
+        npz.floats("flux", &[STARS, N], flux.clone());
+        npz.floats("wavelength", &[N], (0..N).map(|i| 3900.0 + 30.0 * i as f32).collect());
+        npz.floats("feh", &[STARS], feh.clone());
+        npz.ints("miles_id", &[1], vec![1]);
+        npz.save(&path).unwrap();
+        let spectra = Spectra::read(&path).unwrap();
+        assert_eq!((spectra.stars(), spectra.without_feh), (STARS - 2, 2));
+        assert!(!spectra.row.contains(&7) && spectra.row.contains(&8));
+        for (i, star) in spectra.flux.chunks_exact(N).enumerate() {
+            assert_eq!(star.iter().fold(0.0f32, |a, &b| a.max(b)), 1.0);
+            let raw = &flux[spectra.row[i] * N..][..N];
+            let ratio = raw[0] / star[0];
+            assert!(raw.iter().zip(star).all(|(a, b)| (a / b / ratio - 1.0).abs() < 1e-5));
+            assert_eq!(spectra.feh[i], feh[spectra.row[i]]);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::{
 use crate::data::{Dataset, Missing, Scaling, Split, TargetScaling, Task, split};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::model::{Description, Model, resident};
+use crate::model::{Description, Model};
 use crate::network::{Place, Sequential, Spectral};
 use crate::random::Random;
 use crate::relevance::{CurveOptions, MaskFill, curve, order};
@@ -38,7 +38,7 @@ impl Trial<'_> {
         }
         let scaling = Scaling::fit(settings.scale, dataset, &parts.train)?;
         let target = self.target(&parts);
-        let data = resident(dataset, &scaling, &target, &parts);
+        let data = Resident::of(dataset, &scaling, &target, &parts);
         let (model, mut job) = self.trained((&scaling, &target), &data, self.training(), "all wavelengths", observe)?;
         let seconds = clock.elapsed().as_secs_f64();
         let mean = |scores: &[Scores], f: fn(&Scores) -> f64| scores.iter().map(f).sum::<f64>() / scores.len() as f64;
@@ -230,7 +230,7 @@ impl Trial<'_> {
         columns.sort_unstable();
         let dataset = self.dataset.select_columns(&columns);
         let scaling = Scaling::fit(self.settings.scale, &dataset, &parts.train)?;
-        let data = resident(&dataset, &scaling, &self.target(parts), parts);
+        let data = Resident::of(&dataset, &scaling, &self.target(parts), parts);
         let network = self.architecture(Place::None).build(columns.len(), 1)?;
         let settings = Settings {
             epochs: self.settings.retrain_epochs,

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Buffer, Program, Scope, View};
+use super::buffers::{Buffer, Buffers, View};
 
 /// A WGSL file.
 #[derive(Debug, Clone, Copy)]
@@ -13,33 +13,10 @@ pub struct Shader {
     pub source: &'static str,
 }
 
-/// Every shader of the crate.
-pub const SHADERS: [Shader; 19] = [
-    crate::kernels::activation::SHADER,
-    crate::kernels::adam::SHADER,
-    crate::kernels::add::SHADER,
-    crate::kernels::batch_norm::SHADER,
-    crate::kernels::columns::SHADER,
-    crate::kernels::dropout::SHADER,
-    crate::kernels::expand::SHADER,
-    crate::kernels::gather::SHADER,
-    crate::kernels::gemm::BROADCAST,
-    crate::kernels::gemm::TILE,
-    crate::kernels::linearise::SHADER,
-    crate::kernels::loss::SHADER,
-    crate::kernels::mask::SHADER,
-    crate::kernels::penalty::SHADER,
-    crate::kernels::proximal::SHADER,
-    crate::kernels::pullback::SHADER,
-    crate::kernels::reduce::SHADER,
-    crate::kernels::select::SHADER,
-    crate::kernels::tie::SHADER,
-];
-
 /// Names `shaders/$name.wgsl`.
 macro_rules! shader {
     ($name:literal) => {
-        $crate::engine::dispatch::Shader {
+        $crate::program::dispatch::Shader {
             name: $name,
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
         }
@@ -195,25 +172,24 @@ pub struct GpuView {
 }
 
 impl GpuView {
-    pub fn new(program: &Program, view: View) -> Self {
+    pub fn new(buffers: &Buffers, view: View) -> Self {
         GpuView {
             offset: word(view.offset),
-            stride: stride(program, view.buffer),
+            stride: stride(buffers, view.buffer),
             cols: word(view.cols),
             ld: word(view.ld),
         }
     }
 
     /// Zeros where there is no view.
-    pub fn of(program: &Program, view: Option<View>) -> Self {
-        view.map_or_else(GpuView::default, |view| GpuView::new(program, view))
+    pub fn of(buffers: &Buffers, view: Option<View>) -> Self {
+        view.map_or_else(GpuView::default, |view| GpuView::new(buffers, view))
     }
 }
 
-/// Elements from one replica's copy of a buffer to the next; 0 for a shared buffer.
-pub fn stride(program: &Program, buffer: Buffer) -> u32 {
-    let spec = program.spec(buffer);
-    if spec.scope == Scope::Shared { 0 } else { word(spec.len) }
+/// [`Buffers::stride`] as the shaders hold it.
+pub fn stride(buffers: &Buffers, buffer: Buffer) -> u32 {
+    word(buffers.stride(buffer))
 }
 
 /// A size as the shaders hold it.

@@ -1,7 +1,7 @@
 //! Numbers below the normal range slow a processor's arithmetic about ten-fold; the engine's threads treat them as zero.
 
 /// While it lives, the calling thread flushes denormal numbers to zero (results, and on x86 operands too).
-pub(super) struct FlushToZero {
+pub struct FlushToZero {
     before: Control,
 }
 

@@ -1,0 +1,14 @@
+//! What computing on the processor takes: numbers, threads, vectors, and the matrix product. The kernels' twins are made of it,
+//! and whatever else computes on the host.
+
+mod denormals;
+mod product;
+mod real;
+mod rows;
+mod team;
+
+pub use denormals::FlushToZero;
+pub use product::{Operand, product};
+pub use real::Real;
+pub use rows::{column_sums, for_rows, split_rows, vectorised, widest};
+pub use team::{Disjoint, Team};

@@ -1,0 +1,53 @@
+//! Rows shared among threads, and loops in the widest vectors there are.
+
+use super::real::Real;
+use super::team::{Disjoint, Team};
+
+/// Elements below which another thread's start (about a microsecond) costs more than it gains.
+const PARALLEL_ELEMENTS: usize = 1 << 12;
+
+/// Calls `body(first row, rows)` for ranges that cover all rows, on several threads when there is work enough (`work` in
+/// loads, roughly). A range doesn't depend on the work, so that a thread finds in its cache what it wrote before.
+pub fn split_rows(team: Option<&Team>, work: usize, rows: usize, body: impl Fn(usize, usize) + Sync) {
+    let Some(team) = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && rows > 1) else {
+        return body(0, rows);
+    };
+    let chunk = rows.div_ceil(team.threads());
+    team.run(rows.div_ceil(chunk), &|i| body(i * chunk, chunk.min(rows - i * chunk)));
+}
+
+/// [`split_rows`] for a matrix that is written: calls `body(first row, rows of out)`. The ranges depend on the
+/// number of threads alone, so that two runs with as many threads give the same bits.
+pub fn for_rows<T: Real>(
+    team: Option<&Team>,
+    work: usize,
+    out: &mut [T],
+    ld: usize,
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let rows = out.len() / ld.max(1);
+    let out = Disjoint::new(out);
+    // SAFETY: the ranges of rows are disjoint.
+    split_rows(team, work, rows, |first, rows| body(first, unsafe { out.part(first * ld, rows * ld) }));
+}
+
+/// Runs a loop with the widest vectors that this processor has.
+#[inline(always)]
+pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
+}
+
+/// The same for work that is written in vectors.
+pub fn widest<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// `sums[c] = Σ_r values[r, c]`, rows in order.
+pub fn column_sums<T: Real>(values: &[T], ld: usize, rows: usize, sums: &mut [T]) {
+    sums.fill(T::ZERO);
+    vectorised(|| {
+        for row in values.chunks_exact(ld).take(rows) {
+            sums.iter_mut().zip(row).for_each(|(s, &x)| *s += x);
+        }
+    });
+}
