@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use eigenlens::Model;
 
-#[path = "common/program.rs"]
-mod program;
-use program::{Place, eigenlens, refused, stderr, stdout, table, train};
+mod common;
+use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
 
 #[test]
 fn a_table_goes_all_the_way() {

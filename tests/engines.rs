@@ -12,20 +12,15 @@ use eigenlens::program::{Element, Scope, Step};
 use eigenlens::train::{EpochRecord, Flow, Job, ReplicaSettings, Resident, Settings};
 use proptest::prelude::*;
 
+mod common;
+use common::training::{CPU, ORACLE, gpu};
+
 /// Losses of the first ten steps, relative: sums of 64 losses in f32 (2⁻²⁴ = 6e-8 each), and the differences that ten
 /// updates with differently rounded gradients have left in the parameters.
 const FIRST_LOSSES: f64 = 1e-5;
 /// Data loss plus penalties after 100 steps, relative: rounding grows along the way, because Adam divides small gradients
 /// by their own size and ReLU switches units.
 const FINAL_LOSS: f64 = 2e-3;
-
-const CPU: Device = Device::Cpu { threads: 2 };
-const ORACLE: Device = Device::CpuF64 { threads: 1 };
-
-/// The adapter under test; a machine without one fails here, with the error's own list of adapters and remedy.
-fn gpu() -> Device {
-    Device::open("gpu").unwrap_or_else(|e| panic!("these tests need an adapter (scripts/test.sh installs one): {e}"))
-}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {

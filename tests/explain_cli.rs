@@ -1,19 +1,13 @@
 //! `explain`, `similarity`, `inspect` and `reproduce` as scripts see them.
 
 use std::fs;
-use std::process::{Command, Output};
 
 use eigenlens::Model;
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn eigenlens(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_eigenlens")).args(arguments).output().expect("the program starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("stderr is text")
-}
+mod common;
+use common::program::{eigenlens, stderr};
 
 /// A trained model of a small table, with residual block and batch norm; its directory.
 fn trained(extra: &[&str]) -> (TempDir, String, String) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, Random, gpu};
+use common::case::{Case, Random, gpu};
 use eigenlens::engine::Session;
 use eigenlens::engine::gpu::{Adapters, Gpu, Request};
 use eigenlens::kernels::*;

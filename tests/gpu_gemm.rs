@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, gemm_variants};
+use common::case::{Case, gemm_variants};
 use eigenlens::kernels::{Activation, Eigenvalues, Form, Gemm, Op, Slope, SlopeRule};
 use eigenlens::program::View;
 

@@ -3,26 +3,11 @@
 use std::fs;
 use std::io::Write;
 
-use eigenlens::data::{Dataset, Request, Targets, load};
+use eigenlens::data::{Request, load};
 use tempfile::TempDir;
 
-#[track_caller]
-fn refused(result: eigenlens::Result<Dataset>, parts: &[&str]) {
-    let message = result.expect_err("must be refused").to_string();
-    assert!(!message.contains('\n'), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
-}
-
-fn classes(dataset: &Dataset) -> (&[u32], Vec<&str>) {
-    let Targets::Classes { labels, names } = &dataset.y else { panic!("{:?}", dataset.y) };
-    (labels, names.iter().map(String::as_str).collect())
-}
-
-fn names(dataset: &Dataset) -> Vec<&str> {
-    dataset.features.iter().map(|f| f.name.as_str()).collect()
-}
+mod common;
+use common::files::{classes, names, refused};
 
 /// An idx directory of two 1×2 pictures.
 fn idx(images: &[u8], labels: &[u8], gzip: bool) -> (TempDir, Request) {

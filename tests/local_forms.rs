@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::gpu;
+use common::case::gpu;
 use eigenlens::Device;
 use eigenlens::kernels::Activation;
 use eigenlens::network::local::SlopeForm;

@@ -1,23 +1,17 @@
 //! `reproduce` of the spectral paper's experiments as scripts see it: files, table, refusals.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
+
+mod common;
+use common::program::{eigenlens, stderr, stdout};
 
 const MNIST: &str = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
 
 fn reproduce(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_eigenlens"))
-        .arg("reproduce")
-        .args(arguments)
-        .args(["--device", "cpu"])
-        .output()
-        .expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is text")
+    eigenlens(&[&["reproduce"], arguments, &["--device", "cpu"]].concat())
 }
 
 /// The experiment's JSON and page.
@@ -26,11 +20,11 @@ fn done(arguments: &[&str], name: &str) -> (Value, String, String) {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("new/directory");
     let output = reproduce(&[arguments, &["--out", out.to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.status.success(), "{}", stderr(&output));
     let json = fs::read_to_string(out.join(format!("{name}.json"))).expect("the numbers are written");
     let page = fs::read_to_string(out.join("report.html")).expect("the page is written");
     assert_eq!(fs::read_dir(&out).unwrap().count(), 2, "nothing else is left behind");
-    (serde_json::from_str(&json).unwrap(), page, text(&output.stdout))
+    (serde_json::from_str(&json).unwrap(), page, stdout(&output))
 }
 
 #[test]
@@ -82,7 +76,7 @@ fn bad_usage_gets_one_sentence() {
         (&["mnist-01", "--data", "idx:/no/such/place"], 1, "/no/such/place"),
     ] {
         let output = reproduce(&[arguments, &["--out", out]].concat());
-        let said = text(&output.stderr);
+        let said = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(part) && said.trim().lines().count() == 1, "{said}");
         assert_eq!(fs::read_dir(out).unwrap().count(), 0, "nothing is written");

@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use eigenlens::data::synthetic;
 use eigenlens::selection::{SelectSettings, Stage, Unit, select};
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
 use serde_json::Value;
 
+mod common;
+use common::program;
+
 fn quick() -> SelectSettings {
     SelectSettings { seeds: 3, penalties: 8, ..SelectSettings::default() }
 }
 
 fn eigenlens(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("eigenlens").unwrap().args(arguments).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    let output = program::eigenlens(arguments);
+    (output.status.code().unwrap_or(-1), program::stdout(&output), program::stderr(&output))
 }
 
 /// Exact zeros, and the path that is walked penalty by penalty, find the same three sources.

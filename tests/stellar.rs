@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use eigenlens::random::Random;
 use eigenlens::report::npz::Npz;
 use serde_json::Value;
+
+mod common;
+use common::program::eigenlens;
 
 const STARS: usize = 150;
 const N: usize = 120;
@@ -50,7 +53,7 @@ fn reproduce(data: &Path, out: &Path, more: &[&str]) -> Output {
     let (data, out) = (data.to_str().unwrap(), out.to_str().unwrap());
     let mut arguments = vec!["reproduce", "stellar", "--data", data, "--out", out, "--device", "cpu"];
     arguments.extend(more);
-    Command::new(env!("CARGO_BIN_EXE_eigenlens")).args(arguments).output().expect("the program starts")
+    eigenlens(&arguments)
 }
 
 #[test]
@@ -167,8 +170,7 @@ fn wrong_options_are_refused() {
         assert!(text.contains(part), "{text}");
     }
     let out = out.to_str().unwrap();
-    let done =
-        Command::new(env!("CARGO_BIN_EXE_eigenlens")).args(["reproduce", "stellar", "--out", out]).output().unwrap();
+    let done = eigenlens(&["reproduce", "stellar", "--out", out]);
     let text = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(2));
     assert!(text.contains("--data <MILES.npz>"), "{text}");

@@ -2,43 +2,22 @@
 
 use std::fs;
 
-use eigenlens::data::{Axis, Dataset, Feature, ScaleKind, Targets, Values};
+use eigenlens::data::{Dataset, ScaleKind, Targets, Values};
 use eigenlens::kernels::{Activation, LossKind};
 use eigenlens::network::{self, Sequential};
 use eigenlens::random::Random;
 use eigenlens::train::Settings;
-use eigenlens::{Device, Error, Model, Plan};
+use eigenlens::{Error, Model, Plan};
 
-#[path = "common/program.rs"]
-mod program;
-use program::{Place, eigenlens, refused, stderr, stdout, table, train};
-
-const CPU: Device = Device::Cpu { threads: 2 };
-const ORACLE: Device = Device::CpuF64 { threads: 1 };
+mod common;
+use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
+use common::training::{CPU, ORACLE, labelled};
 
 /// Two overlapping classes (or, as numbers, their labels with noise) on independent normal features.
 fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {
     let mut random = Random::new(17, columns as u64);
-    let label = |r: usize| (r % 2) as u32;
-    let x = (0..rows * columns).map(|i| (label(i / columns) as f64 + random.normal()) as f32).collect();
-    let y = if numbers {
-        let values = (0..rows).map(|r| label(r) as f32 + 0.3 * random.normal() as f32).collect();
-        Targets::Numbers { values, names: vec!["y".into()] }
-    } else {
-        Targets::Classes { labels: (0..rows).map(label).collect(), names: vec!["a".into(), "b".into()] }
-    };
-    Dataset {
-        source: "test".into(),
-        rows,
-        columns,
-        x: Values::F32(x),
-        y,
-        features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-        axes: vec![Axis { name: "feature".into(), len: columns }],
-        weights: None,
-        test_from: None,
-        notes: Vec::new(),
-    }
+    let x = (0..rows * columns).map(|i| ((i / columns % 2) as f64 + random.normal()) as f32).collect();
+    labelled(x, rows, columns, numbers, random)
 }
 
 fn architecture(activation: Activation, batch_norm: network::Place) -> Sequential {

@@ -1,0 +1,311 @@
+//! The array reader: good archives, and what a person is told about bad ones.
+
+use std::fs;
+use std::io::Write;
+
+use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Task, Values, load};
+use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
+
+mod common;
+use common::files::{Fixture, classes, floats, names, numbers, refused};
+
+type Archive = NpzWriter<std::io::BufWriter<fs::File>>;
+
+fn add<T: AutoSerialize + Copy>(npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {
+    add_in(Order::C, npz, name, shape, values);
+}
+
+fn add_in<T: AutoSerialize + Copy>(order: Order, npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {
+    let options = npz.array::<T>(name, Default::default()).unwrap();
+    let mut writer = options.default_dtype().order(order).shape(shape).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+}
+
+fn npz(write: impl Fn(&mut Archive)) -> Fixture {
+    let file = Fixture::new("arrays.npz", "");
+    let mut archive = NpzWriter::create(&file.path).unwrap();
+    write(&mut archive);
+    drop(archive);
+    file
+}
+
+#[track_caller]
+fn bad_npz(write: impl Fn(&mut Archive), parts: &[&str]) {
+    refused(load(&npz(write).request()), &[&["arrays.npz"], parts].concat());
+}
+
+/// An .npy with any header.
+fn npy(header: &str, data: &[u8]) -> Vec<u8> {
+    let len = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
+}
+
+fn raw(npz: &mut Archive, name: &str, content: &[u8]) {
+    npz.zip_writer().start_file(name, Default::default()).unwrap();
+    npz.zip_writer().write_all(content).unwrap();
+}
+
+fn load_npy(content: &[u8]) -> eigenlens::Result<Dataset> {
+    let file = Fixture::new("array.npy", content);
+    let mut request = file.request();
+    request.need_target = false;
+    load(&request)
+}
+
+#[test]
+fn npz_fortran_and_test_rows() {
+    let file = npz(|npz| {
+        add_in(Order::Fortran, npz, "X", &[2, 3], &[1.0f64, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        add(npz, "y", &[2, 1], &[7i64, -1]);
+        add(npz, "X_test", &[1, 3], &[7.0f32, 8.0, 9.0]);
+        add(npz, "y_test", &[1], &[7.0f32]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!((data.rows, data.columns, data.test_from), (3, 3, Some(2)));
+    assert_eq!(floats(&data), [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
+    assert_eq!(classes(&data), (&[1, 0, 1][..], vec!["-1", "7"]));
+    assert_eq!(names(&data), ["x0", "x1", "x2"]);
+}
+
+#[test]
+fn npz_weights() {
+    let with = |w: &[f64], test: Option<[f32; 1]>, missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1.0f32, 2.0, 3.0]);
+            add(npz, "y", &[3], &[0u8, 0, 1]);
+            add(npz, "X_test", &[1, 1], &[4.0f32]);
+            add(npz, "y_test", &[1], &[1u8]);
+            add(npz, "w", &[w.len() as u64], w);
+            if let Some(test) = test {
+                add(npz, "w_test", &[1], &test);
+            }
+        });
+        load(&Request { weights: Some("w".into()), missing, ..file.request() })
+    };
+    let data = with(&[1.0, 0.0, 2.5], Some([3.0]), Missing::Refuse).unwrap();
+    assert_eq!(data.weights.unwrap(), [1.0, 0.0, 2.5, 3.0]);
+    let data = with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Drop).unwrap();
+    assert_eq!((data.weights.unwrap(), data.rows), (vec![1.0, 2.5, 3.0], 3));
+    refused(with(&[1.0, f64::NAN, 2.5], Some([3.0]), Missing::Mean), &["w, row 1 (counted from 0)", "NaN", "finite"]);
+    refused(with(&[1.0, -2.0, 2.5], Some([3.0]), Missing::Refuse), &["w, row 1 (counted from 0)", "-2", "below 0"]);
+    refused(with(&[1.0, 1.0, 2.5], Some([f32::INFINITY]), Missing::Refuse), &["w_test, row 0", "finite"]);
+    refused(with(&[1.0, 2.5], Some([3.0]), Missing::Refuse), &["w", "[2]", "3 rows"]);
+    refused(with(&[1.0, 2.5, 1.0], None, Missing::Refuse), &["w_test", "missing", "X_test"]);
+    let plain = npz(|npz| {
+        add(npz, "X", &[2, 1], &[1.0f32, 2.0]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let named = |name: &str| load(&Request { weights: Some(name.into()), ..plain.request() });
+    refused(named("w"), &["arrays.npz", "w", "--weights", "X, y"]);
+    refused(named("y"), &["--weights names y"]);
+}
+
+#[test]
+fn npz_pictures() {
+    let pixels: Vec<u8> = (0..24).collect();
+    let file = npz(|npz| {
+        add(npz, "x", &[2, 3, 4], &pixels);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!(data.x, Values::U8(pixels.clone()));
+    assert_eq!(data.axes.iter().map(|a| (a.name.as_str(), a.len)).collect::<Vec<_>>(), [("row", 3), ("column", 4)]);
+    assert_eq!(names(&data)[5], "r1c1");
+    let file = npz(|npz| {
+        add_in(Order::Fortran, npz, "X", &[2, 1, 11, 1], &pixels[..22]);
+        add(npz, "y", &[2], &[0i32, 1]);
+    });
+    let data = load(&file.request()).unwrap();
+    assert_eq!((data.axes.len(), names(&data)[10]), (3, "r00c10ch0"));
+    assert_eq!((data.value(0, 1), data.value(1, 10)), (2.0, 21.0));
+}
+
+#[test]
+fn npz_targets() {
+    let with = |y: &dyn Fn(&mut Archive), task| {
+        let file = npz(|npz| {
+            add(npz, "X", &[2, 1], &[1i32, 2]);
+            y(npz);
+        });
+        let mut request = file.request();
+        request.task = task;
+        load(&request)
+    };
+    let whole = |npz: &mut Archive| add(npz, "y", &[2], &[3.0f64, 1.0]);
+    assert_eq!(classes(&with(&whole, None).unwrap()), (&[1, 0][..], vec!["1", "3"]));
+    assert_eq!(numbers(&with(&whole, Some(Task::Regress)).unwrap()), (&[3.0, 1.0][..], vec!["y"]));
+    let many = |npz: &mut Archive| add(npz, "y", &[2, 2], &[0.5f32, 1.0, 2.0, 3.0]);
+    assert_eq!(numbers(&with(&many, None).unwrap()), (&[0.5, 1.0, 2.0, 3.0][..], vec!["y0", "y1"]));
+    refused(with(&many, Some(Task::Classify)), &["y", "2 outputs", "argmax"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[21, 1], &[1.0f32; 21]);
+        add(npz, "y", &[21], &(0..21).map(|i| f64::from(i) / 4.0).collect::<Vec<_>>());
+    });
+    let mut request = file.request();
+    request.task = Some(Task::Classify);
+    refused(load(&request), &["arrays.npz", "y", "21 distinct numbers", "--task regress"]);
+    let nan = |npz: &mut Archive| add(npz, "y", &[2], &[0.5f32, f32::NAN]);
+    refused(with(&nan, None), &["y, row 1", "counted from 0", "NaN", "--missing drop"]);
+    let cube = |npz: &mut Archive| add(npz, "y", &[2, 1, 1], &[0u8, 1]);
+    refused(with(&cube, None), &["y", "[2, 1, 1]", "[rows]"]);
+    let huge = |npz: &mut Archive| add(npz, "y", &[2], &[1i64 << 60, 1]);
+    refused(with(&huge, None), &["y", "2^53", "numpy.unique"]);
+}
+
+#[test]
+fn npz_bad_arrays() {
+    bad_npz(|npz| add(npz, "a", &[1], &[1u8]), &["X", "the file has a", "save it"]);
+    bad_npz(|npz| add(npz, "X", &[1, 1], &[1u8]), &["y", "missing", "the file has X"]);
+    bad_npz(|npz| add(npz, "X", &[0, 4], &[0u8; 0]), &["X", "empty", "[0, 4]"]);
+    bad_npz(|npz| (add(npz, "X", &[2], &[1u8, 2]), add(npz, "y", &[2], &[1u8, 2])).0, &["X", "[2]", "[rows, columns]"]);
+    let both = |npz: &mut Archive| {
+        add(npz, "X", &[2, 1], &[1u8, 2]);
+        add(npz, "y", &[3], &[1u8, 2, 3]);
+    };
+    bad_npz(both, &["X and y", "X has 2 rows and y has 3"]);
+    let good = |npz: &mut Archive| {
+        add(npz, "X", &[2, 1], &[1u8, 2]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    };
+    let test = |x: &dyn Fn(&mut Archive), parts: &[&str]| {
+        bad_npz(|npz| (good(npz), x(npz), add(npz, "y_test", &[1], &[0u8])).0, parts);
+    };
+    test(&|npz| add(npz, "X_test", &[1, 1], &[1.0f32]), &["X and X_test", "uint8 and float32", ".astype"]);
+    test(&|npz| add(npz, "X_test", &[1, 2], &[1u8, 2]), &["X and X_test", "[1] and [2]"]);
+    test(&|_| (), &["X_test", "while there is y_test"]);
+    bad_npz(|npz| (good(npz), add(npz, "X_test", &[1, 1], &[1u8])).0, &["y_test", "while there is X_test"]);
+    refused(load(&Request::new("/nowhere/a.npz")), &["/nowhere/a.npz", "readable"]);
+    let file = npz(good);
+    let mut request = file.request();
+    request.expect = Some(vec![load(&request).unwrap().features[0].clone(); 3]);
+    refused(load(&request), &["X", "1 columns", "[2, 1]", "model expects 3"]);
+}
+
+#[test]
+fn npz_integers_of_any_width() {
+    fn both<T: AutoSerialize + Copy>(x: [T; 2], y: [T; 2]) -> (Vec<f32>, Vec<String>) {
+        let file = npz(|npz| {
+            add(npz, "X", &[2, 1], &x);
+            add(npz, "y", &[2], &y);
+        });
+        let data = load(&file.request()).unwrap();
+        (floats(&data).to_vec(), classes(&data).1.into_iter().map(str::to_owned).collect())
+    }
+    let named = |x: [f32; 2], names: [&str; 2]| (x.to_vec(), names.map(str::to_owned).to_vec());
+    assert_eq!(both([-1i8, 127], [-128, 127]), named([-1.0, 127.0], ["-128", "127"]));
+    assert_eq!(both([-300i16, 300], [5, -5]), named([-300.0, 300.0], ["-5", "5"]));
+    assert_eq!(both([300u16, 65_535], [1, 65_535]), named([300.0, 65_535.0], ["1", "65535"]));
+    // A label is exact where an input is rounded to 32 bits.
+    assert_eq!(
+        both([u32::MAX, 16_777_217], [16_777_216, 16_777_217]),
+        named([4_294_967_296.0, 16_777_216.0], ["16777216", "16777217"])
+    );
+    assert_eq!(both([1u64 << 40, 3], [1 << 52, 7]), named([1_099_511_627_776.0, 3.0], ["7", "4503599627370496"]));
+    let huge = |npz: &mut Archive| (add(npz, "X", &[2, 1], &[1u8, 2]), add(npz, "y", &[2], &[u64::MAX, 1])).0;
+    bad_npz(huge, &["y", "2^53", "numpy.unique"]);
+}
+
+#[test]
+fn npz_missing() {
+    let with = |bad: f32, missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 2], &[1.0, 2.0, 3.0, bad, 5.0, 6.0]);
+            add(npz, "y", &[3], &[0u8, 0, 1]);
+        });
+        let mut request = file.request();
+        request.missing = missing;
+        load(&request)
+    };
+    refused(with(f32::NAN, Missing::Refuse), &["X, row 1, column 1", "counted from 0", "NaN", "--missing mean"]);
+    for missing in [Missing::Refuse, Missing::Mean, Missing::Drop] {
+        refused(with(f32::INFINITY, missing), &["X, row 1, column 1", "finite"]);
+    }
+    let mut mean = with(f32::NAN, Missing::Mean).unwrap();
+    assert!(floats(&mean)[3].is_nan() && mean.notes[0].contains("1 missing values"), "{:?}", mean.notes);
+    Scaling::fit(ScaleKind::Standard, &mean, &[0, 1, 2]).unwrap().fill_missing(&mut mean);
+    assert_eq!(floats(&mean)[3], 4.0);
+    let drop = with(f32::NAN, Missing::Drop).unwrap();
+    assert_eq!(floats(&drop), [1., 2., 5., 6.]);
+    assert!(drop.notes[0].contains("1 of 3 rows"), "{:?}", drop.notes);
+}
+
+#[test]
+fn npz_missing_targets() {
+    let with = |y: [f64; 4], missing| {
+        let file = npz(|npz| {
+            add(npz, "X", &[3, 1], &[1u8, 2, 3]);
+            add(npz, "y", &[3], &y[..3]);
+            add(npz, "X_test", &[1, 1], &[4u8]);
+            add(npz, "y_test", &[1], &y[3..]);
+        });
+        let mut request = file.request();
+        request.missing = missing;
+        load(&request)
+    };
+    let nan = f64::NAN;
+    let data = with([2.0, nan, 5.0, 2.0], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, &data.x), (3, Some(2), &Values::U8(vec![1, 3, 4])));
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["2", "5"]));
+    assert!(data.notes[0].contains("1 of 4 rows"), "{:?}", data.notes);
+    let data = with([0.5, 1.0, 2.0, nan], Missing::Drop).unwrap();
+    assert_eq!((data.rows, data.test_from, numbers(&data).0), (3, Some(3), &[0.5, 1.0, 2.0][..]));
+    refused(with([nan; 4], Missing::Drop), &["no rows"]);
+    refused(with([0.5, 1.0, 2.0, nan], Missing::Mean), &["y_test, row 0", "NaN", "--missing drop"]);
+    refused(with([0.5, f64::INFINITY, 2.0, 1.0], Missing::Drop), &["y, row 1", "inf", "correct"]);
+    let file = npz(|npz| {
+        add(npz, "X", &[3, 1], &[1.0, f32::NAN, 3.0]);
+        add(npz, "y", &[3], &[0u8, 4, 1]);
+    });
+    let mut request = file.request();
+    request.missing = Missing::Drop;
+    assert_eq!(classes(&load(&request).unwrap()).1, ["0", "1"], "the class of a dropped row alone is none");
+}
+
+#[test]
+fn npy_hostile() {
+    let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n";
+    assert_eq!(floats(&load_npy(&npy(good, &[0; 8])).unwrap()), [0.0, 0.0]);
+    let big = good.replace('<', ">");
+    assert_eq!(floats(&load_npy(&npy(&big, &[0x40, 0, 0, 0, 0, 0, 0, 0])).unwrap()), [2.0, 0.0]);
+    let file = Fixture::new("array.npy", npy(good, &[0; 8]));
+    refused(load(&file.request()), &["array.npy", "without a target", ".npz"]);
+    refused(load_npy(&npy(good, &[0; 7])), &["X", "7 of the 8 bytes", "numpy.save"]);
+    refused(load_npy(&npy(good, &[0; 9])), &["X", "more bytes"]);
+    let shaped = |shape: &str| npy(&good.replace("(1, 2)", shape), &[0; 8]);
+    refused(load_npy(&shaped("(2000000000, 1)")), &["8 of the 8000000000 bytes"]);
+    refused(load_npy(&shaped("(4294967296, 4294967296)")), &["impossible shape"]);
+    refused(load_npy(&shaped("(4294967296, 0)")), &["empty"]);
+    for shape in ["(-1, 2)", "(99999999999999999999999, 2)", "(1.5, 2)", "((((((", "()}{", "(1, 2"] {
+        refused(load_npy(&shaped(shape)), &["X", "not one that NumPy writes"]);
+    }
+    refused(load_npy(&npy(&"(".repeat(60_000), &[])), &["not one that NumPy writes"]);
+    for descr in ["'|O'", "'<U5'", "'<f2'", "[('a', '<f4')]", "'é'"] {
+        let header = good.replace("'<f4'", descr);
+        refused(load_npy(&npy(&header, &[0; 8])), &["X", "dtype", ".astype"]);
+    }
+    refused(load_npy(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"), &["4294967295", "65536"]);
+    refused(load_npy(b"\x93NUMPY\x01\x00\xff\xff{"), &["header breaks off"]);
+    refused(load_npy(b"\x93NUMPY\x09\x00"), &["version 9"]);
+    refused(load_npy(b"PK\x03\x04....."), &["no NumPy array"]);
+    refused(load_npy(b""), &["header breaks off"]);
+}
+
+#[test]
+fn npz_damaged() {
+    let file = npz(|npz| {
+        add(npz, "X", &[2, 2], &[1.0f64, 2.0, 3.0, 4.0]);
+        add(npz, "y", &[2], &[0u8, 1]);
+    });
+    let whole = fs::read(&file.path).unwrap();
+    for len in 0..whole.len() {
+        refused(load(&Fixture::new("arrays.npz", &whole[..len]).request()), &["arrays.npz", "numpy.savez"]);
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        // Whatever it says, it must say it without a panic.
+        let _ = load(&Fixture::new("arrays.npz", &bytes).request());
+    }
+    bad_npz(|npz| raw(npz, "X.npy", b"nothing"), &["X", "header breaks off"]);
+}
