@@ -1,3 +1,5 @@
+// use: step, flat, settings, tiny
+
 // adam: one step of Adam with the penalties' gradients in it.
 //
 //     g = gradient + 2 * r * p          (r: r_psi in the psi range, r_lambda in the lambda range, else 0)
@@ -6,18 +8,6 @@
 // rate: of the step, bias corrections included; factor: of the replica. |p|, |m|, v below 1e-30 become 0, so that dropped
 // columns never reach denormal numbers. Elements 0..trainable of each replica without skip_begin..skip_end. One invocation a vec4.
 // Bytes moved: 64 in, 48 out, an invocation.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
 
 struct Params {
     psi_begin: u32,
@@ -38,25 +28,12 @@ struct Params {
     pad0: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> settings: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
-
-override WORKGROUP: u32 = 64u;
-
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-// A comparison that is false for NaN: what is not finite stays visible.
-fn without_tiny(x: vec4<f32>) -> vec4<f32> {
-    return select(x, vec4<f32>(0.0), abs(x) < vec4<f32>(1e-30));
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -69,10 +46,9 @@ fn main(
     if i >= p.trainable || (i >= p.skip_begin && i < p.skip_end) {
         return;
     }
-    let setting = group.z * p.settings_stride;
-    let r_lambda = bitcast<f32>(settings[setting + 1u]);
-    let r_psi = bitcast<f32>(settings[setting + 2u]);
-    let factor = bitcast<f32>(settings[setting + 3u]);
+    let r_lambda = setting(group.z, REG_LAMBDA);
+    let r_psi = setting(group.z, REG_PSI);
+    let factor = setting(group.z, RATE);
     let in_psi = i >= p.psi_begin && i < p.psi_end;
     let in_lambda = i >= p.lambda_begin && i < p.lambda_end;
     let strength = select(0.0, r_psi, in_psi) + select(0.0, r_lambda, in_lambda);
@@ -82,10 +58,10 @@ fn main(
     let at_v = group.z * (p.v_stride / 4u) + quad;
     let old = parameters[at_parameter];
     let g = gradient[group.z * (p.gradient_stride / 4u) + quad] + 2.0 * strength * old;
-    let first = without_tiny(p.beta1 * m[at_m] + (1.0 - p.beta1) * g);
-    let second = without_tiny(p.beta2 * v[at_v] + (1.0 - p.beta2) * g * g);
+    let first = without_tiny4(p.beta1 * m[at_m] + (1.0 - p.beta1) * g);
+    let second = without_tiny4(p.beta2 * v[at_v] + (1.0 - p.beta2) * g * g);
     m[at_m] = first;
     v[at_v] = second;
     let moved = now.rate * factor * first / (sqrt(second) + p.epsilon);
-    parameters[at_parameter] = without_tiny(old - moved);
+    parameters[at_parameter] = without_tiny4(old - moved);
 }

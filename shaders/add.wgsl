@@ -1,25 +1,8 @@
+// use: step, view
+
 // add: out[r, c] = a[r, c] + b[r, c]          r < step.rows * SEEDS
 //
 // Workgroups of 8 vec4s by 8 rows. Bytes moved: 32 in, 16 out, a vec4.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     a: View,
@@ -27,23 +10,10 @@ struct Params {
     out: View,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-
-override SEEDS: u32 = 1u;
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
 
 @compute @workgroup_size(8, 8)
 fn main(

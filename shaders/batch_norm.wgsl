@@ -1,3 +1,5 @@
+// use: step, view, activations, total
+
 // batch_norm: batch normalisation over the batch axis, as Keras computes it (biased variance everywhere).
 //
 //     forward:    mean, var over r < step.rows; inv_std = 1 / sqrt(var + epsilon); y = (x - mean) * inv_std * gamma + beta;
@@ -9,25 +11,6 @@
 // forward, backward: one workgroup takes four columns of one replica: an invocation takes every WORKGROUP-th row, sums meet
 // in a binary tree (a fixed order). inference: workgroups of 8 vec4s by 8 rows.
 // Bytes moved a vec4: forward 48 in, 16 out; backward 64 (80 with a slope) in, 16 out; inference 16 in, 16 out.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     x: View,
@@ -44,7 +27,6 @@ struct Params {
     pad1: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
@@ -57,68 +39,6 @@ struct Params {
 @group(0) @binding(9) var<storage, read> below: array<vec4<f32>>;
 // d_gamma and d_beta.
 @group(0) @binding(10) var<storage, read_write> gradients: array<vec4<f32>>;
-
-// A power of two.
-override WORKGROUP: u32 = 64u;
-override SEEDS: u32 = 1u;
-
-// --- slope (the same text in every shader that has it) ---
-override SLOPE: u32 = 0u;
-
-fn erf4(x: vec4<f32>) -> vec4<f32> {
-    // Abramowitz & Stegun 7.1.26: |error| < 1.5e-7.
-    let t = 1.0 / (1.0 + 0.3275911 * abs(x));
-    let poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-    return sign(x) * (1.0 - poly * exp(-x * x));
-}
-
-// The derivative, from z for GELU (6) and SiLU (7), from y = activation(z) for the others; 8: y is the slope itself.
-fn slope4(y: vec4<f32>) -> vec4<f32> {
-    switch SLOPE {
-        case 1u: { return select(vec4<f32>(1.0), vec4<f32>(0.0), y <= vec4<f32>(0.0)); }
-        case 2u: { return select(vec4<f32>(1.0), vec4<f32>(0.01), y <= vec4<f32>(0.0)); }
-        case 3u: { return 1.0 - y * y; }
-        case 4u: { return y * (1.0 - y); }
-        case 5u: { return select(vec4<f32>(1.0), y + 1.0, y <= vec4<f32>(0.0)); }
-        case 6u: {
-            return 0.5 * (1.0 + erf4(y * 0.70710678)) + y * 0.39894228 * exp(-0.5 * y * y);
-        }
-        case 7u: {
-            let s = 1.0 / (1.0 + exp(-y));
-            return s * (1.0 + y * (1.0 - s));
-        }
-        case 8u: { return y; }
-        default: { return vec4<f32>(1.0); }
-    }
-}
-// --- end of slope ---
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-// The sum of every invocation's value, in a fixed order; all of them receive it.
-fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
-    partial[local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            partial[local] += partial[local + half];
-        }
-        workgroupBarrier();
-    }
-    let sum = partial[0];
-    workgroupBarrier();
-    return sum;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(

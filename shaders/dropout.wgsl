@@ -1,28 +1,11 @@
+// use: step, view, settings, mix
+
 // dropout: inverted dropout with counter-based random numbers; its own backward.
 //
 //     y[r, c] = x[r, c] * scale where random(seed, count, node, r * cols + c) >= threshold, else 0       r < step.rows
 //
 // settings: words of each replica, the first is the seed. Workgroups of 8 vec4s by 8 rows draws four words.
 // Bytes moved: 16 in, 16 out, a vec4.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     x: View,
@@ -33,32 +16,10 @@ struct Params {
     settings_stride: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> settings: array<u32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-
-
-// A bijection of 32-bit words that mixes well ("lowbias32").
-fn mix_word(word: u32) -> u32 {
-    var x = word;
-    x ^= x >> 16u;
-    x *= 0x7feb352du;
-    x ^= x >> 15u;
-    x *= 0x846ca68bu;
-    return x ^ (x >> 16u);
-}
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
 
 @compute @workgroup_size(8, 8)
 fn main(
@@ -70,7 +31,7 @@ fn main(
     let quad = group.x * 8u + local.x;
     let rows = select(0u, now.rows, quad < quads);
     for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let seed = settings[group.z * p.settings_stride];
+        let seed = setting_word(group.z, SEED);
         let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
         let turned = (key << 16u) | (key >> 16u);
         let element = r * p.y.cols + 4u * quad;

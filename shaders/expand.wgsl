@@ -1,3 +1,5 @@
+// use: step, view
+
 // expand: out[b * SEEDS + j, i] = left[b, j] * W[j, i] * right[b, i]          b < step.rows, j < SEEDS
 //
 //     WEIGHT 0: W is the identity; SPECTRAL: W[j, i] = (lambda_in[i] - lambda_out[j]) * psi[j, i], built while loading.
@@ -5,25 +7,6 @@
 //
 // The first product of a Jacobian, whose left factor is a diagonal matrix. Workgroups of 8 vec4s by 8 rows. Bytes moved: 16
 // out a vec4; the weight's come from a cache after the first sample.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     left: View,
@@ -34,28 +17,16 @@ struct Params {
     out: View,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> left: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> right: array<vec4<f32>>;
 
-override SEEDS: u32 = 1u;
 override LEFT: u32 = 0u;
 override WEIGHT: u32 = 0u;
 override SPECTRAL: u32 = 0u;
 override RIGHT: u32 = 0u;
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
 
 @compute @workgroup_size(8, 8)
 fn main(

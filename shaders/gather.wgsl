@@ -1,3 +1,5 @@
+// use: step, view
+
 // gather: loads the batch's inputs from the resident data set and scales them.
 //
 //     out[r, c] = (data[rows[r], c] - shift[c]) * scale[c]          r < step.rows, c < cols; padding columns become 0
@@ -5,25 +7,6 @@
 // data: words, shared, row-major: four bytes a word (BYTES = 1) or one f32 a word (BYTES = 0). A data set larger than a
 // binding comes in parts of whole rows: each dispatch sees rows first..last and leaves the others alone.
 // scaling: [2, ld], shift then scale. Workgroups of 8 vec4s by 8 rows. Bytes moved: 4 or 16 in, 16 out, a vec4.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     out: View,
@@ -33,7 +16,6 @@ struct Params {
     last: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> picked: array<u32>;
 @group(0) @binding(3) var<storage, read> data: array<u32>;
@@ -41,16 +23,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
 override BYTES: u32 = 0u;
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
 
 fn load(word: u32, c: u32) -> vec4<f32> {
     if BYTES != 0u {

@@ -1,3 +1,5 @@
+// use: step, view, flat
+
 // loss: the loss of every sample and its gradient with respect to the network's output.
 //
 //     stats[r] = w [loss, metric, square, 0]        gradient[r, c] = w d(mean loss over the batch) / d output[r, c]
@@ -7,25 +9,6 @@
 // 3: Huber with delta 1, averaged over the C outputs (metric: mean |e|, square: mean e^2). targets: words, shared:
 // labels [row], or f32 bits [row, C]. rows: words of each replica. One invocation a row, r < step.rows.
 // Bytes moved: 4 C in (twice), 4 C out, 16 out, a row; 4 more in for the weight.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     output: View,
@@ -37,7 +20,6 @@ struct Params {
     pad2: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> output: array<f32>;
 @group(0) @binding(3) var<storage, read> rows: array<u32>;
@@ -46,15 +28,9 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(7) var<storage, read> weights: array<f32>;
 
-override WORKGROUP: u32 = 64u;
 override KIND: u32 = 0u;
 override GRADIENT: u32 = 1u;
 override WEIGHTED: u32 = 0u;
-
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
 
 fn cross_entropy(base: u32, to: u32, label: u32, weight: f32) -> vec4<f32> {
     let cols = p.output.cols;

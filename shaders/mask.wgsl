@@ -1,28 +1,11 @@
+// use: step, view
+
 // mask: keeps the `kept` best inputs of an ordering and replaces the others, in place.
 //
 //     x[r, c] = fill[c] where position[ordering, c] >= kept          r < step.rows; ordering, kept: of the step
 //
 // position: words of each replica, [orderings, ld]; fill: [ld], shared, zero in the padding.
 // Workgroups of 8 vec4s by 8 rows. Bytes moved: 48 in, 16 out, a vec4.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     x: View,
@@ -32,22 +15,10 @@ struct Params {
     pad2: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> position: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> fill: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
-
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
 
 @compute @workgroup_size(8, 8)
 fn main(

@@ -1,3 +1,5 @@
+// use: step, settings, total
+
 // penalty: the value of the L2 penalties, and a check that the parameters are finite.
 //
 //     results[8 * index + 4 ...] = [r_lambda * sum of lambda^2, r_psi * sum of psi^2, 0 or NaN, 0]
@@ -5,18 +7,6 @@
 // The third is NaN unless every parameter is finite. parameters: `psi | lambda | others` of each replica, as ranges.
 // sums: workgroup w of PARTS takes one contiguous part of a replica's parameters and leaves three sums in `scratch`;
 // finish: one workgroup a replica adds them up. Binary trees: a fixed order. Bytes moved: 4 a parameter.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
 
 struct Params {
     psi_begin: u32,
@@ -34,33 +24,12 @@ struct Params {
     pad1: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> parameters: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> scratch: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> sums_of: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> settings: array<u32>;
 @group(0) @binding(6) var<storage, read_write> results: array<vec4<f32>>;
-
-// A power of two.
-override WORKGROUP: u32 = 64u;
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-// The sum of every invocation's value, in a fixed order; all of them receive it.
-fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
-    partial[local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            partial[local] += partial[local + half];
-        }
-        workgroupBarrier();
-    }
-    let sum = partial[0];
-    workgroupBarrier();
-    return sum;
-}
 
 fn infinite(exponents: vec4<u32>) -> bool {
     return any(exponents == vec4<u32>(0x7f800000u));
@@ -104,9 +73,8 @@ fn finish(
     }
     sum = total(local, sum);
     if local == 0u {
-        let setting = group.z * p.settings_stride;
-        let r_lambda = bitcast<f32>(settings[setting + 1u]);
-        let r_psi = bitcast<f32>(settings[setting + 2u]);
+        let r_lambda = setting(group.z, REG_LAMBDA);
+        let r_psi = setting(group.z, REG_PSI);
         let finite = bitcast<f32>(select(0u, 0x7fc00000u, sum.z > 0.0));
         let result = vec4<f32>(r_lambda * sum.x, r_psi * sum.y, finite, 0.0);
         results[group.z * (p.results_stride / 4u) + 2u * now.index + 1u] = result;

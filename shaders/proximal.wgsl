@@ -1,3 +1,5 @@
+// use: step, view, flat, settings, tiny
+
 // proximal: one step of a group lasso on a weight W: [M, N], in place.
 //
 //     v = momentum * v + (1 - momentum) * gradient;  w = w - eta * v
@@ -6,25 +8,6 @@
 // eta = rate * the step's rate * the replica's factor; kappa = 2 * sqrt(r_lambda * r_psi) of the replica. members: words, shared:
 // where each unit begins (units + 1 numbers), then the units' columns. |w|, |v| below 1e-30 become 0.
 // One invocation a unit. Bytes moved: 20 in, 12 out, an element.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     weight: View,
@@ -40,25 +23,12 @@ struct Params {
     pad2: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> members: array<u32>;
 @group(0) @binding(3) var<storage, read> settings: array<u32>;
 @group(0) @binding(4) var<storage, read> gradient: array<f32>;
 @group(0) @binding(5) var<storage, read_write> weight: array<f32>;
 @group(0) @binding(6) var<storage, read_write> velocity: array<f32>;
-
-override WORKGROUP: u32 = 64u;
-
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
-// A comparison that is false for NaN: what is not finite stays visible.
-fn without_tiny(x: f32) -> f32 {
-    return select(x, 0.0, abs(x) < 1e-30);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -70,9 +40,8 @@ fn main(
     if unit >= p.units {
         return;
     }
-    let setting = group.z * p.settings_stride;
-    let kappa = 2.0 * sqrt(bitcast<f32>(settings[setting + 1u]) * bitcast<f32>(settings[setting + 2u]));
-    let eta = p.rate * now.rate * bitcast<f32>(settings[setting + 3u]);
+    let kappa = 2.0 * sqrt(setting(group.z, REG_LAMBDA) * setting(group.z, REG_PSI));
+    let eta = p.rate * now.rate * setting(group.z, RATE);
     let begin = members[unit];
     let end = members[unit + 1u];
     let columns = p.units + 1u;

@@ -1,3 +1,5 @@
+// use: step, view, total
+
 // pullback: from the gradient G of a spectral weight to those of psi and of the eigenvalues.
 //
 //     d_psi[j, i] = (lambda_in[i] - lambda_out[j]) * G[j, i]
@@ -6,25 +8,6 @@
 // G, psi: [M, N]. columns: a workgroup takes 4 * LANES columns; SLICES invocations share a column's rows and their sums
 // meet in slice order. rows: one workgroup a row j, a binary tree. All orders are fixed.
 // Bytes moved: columns 32 in, 16 out, a vec4; rows 32 in, a vec4.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     g: View,
@@ -40,7 +23,6 @@ struct Params {
     pad2: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
@@ -51,35 +33,6 @@ override LANES: u32 = 8u;
 override SLICES: u32 = 8u;
 override PSI: u32 = 1u;
 override LAMBDA_IN: u32 = 1u;
-// A power of two.
-override WORKGROUP: u32 = 64u;
-
-// Index of the vec4 at row r, column 4 * quad.
-fn at(v: View, replica: u32, r: u32, quad: u32) -> u32 {
-    return (replica * v.stride + v.offset + r * v.ld) / 4u + quad;
-}
-
-// Zero in the padding columns.
-fn keep(value: vec4<f32>, quad: u32, cols: u32) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value, vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(cols));
-}
-
-var<workgroup> partial: array<vec4<f32>, 256>;
-
-// The sum of every invocation's value, in a fixed order; all of them receive it.
-fn total(local: u32, value: vec4<f32>) -> vec4<f32> {
-    partial[local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            partial[local] += partial[local + half];
-        }
-        workgroupBarrier();
-    }
-    let sum = partial[0];
-    workgroupBarrier();
-    return sum;
-}
 
 @compute @workgroup_size(LANES, SLICES)
 fn columns(

@@ -1,3 +1,5 @@
+// use: step, flat, settings, mix
+
 // select: which rows of the data set make up the batch.
 //
 //     out[r] = list[offset + permutation(begin + r)]          r < step.rows
@@ -6,18 +8,6 @@
 // The permutation of 0..len is a four-round Feistel network on 2h bits (4^h >= len), walked until the value is below
 // len; without SHUFFLE it is the identity. One invocation a row. Bytes moved: 8 a row.
 
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-
 struct Params {
     out_stride: u32,
     offset: u32,
@@ -25,24 +15,12 @@ struct Params {
     settings_stride: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> list: array<u32>;
 @group(0) @binding(3) var<storage, read> settings: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<u32>;
 
-override WORKGROUP: u32 = 64u;
 override SHUFFLE: u32 = 1u;
-
-// A bijection of 32-bit words that mixes well ("lowbias32").
-fn mix_word(word: u32) -> u32 {
-    var x = word;
-    x ^= x >> 16u;
-    x *= 0x7feb352du;
-    x ^= x >> 15u;
-    x *= 0x846ca68bu;
-    return x ^ (x >> 16u);
-}
 
 fn permute(i: u32, len: u32, seed: u32, epoch: u32) -> u32 {
     var half = 1u;
@@ -68,11 +46,6 @@ fn permute(i: u32, len: u32, seed: u32, epoch: u32) -> u32 {
     return value;
 }
 
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -85,7 +58,7 @@ fn main(
     }
     var i = now.begin + r;
     if SHUFFLE != 0u {
-        i = permute(i, p.len, settings[group.z * p.settings_stride], now.epoch);
+        i = permute(i, p.len, setting_word(group.z, SEED), now.epoch);
     }
     out[group.z * p.out_stride + r] = list[p.offset + i];
 }

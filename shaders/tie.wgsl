@@ -1,28 +1,11 @@
+// use: step, view, flat
+
 // tie: every column of a group receives the mean of its group, in place, in a row vector.
 //
 //     x[0, c] = (1 / |g|) * sum over the columns of c's group g of x[0, .]
 //
 // members: words, shared: where each group begins (groups + 1 numbers), then the groups' columns. One invocation a group; the
 // sum runs in the order of its columns. Bytes moved: 8 in, 4 out, a column of a group.
-
-struct Step {
-    index: u32,
-    rows: u32,
-    begin: u32,
-    epoch: u32,
-    count: u32,
-    rate: f32,
-    ordering: u32,
-    kept: u32,
-}
-
-// A matrix of each replica: element (r, c) is at replica * stride + offset + r * ld + c.
-struct View {
-    offset: u32,
-    stride: u32,
-    cols: u32,
-    ld: u32,
-}
 
 struct Params {
     x: View,
@@ -32,17 +15,9 @@ struct Params {
     pad2: u32,
 }
 
-@group(0) @binding(0) var<uniform> now: Step;
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> members: array<u32>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
-
-override WORKGROUP: u32 = 64u;
-
-// The flat index of this invocation: workgroups are folded to two dimensions beyond 65,535.
-fn flat(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
-    return (group.y * groups.x + group.x) * WORKGROUP + local;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -1,39 +1,44 @@
 //! Every shader is valid WGSL that all backends accept, and its structs are laid out as the Rust ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 
-use eigenlens::kernels::{self as k, SHADERS};
+use eigenlens::kernels::{self as k, Activation, SHADERS};
 use eigenlens::program::Step;
 use eigenlens::program::dispatch::GpuView;
+use eigenlens::program::shader::{COMMON, Shader};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, TypeInner};
 
-fn parse(name: &str, source: &str) -> (Module, ModuleInfo) {
-    let module =
-        naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+/// A kernel's composed module; an error names the file and the line.
+fn parse(shader: Shader) -> (Module, ModuleInfo) {
+    let composed = shader.compose();
+    let source = composed.text.as_str();
+    let module = naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|e| panic!("{}", composed.located(&e.emit_to_string(source))));
     let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
         .validate(&module)
-        .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+        .unwrap_or_else(|e| panic!("{}: {}", shader.name, composed.located(&e.emit_to_string(source))));
     (module, info)
 }
 
 #[test]
 fn every_file_is_listed() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
-    let mut listed: Vec<_> = SHADERS.iter().map(|shader| format!("{}.wgsl", shader.name)).collect();
-    files.sort();
-    listed.sort();
-    assert_eq!(files, listed);
+    let files = |folder: &str| {
+        let path = format!("{}/shaders/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let names = std::fs::read_dir(path).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        names.filter_map(|name| Some(format!("{folder}{}", name.strip_suffix(".wgsl")?))).collect::<BTreeSet<_>>()
+    };
+    let listed = |shaders: &[Shader]| shaders.iter().map(|s| s.name.to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(files(""), listed(&SHADERS));
+    assert_eq!(files("common/"), listed(&COMMON));
 }
 
 #[test]
 fn every_backend_accepts_every_shader() {
     for shader in SHADERS {
-        let (module, info) = parse(shader.name, shader.source);
+        let (module, info) = parse(shader);
         let (module, info) =
             naga::back::pipeline_constants::process_overrides(&module, &info, None, &Default::default())
                 .unwrap_or_else(|e| panic!("{}: {e}", shader.name));
@@ -56,7 +61,7 @@ fn every_backend_accepts_every_shader() {
 #[test]
 fn every_adapter_can_bind_and_hold_them() {
     for shader in SHADERS {
-        let (module, info) = parse(shader.name, shader.source);
+        let (module, info) = parse(shader);
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).unwrap();
         for (i, entry) in module.entry_points.iter().enumerate() {
@@ -132,30 +137,92 @@ fn structs_match() {
         ("select", rust_layout!(k::select::Params: out_stride offset len settings_stride)),
     ]);
     for shader in SHADERS {
-        let (module, _) = parse(shader.name, shader.source);
+        let (module, _) = parse(shader);
         assert_eq!(layout_of(&module, "Step"), step, "Step in {}", shader.name);
         assert_eq!(layout_of(&module, "Params"), params[shader.name], "Params in {}", shader.name);
-        if shader.source.contains("struct View") {
+        if shader.compose().text.contains("struct View") {
             assert_eq!(layout_of(&module, "View"), view, "View in {}", shader.name);
         }
     }
 }
 
-/// WGSL has no imports: what several shaders share is copied between marker lines, and must stay one text.
+/// Functions, structs and constants of a file: what each is called, and what stands in it without names of its own.
+fn declarations(shader: Shader) -> Vec<(String, String)> {
+    let code: String =
+        shader.source.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
+    let starts = code.match_indices('\n').map(|(i, _)| i + 1).chain([0]);
+    let kinds = ["fn ", "struct ", "const "];
+    let declared = starts.filter(|&i| kinds.iter().any(|kind| code[i..].starts_with(kind)));
+    declared
+        .map(|i| {
+            let text = &code[i..];
+            let end = if text.starts_with("fn ") || text.starts_with("struct ") { "\n}" } else { ";" };
+            let text = &text[..text.find(end).expect("a whole declaration")];
+            let (name, body) = text.split_at(text.find(['(', '{', ':']).expect("a name"));
+            (name.trim().to_owned(), body.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+/// What two kernels need stands in `shaders/common`: no function, struct or constant has the body of another, by whatever name.
 #[test]
-fn shared_text_is_the_same() {
-    for (begin, end) in [("// --- slope ", "// --- end of slope "), ("// --- activation ", "// --- end of activation ")]
-    {
-        let blocks: Vec<_> = SHADERS
-            .iter()
-            .filter_map(|shader| {
-                let text = shader.source;
-                Some((shader.name, &text[text.find(begin)?..text.find(end)?]))
-            })
-            .collect();
-        assert!(blocks.len() >= 3);
-        for (name, block) in &blocks {
-            assert_eq!(*block, blocks[0].1, "{name} and {}", blocks[0].0);
+fn nothing_stands_twice() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut functions = 0;
+    for shader in SHADERS.into_iter().chain(COMMON) {
+        for (name, body) in declarations(shader) {
+            let place = format!("`{name}` in {}", shader.name);
+            functions += usize::from(name.starts_with("fn "));
+            // Entry points have the same head and bindings of their own; a constant is told by its name.
+            let key = if name.starts_with("fn ") { body } else { format!("{name} {body}") };
+            if let Some(other) = seen.insert(key, place.clone()) {
+                assert!(name == "struct Params", "{place} stands again as {other}");
+            }
         }
+    }
+    assert!(functions > 40, "only {functions} functions are read");
+}
+
+#[test]
+fn what_is_common_is_used() {
+    let everything: Vec<Shader> = SHADERS.into_iter().chain(COMMON).collect();
+    for part in COMMON {
+        let name = part.name.strip_prefix("common/").expect("a common file");
+        let users = everything.iter().filter(|shader| shader.uses().any(|used| used == name)).count();
+        assert!(users >= 2 || part.name == "common/activations", "{name} has {users} users");
+    }
+    for shader in SHADERS {
+        assert!(shader.uses().any(|name| name == "step" || name == "gemm"), "{} says what it uses", shader.name);
+    }
+}
+
+/// The codes of the activations, slopes and settings are those of the Rust side.
+#[test]
+fn codes_match() {
+    let constant = |module: &Module, name: &str| {
+        let found = module.constants.iter().find(|(_, c)| c.name.as_deref() == Some(name));
+        let (_, constant) = found.unwrap_or_else(|| panic!("no constant {name}"));
+        match module.global_expressions[constant.init] {
+            naga::Expression::Literal(naga::Literal::U32(value)) => value,
+            ref other => panic!("{name} is {other:?}"),
+        }
+    };
+    let (module, _) = parse(k::activation::SHADER);
+    let screaming = |a: Activation| {
+        let name = serde_json::to_value(a).unwrap().as_str().unwrap().to_uppercase().replace('-', "_");
+        (name, a as u32)
+    };
+    for (name, code) in Activation::ALL.map(screaming) {
+        assert_eq!(constant(&module, &name), code, "{name}");
+    }
+    let (module, _) = parse(k::adam::SHADER);
+    let settings = [
+        ("SEED", k::SETTING_SEED),
+        ("REG_LAMBDA", k::SETTING_REG_LAMBDA),
+        ("REG_PSI", k::SETTING_REG_PSI),
+        ("RATE", k::SETTING_RATE),
+    ];
+    for (name, place) in settings {
+        assert_eq!(constant(&module, name) as usize, place, "{name}");
     }
 }

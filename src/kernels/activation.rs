@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// An activation σ. LeakyReLU's negative slope is 0.01, ELU's α is 1, GELU is the exact `z·Φ(z)`.

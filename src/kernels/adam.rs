@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::program::{Buffer, Buffers};
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, stride, word};
+use crate::program::shader::{Shader, shader};
 
 /// `g = gradient + 2·r·p` (r is r_ψ in `psi`, r_λ in `lambda`, else 0), `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
 /// `p ← p − rate·factor·m/(√v + ε)` with the step's rate (bias corrections included) and the replica's factor.

@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::program::{Buffers, View};
 
 use super::activation::Slope;
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, word};
+use crate::program::shader::{Shader, shader};
 
 /// Training: `mean`, `var` over the batch's rows; `inv_std = 1/√(var + ε)`; `y = (x − mean)·inv_std·γ + β`;
 /// `running ← momentum·running + (1 − momentum)·batch`.

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// `out[r, :] = a[r, :] ‖ b[r, :]` for the batch's rows times the seeds. Three different buffers.

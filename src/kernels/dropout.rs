@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernels::twins::dropout_threshold;
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, stride};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// `y[r, c] = x[r, c] / (1 − p)` where `random(seed, count, node, r·cols + c) ≥ p·2³²`, else 0. The same operation is its

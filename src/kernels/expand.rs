@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Eigenvalues;
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// `out[b·M + j, i] = left[b, j] · W[j, i] · right[b, i]` for the batch's samples b and the M rows of W.

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, stride, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// How the resident data set holds its numbers, packed into words row by row.

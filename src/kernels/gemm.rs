@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::program::{Buffers, View};
 
 use super::activation::{Activation, Slope};
-use crate::program::dispatch::{Caps, Dispatch, GemmVariant, GpuView, Memory, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GemmVariant, GpuView, Memory, word};
+use crate::program::shader::{Shader, shader};
 
 /// Which product. B: batch rows (step.rows × seeds), N: inputs, M: outputs; W is `[M, N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Activation;
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader};
+use crate::program::dispatch::{Caps, Dispatch, GpuView};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// An activation's slope `S[r, c]` and intercept `q = σ(z) − S·z`, from z and σ(z).

@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, Shader, shader, stride};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, Memory, stride};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// A loss, averaged over the batch (and, for regression, over the outputs).

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, stride};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// `x[r, c] = fill[c]` in place wherever `position[ordering, c] ≥ kept` (`ordering` and `kept` come with the step).

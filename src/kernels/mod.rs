@@ -41,7 +41,8 @@ pub use tie::Tie;
 
 use crate::host::Real;
 use crate::program::Buffers;
-use crate::program::dispatch::{Caps, Dispatch, Shader};
+use crate::program::dispatch::{Caps, Dispatch};
+use crate::program::shader::Shader;
 
 /// Layout of the per-replica settings buffer (words): the replica's seed, then `f32` bit patterns.
 pub const SETTING_SEED: usize = 0;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::program::{Buffer, Buffers};
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, Memory, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, Memory, stride, word};
+use crate::program::shader::{Shader, shader};
 
 /// `results[index·RESULT_LEN + …]`: `r_λ Σ_{lambda} p²`, `r_ψ Σ_{psi} p²`, and `0·Σ_{all} p` (NaN unless every parameter
 /// is finite). The ranges are multiples of 4 and hold zero in their padding.

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, stride, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// With η = rate·(step's rate)·(replica's factor), κ = 2√(r_λ r_ψ) and the columns g of a unit, in place:

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// `dψ[j,i] = (λ_in[i] − λ_out[j])·G[j,i]`, `dλ_in[i] = Σ_j ψ[j,i]·G[j,i]`, `dλ_out[j] = −Σ_i ψ[j,i]·G[j,i]`

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, stride};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, stride};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// `results[index·RESULT_LEN + q] = Σ_r row_stats[r, q]` for q < 4 and r < rows, in a fixed order.

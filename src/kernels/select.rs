@@ -4,7 +4,8 @@ use crate::program::Buffer;
 use bytemuck::{Pod, Zeroable};
 
 use crate::program::Buffers;
-use crate::program::dispatch::{Caps, Dispatch, Shader, shader, stride, word};
+use crate::program::dispatch::{Caps, Dispatch, stride, word};
+use crate::program::shader::{Shader, shader};
 
 /// `out[r] = list[offset + π(begin + r)]` for r < rows, where π is the identity or, with `shuffle`, a pseudo-random
 /// permutation of `0..len` keyed by the replica's seed and the epoch (the same on every engine).

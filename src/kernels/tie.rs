@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::program::dispatch::{Caps, Dispatch, GpuView, Shader, shader, word};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, word};
+use crate::program::shader::{Shader, shader};
 use crate::program::{Buffer, Buffers, View};
 
 /// `x[0, c] = mean over c's group of x` in place, for a row vector: the gradient of an eigenvalue that the columns of a group

@@ -4,25 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::buffers::{Buffer, Buffers, View};
-
-/// A WGSL file.
-#[derive(Debug, Clone, Copy)]
-pub struct Shader {
-    /// Base name of the file in `shaders/`.
-    pub name: &'static str,
-    pub source: &'static str,
-}
-
-/// Names `shaders/$name.wgsl`.
-macro_rules! shader {
-    ($name:literal) => {
-        $crate::program::dispatch::Shader {
-            name: $name,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
-        }
-    };
-}
-pub(crate) use shader;
+use super::shader::Shader;
 
 /// The variants of the matrix product; `EIGENLENS_GEMM` forces one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

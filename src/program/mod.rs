@@ -4,6 +4,7 @@
 mod buffers;
 pub mod dispatch;
 mod pass;
+pub mod shader;
 mod step;
 
 pub use buffers::{Buffer, BufferSpec, Buffers, Element, Scope, View, pad4};

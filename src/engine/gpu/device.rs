@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{AdapterInfo, Adapters, Request, wanted_features};
 use crate::program::Step;
-use crate::program::dispatch::{Caps, Dispatch, GemmVariant, Shader};
+use crate::program::dispatch::{Caps, Dispatch, GemmVariant};
+use crate::program::shader::{Composed, Shader};
 use crate::{Error, Result};
 
 /// Name of the environment variable that turns the shaders' run-time checks on.
@@ -27,7 +28,8 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     checked: bool,
-    modules: Mutex<HashMap<&'static str, wgpu::ShaderModule>>,
+    /// Compiled shaders by name, with their texts: an error in one names its line.
+    modules: Mutex<HashMap<&'static str, (wgpu::ShaderModule, Composed)>>,
     pipelines: Mutex<HashMap<Key, Pipeline>>,
     /// The first error that no error scope caught.
     failure: Arc<Mutex<Option<String>>>,
@@ -157,8 +159,15 @@ impl Gpu {
         }
         match first {
             None => result,
-            Some(error) => Err(Error::Device(format!("{}: {}", self.inner.info.name, explain(&error)))),
+            Some(error) => Err(Error::Device(format!("{}: {}", self.inner.info.name, self.located(&explain(&error))))),
         }
+    }
+
+    /// A message about a shader with the lines of its files.
+    fn located(&self, message: &str) -> String {
+        let modules = lock(&self.inner.modules);
+        let named = modules.iter().find(|(name, _)| message.contains(&format!("'{name}'")));
+        named.map_or_else(|| message.to_owned(), |(_, (_, composed))| composed.located(message))
     }
 
     /// The compiled kernel of a dispatch.
@@ -196,20 +205,22 @@ impl Gpu {
 
     fn module(&self, shader: Shader) -> wgpu::ShaderModule {
         let compile = || {
+            let composed = shader.compose();
             let descriptor = wgpu::ShaderModuleDescriptor {
                 label: Some(shader.name),
-                source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+                source: wgpu::ShaderSource::Wgsl((&composed.text).into()),
             };
-            if self.inner.checked {
-                return self.inner.device.create_shader_module(descriptor);
-            }
-            // SAFETY: the shaders are this crate's own, and their tests run with the checks on: every index stays inside
-            // its binding and every loop ends.
-            unsafe {
-                self.inner.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            }
+            let module = if self.inner.checked {
+                self.inner.device.create_shader_module(descriptor)
+            } else {
+                let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                // SAFETY: the shaders are this crate's own, and their tests run with the checks on: every index stays inside
+                // its binding and every loop ends.
+                unsafe { self.inner.device.create_shader_module_trusted(descriptor, checks) }
+            };
+            (module, composed)
         };
-        lock(&self.inner.modules).entry(shader.name).or_insert_with(compile).clone()
+        lock(&self.inner.modules).entry(shader.name).or_insert_with(compile).0.clone()
     }
 }
 
@@ -254,4 +265,17 @@ fn explain(error: &wgpu::Error) -> String {
 /// A lock that a panicking thread can't take with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_a_shader_names_file_and_line() {
+        let gpu = Gpu::open(&Request::Gpu).unwrap_or_else(|e| panic!("the tests need an adapter: {e}"));
+        let broken = Shader { name: "broken", source: "// use: view, flat\n\nfn f() -> f32 { return nothing; }\n" };
+        let error = gpu.scoped(|| Ok(drop(gpu.module(broken)))).expect_err("there is no `nothing`").to_string();
+        assert!(error.contains("shaders/broken.wgsl:3:24"), "{error}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Twins of the matrix products and of the pull-back to the spectral parameters.
 
 use super::Context;
-use super::elementwise::{activate, multiply_slope};
+use super::activation::{activate, multiply_slope};
 use super::skipping::Skipping;
 use crate::host::{Operand, Real, column_sums, for_rows, product, vectorised};
 use crate::kernels::{Activation, Form, Gemm, Pullback};

@@ -1,56 +1,10 @@
-//! Twins of what only local operators need: slopes and intercepts, the first product of a Jacobian, columns side by side.
+//! Twins of what only local operators need: batch norm's slopes and intercepts, the first product of a Jacobian, columns side by
+//! side.
 
 use super::Context;
-use super::elementwise::multiply_slope;
+use super::activation::multiply_slope;
 use crate::host::{Real, for_rows, vectorised};
-use crate::kernels::linearise::SECANT_LIMIT;
-use crate::kernels::{Activation, BatchNormLinearise, Concat, Expand, Linearise, Slice, SlopeRule};
-
-impl Linearise {
-    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
-        let (rows, ld, cols) = (cx.rows(1), self.slope.ld, self.slope.cols);
-        let (mut slope, mut intercept) = (cx.take(self.slope.buffer), cx.take(self.intercept.buffer));
-        let (z, y) = (cx.view(self.z), cx.view(self.y));
-        let secant = self.secant && !self.activation.piecewise_linear();
-        let saved = if self.activation.slope_needs_input() { z } else { y };
-        let saved_ld = if self.activation.slope_needs_input() { self.z.ld } else { self.y.ld };
-        let (at_zero, slope_at_zero) = self.activation.at_zero::<T>();
-        for_rows(cx.team, rows * ld, &mut slope[self.slope.offset..][..rows * ld], ld, |first, chunk| {
-            for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
-                let row = &mut row[..cols];
-                if secant {
-                    let z = &z[(first + r) * self.z.ld..][..cols];
-                    let y = &y[(first + r) * self.y.ld..][..cols];
-                    for c in 0..cols {
-                        let near = z[c].abs() < T::of(SECANT_LIMIT);
-                        row[c] = if near { slope_at_zero } else { (y[c] - at_zero) / z[c] };
-                    }
-                } else {
-                    row.fill(T::ONE);
-                    multiply_slope(SlopeRule::Of(self.activation), &saved[(first + r) * saved_ld..][..cols], row);
-                }
-            }
-        });
-        for r in 0..rows {
-            let s = &slope[self.slope.offset + r * ld..][..cols];
-            let (z, y) = (&z[r * self.z.ld..][..cols], &y[r * self.y.ld..][..cols]);
-            let q = &mut intercept[self.intercept.offset + r * self.intercept.ld..][..cols];
-            vectorised(|| (0..cols).for_each(|c| q[c] = y[c] - s[c] * z[c]));
-        }
-        cx.put(self.slope.buffer, slope);
-        cx.put(self.intercept.buffer, intercept);
-    }
-}
-
-impl Activation {
-    /// σ(0) and the slope there (of the side that the tangent takes).
-    fn at_zero<T: Real>(self) -> (T, T) {
-        let value = T::of(if self == Activation::Sigmoid { 0.5 } else { 0.0 });
-        let mut slope = [T::ONE];
-        multiply_slope(SlopeRule::Of(self), &[if self.slope_needs_input() { T::ZERO } else { value }], &mut slope);
-        (value, slope[0])
-    }
-}
+use crate::kernels::{BatchNormLinearise, Concat, Expand, Slice, SlopeRule};
 
 impl BatchNormLinearise {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {

@@ -3,6 +3,7 @@
 //! A twin works on one replica's memory. Like a GPU binding, a buffer that is written can't be read through another view
 //! in the same invocation: the twin takes it out of the memory ([`Context::take`]) and puts it back.
 
+mod activation;
 mod dense;
 mod elementwise;
 mod local;

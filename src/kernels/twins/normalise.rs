@@ -1,7 +1,7 @@
 //! Twins of batch normalisation.
 
 use super::Context;
-use super::elementwise::multiply_slope;
+use super::activation::multiply_slope;
 use crate::host::{Real, column_sums, vectorised};
 use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference};
 

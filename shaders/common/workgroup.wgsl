@@ -1,0 +1,2 @@
+// Invocations of a workgroup in one dimension.
+override WORKGROUP: u32 = 64u;
