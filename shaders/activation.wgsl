@@ -19,38 +19,30 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn activate(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn activate(here: Invocation) {
     let quads = p.y.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
-            value = keep(activate4(x[at(p.x, group.z, r, quad)]), quad, p.x.cols);
+            value = keep(activate4(x[at(p.x, here.group.z, r, quad)]), quad, p.x.cols);
         }
-        y[at(p.y, group.z, r, quad)] = value;
+        y[at(p.y, here.group.z, r, quad)] = value;
     }
 }
 
 @compute @workgroup_size(8, 8)
-fn activate_backward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn activate_backward(here: Invocation) {
     let quads = p.y.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
-            let slope = slope4(saved[at(p.saved, group.z, r / SEEDS, quad)]);
-            value = keep(x[at(p.x, group.z, r, quad)] * slope, quad, p.x.cols);
+            let slope = slope4(saved[at(p.saved, here.group.z, r / SEEDS, quad)]);
+            value = keep(x[at(p.x, here.group.z, r, quad)] * slope, quad, p.x.cols);
         }
-        y[at(p.y, group.z, r, quad)] = value;
+        y[at(p.y, here.group.z, r, quad)] = value;
     }
 }

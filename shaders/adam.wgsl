@@ -36,28 +36,24 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let quad = flat(group, groups, local);
+fn main(here: Invocation) {
+    let quad = flat(here);
     let i = 4u * quad;
     if i >= p.trainable || (i >= p.skip_begin && i < p.skip_end) {
         return;
     }
-    let r_lambda = setting(group.z, REG_LAMBDA);
-    let r_psi = setting(group.z, REG_PSI);
-    let factor = setting(group.z, RATE);
+    let r_lambda = setting(here.group.z, REG_LAMBDA);
+    let r_psi = setting(here.group.z, REG_PSI);
+    let factor = setting(here.group.z, RATE);
     let in_psi = i >= p.psi_begin && i < p.psi_end;
     let in_lambda = i >= p.lambda_begin && i < p.lambda_end;
     let strength = select(0.0, r_psi, in_psi) + select(0.0, r_lambda, in_lambda);
 
-    let at_parameter = group.z * (p.parameters_stride / 4u) + quad;
-    let at_m = group.z * (p.m_stride / 4u) + quad;
-    let at_v = group.z * (p.v_stride / 4u) + quad;
+    let at_parameter = here.group.z * (p.parameters_stride / 4u) + quad;
+    let at_m = here.group.z * (p.m_stride / 4u) + quad;
+    let at_v = here.group.z * (p.v_stride / 4u) + quad;
     let old = parameters[at_parameter];
-    let g = gradient[group.z * (p.gradient_stride / 4u) + quad] + 2.0 * strength * old;
+    let g = gradient[here.group.z * (p.gradient_stride / 4u) + quad] + 2.0 * strength * old;
     let first = without_tiny4(p.beta1 * m[at_m] + (1.0 - p.beta1) * g);
     let second = without_tiny4(p.beta2 * v[at_v] + (1.0 - p.beta2) * g * g);
     m[at_m] = first;

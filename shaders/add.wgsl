@@ -16,19 +16,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn main(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.out.cols {
-            value = a[at(p.a, group.z, r, quad)] + b[at(p.b, group.z, r, quad)];
+            value = a[at(p.a, here.group.z, r, quad)] + b[at(p.b, here.group.z, r, quad)];
         }
-        out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
+        out[at(p.out, here.group.z, r, quad)] = keep(value, quad, p.out.cols);
     }
 }

@@ -41,39 +41,35 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> gradients: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn forward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let quad = group.y * groups.x + group.x;
+fn forward(here: Invocation) {
+    let quad = here.group.y * here.groups.x + here.group.x;
     let inside = 4u * quad < p.x.cols;
     let rows = select(0u, now.rows, inside);
     let n = f32(now.rows);
     var sum = vec4<f32>(0.0);
-    for (var r = local; r < rows; r += WORKGROUP) {
-        sum += x[at(p.x, group.z, r, quad)];
+    for (var r = here.index; r < rows; r += WORKGROUP) {
+        sum += x[at(p.x, here.group.z, r, quad)];
     }
-    let mean = total(local, sum) / n;
+    let mean = total(here.index, sum) / n;
     sum = vec4<f32>(0.0);
-    for (var r = local; r < rows; r += WORKGROUP) {
-        let d = x[at(p.x, group.z, r, quad)] - mean;
+    for (var r = here.index; r < rows; r += WORKGROUP) {
+        let d = x[at(p.x, here.group.z, r, quad)] - mean;
         sum += d * d;
     }
-    let variance = total(local, sum) / n;
+    let variance = total(here.index, sum) / n;
     let inv_std = 1.0 / sqrt(variance + p.epsilon);
     if inside {
-        let gain = inv_std * parameters[at(p.gamma, group.z, 0u, quad)];
-        let shift = parameters[at(p.beta, group.z, 0u, quad)];
-        for (var r = local; r < rows; r += WORKGROUP) {
-            let value = (x[at(p.x, group.z, r, quad)] - mean) * gain + shift;
-            y[at(p.y, group.z, r, quad)] = keep(value, quad, p.x.cols);
+        let gain = inv_std * parameters[at(p.gamma, here.group.z, 0u, quad)];
+        let shift = parameters[at(p.beta, here.group.z, 0u, quad)];
+        for (var r = here.index; r < rows; r += WORKGROUP) {
+            let value = (x[at(p.x, here.group.z, r, quad)] - mean) * gain + shift;
+            y[at(p.y, here.group.z, r, quad)] = keep(value, quad, p.x.cols);
         }
-        if local == 0u {
-            saved[at(p.saved, group.z, 0u, quad)] = keep(mean, quad, p.x.cols);
-            saved[at(p.saved, group.z, 1u, quad)] = keep(inv_std, quad, p.x.cols);
-            let m = at(p.running, group.z, 0u, quad);
-            let v = at(p.running, group.z, 1u, quad);
+        if here.index == 0u {
+            saved[at(p.saved, here.group.z, 0u, quad)] = keep(mean, quad, p.x.cols);
+            saved[at(p.saved, here.group.z, 1u, quad)] = keep(inv_std, quad, p.x.cols);
+            let m = at(p.running, here.group.z, 0u, quad);
+            let v = at(p.running, here.group.z, 1u, quad);
             let fresh = 1.0 - p.momentum;
             running[m] = keep(p.momentum * running[m] + fresh * mean, quad, p.x.cols);
             running[v] = keep(p.momentum * running[v] + fresh * variance, quad, p.x.cols);
@@ -82,33 +78,25 @@ fn forward(
 }
 
 @compute @workgroup_size(8, 8)
-fn inference(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn inference(here: Invocation) {
     let quads = p.y.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
-            let mean = known[at(p.running, group.z, 0u, quad)];
-            let inv_std = 1.0 / sqrt(known[at(p.running, group.z, 1u, quad)] + p.epsilon);
-            let gain = inv_std * parameters[at(p.gamma, group.z, 0u, quad)];
-            value = (x[at(p.x, group.z, r, quad)] - mean) * gain + parameters[at(p.beta, group.z, 0u, quad)];
+            let mean = known[at(p.running, here.group.z, 0u, quad)];
+            let inv_std = 1.0 / sqrt(known[at(p.running, here.group.z, 1u, quad)] + p.epsilon);
+            let gain = inv_std * parameters[at(p.gamma, here.group.z, 0u, quad)];
+            value = (x[at(p.x, here.group.z, r, quad)] - mean) * gain + parameters[at(p.beta, here.group.z, 0u, quad)];
         }
-        y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
+        y[at(p.y, here.group.z, r, quad)] = keep(value, quad, p.y.cols);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let quad = group.y * groups.x + group.x;
+fn backward(here: Invocation) {
+    let quad = here.group.y * here.groups.x + here.group.x;
     let inside = 4u * quad < p.x.cols;
     let rows = select(0u, now.rows, inside);
     let n = f32(now.rows);
@@ -116,29 +104,29 @@ fn backward(
     var inv_std = vec4<f32>(0.0);
     var gain = vec4<f32>(0.0);
     if inside {
-        mean = known[at(p.saved, group.z, 0u, quad)];
-        inv_std = known[at(p.saved, group.z, 1u, quad)];
-        gain = inv_std * parameters[at(p.gamma, group.z, 0u, quad)];
+        mean = known[at(p.saved, here.group.z, 0u, quad)];
+        inv_std = known[at(p.saved, here.group.z, 1u, quad)];
+        gain = inv_std * parameters[at(p.gamma, here.group.z, 0u, quad)];
     }
     var sum = vec4<f32>(0.0);
     var product = vec4<f32>(0.0);
-    for (var r = local; r < rows; r += WORKGROUP) {
-        let d = dy[at(p.dy, group.z, r, quad)];
+    for (var r = here.index; r < rows; r += WORKGROUP) {
+        let d = dy[at(p.dy, here.group.z, r, quad)];
         sum += d;
-        product += d * (x[at(p.x, group.z, r, quad)] - mean) * inv_std;
+        product += d * (x[at(p.x, here.group.z, r, quad)] - mean) * inv_std;
     }
-    let d_beta = total(local, sum);
-    let d_gamma = total(local, product);
-    for (var r = local; r < rows; r += WORKGROUP) {
-        let normal = (x[at(p.x, group.z, r, quad)] - mean) * inv_std;
-        var value = gain * (dy[at(p.dy, group.z, r, quad)] - d_beta / n - normal * (d_gamma / n));
+    let d_beta = total(here.index, sum);
+    let d_gamma = total(here.index, product);
+    for (var r = here.index; r < rows; r += WORKGROUP) {
+        let normal = (x[at(p.x, here.group.z, r, quad)] - mean) * inv_std;
+        var value = gain * (dy[at(p.dy, here.group.z, r, quad)] - d_beta / n - normal * (d_gamma / n));
         if SLOPE != 0u {
-            value *= slope4(below[at(p.below, group.z, r / SEEDS, quad)]);
+            value *= slope4(below[at(p.below, here.group.z, r / SEEDS, quad)]);
         }
-        y[at(p.y, group.z, r, quad)] = keep(value, quad, p.x.cols);
+        y[at(p.y, here.group.z, r, quad)] = keep(value, quad, p.x.cols);
     }
-    if inside && local == 0u {
-        gradients[at(p.running, group.z, 0u, quad)] = keep(d_gamma, quad, p.x.cols);
-        gradients[at(p.beta, group.z, 0u, quad)] = keep(d_beta, quad, p.x.cols);
+    if inside && here.index == 0u {
+        gradients[at(p.running, here.group.z, 0u, quad)] = keep(d_gamma, quad, p.x.cols);
+        gradients[at(p.beta, here.group.z, 0u, quad)] = keep(d_beta, quad, p.x.cols);
     }
 }

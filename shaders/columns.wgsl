@@ -29,44 +29,36 @@ fn element(v: View, replica: u32, r: u32, c: u32) -> u32 {
 }
 
 @compute @workgroup_size(8, 8)
-fn concat(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn concat(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             let c = 4u * quad + i;
             if c < p.a.cols {
-                value[i] = a[element(p.a, group.z, r, c)];
+                value[i] = a[element(p.a, here.group.z, r, c)];
             } else if c < p.out.cols {
-                value[i] = b[element(p.b, group.z, r, c - p.a.cols)];
+                value[i] = b[element(p.b, here.group.z, r, c - p.a.cols)];
             }
         }
-        out[at(p.out, group.z, r, quad)] = value;
+        out[at(p.out, here.group.z, r, quad)] = value;
     }
 }
 
 @compute @workgroup_size(8, 8)
-fn slice(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn slice(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             // The last quad may reach beyond the source: clamped, and cleared by keep.
             let c = min(p.first + 4u * quad + i, p.a.ld - 1u);
-            value[i] = a[element(p.a, group.z, r, c)];
+            value[i] = a[element(p.a, here.group.z, r, c)];
         }
-        out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
+        out[at(p.out, here.group.z, r, quad)] = keep(value, quad, p.out.cols);
     }
 }

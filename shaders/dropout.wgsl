@@ -22,16 +22,12 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn main(here: Invocation) {
     let quads = p.y.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let seed = setting_word(group.z, SEED);
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+        let seed = setting_word(here.group.z, SEED);
         let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
         let turned = (key << 16u) | (key >> 16u);
         let element = r * p.y.cols + 4u * quad;
@@ -43,9 +39,9 @@ fn main(
         );
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
-            value = x[at(p.x, group.z, r, quad)] * p.scale;
+            value = x[at(p.x, here.group.z, r, quad)] * p.scale;
         }
         value = select(vec4<f32>(0.0), value, word >= vec4<u32>(p.threshold));
-        y[at(p.y, group.z, r, quad)] = keep(value, quad, p.y.cols);
+        y[at(p.y, here.group.z, r, quad)] = keep(value, quad, p.y.cols);
     }
 }

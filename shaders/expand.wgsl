@@ -29,30 +29,26 @@ override SPECTRAL: u32 = 0u;
 override RIGHT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn main(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
         let b = r / SEEDS;
         let j = r % SEEDS;
         var value = select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));
         if WEIGHT == 1u {
-            value = weight[at(p.weight, group.z, j, quad)];
+            value = weight[at(p.weight, here.group.z, j, quad)];
         }
         if SPECTRAL == 1u {
-            value *= weight[at(p.lambda_in, group.z, 0u, quad)] - weight[at(p.lambda_out, group.z, 0u, j / 4u)][j % 4u];
+            value *= weight[at(p.lambda_in, here.group.z, 0u, quad)] - weight[at(p.lambda_out, here.group.z, 0u, j / 4u)][j % 4u];
         }
         if LEFT == 1u {
-            value *= left[at(p.left, group.z, b, j / 4u)][j % 4u];
+            value *= left[at(p.left, here.group.z, b, j / 4u)][j % 4u];
         }
         if RIGHT == 1u {
-            value *= right[at(p.right, group.z, b, quad)];
+            value *= right[at(p.right, here.group.z, b, quad)];
         }
-        out[at(p.out, group.z, r, quad)] = keep(value, quad, p.out.cols);
+        out[at(p.out, here.group.z, r, quad)] = keep(value, quad, p.out.cols);
     }
 }

@@ -45,20 +45,16 @@ fn load(word: u32, c: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn main(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
     // Outside the loop: a load costs more than the arithmetic.
     let column = min(quad, quads - 1u);
     let shift = scaling[column];
     let scale = scaling[quads + column];
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let row = picked[group.z * p.rows_stride + r];
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+        let row = picked[here.group.z * p.rows_stride + r];
         if row < p.first || row >= p.last {
             continue;
         }
@@ -67,6 +63,6 @@ fn main(
             let x = load((row - p.first) * p.row_words, 4u * quad);
             value = keep((x - shift) * scale, quad, p.out.cols);
         }
-        out[at(p.out, group.z, r, quad)] = value;
+        out[at(p.out, here.group.z, r, quad)] = value;
     }
 }

@@ -93,13 +93,9 @@ fn load_b(replica: u32, quad: u32, k: u32, depth: u32) -> mat4x4<f32> {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let replica = group.z;
-    let tile = group.y * groups.x + group.x;
+fn main(here: Invocation) {
+    let replica = here.group.z;
+    let tile = here.group.y * here.groups.x + here.group.x;
     let quads = TILE / 4u;
     let row0 = (tile / p.tiles) * TILE;
     let quad0 = (tile % p.tiles) * quads;
@@ -112,8 +108,8 @@ fn main(
     }
     // A tile beyond the rows has nothing to sum; the same for the whole workgroup.
     depth = select(0u, depth, row0 < rows);
-    let x = local % quads;
-    let y = local / quads;
+    let x = here.index % quads;
+    let y = here.index / quads;
     var c0 = vec4<f32>(0.0);
     var c1 = vec4<f32>(0.0);
     var c2 = vec4<f32>(0.0);
@@ -121,7 +117,7 @@ fn main(
     var column_sum = vec4<f32>(0.0);
     for (var k0 = 0u; k0 < depth; k0 += SLICE) {
         // 4 x 4 blocks, first all of a, then all of b; neighbours are contiguous in memory.
-        for (var i = local; i < 8u * quads; i += THREADS) {
+        for (var i = here.index; i < 8u * quads; i += THREADS) {
             let block = i % (4u * quads);
             let of_b = i >= 4u * quads;
             let along_k = (of_b && FORM == NT) || (!of_b && FORM != TN);

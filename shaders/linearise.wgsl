@@ -31,40 +31,32 @@ struct Params {
 override SECANT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
-fn activation(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn activation(here: Invocation) {
     let quads = p.slope.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let z = x[at(p.x, group.z, r, quad)];
-        let value = y[at(p.y, group.z, r, quad)];
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+        let z = x[at(p.x, here.group.z, r, quad)];
+        let value = y[at(p.y, here.group.z, r, quad)];
         var s = slope4(saved4(z, value));
         if SECANT == 1u {
             s = secant4(z, value);
         }
-        slope[at(p.slope, group.z, r, quad)] = keep(s, quad, p.slope.cols);
-        intercept[at(p.intercept, group.z, r, quad)] = keep(value - s * z, quad, p.slope.cols);
+        slope[at(p.slope, here.group.z, r, quad)] = keep(s, quad, p.slope.cols);
+        intercept[at(p.intercept, here.group.z, r, quad)] = keep(value - s * z, quad, p.slope.cols);
     }
 }
 
 @compute @workgroup_size(8, 8)
-fn batch_norm(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn batch_norm(here: Invocation) {
     let quads = p.slope.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let deviation = sqrt(y[at(p.running, group.z, 1u, quad)] + p.epsilon);
-        let s = x[at(p.gamma, group.z, 0u, quad)] / deviation;
-        let q = x[at(p.beta, group.z, 0u, quad)] - y[at(p.running, group.z, 0u, quad)] * s;
-        slope[at(p.slope, group.z, r, quad)] = keep(s, quad, p.slope.cols);
-        intercept[at(p.intercept, group.z, r, quad)] = keep(q, quad, p.slope.cols);
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+        let deviation = sqrt(y[at(p.running, here.group.z, 1u, quad)] + p.epsilon);
+        let s = x[at(p.gamma, here.group.z, 0u, quad)] / deviation;
+        let q = x[at(p.beta, here.group.z, 0u, quad)] - y[at(p.running, here.group.z, 0u, quad)] * s;
+        slope[at(p.slope, here.group.z, r, quad)] = keep(s, quad, p.slope.cols);
+        intercept[at(p.intercept, here.group.z, r, quad)] = keep(q, quad, p.slope.cols);
     }
 }

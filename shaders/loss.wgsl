@@ -88,18 +88,14 @@ fn regression(base: u32, to: u32, from_target: u32, weight: f32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let r = flat(group, groups, local);
+fn main(here: Invocation) {
+    let r = flat(here);
     if r >= now.rows {
         return;
     }
-    let row = rows[group.z * p.rows_stride + r];
-    let base = group.z * p.output.stride + p.output.offset + r * p.output.ld;
-    let to = group.z * p.gradient.stride + p.gradient.offset + r * p.gradient.ld;
+    let row = rows[here.group.z * p.rows_stride + r];
+    let base = here.group.z * p.output.stride + p.output.offset + r * p.output.ld;
+    let to = here.group.z * p.gradient.stride + p.gradient.offset + r * p.gradient.ld;
     var weight = 1.0;
     if WEIGHTED != 0u {
         weight = weights[row];
@@ -115,5 +111,5 @@ fn main(
             gradient[to + c] = 0.0;
         }
     }
-    stats[(group.z * p.stats.stride + p.stats.offset + r * p.stats.ld) / 4u] = weight * result;
+    stats[(here.group.z * p.stats.stride + p.stats.offset + r * p.stats.ld) / 4u] = weight * result;
 }

@@ -21,17 +21,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
+fn main(here: Invocation) {
     let quads = p.x.ld / 4u;
-    let quad = group.x * 8u + local.x;
+    let quad = here.group.x * 8u + here.local.x;
     let rows = select(0u, now.rows, quad < quads);
-    for (var r = group.y * 8u + local.y; r < rows; r += 8u * groups.y) {
-        let place = position[group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
-        let index = at(p.x, group.z, r, quad);
+    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+        let place = position[here.group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
+        let index = at(p.x, here.group.z, r, quad);
         x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);
     }
 }

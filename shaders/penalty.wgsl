@@ -36,17 +36,14 @@ fn infinite(exponents: vec4<u32>) -> bool {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sums(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let begin = group.x * p.part;
+fn sums(here: Invocation) {
+    let begin = here.group.x * p.part;
     let end = min(begin + p.part, p.len / 4u);
-    let base = group.z * (p.stride / 4u);
+    let base = here.group.z * (p.stride / 4u);
     var lambda = 0.0;
     var psi = 0.0;
     var broken = 0.0;
-    for (var quad = begin + local; quad < end; quad += WORKGROUP) {
+    for (var quad = begin + here.index; quad < end; quad += WORKGROUP) {
         let value = parameters[base + quad];
         let square = dot(value, value);
         let i = 4u * quad;
@@ -56,27 +53,24 @@ fn sums(
         psi += select(0.0, square, i >= p.psi_begin && i < p.psi_end);
         lambda += select(0.0, square, i >= p.lambda_begin && i < p.lambda_end);
     }
-    let sum = total(local, vec4<f32>(lambda, psi, broken, 0.0));
-    if local == 0u {
-        scratch[group.z * p.parts + group.x] = sum;
+    let sum = total(here.index, vec4<f32>(lambda, psi, broken, 0.0));
+    if here.index == 0u {
+        scratch[here.group.z * p.parts + here.group.x] = sum;
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn finish(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+fn finish(here: Invocation) {
     var sum = vec4<f32>(0.0);
-    for (var i = local; i < p.parts; i += WORKGROUP) {
-        sum += sums_of[group.z * p.parts + i];
+    for (var i = here.index; i < p.parts; i += WORKGROUP) {
+        sum += sums_of[here.group.z * p.parts + i];
     }
-    sum = total(local, sum);
-    if local == 0u {
-        let r_lambda = setting(group.z, REG_LAMBDA);
-        let r_psi = setting(group.z, REG_PSI);
+    sum = total(here.index, sum);
+    if here.index == 0u {
+        let r_lambda = setting(here.group.z, REG_LAMBDA);
+        let r_psi = setting(here.group.z, REG_PSI);
         let finite = bitcast<f32>(select(0u, 0x7fc00000u, sum.z > 0.0));
         let result = vec4<f32>(r_lambda * sum.x, r_psi * sum.y, finite, 0.0);
-        results[group.z * (p.results_stride / 4u) + 2u * now.index + 1u] = result;
+        results[here.group.z * (p.results_stride / 4u) + 2u * now.index + 1u] = result;
     }
 }

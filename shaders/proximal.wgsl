@@ -31,23 +31,19 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> velocity: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let unit = flat(group, groups, local);
+fn main(here: Invocation) {
+    let unit = flat(here);
     if unit >= p.units {
         return;
     }
-    let kappa = 2.0 * sqrt(setting(group.z, REG_LAMBDA) * setting(group.z, REG_PSI));
-    let eta = p.rate * now.rate * setting(group.z, RATE);
+    let kappa = 2.0 * sqrt(setting(here.group.z, REG_LAMBDA) * setting(here.group.z, REG_PSI));
+    let eta = p.rate * now.rate * setting(here.group.z, RATE);
     let begin = members[unit];
     let end = members[unit + 1u];
     let columns = p.units + 1u;
-    let at_weight = group.z * p.weight.stride + p.weight.offset;
-    let at_gradient = group.z * p.gradient.stride + p.gradient.offset;
-    let at_velocity = group.z * p.velocity.stride + p.velocity.offset;
+    let at_weight = here.group.z * p.weight.stride + p.weight.offset;
+    let at_gradient = here.group.z * p.gradient.stride + p.gradient.offset;
+    let at_velocity = here.group.z * p.velocity.stride + p.velocity.offset;
     var squares = 0.0;
     for (var i = begin; i < end; i++) {
         let c = members[columns + i];

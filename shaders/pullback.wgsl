@@ -35,29 +35,25 @@ override PSI: u32 = 1u;
 override LAMBDA_IN: u32 = 1u;
 
 @compute @workgroup_size(LANES, SLICES)
-fn columns(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-) {
-    let quad = (group.y * groups.x + group.x) * LANES + local.x;
+fn columns(here: Invocation) {
+    let quad = (here.group.y * here.groups.x + here.group.x) * LANES + here.local.x;
     let cols = p.g.cols;
     let inside = 4u * quad < cols;
-    let slot = local.y * LANES + local.x;
+    let slot = here.local.y * LANES + here.local.x;
     let rows = select(0u, p.rows, inside);
     var lambda_in = vec4<f32>(0.0);
     if inside {
-        lambda_in = parameters[at(p.lambda_in, group.z, 0u, quad)];
+        lambda_in = parameters[at(p.lambda_in, here.group.z, 0u, quad)];
     }
     var sum = vec4<f32>(0.0);
-    for (var j = local.y; j < rows; j += SLICES) {
-        let gradient = g[at(p.g, group.z, j, quad)];
+    for (var j = here.local.y; j < rows; j += SLICES) {
+        let gradient = g[at(p.g, here.group.z, j, quad)];
         if LAMBDA_IN != 0u {
-            sum += parameters[at(p.psi, group.z, j, quad)] * gradient;
+            sum += parameters[at(p.psi, here.group.z, j, quad)] * gradient;
         }
         if PSI != 0u {
-            let lambda_out = parameters[at(p.lambda_out, group.z, 0u, j / 4u)][j % 4u];
-            gradients[at(p.d_psi, group.z, j, quad)] = keep((lambda_in - lambda_out) * gradient, quad, cols);
+            let lambda_out = parameters[at(p.lambda_out, here.group.z, 0u, j / 4u)][j % 4u];
+            gradients[at(p.d_psi, here.group.z, j, quad)] = keep((lambda_in - lambda_out) * gradient, quad, cols);
         }
     }
     if LAMBDA_IN == 0u {
@@ -66,32 +62,28 @@ fn columns(
     if SLICES > 1u {
         partial[slot] = sum;
         workgroupBarrier();
-        if local.y == 0u {
+        if here.local.y == 0u {
             for (var s = 1u; s < SLICES; s++) {
-                sum += partial[s * LANES + local.x];
+                sum += partial[s * LANES + here.local.x];
             }
         }
     }
-    if inside && local.y == 0u {
-        gradients[at(p.d_lambda_in, group.z, 0u, quad)] = keep(sum, quad, cols);
+    if inside && here.local.y == 0u {
+        gradients[at(p.d_lambda_in, here.group.z, 0u, quad)] = keep(sum, quad, cols);
     }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn rows(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let j = group.y * groups.x + group.x;
+fn rows(here: Invocation) {
+    let j = here.group.y * here.groups.x + here.group.x;
     let quads = select(0u, (p.g.cols + 3u) / 4u, j < p.rows);
     var sum = vec4<f32>(0.0);
-    for (var quad = local; quad < quads; quad += WORKGROUP) {
-        sum += parameters[at(p.psi, group.z, j, quad)] * g[at(p.g, group.z, j, quad)];
+    for (var quad = here.index; quad < quads; quad += WORKGROUP) {
+        sum += parameters[at(p.psi, here.group.z, j, quad)] * g[at(p.g, here.group.z, j, quad)];
     }
-    let all = total(local, sum);
-    if local == 0u && j < p.rows {
-        let to = group.z * p.d_lambda_out.stride + p.d_lambda_out.offset + j;
+    let all = total(here.index, sum);
+    if here.index == 0u && j < p.rows {
+        let to = here.group.z * p.d_lambda_out.stride + p.d_lambda_out.offset + j;
         gradients_scalar[to] = -(all.x + all.y + all.z + all.w);
     }
 }

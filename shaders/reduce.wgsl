@@ -20,17 +20,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> results: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let base = group.z * p.stats.stride + p.stats.offset;
+fn main(here: Invocation) {
+    let base = here.group.z * p.stats.stride + p.stats.offset;
     var sum = vec4<f32>(0.0);
-    for (var r = local; r < now.rows; r += WORKGROUP) {
+    for (var r = here.index; r < now.rows; r += WORKGROUP) {
         sum += stats[(base + r * p.stats.ld) / 4u];
     }
-    sum = total(local, sum);
-    if local == 0u {
-        results[group.z * (p.results_stride / 4u) + 2u * now.index] = sum;
+    sum = total(here.index, sum);
+    if here.index == 0u {
+        results[here.group.z * (p.results_stride / 4u) + 2u * now.index] = sum;
     }
 }

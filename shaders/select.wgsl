@@ -47,18 +47,14 @@ fn permute(i: u32, len: u32, seed: u32, epoch: u32) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let r = flat(group, groups, local);
+fn main(here: Invocation) {
+    let r = flat(here);
     if r >= now.rows {
         return;
     }
     var i = now.begin + r;
     if SHUFFLE != 0u {
-        i = permute(i, p.len, setting_word(group.z, SEED), now.epoch);
+        i = permute(i, p.len, setting_word(here.group.z, SEED), now.epoch);
     }
-    out[group.z * p.out_stride + r] = list[p.offset + i];
+    out[here.group.z * p.out_stride + r] = list[p.offset + i];
 }

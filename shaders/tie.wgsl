@@ -20,16 +20,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let g = flat(group, groups, local);
+fn main(here: Invocation) {
+    let g = flat(here);
     if g >= p.groups {
         return;
     }
-    let base = group.z * p.x.stride + p.x.offset;
+    let base = here.group.z * p.x.stride + p.x.offset;
     let first = p.groups + 1u;
     let begin = members[g];
     let end = members[g + 1u];

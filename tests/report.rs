@@ -4,6 +4,7 @@ use std::path::Path;
 
 use eigenlens::data::Axis;
 use eigenlens::relevance::{Curve, CurvePoint, RankedFeature};
+use eigenlens::report::formats::Format;
 use eigenlens::report::{Example, TrainPage};
 use eigenlens::train::EpochRecord;
 use eigenlens::train::Metric;
@@ -137,10 +138,15 @@ fn axis(name: &str, len: usize) -> Axis {
 
 /// Writes a page where it can be looked at, and checks what must hold for every page.
 fn show(name: &str, page: &TrainPage) -> String {
-    let html = page.html();
+    let html = Format::Html.text(&page.page());
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
     write::atomic(path, |out| out.write_all(html.as_bytes())).unwrap();
     assert!(html.len() < 1_000_000, "{name}: {} bytes", html.len());
+    assert!(
+        html.contains(
+            "Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+        )
+    );
     for forbidden in ["http://", "https://", "<script", "NaN", "inf\"", "@import"] {
         assert!(!html.contains(forbidden), "{name} contains {forbidden}");
     }
@@ -189,8 +195,9 @@ fn image() {
         machine: &machine(),
     };
     let html = show("image", &page);
-    assert_eq!(html, page.html(), "the page is deterministic");
-    assert!(html.contains("The 20 best are outlined") && html.contains("class=\"wrong\">predicted <b>0</b>"));
+    assert_eq!(html, Format::Html.text(&page.page()), "the page is deterministic");
+    assert!(html.contains("The 20 best are outlined"));
+    assert!(html.contains("<span class=\"wrong\">predicted </span><span class=\"wrong\"><b>0</b></span>"));
 }
 
 #[test]
@@ -334,4 +341,52 @@ fn extremes() {
     let (first, single) = (&history[..1], Curve { points: curve.points[..1].to_vec(), ..curve.clone() });
     let axes = [axis("feature", 1)];
     show("short", &TrainPage { history: first, curve: Some(&single), ..bare(&one, &axes) });
+}
+
+/// The same page for programs and as text: every number of the HTML page's tables is in both, and names are text there too.
+#[test]
+fn the_other_formats_say_the_same() {
+    let evil = "a|b <c> `d` [e](f)";
+    let ranking = rank(vec![1.0, 0.5, 0.25], 0.1, |i| if i == 0 { evil.into() } else { format!("x{i}") });
+    let scores = scores("accuracy", 0.957);
+    let curve = curve(3, Metric::Accuracy, true);
+    let page = TrainPage { scores: &scores, curve: Some(&curve), ..bare(&ranking, &[axis("feature", 3)]) }.page();
+    let [html, markdown, json] = [Format::Html, Format::Markdown, Format::Json].map(|format| format.text(&page));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let tables = json["sections"].as_array().unwrap().iter().flat_map(|s| s["blocks"].as_array().unwrap());
+    let rows = tables.filter_map(|block| block["table"]["rows"].as_array()).flatten();
+    let cells: Vec<&str> =
+        rows.flat_map(|row| row["cells"].as_array().unwrap()).map(|cell| cell.as_str().unwrap()).collect();
+    assert!(cells.len() >= 3 * 6 + 3 * 3, "{cells:?}");
+    for cell in cells.iter().filter(|cell| **cell != evil) {
+        assert!(html.contains(&format!(">{cell}<")) && markdown.contains(cell), "{cell}");
+    }
+    assert!(cells.contains(&evil), "JSON holds names as they are");
+    assert!(markdown.contains("| 1 | a\\|b \\<c\\> \\`d\\` \\[e\\](f) |"), "{markdown}");
+    assert_eq!(json["title"], "bare");
+    assert_eq!(markdown.matches("\n## ").count(), json["sections"].as_array().unwrap().len());
+}
+
+/// What a page holds is data: HTML stands in the renderer alone, SVG in the files that draw.
+#[test]
+fn pages_hold_no_html() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut pages = 0;
+    for folder in ["report", "reproduce"] {
+        for entry in std::fs::read_dir(source.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.ends_with(".rs") || (folder == "report" && !name.ends_with("_page.rs") && name != "page.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            pages += usize::from(name.ends_with("_page.rs"));
+            for tag in
+                ["<div", "<p>", "<p ", "<td", "<tr", "<table", "<section", "<figure", "<h", "<b>", "<sub", "<br", "<dl"]
+            {
+                assert!(!text.contains(tag), "{folder}/{name} has {tag}");
+            }
+        }
+    }
+    assert!(pages >= 7, "{pages} pages are read");
 }

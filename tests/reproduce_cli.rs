@@ -45,6 +45,41 @@ fn a_synthetic_set_from_data_to_page() {
 }
 
 #[test]
+fn synthetic_sets_come_out_whole() {
+    for (set, features, checks) in [("gaussian", 20, 2), ("correlated", 10, 3)] {
+        let small = ["--variant", "notebook", "--rows", "4000", "--data-sets", "2", "--replicas", "2", "--epochs", "2"];
+        let (json, page, _) = done(&[&[set], &small[..]].concat(), set);
+        assert_eq!((&json["settings"]["variant"], &json["settings"]["set"]), (&"notebook".into(), &set.into()));
+        assert_eq!(json["training"]["replicas"][0]["reg_lambda"], 1e-6);
+        assert_eq!(json["network"]["batch_norm"], "first");
+        assert_eq!(json["checks"].as_array().unwrap().len(), checks);
+        assert!(json["differences"].as_array().unwrap().iter().any(|d| d.as_str().unwrap().contains("half a cosine")));
+        assert_eq!(json["runs"].as_array().unwrap().len(), 2);
+        for run in json["runs"].as_array().unwrap() {
+            let all = run["features"].as_array().unwrap();
+            assert_eq!(all.len(), features);
+            let number = |value: &Value| value.as_f64().unwrap();
+            assert_eq!(all.iter().map(|f| number(&f["relative"])).fold(0.0, f64::max), 1.0);
+            for f in all {
+                let replicas: Vec<f64> = f["replicas"].as_array().unwrap().iter().map(number).collect();
+                let mean = (replicas[0] + replicas[1]) / 2.0;
+                assert!((number(&f["relevance"]) - mean).abs() <= 1e-12 * mean);
+                assert_eq!(f["relevant"].as_bool().unwrap(), number(&f["strength"]) > 0.0);
+            }
+        }
+        // Both classes' histograms hold nearly every row; the data sets' seeds differ.
+        for d in json["distributions"].as_array().unwrap() {
+            for class in d["classes"].as_array().unwrap() {
+                let sum: f64 = class.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).sum();
+                assert!((sum - 1.0).abs() < 0.01, "{sum}");
+            }
+        }
+        assert_ne!(json["runs"][0]["features"], json["runs"][1]["features"]);
+        assert!(page.contains("<svg") && !page.contains("NaN") && page.contains("notebook"));
+    }
+}
+
+#[test]
 fn digits_from_files_to_page() {
     let small = ["--replicas", "2", "--epochs", "1", "--controls", "1", "--data", MNIST];
     let (json, page, table) = done(&[&["mnist-59"], &small[..]].concat(), "mnist-59");
@@ -70,6 +105,9 @@ fn bad_usage_gets_one_sentence() {
     let out = place.path().to_str().unwrap();
     for (arguments, code, part) in [
         (&["gaussian", "--replicas", "0"][..], 2, "--replicas is 0"),
+        (&["gaussian", "--rows", "99"], 2, "--rows is 99"),
+        (&["gaussian", "--data-sets", "0"], 2, "--data-sets is 0"),
+        (&["gaussian", "--epochs", "0"], 2, "--epochs is 0"),
         (&["correlated", "--rows", "5"], 2, "--rows is 5"),
         (&["mnist", "--data", "table.csv"], 2, "idx:DIRECTORY"),
         (&["mnist-01", "--epochs", "0", "--data", MNIST], 2, "--epochs is 0"),

@@ -284,7 +284,8 @@ fn pixels_are_outlined() {
     let settings = SelectSettings { epochs: Some(5), features: Some(3), controls: 0, ..quick() };
     let selection =
         select(&mut dataset, &[], &settings, &Device::Cpu { threads: 0 }, &mut |_, _| Flow::Continue).unwrap();
-    let page = eigenlens::report::selection_page::html(&selection, &dataset, "CPU");
+    let page = eigenlens::report::selection_page::page(&selection, &dataset, "CPU");
+    let page = eigenlens::report::html::render(&page);
     assert!(page.contains("<path class=\"outline\" d=\"M"));
 }
 

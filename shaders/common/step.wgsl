@@ -1,3 +1,5 @@
+// use: invocation
+
 // What changes from run to run of a pass: `program::Step`.
 struct Step {
     index: u32,

@@ -9,6 +9,8 @@ use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
 use crate::network::{Initialisation, Place, Sequential, Spectral};
+use crate::report::formats::{self, Format};
+use crate::report::page::Page;
 use crate::train::{Schedule, Settings};
 use crate::{Error, Result};
 
@@ -51,6 +53,29 @@ impl DeviceArgs {
             eprintln!("eigenlens: {device} computes on the CPU; --device cpu is faster");
         }
         Ok(device)
+    }
+}
+
+/// What the report is written as.
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// The report's formats: html (one file to read, print and show), md (for a terminal or a pull request), json (for programs)
+    #[arg(
+        long = "report",
+        value_name = "html,md,json",
+        value_delimiter = ',',
+        default_value = "html",
+        help_heading = "Report"
+    )]
+    formats: Vec<Format>,
+}
+
+impl ReportArgs {
+    /// Writes the page in the formats asked for; a line that says where it is.
+    pub fn save(&self, page: &Page, directory: &Path) -> Result<String> {
+        formats::save(page, directory, &self.formats)?;
+        let files: Vec<String> = self.formats.iter().map(|f| f.file(directory).display().to_string()).collect();
+        Ok(format!("Report: {}\n", files.join(", ")))
     }
 }
 

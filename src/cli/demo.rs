@@ -1,10 +1,10 @@
 //! `eigenlens demo`: the main job on real data, with nothing to set up.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::DeviceArgs;
-use super::train::train;
+use super::args::{DeviceArgs, ReportArgs};
+use super::train::{Results, train};
 use crate::data::{self, Request};
 use crate::model::Plan;
 use crate::{Error, Result, write};
@@ -17,6 +17,8 @@ pub struct Args {
     /// The directory with the four MNIST files
     #[arg(long, value_name = "DIR", default_value = "examples/data/mnist")]
     mnist: PathBuf,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print the metrics as JSON instead of the table
@@ -39,5 +41,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
     // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
-    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, Path::new(&args.out), args.json)
+    let results = Results { directory: &args.out, report: &args.report, json: args.json };
+    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &results)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{DataArgs, DeviceArgs};
+use super::args::{DataArgs, DeviceArgs, ReportArgs};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
@@ -30,7 +30,7 @@ pub struct Args {
     model: PathBuf,
     /// The data whose rows are explained: what the model was trained on, or others with the same columns
     data: String,
-    /// Where explanations.json, maps.npz and report.html go; made if it isn't there
+    /// Where explanations.json, maps.npz and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Rows by number, as in 0,5,10..20 (without 20), or all, test, validation or train, with at most so many as in test:100
@@ -63,6 +63,8 @@ pub struct Args {
     memory: usize,
     #[command(flatten)]
     read: DataArgs,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print the explanations as JSON instead of the table
@@ -340,8 +342,7 @@ fn finish(
         worst: collected.worst,
         worst_map: collected.worst_map,
     };
-    let html = page.html();
-    write::atomic(args.out.join("report.html"), |out| out.write_all(html.as_bytes()))?;
+    let report = args.report.save(&page.page(), &args.out)?;
     if args.json {
         print_json(&list)?;
         return Ok(ExitCode::SUCCESS);
@@ -357,12 +358,11 @@ fn finish(
         text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
     }
     text.push_str(&format!(
-        "Every sum adds up: largest residual {:.1e}, of the maps {:.1e} ({:.0e} allowed). {:.2} s on {device}.\nReport: {}\n",
+        "Every sum adds up: largest residual {:.1e}, of the maps {:.1e} ({:.0e} allowed). {:.2} s on {device}.\n{report}",
         collected.worst,
         collected.worst_map,
         collected.tolerance,
-        seconds,
-        args.out.join("report.html").display()
+        seconds
     ));
     print(&text)?;
     Ok(ExitCode::SUCCESS)

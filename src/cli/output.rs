@@ -8,6 +8,7 @@ use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
 use crate::model::{Fit, Model};
 use crate::relevance::{Curve, RankedFeature};
+use crate::report::page::Page;
 use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
 use crate::train::Metric;
@@ -35,15 +36,13 @@ pub fn kept(model: &Model, ranking: &[RankedFeature]) -> usize {
 }
 
 impl Outcome<'_> {
-    /// Writes tables, metrics and report.
+    /// Writes tables and metrics.
     pub fn write(&self, directory: &Path) -> Result<()> {
         tables::write_relevance(directory.join("relevance.csv"), self.ranking)?;
         tables::write_history(directory.join("history.csv"), &self.fit.history)?;
         tables::write_curve(directory.join("curve.csv"), self.curve)?;
         let metrics = format!("{:#}\n", self.metrics());
-        write::atomic(directory.join("metrics.json"), |out| out.write_all(metrics.as_bytes()))?;
-        let html = self.html();
-        write::atomic(directory.join("report.html"), |out| out.write_all(html.as_bytes()))
+        write::atomic(directory.join("metrics.json"), |out| out.write_all(metrics.as_bytes()))
     }
 
     /// The content of `metrics.json`.
@@ -70,7 +69,8 @@ impl Outcome<'_> {
         value
     }
 
-    fn html(&self) -> String {
+    /// The report.
+    pub fn page(&self) -> Page {
         let model = &self.fit.model;
         let scores: Vec<(String, Vec<(String, f64)>)> = self
             .fit
@@ -96,7 +96,7 @@ impl Outcome<'_> {
             settings: &settings(model),
             machine: &machine(self.device, self.fit),
         }
-        .html()
+        .page()
     }
 
     /// A few plain sentences.

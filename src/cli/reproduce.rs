@@ -11,9 +11,10 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::DeviceArgs;
+use super::args::{DeviceArgs, ReportArgs};
 use super::progress::Bar;
 use super::{print, print_json};
+use crate::report::page::Page;
 use crate::reproduce::squares_page;
 use crate::reproduce::{
     BiasStart, Check, Digits, FeatureSet, NetworkOutcome, RotatedSquares, SquaresSettings, Variant, rotated_squares,
@@ -49,9 +50,11 @@ enum Experiment {
 /// Options of every experiment of the spectral paper.
 #[derive(clap::Args, Debug)]
 struct OutputArgs {
-    /// Where the numbers (JSON) and report.html go; made if it isn't there
+    /// Where the numbers (JSON) and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print the numbers as JSON instead of the table
@@ -79,9 +82,6 @@ impl From<VariantArg> for Variant {
 
 #[derive(clap::Args, Debug)]
 struct SquaresArgs {
-    /// Where the numbers (JSON) and report.html go; made if it isn't there
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
     /// Networks of each kind
     #[arg(long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
     seeds: usize,
@@ -98,10 +98,7 @@ struct SquaresArgs {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the numbers as JSON instead of the table
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    output: OutputArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -116,17 +113,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Writes `DIR/<name>.json` and `DIR/report.html`, and prints the numbers as JSON, or the table with where the page is.
-fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, html: &str, table: &str) -> Result<ExitCode> {
+/// Writes `DIR/<name>.json` and the report, and prints the numbers as JSON, or the table with where the page is.
+fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, page: &Page, table: &str) -> Result<ExitCode> {
     let json = json!(numbers);
     let text = format!("{json:#}\n");
     write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
-    let report = output.out.join("report.html");
-    write::atomic(&report, |out| out.write_all(html.as_bytes()))?;
+    let report = output.report.save(page, &output.out)?;
     if output.json {
         print_json(&json)?;
     } else {
-        print(&format!("{table}Report: {}\n", report.display()))?;
+        print(&format!("{table}{report}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,8 +137,8 @@ fn check_lines(checks: &[Check]) -> String {
 }
 
 fn squares(args: &SquaresArgs) -> Result<ExitCode> {
-    let device = args.device.open()?;
-    write::create_dir(&args.out)?;
+    let device = args.output.device.open()?;
+    write::create_dir(&args.output.out)?;
     let settings = SquaresSettings {
         rows: args.rows,
         seeds: args.seeds,
@@ -155,18 +151,9 @@ fn squares(args: &SquaresArgs) -> Result<ExitCode> {
     let outcome = rotated_squares(&settings, &device, &mut |_, progress| bar.show(progress));
     bar.finish();
     let outcome = outcome?;
-    let json = json!(outcome);
-    let text = format!("{json:#}\n");
-    write::atomic(args.out.join("rotated_squares.json"), |out| out.write_all(text.as_bytes()))?;
-    let html = squares_page::html(&outcome, &device.to_string());
-    write::atomic(args.out.join("report.html"), |out| out.write_all(html.as_bytes()))?;
-    if args.json {
-        print_json(&json)?;
-    } else {
-        let report = args.out.join("report.html");
-        print(&format!("{}{:.0} s on {device}.\nReport: {}\n", table(&outcome), outcome.seconds, report.display()))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let page = squares_page::page(&outcome, &device.to_string());
+    let table = format!("{}{:.0} s on {device}.\n", table(&outcome), outcome.seconds);
+    finish(&args.output, "rotated_squares", &outcome, &page, &table)
 }
 
 fn table(outcome: &RotatedSquares) -> String {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, announce, by_name};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, ReportArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
 use crate::data::{self, Dataset, ScaleKind, Task};
@@ -20,7 +20,7 @@ pub struct Args {
     /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, or a synthetic set: gaussian, correlated,
     /// redundant
     data: String,
-    /// Where selection.json, the tables, the compact model and report.html go; made if it isn't there
+    /// Where selection.json, the tables, the compact model and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -84,6 +84,8 @@ pub struct Args {
     /// Of the split and of the first network
     #[arg(long, default_value_t = 0, value_name = "S", help_heading = "Training")]
     seed: u64,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print selection.json instead of the summary
@@ -152,22 +154,18 @@ impl Args {
         bar.finish();
         let selection = selection?;
         let json = json(&selection, &dataset, device);
-        save(&selection, &json, &dataset, device, &self.out)?;
+        save(&selection, &json, &dataset, &self.out)?;
+        let page = selection_page::page(&selection, &dataset, &device.to_string());
+        let report = self.report.save(&page, &self.out)?;
         if self.json {
             return print_json(&json);
         }
         let summary = selection_page::summary(&selection, &dataset);
-        let report = self.out.join("report.html");
-        print(&format!(
-            "{}\n{summary}{:.1} s on {device}.\nReport: {}\n",
-            table(&selection),
-            selection.seconds,
-            report.display()
-        ))
+        print(&format!("{}\n{summary}{:.1} s on {device}.\n{report}", table(&selection), selection.seconds))
     }
 }
 
-fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device, out: &Path) -> Result<()> {
+fn save(selection: &Selection, json: &Value, dataset: &Dataset, out: &Path) -> Result<()> {
     selection.compact.model.save(out.join("model.safetensors"))?;
     tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
     tables::write_path(out.join("path.csv"), selection)?;
@@ -175,9 +173,7 @@ fn save(selection: &Selection, json: &Value, dataset: &Dataset, device: &Device,
     let columns: String = selection.source_columns(dataset).iter().map(|name| format!("{name}\n")).collect();
     write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
     let text = format!("{json:#}\n");
-    write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))?;
-    let html = selection_page::html(selection, dataset, &device.to_string());
-    write::atomic(out.join("report.html"), |file| file.write_all(html.as_bytes()))
+    write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))
 }
 
 /// The content of `selection.json`.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::args::{DataArgs, DeviceArgs};
+use super::args::{DataArgs, DeviceArgs, ReportArgs};
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -26,7 +26,7 @@ pub struct Args {
     /// The node to split at; `eigenlens inspect` lists them [default: the first activation]
     #[arg(long, value_name = "NODE")]
     split: Option<String>,
-    /// Where similarity.npz and report.html go; made if it isn't there
+    /// Where similarity.npz and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Rows, as in `explain`
@@ -37,6 +37,8 @@ pub struct Args {
     components: usize,
     #[command(flatten)]
     read: DataArgs,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print the means as JSON
@@ -133,8 +135,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         means: &means,
         regions: distinct,
     };
-    let html = page.html();
-    write::atomic(args.out.join("report.html"), |out| out.write_all(html.as_bytes()))?;
+    let report = args.report.save(&page.page(), &args.out)?;
     if args.json {
         print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
         return Ok(ExitCode::SUCCESS);
@@ -147,7 +148,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(distinct) = distinct {
         text.push_str(&format!("{distinct} linear regions\n"));
     }
-    text.push_str(&format!("Report: {}\n", args.out.join("report.html").display()));
+    text.push_str(&report);
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, TrainingArgs, announce};
+use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, ReportArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
@@ -33,6 +33,8 @@ pub struct Args {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     /// Print the metrics as JSON instead of the table
     #[arg(long, help_heading = "Engine")]
@@ -49,7 +51,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     announce(&dataset, &request);
     let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
     let title = title(&request, &dataset);
-    train(title, dataset, &plan, &device, &args.out, args.json)
+    let results = Results { directory: &args.out, report: &args.report, json: args.json };
+    train(title, dataset, &plan, &device, &results)
 }
 
 /// What a person would call the data.
@@ -63,15 +66,22 @@ fn title(request: &Request, dataset: &Dataset) -> String {
     }
 }
 
+/// Where results go, and as what.
+pub struct Results<'a> {
+    pub directory: &'a Path,
+    pub report: &'a ReportArgs,
+    pub json: bool,
+}
+
 /// Trains, ranks, draws the curve, writes everything and prints the table.
 pub fn train(
     title: String,
     mut dataset: Dataset,
     plan: &Plan,
     device: &Device,
-    out: &Path,
-    as_json: bool,
+    results: &Results<'_>,
 ) -> Result<ExitCode> {
+    let out = results.directory;
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
@@ -89,16 +99,17 @@ pub fn train(
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
     outcome.write(out)?;
-    if as_json {
+    let report = results.report.save(&outcome.page(), out)?;
+    if results.json {
         print_json(&outcome.metrics())?;
     } else {
-        print(&text(&outcome, out))?;
+        print(&text(&outcome, &report))?;
     }
     Ok(if fit.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// The ranking's head, the scores and where to look further.
-fn text(outcome: &Outcome<'_>, out: &Path) -> String {
+fn text(outcome: &Outcome<'_>, report: &str) -> String {
     let mut text = tables::ranking_text(outcome.ranking, 20);
     text.push('\n');
     for (name, score) in &outcome.fit.scores {
@@ -111,12 +122,11 @@ fn text(outcome: &Outcome<'_>, out: &Path) -> String {
     }
     let fit = outcome.fit;
     text.push_str(&format!(
-        "{} {} steps in {:.1} s on {}.\nReport: {}\n",
+        "{} {} steps in {:.1} s on {}.\n{report}",
         if fit.stopped { "Stopped early:" } else { "Trained" },
         fit.model.description.steps,
         fit.seconds,
         outcome.device,
-        out.join("report.html").display()
     ));
     text
 }

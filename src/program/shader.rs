@@ -23,10 +23,11 @@ macro_rules! shader {
 pub(crate) use shader;
 
 /// What kernels share: the files of `shaders/common`.
-pub const COMMON: [Shader; 10] = [
+pub const COMMON: [Shader; 11] = [
     shader!("common/activations"),
     shader!("common/flat"),
     shader!("common/gemm"),
+    shader!("common/invocation"),
     shader!("common/mix"),
     shader!("common/settings"),
     shader!("common/step"),
@@ -112,9 +113,12 @@ mod tests {
         let broken = Shader { name: "broken", source: "// use: view, flat\nfn f() -> f32 { return nothing; }\n" };
         let composed = broken.compose();
         let lines = |name: &str| COMMON.iter().find(|s| s.name == name).unwrap().source.lines().count();
-        let before = lines("common/view") + lines("common/workgroup") + lines("common/flat");
+        let before = ["view", "invocation", "workgroup", "flat"]
+            .map(|name| lines(&format!("common/{name}")))
+            .iter()
+            .sum::<usize>();
         assert_eq!(composed.place(1), ("shaders/common/view.wgsl".into(), 1));
-        assert_eq!(composed.place(lines("common/view") + 1), ("shaders/common/workgroup.wgsl".into(), 1));
+        assert_eq!(composed.place(lines("common/view") + 1), ("shaders/common/invocation.wgsl".into(), 1));
         assert_eq!(composed.place(before + 2), ("shaders/broken.wgsl".into(), 2));
         assert_eq!(composed.text.lines().nth(before + 1), broken.source.lines().nth(1));
         let error = format!("no definition (wgsl:{}:19), wgsl: none", before + 2);

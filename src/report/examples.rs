@@ -1,11 +1,12 @@
 //! Single inputs as the network sees them: the whole one, and what is left of it with only the best features kept.
 
+use super::facts::{Example, Facts, Shape};
+use super::figures::{Along, HALF, LINE_POINTS};
+use super::page::{Block, Cell, Column, Figure, Picture, Row, Table, Text, Tiles, Tone};
+use super::picture::{self, Palette};
+use super::svg::{Plot, Scale, Ticks, thin};
+use super::text::{escape, short, shorten};
 use crate::relevance::RankedFeature;
-use crate::report::figures::{Along, HALF, LINE_POINTS};
-use crate::report::page::{Example, Facts, Shape, figure};
-use crate::report::picture::{self, Palette};
-use crate::report::svg::{Plot, Scale, Ticks, thin};
-use crate::report::text::{escape, short, shorten};
 
 /// Shown at most, by the kind of input.
 const IMAGES: usize = 16;
@@ -15,25 +16,28 @@ const COLUMNS: usize = 6;
 const ROWS: usize = 12;
 
 /// The section's body; empty without examples that fit the input.
-pub(crate) fn examples(facts: &Facts) -> String {
+pub(crate) fn examples(facts: &Facts) -> Vec<Block> {
     let fitting: Vec<&Example> = facts.page.examples.iter().filter(|e| e.values.len() == facts.page.columns).collect();
     if fitting.is_empty() || facts.page.columns == 0 {
-        return String::new();
+        return Vec::new();
     }
-    match facts.shape {
-        Shape::Image { rows, columns } => images(facts, &fitting, rows, columns),
+    vec![match facts.shape {
+        Shape::Image { rows, columns } => images(facts, &fitting, rows, columns).into(),
         Shape::Spectrum => lines(facts, &fitting),
-        Shape::Table => table(facts, &fitting),
-    }
+        Shape::Table => table(facts, &fitting).into(),
+    }]
 }
 
-/// Label and prediction; wrong only where there is a right and a wrong.
-fn verdict(facts: &Facts, example: &Example) -> String {
-    let (label, predicted) = (escape(&shorten(&example.label, 40)), escape(&shorten(&example.predicted, 40)));
-    let wrong = facts.page.metric.is_share() && example.label != example.predicted;
-    let class = if wrong { " class=\"wrong\"" } else { "" };
-    let kind = kind(facts);
-    format!("{kind} <b>{label}</b><br><span{class}>predicted <b>{predicted}</b></span>")
+/// Whether an answer is wrong; only where there is a right and a wrong.
+fn is_wrong(facts: &Facts, example: &Example) -> bool {
+    facts.page.metric.is_share() && example.label != example.predicted
+}
+
+/// Label and prediction.
+fn verdict(facts: &Facts, example: &Example) -> Text {
+    let (label, predicted) = (shorten(&example.label, 40), shorten(&example.predicted, 40));
+    let said = Text::from("predicted ").then(Text::strong(predicted)).wrong_if(is_wrong(facts, example));
+    Text::from(format!("{} ", kind(facts))).then(Text::strong(label)).then("\n").then(said)
 }
 
 /// What the true answer is called.
@@ -49,15 +53,14 @@ fn tiles_per_row(tiles: usize, side: usize) -> usize {
     widths.into_iter().min_by_key(left_over).unwrap_or(6)
 }
 
-fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> String {
+fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> Tiles {
     let all = || examples.iter().flat_map(|e| &e.values).copied().filter(|v| v.is_finite());
     let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
     let width = f64::from(high - low);
     let share = |v: f32| if width > 0.0 { f64::from(v - low) / width } else { 0.0 };
     let outline = picture::outline(columns, &facts.marked);
     let shown = &examples[..examples.len().min(IMAGES)];
-    let mut out = format!("<div class=\"examples\" style=\"--row:{}\">", tiles_per_row(shown.len(), rows.max(columns)));
-    for example in shown {
+    let one = |example: &&Example| {
         let shares: Vec<f64> = example.values.iter().map(|&v| share(v)).collect();
         let whole = format!(
             "<image class=\"pixels\" width=\"{columns}\" height=\"{rows}\" href=\"{}\"/><path class=\"outline\" d=\"{outline}\"/>",
@@ -73,29 +76,30 @@ fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> 
                 pixel / columns
             ));
         }
-        let label = escape(&shorten(&example.label, 40));
-        out.push_str(&format!(
-            "<figure>{}{}<figcaption>{}</figcaption></figure>",
-            tile(rows, columns, &format!("Example: {label}"), &whole),
-            tile(rows, columns, &format!("Example: {label}, best pixels only"), &left),
-            verdict(facts, example)
-        ));
-    }
-    out.push_str("</div>");
-    out
+        let label = format!("Example: {}", shorten(&example.label, 40));
+        let pictures = vec![
+            tile(rows, columns, &label, &whole),
+            tile(rows, columns, &format!("{label}, best pixels only"), &left),
+        ];
+        Figure { title: String::new(), pictures, caption: verdict(facts, example), wide: false }
+    };
+    let per_row = Some(tiles_per_row(shown.len(), rows.max(columns)));
+    Tiles { tiles: shown.iter().map(one).collect(), per_row }
 }
 
-fn tile(rows: usize, columns: usize, title: &str, body: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{title}\">\
-         <rect class=\"dark\" width=\"{columns}\" height=\"{rows}\"/>{body}</svg>"
-    )
+fn tile(rows: usize, columns: usize, title: &str, body: &str) -> Picture {
+    let svg = format!(
+        "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{}\">\
+         <rect class=\"dark\" width=\"{columns}\" height=\"{rows}\"/>{body}</svg>",
+        escape(title)
+    );
+    Picture { alternative: title.to_owned(), svg }
 }
 
-fn lines(facts: &Facts, examples: &[&Example]) -> String {
+fn lines(facts: &Facts, examples: &[&Example]) -> Block {
     let along = Along::new(facts);
-    let mut out = String::from("<div class=\"pair\">");
-    for example in examples.iter().take(LINES) {
+    let mut columns = vec![Vec::new(), Vec::new()];
+    for (i, example) in examples.iter().take(LINES).enumerate() {
         let points: Vec<(f64, f64)> =
             along.places.iter().copied().zip(example.values.iter().map(|&v| f64::from(v))).collect();
         let y = Scale::round(points.iter().map(|point| point.1));
@@ -106,43 +110,31 @@ fn lines(facts: &Facts, examples: &[&Example]) -> String {
         }
         plot.line(&thin(&points, LINE_POINTS), "s0 thin");
         plot.x_axis(&along.name, Ticks::Plain);
-        let title = format!("Example: {}", shorten(&example.label, 40));
-        out.push_str(&format!(
-            "<figure>{}<figcaption>{}</figcaption></figure>",
-            plot.finish(&title),
-            verdict(facts, example)
-        ));
+        let picture = plot.finish(&format!("Example: {}", shorten(&example.label, 40)));
+        columns[i % 2].push(Figure::new("", picture, verdict(facts, example)).into());
     }
-    out.push_str("</div>");
-    out
+    Block::Columns(columns)
 }
 
-fn table(facts: &Facts, examples: &[&Example]) -> String {
+fn table(facts: &Facts, examples: &[&Example]) -> Table {
     let shown = &examples[..examples.len().min(COLUMNS)];
     let features: Vec<&RankedFeature> =
         facts.ranked.iter().filter(|f| f.feature < facts.page.columns).take(ROWS).copied().collect();
-    let mut out = String::from("<div class=\"scroll\"><table class=\"cases\"><thead><tr><th>input</th>");
-    for (i, _) in shown.iter().enumerate() {
-        out.push_str(&format!("<th class=\"n\">example {}</th>", i + 1));
-    }
-    out.push_str("</tr></thead><tbody>");
-    for f in features {
-        let name = escape(&shorten(&f.name, 40));
-        out.push_str(&format!("<tr><td title=\"{}\">{name}</td>", escape(&shorten(&f.name, 200))));
-        for example in shown {
-            out.push_str(&format!("<td class=\"n\">{}</td>", short(f64::from(example.values[f.feature]))));
-        }
-        out.push_str("</tr>");
-    }
-    for (head, value) in [(kind(facts), (|e| &e.label) as fn(&Example) -> &String), ("predicted", |e| &e.predicted)] {
-        out.push_str(&format!("<tr class=\"sum\"><td>{head}</td>"));
-        for example in shown {
-            let wrong = facts.page.metric.is_share() && head == "predicted" && example.label != example.predicted;
-            let class = if wrong { "n wrong" } else { "n" };
-            out.push_str(&format!("<td class=\"{class}\">{}</td>", escape(&shorten(value(example), 24))));
-        }
-        out.push_str("</tr>");
-    }
-    out.push_str("</tbody></table></div>");
-    figure("", &out, "", "wide")
+    let numbered = (1..=shown.len()).map(|i| Column::number(format!("example {i}")));
+    let columns = [Column::text("input")].into_iter().chain(numbered).collect();
+    let mut rows: Vec<Row> = features
+        .iter()
+        .map(|f| {
+            let name = Cell::from(shorten(&f.name, 40)).tip(shorten(&f.name, 200));
+            let values = shown.iter().map(|e| Cell::from(short(f64::from(e.values[f.feature]))));
+            [name].into_iter().chain(values).collect()
+        })
+        .collect();
+    let total = |head: &str, cell: &dyn Fn(&Example) -> Text| {
+        let cells = shown.iter().map(|e| cell(e));
+        [Text::from(head)].into_iter().chain(cells).collect::<Row>().tone(Tone::Total)
+    };
+    rows.push(total(kind(facts), &|e| shorten(&e.label, 24).into()));
+    rows.push(total("predicted", &|e| Text::from(shorten(&e.predicted, 24)).wrong_if(is_wrong(facts, e))));
+    Table::new(columns, rows)
 }

@@ -1,10 +1,11 @@
 //! Figures of the explanation pages: maps, waterfall, spectra, similarity.
 
-use crate::report::figures::{HALF, LINE_POINTS, WIDE};
-use crate::report::page::{Shape, figure};
-use crate::report::picture::{self, Palette};
-use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
-use crate::report::text::{escape, number, percent, short, shorten};
+use super::facts::Shape;
+use super::figures::{HALF, LINE_POINTS, WIDE};
+use super::page::{Block, Cell, Column, Figure, Row, Table, Text, Tiles};
+use super::picture::{self, Palette, diverging, pixels};
+use super::svg::{Anchor, Plot, Scale, Ticks, thin};
+use super::text::{number, percent, short, shorten};
 use crate::specxai::{Explanation, Spectrum};
 
 /// Maps drawn for each row, and bars of a waterfall.
@@ -15,27 +16,12 @@ const COMPONENTS: usize = 40;
 /// Features of a table that are listed.
 const FEATURES: usize = 12;
 
-/// A pixel picture as an SVG element; `shares` 0..1.
-pub(crate) fn pixels(rows: usize, columns: usize, shares: &[f64], palette: Palette, title: &str) -> String {
-    format!(
-        "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"pixels\" \
-         width=\"{columns}\" height=\"{rows}\" href=\"{1}\"/></svg>",
-        escape(title),
-        picture::data_uri(rows, columns, shares, palette)
-    )
-}
-
 /// Values as shares of a grey scale, smallest black.
 fn grey(values: &[f32]) -> Vec<f64> {
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
     let width = f64::from(high) - f64::from(low);
     values.iter().map(|&v| if width > 0.0 { (f64::from(v) - f64::from(low)) / width } else { 0.0 }).collect()
-}
-
-/// Signed values as shares of the diverging scale: 0.5 is zero, `largest` the end.
-pub(crate) fn diverging(values: &[f64], largest: f64) -> Vec<f64> {
-    values.iter().map(|v| if largest > 0.0 { 0.5 + 0.5 * v / largest } else { 0.5 }).collect()
 }
 
 fn largest(values: &[f64]) -> f64 {
@@ -47,49 +33,50 @@ fn drawn(e: &Explanation) -> Vec<usize> {
     e.by_size().into_iter().filter(|&k| k < e.maps.len()).take(MAPS).collect()
 }
 
-fn caption_of(e: &Explanation, k: usize) -> String {
+fn caption_of(e: &Explanation, k: usize) -> Text {
     let c = &e.contributions[k];
     let share = match c.share {
         Some(0.0) => "reduced to 0".to_owned(),
         Some(share) => percent(share),
         None => "no share".to_owned(),
     };
-    format!("<b>α<sub>{k}</sub> = {}</b><br>{share}", short(c.alpha))
+    Text::marked(format!("**α_{{{k}}} = {}**\n{share}", short(c.alpha)))
 }
 
 /// The input and its maps in the input's own shape; for tables the features with the largest parts.
-pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> String {
+pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> Vec<Block> {
     match shape {
         Shape::Image { rows, columns } => images(e, input, rows, columns),
-        Shape::Spectrum => lines(e),
-        Shape::Table => table(e, input, names),
+        Shape::Spectrum => vec![lines(e).into()],
+        Shape::Table => vec![table(e, input, names).into()],
     }
 }
 
-fn images(e: &Explanation, input: &[f32], rows: usize, columns: usize) -> String {
-    let tile =
-        |picture: String, caption: String| format!("<figure>{picture}<figcaption>{caption}</figcaption></figure>");
-    let mut out = String::from("<div class=\"maps\">");
-    out.push_str(&tile(pixels(rows, columns, &grey(input), Palette::Grey, "The input"), "<b>the input</b>".into()));
+fn images(e: &Explanation, input: &[f32], rows: usize, columns: usize) -> Vec<Block> {
     let drawn = drawn(e);
     // One scale for all maps of a sample, so that their colours can be compared.
     let end = drawn.iter().map(|&k| largest(&e.maps[k])).fold(largest(&e.attribution), f64::max);
-    let all = pixels(rows, columns, &diverging(&e.attribution, end), Palette::Diverging, "Slope times input");
-    out.push_str(&tile(all, format!("<b>all together {}</b><br>J ⊙ x̃", short(e.attribution.iter().sum()))));
-    for k in drawn {
-        let picture =
-            pixels(rows, columns, &diverging(&e.maps[k], end), Palette::Diverging, &format!("Map of component {k}"));
-        out.push_str(&tile(picture, caption_of(e, k)));
-    }
-    out.push_str("</div>");
-    out + &format!(
-        "<p class=\"small\">Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, \
-         ± {}.</p>",
+    let map =
+        |values: &[f64], title: &str| pixels(rows, columns, &diverging(values, end), Palette::Diverging, &[], title);
+    let all = format!("**all together {}**\nJ ⊙ x̃", short(e.attribution.iter().sum()));
+    let mut tiles = vec![
+        Figure::new(
+            "",
+            pixels(rows, columns, &grey(input), Palette::Grey, &[], "The input"),
+            Text::strong("the input"),
+        ),
+        Figure::new("", map(&e.attribution, "Slope times input"), Text::marked(all)),
+    ];
+    let component = |k: usize| Figure::new("", map(&e.maps[k], &format!("Map of component {k}")), caption_of(e, k));
+    tiles.extend(drawn.into_iter().map(component));
+    let note = format!(
+        "Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, ± {}.",
         short(end)
-    )
+    );
+    vec![Tiles::new(tiles).into(), Block::Note(note.into())]
 }
 
-fn lines(e: &Explanation) -> String {
+fn lines(e: &Explanation) -> Figure {
     let n = e.attribution.len() as f64;
     let drawn = drawn(e);
     let values = drawn.first().map_or(&e.attribution, |&k| &e.maps[k]);
@@ -105,47 +92,36 @@ fn lines(e: &Explanation) -> String {
         plot.label(&top, "s1", &format!("component {k}"));
     }
     plot.label(&all, "s3", "all together");
-    figure("", &plot.finish("Parts of the inputs"), "", "wide")
+    Figure::new("", plot.finish("Parts of the inputs"), "").wide()
 }
 
-fn table(e: &Explanation, input: &[f32], names: &[String]) -> String {
+fn table(e: &Explanation, input: &[f32], names: &[String]) -> Table {
     let mut order: Vec<usize> = (0..e.attribution.len()).collect();
     order.sort_by(|&a, &b| e.attribution[b].abs().total_cmp(&e.attribution[a].abs()));
     let drawn: Vec<usize> = drawn(e).into_iter().take(3).collect();
-    let heads: String = drawn.iter().map(|k| format!("<th class=\"n\">A<sub>{k}</sub></th>")).collect();
-    let mut rows = String::new();
-    for &i in order.iter().take(FEATURES) {
-        let parts: String = drawn.iter().map(|&k| format!("<td class=\"n\">{}</td>", number(e.maps[k][i]))).collect();
-        rows.push_str(&format!(
-            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\"><b>{}</b></td>{parts}</tr>",
-            escape(&shorten(&names[i], 40)),
-            number(f64::from(input[i])),
-            number(e.attribution[i])
-        ));
-    }
-    format!(
-        "<div class=\"scroll\"><table><thead><tr><th>input</th><th class=\"n\">value</th><th class=\"n\">part in the output</th>\
-         {heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    let mut columns = vec![Column::text("input"), Column::number("value"), Column::number("part in the output")];
+    columns.extend(drawn.iter().map(|k| Column::number(Text::marked(format!("A_{{{k}}}")))));
+    let row = |&i: &usize| {
+        let name = Cell::from(shorten(&names[i], 40)).tip(shorten(&names[i], 200));
+        let cells = [name, number(f64::from(input[i])).into(), Text::strong(number(e.attribution[i])).into()];
+        cells.into_iter().chain(drawn.iter().map(|&k| number(e.maps[k][i]).into())).collect::<Row>()
+    };
+    Table::new(columns, order.iter().take(FEATURES).map(row).collect())
 }
 
 /// The main map of one row at each split, from the first layer to the last.
-pub(crate) fn over_layers(at_splits: &[Explanation], shape: Shape) -> String {
-    let Shape::Image { rows, columns } = shape else { return String::new() };
+pub(crate) fn over_layers(at_splits: &[Explanation], shape: Shape) -> Vec<Block> {
+    let Shape::Image { rows, columns } = shape else { return Vec::new() };
+    let tile = |(e, k): (&Explanation, usize)| {
+        let map = &e.maps[k];
+        let title = format!("Main map split at {}", e.split);
+        let picture = pixels(rows, columns, &diverging(map, largest(map)), Palette::Diverging, &[], &title);
+        let alpha = Text::marked(format!("\nα_{{{k}}} = {}", short(e.contributions[k].alpha)));
+        Figure::new("", picture, Text::strong(shorten(&e.split, 18)).then(alpha))
+    };
     let with_map = at_splits.iter().filter_map(|e| drawn(e).first().map(|&k| (e, k)));
-    let tiles: String = with_map
-        .map(|(e, k)| {
-            let map = &e.maps[k];
-            let title = format!("Main map split at {}", e.split);
-            format!(
-                "<figure>{}<figcaption><b>{}</b><br>α<sub>{k}</sub> = {}</figcaption></figure>",
-                pixels(rows, columns, &diverging(map, largest(map)), Palette::Diverging, &title),
-                escape(&shorten(&e.split, 18)),
-                short(e.contributions[k].alpha)
-            )
-        })
-        .collect();
-    format!("<h4>The main component at every split</h4><div class=\"maps\">{tiles}</div>")
+    let tiles = Tiles::new(with_map.map(tile).collect());
+    vec![Block::Heading("The main component at every split".into()), tiles.into()]
 }
 
 /// Whether the components leave over more than rounding.
@@ -154,7 +130,7 @@ pub(crate) fn has_remainder(e: &Explanation) -> bool {
 }
 
 /// How the output comes about, from the intercepts over the largest contributions to y.
-pub(crate) fn waterfall(e: &Explanation, output: &str) -> String {
+pub(crate) fn waterfall(e: &Explanation, output: &str) -> Figure {
     let order = e.by_size();
     let mut steps = vec![("intercepts Σβ".to_owned(), e.beta_sum())];
     steps.extend(order.iter().take(STEPS).map(|&k| (format!("component {k}"), e.contributions[k].alpha)));
@@ -196,7 +172,7 @@ pub(crate) fn waterfall(e: &Explanation, output: &str) -> String {
     plot.text(110.0, y, Anchor::End, "label", "output y");
     plot.text(plot.px(e.y.max(0.0)) + 6.0, y, Anchor::Start, "label", &short(e.y));
     let caption = format!("The sum differs from the network's output by {} (relative).", scientific(e.residual));
-    figure("How the output adds up", &plot.finish("From the intercepts to the output"), &caption, "")
+    Figure::new("How the output adds up", plot.finish("From the intercepts to the output"), caption)
 }
 
 pub(crate) fn scientific(value: f64) -> String {
@@ -204,10 +180,11 @@ pub(crate) fn scientific(value: f64) -> String {
 }
 
 /// α_k and what the reduction leaves of it, with σ_k above.
-pub(crate) fn components(e: &Explanation) -> String {
+pub(crate) fn components(e: &Explanation) -> Figure {
     let shown = e.contributions.len().min(COMPONENTS);
     if shown == 0 {
-        return figure("Components", "", "The slope is zero here: no input changes this output.", "");
+        let caption = "The slope is zero here: no input changes this output.".into();
+        return Figure { title: "Components".into(), pictures: Vec::new(), caption, wide: false };
     }
     let list = &e.contributions[..shown];
     let x = Scale::Linear(0.0, shown as f64);
@@ -233,15 +210,15 @@ pub(crate) fn components(e: &Explanation) -> String {
         "Grey: every contribution; in colour what the reduction leaves of it.{}",
         if more > 0 { format!(" {more} smaller components are not drawn.") } else { String::new() }
     );
-    let plots = sigma.finish("Singular values") + &alpha.finish("Contributions");
-    figure("Spectrum and reduced spectrum", &plots, &caption, "")
+    let pictures = vec![sigma.finish("Singular values"), alpha.finish("Contributions")];
+    Figure { title: "Spectrum and reduced spectrum".into(), pictures, caption: caption.into(), wide: false }
 }
 
 /// Spectra over the layers: σ_k/σ₀, |α| in order, and |α̂| after the reduction, means over the rows.
-pub(crate) fn spectra(spectra: &[Spectrum]) -> String {
+pub(crate) fn spectra(spectra: &[Spectrum]) -> Option<Block> {
     let with_any: Vec<&Spectrum> = spectra.iter().filter(|s| !s.sigma.is_empty()).collect();
     if with_any.is_empty() {
-        return String::new();
+        return None;
     }
     type Part = fn(&Spectrum) -> &Vec<f64>;
     let parts: [(&str, &str, Part); 3] = [
@@ -249,7 +226,7 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> String {
         ("Contributions by size", "share of Σ|α|", |s| &s.alpha),
         ("After the reduction", "share of Σ|α̂|", |s| &s.reduced),
     ];
-    let mut out = String::from("<div class=\"trio\">");
+    let mut columns = Vec::new();
     for (title, axis, part) in parts {
         // As far as any line is visibly above zero.
         let visible = |s: &&Spectrum| part(s).iter().rposition(|&v| v > 0.005).map_or(0, |last| last + 2);
@@ -270,9 +247,9 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> String {
         for (trace, class, name) in &traces {
             plot.label(trace, class, name);
         }
-        out.push_str(&figure(title, &plot.finish(title), "", ""));
+        columns.push(vec![Figure::new(title, plot.finish(title), "").into()]);
     }
-    out + "</div>"
+    Some(Block::Columns(columns))
 }
 
 fn few<'a, T>(all: &[&'a T], most: usize) -> Vec<&'a T> {
@@ -289,9 +266,9 @@ pub(crate) fn similarity(
     count: usize,
     groups: &[(String, usize)],
     caption: &str,
-) -> String {
+) -> Option<Figure> {
     if count < 2 {
-        return String::new();
+        return None;
     }
     let (left, top, side) = (64.0, 22.0, 396.0);
     let scale = Scale::Linear(0.0, count as f64);
@@ -325,13 +302,13 @@ pub(crate) fn similarity(
     ));
     plot.text(left + side + 17.0, top - 7.0, Anchor::Middle, "tick", "1");
     plot.text(left + side + 17.0, top + side + 12.0, Anchor::Middle, "tick", "0");
-    figure(title, &plot.finish("Similarity of singular vectors"), caption, "")
+    Some(Figure::new(title, plot.finish("Similarity of singular vectors"), caption))
 }
 
 /// β of every node as bars.
-pub(crate) fn intercepts(beta: &[(String, f64)]) -> String {
+pub(crate) fn intercepts(beta: &[(String, f64)]) -> Option<Figure> {
     if beta.is_empty() {
-        return String::new();
+        return None;
     }
     let rows = beta.len() as f64;
     let scale = Scale::round(beta.iter().map(|(_, b)| *b).chain([0.0]));
@@ -345,31 +322,27 @@ pub(crate) fn intercepts(beta: &[(String, f64)]) -> String {
         plot.text(110.0, y, Anchor::End, "row", &shorten(name, 16));
         plot.text(plot.px(value.max(0.0)) + 6.0, y, Anchor::Start, "tick", &short(*value));
     }
-    figure(
-        "What the intercepts add",
-        &plot.finish("Intercepts by node"),
-        "Biases, batch norm and curved activations, node by node.",
-        "",
-    )
+    let caption = "Biases, batch norm and curved activations, node by node.";
+    Some(Figure::new("What the intercepts add", plot.finish("Intercepts by node"), caption))
 }
 
 /// λ̃ beside the mean |A|: as two pictures for an image, else as a scatter plot.
-pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlation: Option<f64>) -> String {
+pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlation: Option<f64>) -> Vec<Block> {
     let (most_relevance, most_size) = (largest(relevance), largest(size));
     if most_relevance == 0.0 || most_size == 0.0 || relevance.len() != size.len() {
-        return String::new();
+        return Vec::new();
     }
     let said = correlation.map_or_else(String::new, |r| format!("Rank correlation {}.", short(r)));
     if let Shape::Image { rows, columns } = shape {
         let tile = |values: &[f64], most: f64, title: &str| {
             let shares: Vec<f64> = values.iter().map(|v| v / most).collect();
-            figure(title, &pixels(rows, columns, &shares, Palette::Viridis, title), "", "")
+            Figure::new(title, pixels(rows, columns, &shares, Palette::Viridis, &[], title), "")
         };
-        let pictures = tile(relevance, most_relevance, "Relevance λ̃ of the training")
-            + &tile(size, most_size, "Mean |A| of the explanations");
-        return format!(
-            "<div class=\"pair\">{pictures}</div><p class=\"small\">{said} Both scaled to their largest value.</p>"
+        let pictures = Block::pair(
+            tile(relevance, most_relevance, "Relevance λ̃ of the training"),
+            tile(size, most_size, "Mean |A| of the explanations"),
         );
+        return vec![pictures, Block::Note(format!("{said} Both scaled to their largest value.").into())];
     }
     let scale = |most: f64| Scale::round([0.0, most]);
     let mut plot = Plot::new(HALF, 320.0, [58.0, 20.0, 30.0, 46.0], scale(most_relevance), scale(most_size));
@@ -377,5 +350,6 @@ pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlati
     plot.y_axis("mean |A| of the explanations", Ticks::Plain);
     plot.dots(&relevance.iter().copied().zip(size.iter().copied()).collect::<Vec<_>>(), "s1");
     // In a pair even alone: half a page wide, as it is drawn. The section's heading is its title.
-    format!("<div class=\"pair\">{}</div>", figure("", &plot.finish("Relevance against mean attribution"), &said, ""))
+    let figure = Figure::new("", plot.finish("Relevance against mean attribution"), said);
+    vec![Block::Columns(vec![vec![figure.into()], vec![]])]
 }

@@ -1,10 +1,11 @@
-//! `report.html` of explanations, and of similarities.
+//! The pages of explanations and of similarities.
 
+use super::explain_figures as figures;
+use super::facts::{Shape, shape_of};
+use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
+use super::text::{count, number, short, shorten};
 use crate::data::{Axis, Task};
 use crate::model::Description;
-use crate::report::explain_figures as figures;
-use crate::report::page::{SPECXAI, Shape, definitions, document_citing, section, shape_of};
-use crate::report::text::{count, escape, number, short, shorten};
 use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
 
 /// One explanation with its input.
@@ -104,29 +105,31 @@ impl Units {
 
 impl ExplainPage<'_> {
     /// The whole page.
-    pub fn html(&self) -> String {
+    pub fn page(&self) -> Page {
         let shape = shape_of(&self.description.axes, self.description.features.len());
-        let split = self.spectra.first().map_or("", |s| s.split.as_str());
-        let title = format!("Why these outputs? {}", self.description.source);
         let correlation =
             rank_correlation(self.relevance, self.size).filter(|_| self.relevance.len() == self.size.len());
-        let mut body = self.header(&title, split, correlation);
-        let rows: String = self.shown.iter().map(|shown| self.row(shown, shape)).collect();
-        body.push_str(&section("Row by row", &rows));
-        body.push_str(&section("Over the layers, means over the rows", &figures::spectra(self.spectra)));
-        let pair = format!("{}<div>{}</div>", self.similarity_figure(), figures::intercepts(&self.beta));
-        body.push_str(&section("Across the rows", &format!("<div class=\"pair\">{pair}</div>")));
+        let mut page = Page {
+            kind: "Explanation report",
+            title: format!("Why these outputs? {}", self.description.source),
+            lead: vec![self.lead(correlation)],
+            numbers: self.key_figures(),
+            sections: Vec::new(),
+            method: Method::SpecXai,
+        };
+        page.section("Row by row", self.shown.iter().map(|shown| self.row(shown, shape)).collect());
+        page.section("Over the layers, means over the rows", figures::spectra(self.spectra).into_iter().collect());
+        let across = [self.similarity_figure(), figures::intercepts(&self.beta)];
+        let across = across.map(|figure| figure.into_iter().map(Block::from).collect());
+        page.section("Across the rows", vec![Block::Columns(across.to_vec())]);
         let agreement = figures::agreement(self.relevance, self.size, shape, correlation);
-        body.push_str(&section("Ranking and explanations side by side", &agreement));
-        body.push_str(&section("How to read this", &self.reading()));
-        body.push_str(&section(
-            "How it was made",
-            &format!("<div class=\"lists\">{}</div>", definitions("Settings", &self.settings)),
-        ));
-        document_citing(&title, &body, SPECXAI)
+        page.section("Ranking and explanations side by side", agreement);
+        page.section("How to read this", self.reading());
+        page.section("How it was made", vec![Definitions::new("Settings", self.settings.iter().cloned()).into()]);
+        page
     }
 
-    fn reading(&self) -> String {
+    fn reading(&self) -> Vec<Block> {
         let all = || self.shown.iter().flat_map(|shown| shown.at_splits);
         let left_over = |e: &Explanation| !e.bounds.is_empty() || figures::has_remainder(e);
         let d = self.description;
@@ -136,10 +139,11 @@ impl ExplainPage<'_> {
             shown: Some(self.reduction),
             scaled: (0..d.targets.len()).any(|j| Units::of(Output::Index(j), d).is_some_and(|units| !units.trivial())),
         }
-        .html()
+        .blocks()
     }
 
-    fn header(&self, title: &str, split: &str, correlation: Option<f64>) -> String {
+    fn lead(&self, correlation: Option<f64>) -> String {
+        let split = self.spectra.first().map_or("", |s| s.split.as_str());
         let part = self.part.map_or_else(String::new, |part| format!(" {part}"));
         let mut lead = format!(
             "The outputs for {}{part} rows, each as an exact sum of spectral contributions split at {split}.",
@@ -167,23 +171,17 @@ impl ExplainPage<'_> {
                 short(r)
             ));
         }
-        let mut tiles = vec![
-            (count(self.rows), "rows explained".to_owned()),
-            (figures::scientific(self.worst), "largest residual of a sum, relative".to_owned()),
-            (figures::scientific(self.worst_map), "largest residual of the maps, relative".to_owned()),
+        lead
+    }
+
+    fn key_figures(&self) -> Vec<KeyFigure> {
+        let mut numbers = vec![
+            KeyFigure::new(count(self.rows), "rows explained"),
+            KeyFigure::new(figures::scientific(self.worst), "largest residual of a sum, relative"),
+            KeyFigure::new(figures::scientific(self.worst_map), "largest residual of the maps, relative"),
         ];
-        if let Some(regions) = self.regions {
-            tiles.push((count(regions), "linear regions among them".to_owned()));
-        }
-        let tiles: String = tiles
-            .into_iter()
-            .map(|(figure, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&figure)))
-            .collect();
-        format!(
-            "<header><p class=\"kind\">Explanation report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
-            escape(&shorten(title, 200)),
-            escape(&lead)
-        )
+        numbers.extend(self.regions.map(|n| KeyFigure::new(count(n), "linear regions among them")));
+        numbers
     }
 
     /// An explanation and its input summed (the input: averaged) over an axis.
@@ -197,7 +195,7 @@ impl ExplainPage<'_> {
     }
 
     /// The maps of a row, contracted where an axis was named.
-    fn maps(&self, shown: &Shown<'_>, shape: Shape) -> String {
+    fn maps(&self, shown: &Shown<'_>, shape: Shape) -> Vec<Block> {
         let axes = &self.description.axes;
         let Some(along) = self.along.filter(|_| axes.len() > 1) else {
             let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
@@ -207,34 +205,33 @@ impl ExplainPage<'_> {
         let places: usize = left.iter().map(|axis| axis.len).product();
         let names: Vec<String> = (0..places).map(|place| place_name(&left, place)).collect();
         let (e, input) = self.contracted(shown, along);
-        figures::maps(&e, &input, shape_of(&left, places), &names)
-            + &format!("<p class=\"small\">Maps summed over the axis {}.</p>", escape(&axes[along].name))
+        let mut maps = figures::maps(&e, &input, shape_of(&left, places), &names);
+        maps.push(Block::Note(format!("Maps summed over the axis {}.", axes[along].name).into()));
+        maps
     }
 
-    fn row(&self, shown: &Shown<'_>, shape: Shape) -> String {
+    fn row(&self, shown: &Shown<'_>, shape: Shape) -> Block {
         let e = shown.explanation;
         let output = output_name(e.output, &self.description.targets);
         let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
-        let mut out = format!(
-            "<article><h3>Row {}{}: output {} = {}{}</h3>",
+        let title = format!(
+            "Row {}{}: output {} = {}{}",
             e.row,
-            escape(&shorten(&label, 60)),
-            escape(&shorten(&output, 60)),
+            shorten(&label, 60),
+            shorten(&output, 60),
             number(e.y),
             Units::text(e.output, e.y, self.description)
         );
-        out.push_str(&self.maps(shown, shape));
-        out.push_str(&format!(
-            "<div class=\"pair\">{}{}</div>{}</article>",
-            figures::waterfall(e, &output),
-            figures::components(e),
-            if shown.at_splits.len() > 1 { figures::over_layers(shown.at_splits, shape) } else { String::new() }
-        ));
-        out
+        let mut blocks = self.maps(shown, shape);
+        blocks.push(Block::pair(figures::waterfall(e, &output), figures::components(e)));
+        if shown.at_splits.len() > 1 {
+            blocks.extend(figures::over_layers(shown.at_splits, shape));
+        }
+        Block::Article { title, blocks }
     }
 
     /// The rows grouped by label, so that what is alike stands together.
-    fn similarity_figure(&self) -> String {
+    fn similarity_figure(&self) -> Option<Figure> {
         let label = |&i: &usize| self.labels.map_or("", |labels| labels[self.order[i]].as_str());
         let mut places: Vec<usize> = (0..self.order.len()).collect();
         places.sort_by(|a, b| label(a).cmp(label(b)));
@@ -258,7 +255,7 @@ fn place_name(axes: &[Axis], place: usize) -> String {
 }
 
 /// A similarity matrix in another order, with neighbours of one label as a group.
-fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> String {
+fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> Option<Figure> {
     let n = places.len();
     let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
     let mut groups: Vec<(String, usize)> = Vec::new();
@@ -295,43 +292,62 @@ struct Reading {
 }
 
 impl Reading {
-    fn html(self) -> String {
+    fn blocks(self) -> Vec<Block> {
         let when = |condition: bool, text: &'static str| if condition { text } else { "" };
-        let mut out = format!(
-            "<div class=\"prose\"><p>At each input the network is an affine map, y = J x̃ + Σβ. Split at a node, J = L R{}; \
-             the singular value decomposition R = P Σ Vᵀ turns the output into a sum,</p><p class=\"formula\"><i>y</i> = \
-             Σ<sub>k</sub> <i>α<sub>k</sub></i>{}{} + Σ<sub>n</sub> <i>β<sub>n</sub></i>, &ensp; \
-             <i>α<sub>k</sub></i> = (L P)<sub>k</sub> · σ<sub>k</sub> (V<sub>k</sub>·x̃)</p>",
-            when(self.bypass, " + J<sub>by</sub>, where paths go around it"),
-            when(self.remainder, " + remainder"),
-            when(self.bypass, " + bypass"),
-        );
-        out.push_str(when(
-            self.bypass,
-            "<p>Where a split is no cut of the graph, the bypass J<sub>by</sub> x̃ is what reaches the output around it.</p>",
-        ));
-        out.push_str(when(
-            self.remainder,
-            "<p>Where R was too large to be formed, only its largest components were found; the remainder is what all others \
-             add, computed by itself.</p>",
-        ));
-        if let Some(reduction) = self.shown {
-            out.push_str(&format!(
-                "<p>Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, \
-                 batch norm and curved activations add. Nothing is estimated: the residual says how far the sum is from the \
-                 network's own output.</p><p>{} Components of equal σ (a cluster) are defined only together, each with a sign of \
-                 its own: add up their α and shares before reading them.</p>",
-                reduced(reduction)
+        let mut out = vec![
+            Text::marked(format!(
+                "At each input the network is an affine map, y = J x̃ + Σβ. Split at a node, J = L R{}; the singular value \
+                 decomposition R = P Σ Vᵀ turns the output into a sum,",
+                when(self.bypass, " + J_{by}, where paths go around it"),
+            )),
+            Text::marked(format!(
+                "y = Σ_{{k}} α_{{k}}{}{} + Σ_{{n}} β_{{n}}, \u{2002} α_{{k}} = (L P)_{{k}} · σ_{{k}} (V_{{k}}·x̃)",
+                when(self.remainder, " + remainder"),
+                when(self.bypass, " + bypass"),
+            )),
+        ];
+        if self.bypass {
+            out.push(Text::marked(
+                "Where a split is no cut of the graph, the bypass J_{by} x̃ is what reaches the output around it.",
             ));
         }
-        out.push_str(when(
-            self.scaled,
-            "<p>The network was trained on scaled targets: y, α, β and the maps are in that scale (standard deviations, with \
-             standardised targets). Multiplied by the factor beside an output they are in the target's units; shares are the \
-             same in both.</p>",
-        ));
-        out + "<p>Singular vectors have no sign of their own; it is chosen so that the input lies on their positive \
-               side.</p></div>"
+        if self.remainder {
+            out.push(
+                "Where R was too large to be formed, only its largest components were found; the remainder is what all others add, \
+                 computed by itself."
+                    .into(),
+            );
+        }
+        if let Some(reduction) = self.shown {
+            out.push(
+                "Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, batch norm \
+                 and curved activations add. Nothing is estimated: the residual says how far the sum is from the network's own \
+                 output."
+                    .into(),
+            );
+            out.push(
+                format!(
+                    "{} Components of equal σ (a cluster) are defined only together, each with a sign of its own: add up their α and \
+                     shares before reading them.",
+                    reduced(reduction)
+                )
+                .into(),
+            );
+        }
+        if self.scaled {
+            out.push(
+                "The network was trained on scaled targets: y, α, β and the maps are in that scale (standard deviations, with \
+                 standardised targets). Multiplied by the factor beside an output they are in the target's units; shares are the \
+                 same in both."
+                    .into(),
+            );
+        }
+        out.push(
+            "Singular vectors have no sign of their own; it is chosen so that the input lies on their positive side."
+                .into(),
+        );
+        let block = |(i, text)| if i == 1 { Block::Formula(text) } else { Block::Paragraph(text) };
+        out.into_iter().enumerate().map(block).collect()
     }
 }
 
@@ -381,8 +397,7 @@ pub struct SimilarityPage<'a> {
 
 impl SimilarityPage<'_> {
     /// The whole page.
-    pub fn html(&self) -> String {
-        let title = format!("How alike are the explanations? {}", self.source);
+    pub fn page(&self) -> Page {
         let mut lead = format!(
             "Right singular vectors of the local operators of {} rows, split at {}, compared with each other.",
             count(self.rows),
@@ -394,49 +409,53 @@ impl SimilarityPage<'_> {
                 count(regions)
             ));
         }
-        let tiles: String = self
-            .means
-            .iter()
-            .enumerate()
-            .take(4)
-            .map(|(k, mean)| {
-                let mean = mean.map_or_else(|| "–".into(), short);
-                format!("<div><dt>mean |cosine| of the vectors ranked {}</dt><dd>{mean}</dd></div>", k + 1)
-            })
-            .collect();
-        let mut body = format!(
-            "<header><p class=\"kind\">Similarity report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
-            escape(&shorten(&title, 200)),
-            escape(&lead)
-        );
+        let number = |(k, mean): (usize, &Option<f64>)| {
+            let label = format!("mean |cosine| of the vectors ranked {}", k + 1);
+            KeyFigure::new(mean.map_or_else(|| "–".into(), short), label)
+        };
+        let mut page = Page {
+            kind: "Similarity report",
+            title: format!("How alike are the explanations? {}", self.source),
+            lead: vec![lead],
+            numbers: self.means.iter().enumerate().take(4).map(number).collect(),
+            sections: Vec::new(),
+            method: Method::SpecXai,
+        };
+        let mut columns = vec![Vec::new(), Vec::new()];
+        for (i, figure) in self.figures().into_iter().enumerate() {
+            columns[i % 2].push(figure.into());
+        }
+        page.section("Row against row", vec![Block::Columns(columns)]);
+        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, scaled: false };
+        page.section("How to read this", reading.blocks());
+        page
+    }
+
+    /// Row against row for the first ranks, and all against all.
+    fn figures(&self) -> Vec<Figure> {
         let width = self.rows * self.components;
         let mut places: Vec<usize> = (0..self.rows).collect();
         let label = |&i: &usize| self.labels.map_or("", |labels| labels[i].as_str());
         places.sort_by(|a, b| label(a).cmp(label(b)));
         let labels: Vec<&str> = places.iter().map(label).collect();
-        let pictures: String = (0..self.components.min(6))
-            .map(|k| {
-                let block: Vec<f64> = (0..self.rows)
-                    .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
-                    .map(|at| self.matrix[at])
-                    .collect();
-                grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &places, &labels)
-            })
-            .collect();
-        let mut all = String::new();
+        let one = |k: usize| {
+            let block: Vec<f64> = (0..self.rows)
+                .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
+                .map(|at| self.matrix[at])
+                .collect();
+            grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &places, &labels)
+        };
+        let mut out: Vec<Figure> = (0..self.components.min(6)).filter_map(one).collect();
         if self.components > 1 {
-            all = figures::similarity(
+            out.extend(figures::similarity(
                 "All vectors",
                 self.matrix,
                 width,
                 &(0..self.components).map(|k| (format!("ranked {}", k + 1), self.rows)).collect::<Vec<_>>(),
                 "All vectors of all rows, the largest contributions first (SpecXAI, figure 5).",
-            );
+            ));
         }
-        body.push_str(&section("Row against row", &format!("<div class=\"pair\">{pictures}{all}</div>")));
-        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, scaled: false };
-        body.push_str(&section("How to read this", &reading.html()));
-        document_citing(&title, &body, SPECXAI)
+        out
     }
 }
 

@@ -1,10 +1,11 @@
 //! The figures of a training's page: relevance as image, bars, spectrum and distribution; the k-curve; the course of training.
 
+use super::facts::{Facts, Shape};
+use super::page::{Block, Figure, Picture};
+use super::picture::{self, Palette};
+use super::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
+use super::text::{self, count, escape, number, percent, shorten};
 use crate::relevance::{CurvePoint, RankedFeature};
-use crate::report::page::{Facts, Shape, figure};
-use crate::report::picture::{self, Palette};
-use crate::report::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
-use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::train::Metric;
 
 /// Width of a figure that shares its row, and of one that has it alone, in CSS pixels at full page width: text keeps its size.
@@ -19,7 +20,7 @@ const PEAKS: usize = 16;
 pub(crate) const LINE_POINTS: usize = 1200;
 
 /// λ̃ over the input in the form that suits it.
-pub(crate) fn relevance(facts: &Facts) -> String {
+pub(crate) fn relevance(facts: &Facts) -> Figure {
     match facts.shape {
         Shape::Image { rows, columns } => relevance_map(facts, rows, columns),
         Shape::Spectrum => spectrum(facts),
@@ -28,7 +29,7 @@ pub(crate) fn relevance(facts: &Facts) -> String {
 }
 
 /// λ̃ of every pixel in its place.
-pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> String {
+pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Figure {
     let mut shares = vec![0.0; rows * columns];
     for f in &facts.ranked {
         if let Some(share) = shares.get_mut(f.feature) {
@@ -86,7 +87,7 @@ pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Strin
             format!("Every pixel in its place. The {marked} best are outlined; rest the pointer on one for its value.")
         }
     };
-    figure("Relevance over the image", &plot.finish("Relevance of every pixel, as an image"), &caption, "")
+    Figure::new("Relevance over the image", plot.finish("Relevance of every pixel, as an image"), caption)
 }
 
 fn color_bar(plot: &mut Plot, x: f64, top: f64, height: f64, max: f64) {
@@ -106,7 +107,7 @@ fn color_bar(plot: &mut Plot, x: f64, top: f64, height: f64, max: f64) {
 }
 
 /// The best features as horizontal bars, named, with the spread over replicas.
-pub(crate) fn ranking_bars(facts: &Facts) -> String {
+pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
     let shown: Vec<&RankedFeature> = facts.ranked.iter().take(BARS).copied().collect();
     let names: Vec<String> = shown.iter().map(|f| shorten(&f.name, 22)).collect();
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -152,11 +153,11 @@ pub(crate) fn ranking_bars(facts: &Facts) -> String {
         (true, _) => "Mean over the replicas; the whiskers are one standard deviation.",
         (false, _) => "",
     };
-    figure(&title, &plot.finish("The best inputs and their relevance"), caption, "")
+    Figure::new(title, plot.finish("The best inputs and their relevance"), caption)
 }
 
 /// λ̃ along one long axis (a spectrum, a time series), with its peaks named.
-pub(crate) fn spectrum(facts: &Facts) -> String {
+pub(crate) fn spectrum(facts: &Facts) -> Figure {
     let along = Along::new(facts);
     let mut values = vec![0.0; along.places.len()];
     for f in &facts.ranked {
@@ -184,7 +185,7 @@ pub(crate) fn spectrum(facts: &Facts) -> String {
     }
     let caption =
         "The highest peaks are named where there is room. What lies on the baseline was dropped, or nearly so.";
-    figure("Relevance along the input", &plot.finish("Relevance of every input along its axis"), caption, "wide")
+    Figure::new("Relevance along the input", plot.finish("Relevance of every input along its axis"), caption).wide()
 }
 
 /// Where the features of a single long axis lie: at the numbers in their names, if those increase, else at their index.
@@ -228,7 +229,7 @@ impl Along {
 }
 
 /// How many features have which relevance: the peak at zero is what the penalty is for.
-pub(crate) fn histogram(facts: &Facts) -> String {
+pub(crate) fn histogram(facts: &Facts) -> Figure {
     const BINS: usize = 40;
     let mut bins = [0usize; BINS];
     for f in &facts.ranked {
@@ -257,7 +258,7 @@ pub(crate) fn histogram(facts: &Facts) -> String {
     }
     let share = percent(dropped as f64 / facts.page.columns.max(1) as f64);
     let caption = format!("Left of the dashed line lies what counts as dropped: {share} of the inputs.");
-    figure("Distribution of relevance", &plot.finish("Histogram of relative relevance"), &caption, "")
+    Figure::new("Distribution of relevance", plot.finish("Histogram of relative relevance"), caption)
 }
 
 /// A number as the user would type it.
@@ -266,7 +267,7 @@ fn plain(value: f64) -> String {
 }
 
 /// The metric with only the k best inputs kept, beside random ones.
-pub(crate) fn curve(facts: &Facts) -> Option<String> {
+pub(crate) fn curve(facts: &Facts) -> Option<Figure> {
     let curve = facts.page.curve.filter(|curve| !curve.points.is_empty())?;
     let mut points: Vec<&CurvePoint> = curve.points.iter().filter(|p| p.k > 0).collect();
     points.sort_by_key(|p| p.k);
@@ -320,19 +321,19 @@ pub(crate) fn curve(facts: &Facts) -> Option<String> {
     let with = match curve.mask.as_str() {
         "mean" => "replaced by their training mean".to_owned(),
         "zero" => "set to zero".to_owned(),
-        other => format!("masked ({})", escape(&shorten(other, 40))),
+        other => format!("masked ({})", shorten(other, 40)),
     };
     let anew = if retrained.is_empty() { "" } else { " Orange: networks trained anew on the k best inputs." };
     let caption = format!(
         "The trained network on the {} rows, given k inputs and the others {with}. Grey: k random inputs, mean ± one \
          standard deviation over draws.{anew}",
-        escape(&shorten(&curve.rows, 40))
+        shorten(&curve.rows, 40)
     );
-    Some(figure("How few inputs are enough", &plot.finish("Metric against the number of inputs kept"), &caption, ""))
+    Some(Figure::new("How few inputs are enough", plot.finish("Metric against the number of inputs kept"), caption))
 }
 
 /// Loss, metric and kept features over the epochs.
-pub(crate) fn training(facts: &Facts) -> String {
+pub(crate) fn training(facts: &Facts) -> Block {
     let history = facts.page.history;
     let series = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<(f64, f64)> {
         let all = (0..history.len()).filter_map(|i| Some((history[i].epoch as f64, value(i)?)));
@@ -353,12 +354,12 @@ pub(crate) fn training(facts: &Facts) -> String {
     let kept = vec![("", "s1", series(&|i| Some(history[i].kept_features)))];
     let name = text::metric_name(facts.page.metric);
     let capital = name[..1].to_uppercase() + &name[1..];
-    [
-        figure("Loss", &course(loss, "loss", Ticks::Plain), "", ""),
-        figure(&capital, &course(metric, name, metric_ticks(facts.page.metric)), "", ""),
-        figure("Inputs kept", &course(kept, "inputs above the threshold", Ticks::Whole), "", ""),
-    ]
-    .concat()
+    let figures = [
+        Figure::new("Loss", course(loss, "loss", Ticks::Plain), ""),
+        Figure::new(capital, course(metric, name, metric_ticks(facts.page.metric)), ""),
+        Figure::new("Inputs kept", course(kept, "inputs above the threshold", Ticks::Whole), ""),
+    ];
+    Block::Columns(figures.map(|figure| vec![figure.into()]).to_vec())
 }
 
 fn metric_ticks(metric: Metric) -> Ticks {
@@ -368,7 +369,7 @@ fn metric_ticks(metric: Metric) -> Ticks {
 /// Label, class and points of a line.
 type Series<'a> = (&'a str, &'a str, Vec<(f64, f64)>);
 
-fn course(series: Vec<Series>, name: &str, kind: Ticks) -> String {
+fn course(series: Vec<Series>, name: &str, kind: Ticks) -> Picture {
     let values: Vec<f64> = series.iter().flat_map(|s| s.2.iter().map(|point| point.1)).collect();
     let epochs: Vec<f64> = series.iter().flat_map(|s| s.2.iter().map(|point| point.0)).collect();
     let first = epochs.iter().copied().fold(f64::INFINITY, f64::min).min(1.0);
@@ -393,19 +394,20 @@ fn course(series: Vec<Series>, name: &str, kind: Ticks) -> String {
 }
 
 /// The ranking's own figures in the order that suits the input: image and bars side by side, or a line above both.
-pub(crate) fn ranking(facts: &Facts) -> String {
-    let (histogram, curve) = (histogram(facts), curve(facts).unwrap_or_default());
-    let bars = ranking_bars(facts);
+pub(crate) fn ranking(facts: &Facts) -> Vec<Block> {
+    let (histogram, curve): (Block, _) = (histogram(facts).into(), curve(facts).map(Block::from));
+    let bars: Block = ranking_bars(facts).into();
     let Shape::Image { rows, columns } = facts.shape else {
-        let line = if facts.shape == Shape::Spectrum { spectrum(facts) } else { String::new() };
+        let line = (facts.shape == Shape::Spectrum).then(|| spectrum(facts).into());
         // Columns of about equal height: many bars need one for themselves.
-        let (left, right) = match (facts.ranked.len() > 14, curve.is_empty()) {
-            (true, _) => (bars, histogram + &curve),
-            (false, true) => (bars, histogram),
-            (false, false) => (bars + &histogram, curve),
+        let columns = match (facts.ranked.len() > 14, curve) {
+            (true, curve) => vec![vec![bars], [histogram].into_iter().chain(curve).collect()],
+            (false, None) => vec![vec![bars], vec![histogram]],
+            (false, Some(curve)) => vec![vec![bars, histogram], vec![curve]],
         };
-        return format!("{line}<div class=\"pair\"><div>{left}</div><div>{right}</div></div>");
+        return line.into_iter().chain([Block::Columns(columns)]).collect();
     };
-    let map = relevance_map(facts, rows, columns);
-    format!("<div class=\"pair\">{map}{bars}</div><div class=\"pair\">{histogram}{curve}</div>")
+    let map = relevance_map(facts, rows, columns).into();
+    let below = [histogram].into_iter().chain(curve).map(|figure| vec![figure]).collect();
+    vec![Block::Columns(vec![vec![map], vec![bars]]), Block::Columns(below)]
 }

@@ -1,16 +1,21 @@
-//! What a person gets to look at: CSV, JSON, pictures, one self-contained HTML page.
+//! What a person gets to look at: CSV, JSON, pictures, pages.
 //!
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
-//! - [`page`]: `report.html` of a training ([`TrainPage`]), put together from `figures` and `examples`;
-//! - [`selection_page`]: of a selection; [`explain_page`]: of explanations and of similarities;
+//! - [`page`]: a page as data; [`html`] and [`markdown`] render it, [`formats`] writes it;
+//! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`explain_page`], [`selection_page`]: what
+//!   each page holds;
 //! - [`npz`]: arrays for NumPy;
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
 //! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
 
 pub(crate) mod examples;
-pub(crate) mod explain_figures;
+mod explain_figures;
 pub mod explain_page;
+pub(crate) mod facts;
 pub(crate) mod figures;
+pub mod formats;
+pub mod html;
+pub mod markdown;
 pub mod npz;
 pub mod page;
 pub mod picture;
@@ -18,5 +23,6 @@ pub mod selection_page;
 pub mod svg;
 pub mod tables;
 pub mod text;
+pub(crate) mod training_page;
 
-pub use page::{Example, TrainPage};
+pub use facts::{Example, TrainPage};

@@ -1,366 +1,377 @@
-//! `report.html` of a training: one file without network access, fonts or scripts, for reading, printing and slides.
+//! A page as data: what every report is made of, whatever it becomes ([`html`](super::html), [`markdown`](super::markdown), or
+//! JSON by serde). Who builds a page says what it holds; escaping, layout and style are the renderers'.
 
-use crate::data::Axis;
-use crate::relevance::{Curve, CurvePoint, RankedFeature};
-use crate::report::text::{self, count, escape, number, percent, shorten};
-use crate::report::{examples, figures, tables};
-use crate::train::EpochRecord;
-use crate::train::Metric;
+use serde::{Serialize, Serializer};
 
-/// Pixels or features that get outlined: the paper's figures show the 20 best.
-const MARKED: usize = 20;
-/// Rows of the table that are open, and rows that the page holds at most.
-const OPEN_ROWS: usize = 50;
-const TABLE_ROWS: usize = 400;
-/// More features than this on a single axis read better as a line.
-const SPECTRUM_FROM: usize = 200;
-
-/// What a training's page shows.
-#[derive(Debug, Clone)]
-pub struct TrainPage<'a> {
-    /// "MNIST 0 v 1".
-    pub title: &'a str,
-    /// Up to five plain sentences.
-    pub summary: Vec<String>,
-    pub ranking: &'a [RankedFeature],
-    /// Features in all.
-    pub columns: usize,
-    /// Two axes named `row` and `column` are shown as an image; a single one of more than 200 features also as a line.
-    pub axes: &'a [Axis],
-    /// λ̃ below `threshold`·max counts as dropped.
-    pub threshold: f64,
-    pub history: &'a [EpochRecord],
-    pub curve: Option<&'a Curve>,
-    pub metric: Metric,
-    pub examples: &'a [Example],
-    /// `("test", [("accuracy", 0.998), ("loss", 0.01)])`; the last set is the one that the headline cites.
-    pub scores: &'a [(String, Vec<(String, f64)>)],
-    pub settings: &'a [(String, String)],
-    pub machine: &'a [(String, String)],
+/// A report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    /// What kind of report it is: "Feature selection report".
+    pub kind: &'static str,
+    pub title: String,
+    /// What came out, in plain paragraphs.
+    pub lead: Vec<String>,
+    pub numbers: Vec<KeyFigure>,
+    pub sections: Vec<Section>,
+    /// The paper that the page cites at its end.
+    pub method: Method,
 }
 
-/// One row of the data with what the network says about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Example {
-    /// One value a feature.
-    pub values: Vec<f32>,
+/// A figure to remember, and what it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeyFigure {
+    pub value: String,
     pub label: String,
-    pub predicted: String,
 }
 
-/// How the input is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Image { rows: usize, columns: usize },
-    Spectrum,
-    Table,
+/// Which of the two methods a page is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    Spectral,
+    SpecXai,
 }
 
-/// A page's data with what every figure derives from it.
-pub(crate) struct Facts<'a> {
-    pub(crate) page: &'a TrainPage<'a>,
-    pub(crate) ranked: Vec<&'a RankedFeature>,
-    pub(crate) max: f64,
-    /// Features at or above the threshold.
-    pub(crate) kept: usize,
-    /// Columns of the best features that are kept, at most `mark`.
-    pub(crate) marked: Vec<usize>,
-    /// How many of the best get outlined.
-    mark: usize,
-    pub(crate) shape: Shape,
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Section {
+    pub title: String,
+    pub blocks: Vec<Block>,
 }
 
-impl<'a> Facts<'a> {
-    pub(crate) fn new(page: &'a TrainPage<'a>, mark: usize) -> Facts<'a> {
-        let ranked = tables::by_rank(page.ranking);
-        let max = ranked.iter().map(|f| f.relevance).fold(0.0, f64::max);
-        let mut facts = Facts { page, ranked, max, kept: 0, marked: Vec::new(), mark, shape: shape(page) };
-        let kept: Vec<usize> = facts.ranked.iter().filter(|f| !facts.dropped(f)).map(|f| f.feature).collect();
-        facts.kept = kept.len().min(page.columns);
-        facts.marked = kept.into_iter().filter(|&feature| feature < page.columns).take(mark).collect();
-        facts
-    }
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Block {
+    Paragraph(Text),
+    /// Smaller: what belongs to the block before it.
+    Note(Text),
+    Formula(Text),
+    List(Vec<String>),
+    Heading(String),
+    Figure(Figure),
+    Tiles(Tiles),
+    Table(Table),
+    Definitions(Definitions),
+    /// Side by side where there is room.
+    Columns(Vec<Vec<Block>>),
+    /// Closed until it is asked for.
+    Details {
+        summary: String,
+        blocks: Vec<Block>,
+    },
+    /// One of several alike, such as a row's explanation.
+    Article {
+        title: String,
+        blocks: Vec<Block>,
+    },
+}
 
-    /// λ̃ relative to the largest, 0..1.
-    pub(crate) fn share(&self, feature: &RankedFeature) -> f64 {
-        if self.max > 0.0 { (feature.relevance / self.max).clamp(0.0, 1.0) } else { 0.0 }
-    }
+/// An SVG element with what a screen reader says in its place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Picture {
+    pub alternative: String,
+    #[serde(skip)]
+    pub svg: String,
+}
 
-    pub(crate) fn dropped(&self, feature: &RankedFeature) -> bool {
-        feature.relevance <= 0.0 || self.share(feature) < self.page.threshold
-    }
+/// Pictures, one above the other, with their title above and a caption below.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figure {
+    pub title: String,
+    pub pictures: Vec<Picture>,
+    pub caption: Text,
+    /// Drawn for the whole width of the page.
+    #[serde(skip)]
+    pub wide: bool,
+}
 
-    /// The point of the curve worth a sentence: as many as get outlined, of many features, else the fewest that are nearly as good as all.
-    pub(crate) fn highlight(&self) -> Option<&CurvePoint> {
-        let curve = self.page.curve?;
-        let inside = curve.points.iter().filter(|p| p.k > 0 && p.k < self.page.columns);
-        if self.page.columns > 2 * self.mark {
-            let distance = |p: &&CurvePoint| (p.k as f64 / self.mark as f64).ln().abs();
-            return inside.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+/// Small pictures in a grid.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tiles {
+    pub tiles: Vec<Figure>,
+    /// `None`: as many as fit.
+    #[serde(skip)]
+    pub per_row: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Table {
+    pub title: String,
+    pub columns: Vec<Column>,
+    pub rows: Vec<Row>,
+    pub caption: Text,
+    /// Rows (ranks, then) from here on are closed until they are asked for.
+    #[serde(skip)]
+    pub open: Option<usize>,
+    /// In two halves side by side where there is room.
+    #[serde(skip)]
+    pub halves: bool,
+    /// No wider than its content.
+    #[serde(skip)]
+    pub narrow: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Column {
+    pub name: Text,
+    #[serde(skip)]
+    pub numeric: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    pub cells: Vec<Cell>,
+    #[serde(skip)]
+    pub tone: Tone,
+}
+
+/// How a row of a table stands out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    /// Of little account.
+    Faint,
+    /// A sum, or what the rows above come to.
+    Total,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Cell {
+    pub text: Text,
+    /// What shows when the pointer rests on it: a name in full.
+    #[serde(skip)]
+    pub tip: Option<String>,
+}
+
+/// Pairs of a name and its value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Definitions {
+    pub title: String,
+    pub pairs: Vec<(String, String)>,
+}
+
+/// A line of text with emphasis, subscripts and line breaks (`\n`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Text(pub Vec<Span>);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Span {
+    pub text: String,
+    pub strong: bool,
+    pub sub: bool,
+    /// Something that isn't as it should be.
+    pub wrong: bool,
+}
+
+impl Text {
+    /// A text of our own with `**strong**` and `_{subscript}` in it. Names that come from data go through [`Text::from`], which
+    /// takes every character as it is.
+    pub fn marked(markup: impl AsRef<str>) -> Text {
+        let mut spans = Vec::new();
+        for (i, part) in markup.as_ref().split("**").enumerate() {
+            let strong = i % 2 == 1;
+            let mut push = |text: &str, sub: bool| {
+                if !text.is_empty() {
+                    spans.push(Span { text: text.to_owned(), strong, sub, wrong: false });
+                }
+            };
+            let mut pieces = part.split("_{");
+            push(pieces.next().unwrap_or_default(), false);
+            for piece in pieces {
+                let (sub, rest) = piece.split_once('}').unwrap_or((piece, ""));
+                push(sub, true);
+                push(rest, false);
+            }
         }
-        let enough = |p: &&CurvePoint| match curve.metric.is_share() {
-            true => p.ranked >= curve.full - 0.01,
-            false => p.ranked <= curve.full * 1.05,
-        };
-        inside.filter(enough).min_by_key(|p| p.k)
+        Text(spans)
+    }
+
+    pub fn strong(text: impl Into<String>) -> Text {
+        Text(vec![Span { text: text.into(), strong: true, ..Span::default() }])
+    }
+
+    /// Both, one after the other.
+    pub fn then(mut self, more: impl Into<Text>) -> Text {
+        self.0.extend(more.into().0);
+        self
+    }
+
+    /// Marked as not as it should be, where `wrong`.
+    pub fn wrong_if(mut self, wrong: bool) -> Text {
+        self.0.iter_mut().for_each(|span| span.wrong = wrong);
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|span| span.text.is_empty())
+    }
+
+    /// Its characters alone.
+    pub fn plain(&self) -> String {
+        self.0.iter().map(|span| span.text.as_str()).collect()
     }
 }
 
-fn shape(page: &TrainPage) -> Shape {
-    shape_of(page.axes, page.columns)
-}
-
-/// How an input of these axes is drawn.
-pub(crate) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
-    match axes {
-        [row, column]
-            if row.name == "row"
-                && column.name == "column"
-                && row.len > 0
-                && row.len.checked_mul(column.len) == Some(inputs)
-                && inputs > 0 =>
-        {
-            Shape::Image { rows: row.len, columns: column.len }
-        }
-        [_] if inputs > SPECTRUM_FROM => Shape::Spectrum,
-        _ => Shape::Table,
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.plain())
     }
 }
 
-/// A picture with its title above and its caption below; `content` is HTML, the title is plain text, the caption is HTML.
-pub(crate) fn figure(title: &str, content: &str, caption: &str, class: &str) -> String {
-    let title = if title.is_empty() { String::new() } else { format!("<h3>{}</h3>", escape(title)) };
-    let caption = if caption.is_empty() { String::new() } else { format!("<figcaption>{caption}</figcaption>") };
-    format!("<figure class=\"{class}\">{title}{content}{caption}</figure>")
-}
-
-impl TrainPage<'_> {
-    /// The whole page.
-    pub fn html(&self) -> String {
-        let facts = Facts::new(self, MARKED);
-        let mut body = header(&facts);
-        body.push_str(&section("Which inputs count", &figures::ranking(&facts)));
-        body.push_str(&section(&examples_title(&facts), &examples::examples(&facts)));
-        let mut training = String::new();
-        // One epoch makes no curve.
-        if self.history.len() > 1 {
-            training = format!("<div class=\"trio\">{}</div>", figures::training(&facts));
-        }
-        body.push_str(&section("Training", &(training + &scores(self.scores))));
-        body.push_str(&section("Ranking", &ranking_table(&facts)));
-        body.push_str(&section("How to read this", &explanation(&facts)));
-        let lists = [definitions("Settings", self.settings), definitions("Machine", self.machine)].concat();
-        if !lists.is_empty() {
-            body.push_str(&section("How it was made", &format!("<div class=\"lists\">{lists}</div>")));
-        }
-        document(self.title, &body)
+impl<T: Into<String>> From<T> for Text {
+    fn from(text: T) -> Text {
+        Text(vec![Span { text: text.into(), ..Span::default() }])
     }
 }
 
-/// The frame that every page shares: head with the style sheet, and the footer that cites paper and version.
-pub fn document(title: &str, body: &str) -> String {
-    document_citing(title, body, SPECTRAL)
-}
-
-/// Sources of the methods, for the footer.
-const SPECTRAL: &str = "The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural \
-    Networks</cite>, arXiv 2406.01183.";
-pub(crate) const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
-    learning models</cite>, arXiv 2302.09949.";
-
-/// [`document`] with another source in the footer.
-pub(crate) fn document_citing(title: &str, body: &str, method: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"generator\" content=\"eigenlens {version}\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title} · eigenlens</title><style>{style}</style></head>\n<body><main>{body}</main>\n<footer>\
-         <p>{method}</p><p>eigenlens {version}</p></footer></body></html>\n",
-        version = env!("CARGO_PKG_VERSION"),
-        title = escape(&shorten(title, 200)),
-        style = include_str!("style.css"),
-    )
-}
-
-/// A section with its heading; nothing without content.
-pub(crate) fn section(title: &str, body: &str) -> String {
-    if body.is_empty() { String::new() } else { format!("<section><h2>{title}</h2>{body}</section>\n") }
-}
-
-fn header(facts: &Facts) -> String {
-    let page = facts.page;
-    let sentences: Vec<String> = page.summary.iter().map(|sentence| escape(sentence)).collect();
-    let tiles: String = big_numbers(facts)
-        .into_iter()
-        .map(|(figure, label)| {
-            format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), escape(&shorten(&figure, 16)))
-        })
-        .collect();
-    format!(
-        "<header><p class=\"kind\">Input relevance report</p><h1>{}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(&shorten(page.title, 200)),
-        sentences.join(" ")
-    )
-}
-
-/// Three or four figures with what they are.
-fn big_numbers(facts: &Facts) -> Vec<(String, String)> {
-    let page = facts.page;
-    let mut out = Vec::new();
-    if let Some((set, scores)) = page.scores.last()
-        && let Some((name, value)) = scores.first()
-    {
-        let figure = if is_share(name) { percent(*value) } else { text::short(*value) };
-        out.push((figure, format!("{name} on the {set} rows, all inputs")));
+impl<T: Into<Text>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell { text: text.into(), tip: None }
     }
-    let share = percent(facts.kept as f64 / page.columns.max(1) as f64);
-    out.push((count(facts.kept), format!("of {} kept ({share})", inputs(page.columns))));
-    if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
-        let name = text::metric_name(curve.metric);
-        let (best, random) = match point.k {
-            1 => ("the best input".to_owned(), "one random input".to_owned()),
-            k => (format!("the {} best inputs", count(k)), format!("{} random inputs", count(k))),
-        };
-        out.push((text::metric(curve.metric, point.ranked), format!("{name} with {best} alone")));
-        out.push((text::metric(curve.metric, point.random_mean), format!("{name} with {random}")));
-    } else if let Some(best) = facts.ranked.first().filter(|best| !facts.dropped(best)) {
-        out.push((shorten(&best.name, 16), "is the most relevant input".to_owned()));
+}
+
+impl Cell {
+    /// With its whole content for the pointer that rests on it.
+    pub fn tip(mut self, tip: impl Into<String>) -> Cell {
+        self.tip = Some(tip.into());
+        self
     }
-    if out.len() < 4
-        && let Some(last) = page.history.last()
-    {
-        out.push((
-            count(last.epoch),
-            if last.epoch == 1 { "epoch of training" } else { "epochs of training" }.to_owned(),
-        ));
+}
+
+impl Column {
+    pub fn text(name: impl Into<Text>) -> Column {
+        Column { name: name.into(), numeric: false }
     }
-    out
+
+    pub fn number(name: impl Into<Text>) -> Column {
+        Column { name: name.into(), numeric: true }
+    }
 }
 
-fn inputs(number: usize) -> String {
-    if number == 1 { "1 input".to_owned() } else { format!("{} inputs", count(number)) }
+impl<C: Into<Cell>> FromIterator<C> for Row {
+    fn from_iter<I: IntoIterator<Item = C>>(cells: I) -> Row {
+        Row { cells: cells.into_iter().map(Into::into).collect(), tone: Tone::Plain }
+    }
 }
 
-/// Accuracies are shares, every other score is a number.
-fn is_share(name: &str) -> bool {
-    name.to_lowercase().contains("accuracy")
+impl Row {
+    pub fn tone(mut self, tone: Tone) -> Row {
+        self.tone = tone;
+        self
+    }
 }
 
-fn score(name: &str, value: f64) -> String {
-    if is_share(name) { percent(value) } else { number(value) }
+impl Table {
+    pub fn new(columns: Vec<Column>, rows: Vec<Row>) -> Table {
+        Table { columns, rows, ..Table::default() }
+    }
+
+    pub fn title(mut self, title: impl Into<String>) -> Table {
+        self.title = title.into();
+        self
+    }
+
+    pub fn caption(mut self, caption: impl Into<Text>) -> Table {
+        self.caption = caption.into();
+        self
+    }
 }
 
-pub(crate) fn scores(scores: &[(String, Vec<(String, f64)>)]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in scores.iter().flat_map(|(_, values)| values) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
+impl Figure {
+    pub fn new(title: impl Into<String>, picture: Picture, caption: impl Into<Text>) -> Figure {
+        Figure { title: title.into(), pictures: vec![picture], caption: caption.into(), wide: false }
+    }
+
+    pub fn wide(mut self) -> Figure {
+        self.wide = true;
+        self
+    }
+}
+
+impl Tiles {
+    /// As many in a row as fit.
+    pub fn new(tiles: Vec<Figure>) -> Tiles {
+        Tiles { tiles, per_row: None }
+    }
+}
+
+impl Definitions {
+    pub fn new<K: Into<String>>(title: &str, pairs: impl IntoIterator<Item = (K, String)>) -> Definitions {
+        Definitions {
+            title: title.to_owned(),
+            pairs: pairs.into_iter().map(|(key, value)| (key.into(), value)).collect(),
         }
     }
-    if names.is_empty() {
-        return String::new();
+}
+
+impl KeyFigure {
+    pub fn new(value: impl Into<String>, label: impl Into<String>) -> KeyFigure {
+        KeyFigure { value: value.into(), label: label.into() }
     }
-    let heads: String = names.iter().map(|name| format!("<th class=\"n\">{}</th>", escape(name))).collect();
-    let mut rows = String::new();
-    for (set, values) in scores {
-        rows.push_str(&format!("<tr><td>{}</td>", escape(set)));
-        for name in &names {
-            let value = values.iter().find(|(other, _)| other == name);
-            let text = value.map_or_else(|| "–".to_owned(), |(name, value)| score(name, *value));
-            rows.push_str(&format!("<td class=\"n\">{text}</td>"));
+}
+
+impl Page {
+    /// Adds a section; none without content.
+    pub fn section(&mut self, title: impl Into<String>, blocks: Vec<Block>) {
+        if blocks.iter().any(Block::has_content) {
+            self.sections.push(Section { title: title.into(), blocks });
         }
-        rows.push_str("</tr>");
-    }
-    format!(
-        "<div class=\"scroll\"><table class=\"scores\"><thead><tr><th>rows</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-}
-
-fn examples_title(facts: &Facts) -> String {
-    match (facts.shape, facts.marked.len()) {
-        (Shape::Table, _) => "Examples".to_owned(),
-        (_, 0) => "Examples".to_owned(),
-        (Shape::Image { .. }, 1) => "Examples, whole and with the best pixel alone".to_owned(),
-        (Shape::Image { .. }, n) => format!("Examples, whole and with the {n} best pixels alone"),
-        (Shape::Spectrum, n) => format!("Examples, with the {n} best inputs marked"),
     }
 }
 
-fn ranking_table(facts: &Facts) -> String {
-    let (open, rest) = facts.ranked.split_at(facts.ranked.len().min(OPEN_ROWS));
-    let mut out = halves(facts, open);
-    let rest = &rest[..rest.len().min(TABLE_ROWS - OPEN_ROWS)];
-    if !rest.is_empty() {
-        let last = open.len() + rest.len();
-        out.push_str(&format!(
-            "<details><summary>Ranks {} to {}</summary>{}</details>",
-            open.len() + 1,
-            count(last),
-            halves(facts, rest)
-        ));
+impl Block {
+    /// Two things side by side.
+    pub fn pair(left: impl Into<Block>, right: impl Into<Block>) -> Block {
+        Block::Columns(vec![vec![left.into()], vec![right.into()]])
     }
-    if facts.page.columns > open.len() {
-        out.push_str(&format!(
-            "<p class=\"small\">relevance.csv holds all {} inputs. Grey rows are below the threshold.</p>",
-            count(facts.page.columns)
-        ));
+
+    fn has_content(&self) -> bool {
+        match self {
+            Block::Paragraph(text) | Block::Note(text) | Block::Formula(text) => !text.is_empty(),
+            Block::List(items) => !items.is_empty(),
+            Block::Tiles(tiles) => !tiles.tiles.is_empty(),
+            Block::Definitions(definitions) => !definitions.pairs.is_empty(),
+            Block::Columns(columns) => columns.iter().flatten().any(Block::has_content),
+            _ => true,
+        }
     }
-    out
 }
 
-/// Two tables side by side, which halves the length of a long list.
-fn halves(facts: &Facts, features: &[&RankedFeature]) -> String {
-    let middle = if features.len() > 10 { features.len().div_ceil(2) } else { features.len() };
-    let (left, right) = features.split_at(middle);
-    let right = if right.is_empty() { String::new() } else { rows(facts, right) };
-    format!("<div class=\"pair tables\">{}{right}</div>", rows(facts, left))
-}
-
-fn rows(facts: &Facts, features: &[&RankedFeature]) -> String {
-    let spread = facts.ranked.iter().any(|f| f.relevance_std > 0.0);
-    let std_head = if spread { "<th class=\"n\">± std</th>" } else { "" };
-    let mut out = format!(
-        "<table><thead><tr><th class=\"n\">rank</th><th>input</th><th class=\"n\">λ</th><th class=\"n\">‖ψ‖₂</th>\
-         <th class=\"n\">λ̃</th>{std_head}</tr></thead><tbody>"
-    );
-    for f in features {
-        let class = if facts.dropped(f) { " class=\"off\"" } else { "" };
-        let std = if spread { format!("<td class=\"n\">{}</td>", number(f.relevance_std)) } else { String::new() };
-        out.push_str(&format!(
-            "<tr{class}><td class=\"n\">{}</td><td title=\"{}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\"><b>{}</b></td>{std}</tr>",
-            f.rank,
-            escape(&shorten(&f.name, 200)),
-            escape(&shorten(&f.name, 22)),
-            number(f.lambda),
-            number(f.psi_norm),
-            number(f.relevance)
-        ));
-    }
-    out.push_str("</tbody></table>");
-    out
-}
-
-fn explanation(facts: &Facts) -> String {
-    let replicas = match facts.ranked.iter().any(|f| f.relevance_std > 0.0) {
-        true => " Several networks were trained from different random starts; the figures show their mean and spread.",
-        false => "",
+macro_rules! blocks {
+    ($($kind:ident),*) => {
+        $(impl From<$kind> for Block { fn from(block: $kind) -> Block { Block::$kind(block) } })*
     };
-    format!(
-        "<div class=\"prose\"><p>The network's first layer multiplies each input i by an eigenvalue λ<sub>i</sub> and a column \
-         ψ<sub>i</sub> of eigenvector entries. Its relevance is the size of both together:</p>\
-         <p class=\"formula\"><i>λ̃<sub>i</sub></i> = |<i>λ<sub>i</sub></i>| · ‖<i>ψ<sub>i</sub></i>‖<sub>2</sub></p>\
-         <p>A penalty during training pulls the eigenvalues of inputs that the task can do without to zero, so what stays is \
-         what the network uses. Compare values within this page only: relevance is relative to the largest one, and it shrinks \
-         as the inputs' own scale grows.{replicas}</p></div>"
-    )
 }
+blocks!(Figure, Tiles, Table, Definitions);
 
-pub(crate) fn definitions(title: &str, pairs: &[(String, String)]) -> String {
-    if pairs.is_empty() {
-        return String::new();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_read_and_data_is_not() {
+        let text = Text::marked("a **b_{k} = 1** c");
+        let spans: Vec<(&str, bool, bool)> = text.0.iter().map(|s| (s.text.as_str(), s.strong, s.sub)).collect();
+        assert_eq!(
+            spans,
+            [("a ", false, false), ("b", true, false), ("k", true, true), (" = 1", true, false), (" c", false, false)]
+        );
+        assert_eq!(Text::from("x_{1} ** 2").0.len(), 1);
+        assert_eq!(serde_json::to_value(text).unwrap(), "a bk = 1 c");
     }
-    let rows: String =
-        pairs.iter().map(|(key, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(key), escape(value))).collect();
-    format!("<div><h3>{title}</h3><dl class=\"pairs\">{rows}</dl></div>")
+
+    #[test]
+    fn empty_sections_are_left_out() {
+        let mut page = Page {
+            kind: "",
+            title: String::new(),
+            lead: vec![],
+            numbers: vec![],
+            sections: vec![],
+            method: Method::Spectral,
+        };
+        page.section("nothing", vec![Block::Columns(vec![vec![], vec![Block::List(vec![])]])]);
+        assert!(page.sections.is_empty());
+    }
 }

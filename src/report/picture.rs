@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::page::Picture;
+use super::text::escape;
+
 /// Ten evenly spaced colours of matplotlib's viridis (public domain): even in lightness, so safe for colour-blind readers and in grey print.
 const VIRIDIS: [[u8; 3]; 10] = [
     [0x44, 0x01, 0x54],
@@ -133,6 +136,33 @@ pub fn outline(columns: usize, chosen: &[usize]) -> String {
         }
     }
     path
+}
+
+/// A pixel picture, `[rows, columns]` shares 0..1, with pixels outlined where `marked` says so.
+pub(crate) fn pixels(
+    rows: usize,
+    columns: usize,
+    shares: &[f64],
+    palette: Palette,
+    marked: &[usize],
+    title: &str,
+) -> Picture {
+    let outlined = match marked {
+        [] => String::new(),
+        marked => format!("<path class=\"outline\" d=\"{}\"/>", outline(columns, marked)),
+    };
+    let svg = format!(
+        "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"pixels\" \
+         width=\"{columns}\" height=\"{rows}\" href=\"{1}\"/>{outlined}</svg>",
+        escape(title),
+        data_uri(rows, columns, shares, palette)
+    );
+    Picture { alternative: title.to_owned(), svg }
+}
+
+/// Signed values as shares of the diverging scale: 0.5 is zero, `largest` the end.
+pub(crate) fn diverging(values: &[f64], largest: f64) -> Vec<f64> {
+    values.iter().map(|v| if largest > 0.0 { 0.5 + 0.5 * v / largest } else { 0.5 }).collect()
 }
 
 #[cfg(test)]

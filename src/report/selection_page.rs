@@ -1,12 +1,12 @@
-//! `report.html` of a selection, and its summary in plain sentences.
+//! The page of a selection, and its summary in plain sentences.
 
+use super::facts::{Shape, shape_of};
+use super::figures::HALF;
+use super::page::{Block, Cell, Column, Definitions, Figure, KeyFigure, Method, Page, Row, Table};
+use super::picture::{Palette, pixels};
+use super::svg::{Anchor, Plot, Scale, Ticks};
+use super::text::{self, count, number, percent, serde_name, shorten};
 use crate::data::Dataset;
-use crate::report::explain_figures::pixels;
-use crate::report::page::{Shape, definitions, document, figure, section, shape_of};
-use crate::report::picture::{Palette, outline};
-use crate::report::svg::{Anchor, Plot, Scale, Ticks};
-use crate::report::text::serde_name;
-use crate::report::text::{self, count, escape, number, percent, shorten};
 use crate::selection::{Footprint, Order, Score, Selection, SizePoint};
 use crate::train::Metric;
 
@@ -181,20 +181,24 @@ fn milliseconds(footprint: Footprint) -> String {
 }
 
 /// The whole page.
-pub fn html(selection: &Selection, dataset: &Dataset, device: &str) -> String {
-    let title = format!("The inputs that {} needs", name(dataset));
-    let mut body = header(selection, dataset, &title);
-    let two = format!("<div class=\"pair\">{}{}</div>", path(selection), sizes(selection));
-    body.push_str(&section("From everything to nothing", &two));
-    body.push_str(&section("How sure the choice is", &stability(selection, dataset)));
-    body.push_str(&section("Chosen features", &table(selection)));
-    body.push_str(&section("How to read this", EXPLANATION));
-    let settings = settings(selection, dataset, device);
-    body.push_str(&section(
-        "How it was made",
-        &format!("<div class=\"lists\">{}</div>", definitions("Settings", &settings)),
-    ));
-    document(&title, &body)
+pub fn page(selection: &Selection, dataset: &Dataset, device: &str) -> Page {
+    let mut page = Page {
+        kind: "Feature selection report",
+        title: format!("The inputs that {} needs", name(dataset)),
+        lead: sentences(selection, dataset).to_vec(),
+        numbers: key_figures(selection),
+        sections: Vec::new(),
+        method: Method::Spectral,
+    };
+    page.section("From everything to nothing", vec![Block::pair(path(selection), sizes(selection))]);
+    page.section(
+        "How sure the choice is",
+        vec![Block::Columns(vec![vec![stability(selection, dataset).into()], vec![]])],
+    );
+    page.section("Chosen features", chosen(selection));
+    page.section("How to read this", EXPLANATION.map(|text| Block::Paragraph(text.into())).to_vec());
+    page.section("How it was made", vec![Definitions::new("Settings", settings(selection, dataset, device)).into()]);
+    page
 }
 
 /// All that decided the result, and what came out of it.
@@ -242,40 +246,34 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
     .to_vec()
 }
 
-fn header(selection: &Selection, dataset: &Dataset, title: &str) -> String {
+fn key_figures(selection: &Selection) -> Vec<KeyFigure> {
     let value = |score: Score| text::metric(selection.metric, score.mean);
     let metric = metric_name(selection);
     let se = |score: Score| {
         if score.se > 0.0 { format!(" ± {}", text::metric(selection.metric, score.se)) } else { String::new() }
     };
-    let mut tiles = vec![
-        (count(selection.chosen), format!("of {} chosen", features(selection.units.len()))),
-        (
+    let (alone, as_many) = match selection.chosen {
+        1 => ("it", "one random feature"),
+        _ => ("these", "as many random features"),
+    };
+    let mut numbers = vec![
+        KeyFigure::new(count(selection.chosen), format!("of {} chosen", features(selection.units.len()))),
+        KeyFigure::new(
             value(selection.score),
-            format!(
-                "{metric}{} with {} alone, trained anew",
-                se(selection.score),
-                if selection.chosen == 1 { "it" } else { "these" }
-            ),
+            format!("{metric}{} with {alone} alone, trained anew", se(selection.score)),
         ),
-        (value(selection.all_features), format!("{metric}{} with all features", se(selection.all_features))),
+        KeyFigure::new(
+            value(selection.all_features),
+            format!("{metric}{} with all features", se(selection.all_features)),
+        ),
     ];
-    if let Some(random) = selection.sizes.iter().find(|s| s.k == selection.chosen).and_then(|s| s.random) {
-        let label = if selection.chosen == 1 { "one random feature" } else { "as many random features" };
-        tiles.push((value(random), format!("{metric} with {label}")));
-    }
-    let tiles: String =
-        tiles.iter().map(|(v, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(label), escape(v))).collect();
-    let lead: String =
-        sentences(selection, dataset).iter().map(|s| format!("<p class=\"lead\">{}</p>", escape(s))).collect();
-    format!(
-        "<header><p class=\"kind\">Feature selection report</p><h1>{}</h1><div class=\"leads\">{lead}</div><dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(title)
-    )
+    let random = selection.sizes.iter().find(|s| s.k == selection.chosen).and_then(|s| s.random);
+    numbers.extend(random.map(|score| KeyFigure::new(value(score), format!("{metric} with {as_many}"))));
+    numbers
 }
 
 /// λ̃ of each feature against the penalty.
-fn path(selection: &Selection) -> String {
+fn path(selection: &Selection) -> Figure {
     let points = &selection.path.points;
     let (first, last) = (points[0].penalty, points[points.len() - 1].penalty);
     let shown: Vec<usize> = selection.ranking.iter().copied().take(LINES).collect();
@@ -318,16 +316,15 @@ fn path(selection: &Selection) -> String {
     } else {
         "In colour: the best of the chosen features, and in light blue the other chosen ones; grey: those not chosen."
     };
-    figure(
+    Figure::new(
         "Relevance along the path",
-        &plot.finish("Relevance of each feature against the penalty"),
-        &format!("{colours} Dashed: the chosen penalty.{rest}"),
-        "",
+        plot.finish("Relevance of each feature against the penalty"),
+        format!("{colours} Dashed: the chosen penalty.{rest}"),
     )
 }
 
 /// Score against the number of features.
-fn sizes(selection: &Selection) -> String {
+fn sizes(selection: &Selection) -> Figure {
     let points = &selection.path.points;
     let last = selection.sizes.iter().map(|s| s.k as f64).chain(points.iter().map(|p| p.kept)).fold(2.0, f64::max);
     let scores = selection.sizes.iter().flat_map(|s| [Some(s.best), s.random]).flatten();
@@ -366,51 +363,56 @@ fn sizes(selection: &Selection) -> String {
         "Networks trained anew on the k best features (blue){grey}, mean ± one standard error. Orange: the path's networks, \
          each refitted on what it kept itself."
     );
-    figure("What k features can do", &plot.finish("Score against the number of features"), &caption, "")
+    Figure::new("What k features can do", plot.finish("Score against the number of features"), caption)
 }
 
 /// The features as an image, or bars of the share of networks that keep each.
-fn stability(selection: &Selection, dataset: &Dataset) -> String {
+fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     if let Shape::Image { rows, columns } = shape_of(&dataset.axes, dataset.columns) {
         let mut share = vec![0.0; dataset.columns];
         for (u, unit) in selection.units.iter().enumerate() {
             unit.columns.iter().for_each(|&c| share[c] = selection.stability[u]);
         }
-        let picture = pixels(rows, columns, &share, Palette::Grey, "Share of the networks that keep each pixel");
-        let outline = outline(columns, &selection.chosen_columns());
-        let marked = picture.replacen("</svg>", &format!("<path class=\"outline\" d=\"{outline}\"/></svg>"), 1);
+        let chosen = selection.chosen_columns();
+        let title = "Share of the networks that keep each pixel";
+        let picture = pixels(rows, columns, &share, Palette::Grey, &chosen, title);
         let caption = "White: all networks at the chosen penalty keep the pixel; black: none. Outlined: chosen.";
-        return format!("<div class=\"pair\">{}</div>", figure("Stability", &marked, caption, ""));
+        return Figure::new("Stability", picture, caption);
     }
     let shown: Vec<usize> = selection.ranking.iter().copied().take(BARS).collect();
     let height = 60.0 + 19.0 * shown.len() as f64;
     let y = Scale::Linear(shown.len() as f64, 0.0);
-    let mut plot = Plot::new(1060.0, height, [190.0, 60.0, 8.0, 46.0], Scale::Linear(0.0, 1.0), y);
-    plot.x_axis("share of the networks at the chosen penalty that keep the feature", Ticks::Percent);
+    let names: Vec<String> = shown.iter().map(|&u| shorten(&selection.units[u].name, 22)).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let left = (longest as f64 * 7.2 + 12.0).clamp(50.0, 172.0);
+    let mut plot = Plot::new(HALF, height, [left, 16.0, 8.0, 46.0], Scale::Linear(0.0, 1.0), y);
+    plot.x_axis("share of the networks that keep it", Ticks::Percent);
     for (i, &u) in shown.iter().enumerate() {
         let class = if i < selection.chosen { "s1" } else { "faint" };
         let share = selection.stability[u];
         plot.bar((0.0, i as f64 + 0.18), (share, i as f64 + 0.82), class, &selection.units[u].name);
         let middle = plot.py(i as f64 + 0.5) + 4.0;
-        plot.text(182.0, middle, Anchor::End, "tick", &shorten(&selection.units[u].name, 24));
+        plot.text(left - 8.0, middle, Anchor::End, "row", &names[i]);
         let label = match selection.substitutes.get(i).and_then(|s| s.first()) {
-            Some(s) => format!("{} ({}: r {})", percent(share), shorten(&s.name, 20), correlation(s.correlation)),
+            Some(s) => format!("{} ({}: r {})", percent(share), shorten(&s.name, 16), correlation(s.correlation)),
             None => percent(share),
         };
-        let (at, anchor, class) = if share > 0.75 && i >= selection.chosen {
-            (plot.px(share) - 6.0, Anchor::End, "tick")
-        } else if share > 0.75 {
-            (plot.px(share) - 6.0, Anchor::End, "inside")
-        } else {
-            (plot.px(share) + 6.0, Anchor::Start, "tick")
+        let (at, anchor, class) = match (share > 0.5, i < selection.chosen) {
+            (true, true) => (plot.px(share) - 6.0, Anchor::End, "inside"),
+            (true, false) => (plot.px(share) - 6.0, Anchor::End, "tick"),
+            (false, _) => (plot.px(share) + 6.0, Anchor::Start, "tick"),
         };
         plot.text(at, middle, anchor, class, &label);
     }
-    let caption = format!("The {} best of the ranking; blue: chosen.", count(shown.len()));
-    figure("", &plot.finish("Stability of the best features"), &caption, "wide")
+    let caption = format!(
+        "Share of the networks at the chosen penalty that keep the feature: the {} best of the ranking; blue: chosen.",
+        count(shown.len())
+    );
+    Figure::new("", plot.finish("Stability of the best features"), caption)
 }
 
-fn table(selection: &Selection) -> String {
+/// The chosen features in a table, and what was left out.
+fn chosen(selection: &Selection) -> Vec<Block> {
     let row = |i: usize| {
         let u = selection.ranking[i];
         let unit = &selection.units[u];
@@ -421,7 +423,7 @@ fn table(selection: &Selection) -> String {
             .map(|s| {
                 format!(
                     "{} ({}; {:.0}\u{202f}% / {:.0}\u{202f}%)",
-                    escape(&shorten(&s.name, 30)),
+                    shorten(&s.name, 30),
                     correlation(s.correlation),
                     100.0 * s.kept_instead,
                     100.0 * s.kept_both
@@ -429,58 +431,48 @@ fn table(selection: &Selection) -> String {
             })
             .collect();
         let columns = if unit.columns.len() > 1 { format!(" ({} columns)", unit.columns.len()) } else { String::new() };
-        format!(
-            "<tr><td class=\"n\">{}</td><td title=\"{}\">{}{columns}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
-            i + 1,
-            escape(&shorten(&unit.name, 200)),
-            escape(&shorten(&unit.name, 40)),
-            percent(selection.stability[u]),
-            number(relevance),
-            substitutes.join("; ")
-        )
+        let cells = [
+            (i + 1).to_string().into(),
+            Cell::from(shorten(&unit.name, 40) + &columns).tip(shorten(&unit.name, 200)),
+            percent(selection.stability[u]).into(),
+            number(relevance).into(),
+            substitutes.join("; ").into(),
+        ];
+        cells.into_iter().collect::<Row>()
     };
-    let rows = |range: std::ops::Range<usize>| {
-        format!(
-            "<div class=\"scroll\"><table><thead><tr><th class=\"n\">rank</th><th class=\"name\">feature</th><th class=\"n\">kept by</th>\
-             <th class=\"n\">λ̃</th><th>substitutes (r; kept instead / kept both)</th></tr></thead><tbody>{}</tbody></table></div>",
-            range.map(row).collect::<String>()
-        )
-    };
-    let open = selection.chosen.min(OPEN_ROWS);
-    let mut out = rows(0..open);
-    if selection.chosen > open {
-        let last = selection.chosen.min(TABLE_ROWS);
-        out.push_str(&format!(
-            "<details><summary>Ranks {} to {}</summary>{}</details>",
-            open + 1,
-            count(last),
-            rows(open..last)
-        ));
-        let rest = selection.chosen - last;
-        if rest > 0 {
-            let are = if rest == 1 { "is" } else { "are" };
-            out.push_str(&format!(
-                "<p class=\"small\">{} more of the chosen {are} left out here; relevance.csv has all.</p>",
-                count(rest)
-            ));
-        }
+    let columns = vec![
+        Column::number("rank"),
+        Column::text("feature"),
+        Column::number("kept by"),
+        Column::number("λ̃"),
+        Column::text("substitutes (r; kept instead / kept both)"),
+    ];
+    let shown = selection.chosen.min(TABLE_ROWS);
+    let table = Table::new(columns, (0..shown).map(row).collect());
+    let mut out = vec![Block::Table(Table { open: Some(OPEN_ROWS), ..table })];
+    let rest = selection.chosen - shown;
+    if rest > 0 {
+        let are = if rest == 1 { "is" } else { "are" };
+        let note = format!("{} more of the chosen {are} left out here; relevance.csv has all.", count(rest));
+        out.push(Block::Note(note.into()));
     }
     if !selection.constant.is_empty() {
-        let names: Vec<String> = selection.constant.iter().take(20).map(|n| escape(&shorten(n, 40))).collect();
+        let names: Vec<String> = selection.constant.iter().take(20).map(|n| shorten(n, 40)).collect();
         let more = if selection.constant.len() > 20 { ", …" } else { "." };
-        out.push_str(&format!(
-            "<p class=\"small\">Left out because constant on the training rows: {}{more}</p>",
-            names.join(", ")
-        ));
+        let note = format!("Left out because constant on the training rows: {}{more}", names.join(", "));
+        out.push(Block::Note(note.into()));
     }
     out
 }
 
-const EXPLANATION: &str = "<div class=\"prose\"><p>Networks were trained under a row of growing penalties, several at each. The \
-     penalty pulls an input's eigenvalue λ and its eigenvector entries ψ to zero together, unless the input earns its place; it \
-     is a group lasso over the inputs. What survives longest counts most.</p><p>The share of networks that keep a feature says \
-     how much of the choice is chance. Substitutes are features that are strongly correlated with a chosen one (r is Pearson's, \
-     over the training rows); “kept instead” is the share of the networks at the chosen penalty that kept the substitute and not the \
-     feature, “kept both” the share that kept both. What is always kept together is correlated, but nothing says that \
-     it could stand in.</p><p>Scores on the test rows took no part in any choice. The penalty, the number of \
-     features and every stopping point were chosen by the validation rows.</p></div>";
+const EXPLANATION: [&str; 3] = [
+    "Networks were trained under a row of growing penalties, several at each. The penalty pulls an input's eigenvalue λ and its \
+     eigenvector entries ψ to zero together, unless the input earns its place; it is a group lasso over the inputs. What survives \
+     longest counts most.",
+    "The share of networks that keep a feature says how much of the choice is chance. Substitutes are features that are strongly \
+     correlated with a chosen one (r is Pearson's, over the training rows); “kept instead” is the share of the networks at the \
+     chosen penalty that kept the substitute and not the feature, “kept both” the share that kept both. What is always kept \
+     together is correlated, but nothing says that it could stand in.",
+    "Scores on the test rows took no part in any choice. The penalty, the number of features and every stopping point were chosen \
+     by the validation rows.",
+];

@@ -3,12 +3,16 @@
 //! Coordinates come in data units; colours and fonts come from the page's style sheet through classes, so one plot serves the
 //! light, the dark and the printed page.
 
-use crate::report::text::{self, escape};
+use super::page::Picture;
+use super::text::{self, escape};
 
 /// Width of a character of a label, in the plot's units: 12 px semi-bold in the widest of the fonts that may turn up.
 const CHAR: f64 = 7.3;
 /// Height of a line of text.
 const LINE: f64 = 14.0;
+
+/// What it costs a label to lie over another one.
+const MEETS: f64 = 200.0;
 
 /// How ticks are written, and which there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,7 +336,8 @@ impl Plot {
         self.text(x, y, anchor, class, text);
     }
 
-    /// Names a line directly, at the place along it where the name covers least.
+    /// Names a line directly, at the place along it where the name covers least; where every such place is taken, in free
+    /// space with a leader to the line.
     pub fn label(&mut self, trace: &Trace, class: &str, text: &str) {
         let stride = (trace.points.len() / 40).max(1);
         let mut best: Option<(f64, f64, f64, Anchor)> = None;
@@ -355,9 +360,31 @@ impl Plot {
                 }
             }
         }
-        if let Some((_, x, y, anchor)) = best {
-            self.note(x, y, anchor, &format!("label {class}"), text);
+        let Some((cost, x, y, anchor)) = best else { return };
+        let class = format!("label {class}");
+        match self.aside(trace, text).filter(|_| cost >= MEETS) {
+            Some(((x, y), (to_x, to_y))) => {
+                let middle = y - LINE / 2.0 + 3.0;
+                self.body.push_str(&format!("<path class=\"leader\" d=\"M{x:.1} {middle:.1}L{to_x:.1} {to_y:.1}\"/>"));
+                self.note(x, y, Anchor::Start, &class, text);
+            }
+            None => self.note(x, y, anchor, &class, text),
         }
+    }
+
+    /// The free place nearest to a line, and the line's point nearest to it.
+    fn aside(&self, trace: &Trace, text: &str) -> Option<((f64, f64), (f64, f64))> {
+        let inner = self.inner();
+        let steps = |from: f64, to: f64| (0..((to - from) / 8.0).max(0.0) as usize).map(move |i| from + 8.0 * i as f64);
+        let nearest = |x: f64, y: f64| {
+            let distance = |p: &(f64, f64)| (p.0 - x).hypot(p.1 - y);
+            trace.points.iter().copied().map(|p| (distance(&p), p)).min_by(|a, b| a.0.total_cmp(&b.0))
+        };
+        let places =
+            steps(inner.x0 + 6.0, inner.x1).flat_map(|x| steps(inner.y0 + LINE, inner.y1).map(move |y| (x, y)));
+        let free = places.filter(|&(x, y)| self.cost(&Area::around(x, y, text, Anchor::Start)) < 1.0);
+        let found = free.filter_map(|(x, y)| nearest(x, y - 4.0).map(|(distance, to)| (distance, (x, y), to)));
+        found.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at, to)| (at, to))
     }
 
     /// Names a peak above or beside its tip, where that is free; false where it is not.
@@ -413,7 +440,7 @@ impl Plot {
             || area.y1 > inner.y1 - 1.0;
         let covered = self.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count();
         let met = self.labels.iter().filter(|other| area.meets(other)).count();
-        covered as f64 + 200.0 * met as f64 + if outside { 1000.0 } else { 0.0 }
+        covered as f64 + MEETS * met as f64 + if outside { 1000.0 } else { 0.0 }
     }
 
     /// How much of other lines runs so close by that the label could be taken for theirs.
@@ -423,12 +450,13 @@ impl Plot {
     }
 
     /// The whole element. The title is what a screen reader says and what shows when the pointer rests on the plot.
-    pub fn finish(self, title: &str) -> String {
-        let title = escape(title);
-        format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>{}</svg>",
+    pub fn finish(self, title: &str) -> Picture {
+        let said = escape(title);
+        let svg = format!(
+            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{said}\"><title>{said}</title>{}</svg>",
             self.width, self.height, self.body
-        )
+        );
+        Picture { alternative: title.to_owned(), svg }
     }
 }
 
@@ -527,11 +555,14 @@ mod tests {
         plot.label(&a, "s1", "first line");
         plot.label(&b, "s2", "second <line>");
         plot.callout((0.0, 0.85), "s2", "a point");
+        // No place along a short line is free: its name stands aside.
+        let c = plot.line(&[(0.0, 0.85), (0.1, 0.86)], "s3");
+        plot.label(&c, "s3", "a third line with a long name");
         for (i, area) in plot.labels.iter().enumerate() {
             assert_eq!(plot.busy.iter().filter(|&&(x, y, _)| area.holds((x, y))).count(), 0);
             assert!(plot.labels.iter().skip(i + 1).all(|other| !area.meets(other)));
         }
-        let svg = plot.finish("t\"<");
+        let svg = plot.finish("t\"<").svg;
         assert!(svg.contains("second &lt;line&gt;") && svg.contains("aria-label=\"t&quot;&lt;\""));
     }
 }

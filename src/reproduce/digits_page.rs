@@ -1,14 +1,15 @@
-//! `report.html` of the digits: figures 5 to 9 and 12 of the spectral paper.
+//! The page of the digits: figures 5 to 9 and 12 of the spectral paper.
 
-use crate::report::page::{Example, Facts, TrainPage, document, section};
+use super::experiment_page::{checks, held, numbers, reproduction, settings};
+use super::{Digits, DigitsOutcome, Sample, Shorter, SingleAccuracy, Spread};
+use crate::report::facts::{Example, Facts, TrainPage};
+use crate::report::page::{Block, KeyFigure, Method, Page, Row, Table};
 use crate::report::text::{count, percent, short};
-use crate::report::{examples, figures, page};
-use crate::reproduce::experiment_page::{checks, differences, header, settings};
-use crate::reproduce::{Digits, DigitsOutcome, Sample, Shorter, Spread};
+use crate::report::{examples, figures, training_page};
 use crate::train::Metric;
 
 /// The whole page.
-pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
+pub fn page(outcome: &DigitsOutcome, device: &str) -> Page {
     let digits = outcome.settings.digits;
     let title = match digits {
         Digits::ZeroOne => "MNIST 0 v 1: the few pixels that tell them apart",
@@ -39,20 +40,17 @@ pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
         machine: &[],
     };
     let facts = Facts::new(&training, k);
-    let mut body = header(title, &lead(outcome), &tiles(outcome));
-    body.push_str(&section(
-        &format!("Which pixels count{distribution}"),
-        &format!("<div class=\"pair\">{}{}</div>", figures::histogram(&facts), figures::relevance(&facts)),
-    ));
-    let enough = figures::curve(&facts).unwrap_or_default();
-    body.push_str(&section(
-        &format!("How few are enough{curve}"),
-        &format!("<div class=\"pair\">{enough}<div>{}</div></div>", single(outcome)),
-    ));
-    body.push_str(&section(
-        &format!("Digits, whole and with the {k} best pixels alone{shown}"),
-        &examples::examples(&facts),
-    ));
+    let mut page = reproduction(title, lead(outcome), key_figures(outcome), Method::Spectral);
+    page.section(
+        format!("Which pixels count{distribution}"),
+        vec![Block::pair(figures::histogram(&facts), figures::relevance(&facts))],
+    );
+    let enough = figures::curve(&facts).map(Block::from).into_iter().collect();
+    page.section(
+        format!("How few are enough{curve}"),
+        vec![Block::Columns(vec![enough, vec![single(outcome).into()]])],
+    );
+    page.section(format!("Digits, whole and with the {k} best pixels alone{shown}"), examples::examples(&facts));
     if let Some(shorter) = &outcome.shorter {
         let shown = TrainPage {
             ranking: &shorter.ranking,
@@ -62,19 +60,14 @@ pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
             scores: &[],
             ..training.clone()
         };
-        body.push_str(&section(
+        page.section(
             "Trained shorter, with smaller penalties (figure 12)",
-            &trained_shorter(shorter, &Facts::new(&shown, k)),
-        ));
+            trained_shorter(shorter, &Facts::new(&shown, k)),
+        );
     }
-    body.push_str(&section("Held against what is asked for", &checks(&outcome.checks)));
-    // One epoch makes no curve.
-    let course = match training.history.len() {
-        0 | 1 => String::new(),
-        _ => format!("<div class=\"trio\">{}</div>", figures::training(&facts)),
-    };
-    body.push_str(&section("Training", &(course + &page::scores(training.scores))));
-    body.push_str(&section("What differs from the authors’ setting", &differences(&outcome.differences)));
+    page.section("Held against what is asked for", checks(&outcome.checks));
+    page.section("Training", training_page::training(&facts));
+    page.section("What differs from the authors’ setting", vec![Block::List(outcome.differences.clone())]);
     let s = &outcome.settings;
     let widths = [&[outcome.relevance.len()], outcome.network.hidden.as_slice(), &[outcome.classes.len()]].concat();
     let more = [
@@ -85,9 +78,8 @@ pub fn html(outcome: &DigitsOutcome, device: &str) -> String {
         ("engine", device.to_owned()),
         ("time", format!("{:.0} s, of which training {:.0} s", outcome.seconds, outcome.training_seconds)),
     ];
-    let made = settings(s.variant, &widths, &outcome.network, &outcome.training, &more);
-    body.push_str(&section("How it was made", &made));
-    document(title, &body)
+    page.section("How it was made", settings(s.variant, &widths, &outcome.network, &outcome.training, &more));
+    page
 }
 
 fn example(sample: &Sample) -> Example {
@@ -118,22 +110,20 @@ fn lead(outcome: &DigitsOutcome) -> String {
     )
 }
 
-fn tiles(outcome: &DigitsOutcome) -> Vec<(String, String)> {
+fn key_figures(outcome: &DigitsOutcome) -> Vec<KeyFigure> {
     let k = outcome.best.len();
-    let few = outcome.single_at(k).map(|s| s.spread);
-    let held = outcome.checks.iter().filter(|check| check.holds).count();
-    let mut tiles = vec![(percent(outcome.full_accuracy()), "accuracy on test digits with every pixel".to_owned())];
-    if let Some(few) = few {
+    let all = KeyFigure::new(percent(outcome.full_accuracy()), "accuracy on test digits with every pixel");
+    let few = outcome.single_at(k).map(|single| {
+        let few = single.spread;
         let label = format!("with the {k} best alone ({} to {})", percent(few.least), percent(few.most));
-        tiles.push((percent(few.mean), label));
-    }
-    tiles.push((percent(Spread::of(&outcome.dropped).mean), "of the varying pixels dropped".to_owned()));
-    tiles.push((format!("{held} of {}", outcome.checks.len()), "bounds hold".to_owned()));
-    tiles
+        KeyFigure::new(percent(few.mean), label)
+    });
+    let dropped = KeyFigure::new(percent(Spread::of(&outcome.dropped).mean), "of the varying pixels dropped");
+    [Some(all), few, Some(dropped), Some(held(&outcome.checks))].into_iter().flatten().collect()
 }
 
 /// Figure 12: how many pixels count, and where they lie.
-fn trained_shorter(shorter: &Shorter, facts: &Facts) -> String {
+fn trained_shorter(shorter: &Shorter, facts: &Facts) -> Vec<Block> {
     let text = format!(
         "{} passes over the digits, r_λ {:e}, r_ψ {:e}: {} of the test digits are right, and {} of the varying pixels are under 1 % of \
          the largest.",
@@ -143,11 +133,8 @@ fn trained_shorter(shorter: &Shorter, facts: &Facts) -> String {
         percent(shorter.test_accuracy),
         percent(Spread::of(&shorter.dropped).mean),
     );
-    format!(
-        "<p class=\"prose\">{text}</p><div class=\"pair\">{}{}</div>",
-        figures::histogram(facts),
-        figures::relevance(facts)
-    )
+    let figures = Block::pair(figures::histogram(facts), figures::relevance(facts));
+    vec![Block::Paragraph(text.into()), figures]
 }
 
 fn scores(outcome: &DigitsOutcome) -> Vec<(String, Vec<(String, f64)>)> {
@@ -160,8 +147,8 @@ fn scores(outcome: &DigitsOutcome) -> Vec<(String, Vec<(String, f64)>)> {
 }
 
 /// The spread over single networks, each with its own ranking.
-fn single(outcome: &DigitsOutcome) -> String {
-    let row = |s: &crate::reproduce::SingleAccuracy| {
+fn single(outcome: &DigitsOutcome) -> Table {
+    let row = |s: &SingleAccuracy| {
         let random =
             outcome.curve.points.iter().find(|p| p.k == s.k).map_or("–".to_owned(), |p| percent(p.random_mean));
         let cells = [
@@ -172,14 +159,12 @@ fn single(outcome: &DigitsOutcome) -> String {
             percent(s.spread.most),
             random,
         ];
-        format!("<tr>{}</tr>", cells.map(|cell| format!("<td class=\"n\">{cell}</td>")).concat())
+        cells.into_iter().collect::<Row>()
     };
     let heads = ["k", "accuracy", "± std (points)", "least", "most", "random"];
-    format!(
-        "<h3>Single networks</h3><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>\
-         <p class=\"small\">Accuracy on test digits of {} networks, each with the k best pixels of its own ranking.</p>",
-        heads.map(|head| format!("<th class=\"n\">{head}</th>")).concat(),
-        outcome.single.iter().map(row).collect::<String>(),
+    let caption = format!(
+        "Accuracy on test digits of {} networks, each with the k best pixels of its own ranking.",
         outcome.settings.replicas
-    )
+    );
+    numbers(&heads, outcome.single.iter().map(row).collect(), false).title("Single networks").caption(caption)
 }

@@ -1,49 +1,47 @@
 //! Parts that the pages of the spectral paper's experiments share.
 
+use super::{Check, Variant};
 use crate::network::Sequential;
-use crate::report::page::definitions;
-use crate::report::text::serde_name;
-use crate::report::text::{escape, number};
-use crate::reproduce::{Check, Variant};
+use crate::report::page::{Block, Column, Definitions, KeyFigure, Method, Page, Row, Table, Text};
+use crate::report::text::{number, serde_name};
 use crate::train::Settings;
 
-/// Title, what came out in plain words, and up to four figures with what they are.
-pub(super) fn header(title: &str, lead: &str, tiles: &[(String, String)]) -> String {
-    let tiles: String = tiles
-        .iter()
-        .map(|(value, label)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(label), escape(value)))
-        .collect();
-    format!(
-        "<header><p class=\"kind\">Reproduction report</p><h1>{}</h1><p class=\"lead\">{}</p>\
-         <dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(title),
-        escape(lead)
-    )
+/// A page with its title, what came out in plain words, and up to four figures with what they are.
+pub(super) fn reproduction(title: &str, lead: String, numbers: Vec<KeyFigure>, method: Method) -> Page {
+    Page {
+        kind: "Reproduction report",
+        title: title.to_owned(),
+        lead: vec![lead],
+        numbers,
+        sections: Vec::new(),
+        method,
+    }
+}
+
+/// How many of the bounds hold.
+pub(super) fn held(checks: &[Check]) -> KeyFigure {
+    let held = checks.iter().filter(|check| check.holds).count();
+    KeyFigure::new(format!("{held} of {}", checks.len()), "bounds hold")
 }
 
 /// What was asked for, with the value that came out.
-pub(super) fn checks(checks: &[Check]) -> String {
+pub(super) fn checks(checks: &[Check]) -> Vec<Block> {
     let row = |check: &Check| {
         let relation = if check.at_least { '≥' } else { '≤' };
-        let verdict = if check.holds { "<td>holds</td>" } else { "<td class=\"wrong\">doesn’t hold</td>" };
-        format!(
-            "<tr><td>{}</td><td class=\"n\"><b>{}</b></td><td class=\"n\">{relation} {}</td>{verdict}</tr>",
-            escape(&check.what),
-            number(check.value),
-            check.bound
-        )
+        let verdict = Text::from(if check.holds { "holds" } else { "doesn’t hold" }).wrong_if(!check.holds);
+        let bound = format!("{relation} {}", check.bound);
+        [check.what.as_str().into(), Text::strong(number(check.value)), bound.into(), verdict]
+            .into_iter()
+            .collect::<Row>()
     };
-    format!(
-        "<div class=\"scroll\"><table><thead><tr><th>what</th><th class=\"n\">value</th><th class=\"n\">bound</th><th></th></tr>\
-         </thead><tbody>{}</tbody></table></div>",
-        checks.iter().map(row).collect::<String>()
-    )
+    let columns = vec![Column::text("what"), Column::number("value"), Column::number("bound"), Column::text("")];
+    vec![Table::new(columns, checks.iter().map(row).collect()).into()]
 }
 
-/// Where the experiment departs from the authors' setting.
-pub(super) fn differences(differences: &[String]) -> String {
-    let items: String = differences.iter().map(|d| format!("<li>{}</li>", escape(d))).collect();
-    format!("<div class=\"prose\"><ul>{items}</ul></div>")
+/// A table of numbers; with `named`, the first column is text.
+pub(super) fn numbers(heads: &[&str], rows: Vec<Row>, named: bool) -> Table {
+    let column = |(i, head): (usize, &&str)| if named && i == 0 { Column::text(*head) } else { Column::number(*head) };
+    Table::new(heads.iter().enumerate().map(column).collect(), rows)
 }
 
 /// The setting, with what is particular to an experiment (`more`) at the end.
@@ -53,7 +51,7 @@ pub(super) fn settings(
     network: &Sequential,
     training: &Settings,
     more: &[(&str, String)],
-) -> String {
+) -> Vec<Block> {
     let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
     let activations: Vec<String> = network.activations.iter().map(serde_name).collect();
     let replica = training.replicas.first();
@@ -71,7 +69,6 @@ pub(super) fn settings(
         ("replicas", training.replicas.len().to_string()),
     ];
     pairs.extend(more.iter().map(|(name, value)| (*name, value.clone())));
-    let pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let (left, right) = pairs.split_at(pairs.len().div_ceil(2));
-    format!("<div class=\"lists\">{}{}</div>", definitions("Settings", left), definitions("&#160;", right))
+    let rest = pairs.split_off(pairs.len().div_ceil(2));
+    vec![Block::pair(Definitions::new("Settings", pairs), Definitions::new("\u{a0}", rest))]
 }

@@ -1,39 +1,37 @@
-//! `report.html` of the synthetic sets: figures 2, 3 and 4 of the spectral paper.
+//! The page of the synthetic sets: figures 2, 3 and 4 of the spectral paper.
 
+use super::experiment_page::{checks, held, numbers, reproduction, settings};
+use super::{Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, SCATTER_FEATURES, Spread};
 use crate::report::figures::HALF;
-use crate::report::page::{document, figure, section};
+use crate::report::page::{Block, Figure, KeyFigure, Method, Page, Picture, Row, Table, Tiles};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks};
 use crate::report::text::{count, number, percent, short, tick};
-use crate::reproduce::experiment_page::{checks, differences, header, settings};
-use crate::reproduce::{
-    Distribution, FeatureOutcome, FeatureSet, FeatureSetOutcome, FeatureSetRun, SCATTER_FEATURES, Spread,
-};
 
 /// The whole page.
-pub fn html(outcome: &FeatureSetOutcome, device: &str) -> String {
+pub fn page(outcome: &FeatureSetOutcome, device: &str) -> Page {
     let set = outcome.settings.set;
-    let Some(first) = outcome.runs.first() else { return String::new() };
     let title = match set {
         FeatureSet::Gaussian => "Independent Gaussian features: relevance against what is known",
         FeatureSet::Correlated => "Correlated Gaussian features: relevance that only pairs have",
     };
-    let mut body = head(outcome, title);
-    let figures = format!("<div class=\"pair\">{}{}</div>", by_feature(outcome, first), by_strength(outcome, first));
+    let mut page = head(outcome, title);
+    let Some(first) = outcome.runs.first() else { return page };
+    let figures = vec![Block::pair(by_feature(outcome, first), by_strength(outcome, first))];
     match set {
         FeatureSet::Gaussian => {
-            body.push_str(&section("The data (figure 2)", &distributions(outcome)));
-            body.push_str(&section("Relevance of every feature (figure 3)", &figures));
+            page.section("The data (figure 2)", every_distribution(outcome));
+            page.section("Relevance of every feature (figure 3)", figures);
         }
         FeatureSet::Correlated => {
-            let data = format!("<div class=\"pair\">{}{}</div>", distributions(outcome), scatter(outcome));
-            body.push_str(&section("The data (figure 4, left)", &data));
-            body.push_str(&section("Relevance of every feature (figure 4, right)", &figures));
+            let data = Block::pair(two_distributions(outcome), scatter(outcome));
+            page.section("The data (figure 4, left)", vec![data]);
+            page.section("Relevance of every feature (figure 4, right)", figures);
         }
     }
-    body.push_str(&section("Held against what is asked for", &checks(&outcome.checks)));
-    body.push_str(&section("Every data set", &runs(outcome)));
-    body.push_str(&section("Every feature", &features(outcome, first)));
-    body.push_str(&section("What differs from the authors’ setting", &differences(&outcome.differences)));
+    page.section("Held against what is asked for", checks(&outcome.checks));
+    page.section("Every data set", vec![runs(outcome).into()]);
+    page.section("Every feature", vec![features(outcome, first).into()]);
+    page.section("What differs from the authors’ setting", vec![Block::List(outcome.differences.clone())]);
     let s = &outcome.settings;
     let widths = [&[first.features.len()], outcome.network.hidden.as_slice(), &[2]].concat();
     let last = outcome.runs.len() as u64 - 1;
@@ -46,12 +44,11 @@ pub fn html(outcome: &FeatureSetOutcome, device: &str) -> String {
         ("engine", device.to_owned()),
         ("time", format!("{:.0} s", outcome.seconds)),
     ];
-    let made = settings(s.variant, &widths, &outcome.network, &outcome.training, &more);
-    body.push_str(&section("How it was made", &made));
-    document(title, &body)
+    page.section("How it was made", settings(s.variant, &widths, &outcome.network, &outcome.training, &more));
+    page
 }
 
-fn head(outcome: &FeatureSetOutcome, title: &str) -> String {
+fn head(outcome: &FeatureSetOutcome, title: &str) -> Page {
     let s = &outcome.settings;
     let over = |f: &dyn Fn(&FeatureSetRun) -> f64| Spread::of(&outcome.runs.iter().map(f).collect::<Vec<_>>());
     let irrelevant = over(&|run| run.largest_irrelevant).most;
@@ -73,7 +70,7 @@ fn head(outcome: &FeatureSetOutcome, title: &str) -> String {
                     percent(irrelevant),
                     short(rho.mean)
                 ),
-                (short(rho.mean), "Spearman correlation of relevance and distance, mean over data sets".to_owned()),
+                KeyFigure::new(short(rho.mean), "Spearman correlation of relevance and distance, mean over data sets"),
             )
         }
         FeatureSet::Correlated => {
@@ -86,18 +83,17 @@ fn head(outcome: &FeatureSetOutcome, title: &str) -> String {
                     percent(apart),
                     percent(irrelevant)
                 ),
-                (percent(apart), "largest difference between the members of a pair".to_owned()),
+                KeyFigure::new(percent(apart), "largest difference between the members of a pair"),
             )
         }
     };
-    let held = outcome.checks.iter().filter(|check| check.holds).count();
-    let tiles = [
+    let numbers = vec![
         tile,
-        (percent(irrelevant), "largest relevance of an irrelevant feature, relative to the largest".to_owned()),
-        (percent(accuracy.mean), "accuracy on test rows".to_owned()),
-        (format!("{held} of {}", outcome.checks.len()), "bounds hold".to_owned()),
+        KeyFigure::new(percent(irrelevant), "largest relevance of an irrelevant feature, relative to the largest"),
+        KeyFigure::new(percent(accuracy.mean), "accuracy on test rows"),
+        held(&outcome.checks),
     ];
-    header(title, &lead, &tiles)
+    reproduction(title, lead, numbers, Method::Spectral)
 }
 
 fn class(f: &FeatureOutcome) -> &'static str {
@@ -122,7 +118,7 @@ fn dot(plot: &mut Plot, x: f64, f: &FeatureOutcome) {
 }
 
 /// Left of figure 3, top right of figure 4.
-fn by_feature(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {
+fn by_feature(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> Figure {
     let n = run.features.len() as f64;
     let mut plot = relevance_plot(run, Scale::Linear(-0.6, n - 0.4));
     for f in &run.features {
@@ -133,11 +129,11 @@ fn by_feature(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {
         "Mean over {} networks of one job; bars are one standard deviation. Grey: features that say nothing about the class.",
         outcome.settings.replicas
     );
-    figure("Feature by feature", &plot.finish("Relevance of every feature"), &caption, "")
+    Figure::new("Feature by feature", plot.finish("Relevance of every feature"), caption)
 }
 
 /// Right of figure 3, bottom right of figure 4.
-fn by_strength(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {
+fn by_strength(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> Figure {
     let (title, axis, end, what) = match outcome.settings.set {
         FeatureSet::Gaussian => {
             ("Against the distance of the means", "distance of the classes’ means", 1.45, "distance 0")
@@ -150,43 +146,35 @@ fn by_strength(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {
     }
     plot.x_axis(axis, Ticks::Plain);
     let caption = format!("The same numbers. Grey, at {what}: the irrelevant features, one over the other.");
-    figure(title, &plot.finish(title), &caption, "")
+    Figure::new(title, plot.finish(title), caption)
 }
 
-/// Figure 2, or the left of figure 4: values of a feature in either class.
-fn distributions(outcome: &FeatureSetOutcome) -> String {
-    match outcome.settings.set {
-        FeatureSet::Gaussian => {
-            let strength = |i: usize| outcome.runs[0].features.get(i).map_or(0.0, |f| f.strength);
-            let cell = |i: usize, d: &Distribution| {
-                let name =
-                    if strength(i) > 0.0 { format!("x{i}, distance {:.2}", strength(i)) } else { format!("x{i}") };
-                distribution(d, &name, 190.0, 120.0)
-            };
-            let cells: String = outcome.distributions.iter().enumerate().map(|(i, d)| cell(i, d)).collect();
-            figure(
-                "",
-                &format!("<div class=\"examples\" style=\"--row:5\">{cells}</div>"),
-                "Distribution of every feature in class 0 (blue) and class 1 (orange). Where no distance is given, both are the same.",
-                "wide",
-            )
-        }
-        FeatureSet::Correlated => {
-            let cells: String = SCATTER_FEATURES
-                .iter()
-                .filter_map(|&i| Some(distribution(outcome.distributions.get(i)?, &format!("x{i}"), HALF, 170.0)))
-                .collect();
-            figure(
-                "Each alone says nothing",
-                &cells,
-                "Distribution of two features of a pair in class 0 (blue) and class 1 (orange): the same.",
-                "",
-            )
-        }
+/// Figure 2: values of every feature in either class.
+fn every_distribution(outcome: &FeatureSetOutcome) -> Vec<Block> {
+    let strength = |i: usize| outcome.runs[0].features.get(i).map_or(0.0, |f| f.strength);
+    let tile = |(i, d): (usize, &Distribution)| {
+        let name = if strength(i) > 0.0 { format!("x{i}, distance {:.2}", strength(i)) } else { format!("x{i}") };
+        Figure::new("", distribution(d, &name, 190.0, 120.0), "")
+    };
+    let tiles = outcome.distributions.iter().enumerate().map(tile).collect();
+    let caption = "Distribution of every feature in class 0 (blue) and class 1 (orange). Where no distance is given, both are the \
+                   same.";
+    vec![Tiles { tiles, per_row: Some(5) }.into(), Block::Note(caption.into())]
+}
+
+/// The left of figure 4: values of two features in either class.
+fn two_distributions(outcome: &FeatureSetOutcome) -> Figure {
+    let picture = |&i: &usize| Some(distribution(outcome.distributions.get(i)?, &format!("x{i}"), HALF, 170.0));
+    let caption = "Distribution of two features of a pair in class 0 (blue) and class 1 (orange): the same.";
+    Figure {
+        title: "Each alone says nothing".into(),
+        pictures: SCATTER_FEATURES.iter().filter_map(picture).collect(),
+        caption: caption.into(),
+        wide: false,
     }
 }
 
-fn distribution(distribution: &Distribution, name: &str, width: f64, height: f64) -> String {
+fn distribution(distribution: &Distribution, name: &str, width: f64, height: f64) -> Picture {
     let most = distribution.classes.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     let mut plot =
         Plot::new(width, height, [4.0, 4.0, 24.0, 22.0], Scale::Linear(-2.5, 2.5), Scale::Linear(0.0, most * 1.05));
@@ -199,11 +187,11 @@ fn distribution(distribution: &Distribution, name: &str, width: f64, height: f64
         plot.text(plot.px(value), height - 6.0, Anchor::Middle, "tick", &tick(value, 1.0));
     }
     plot.text(4.0, 14.0, Anchor::Start, "tick", name);
-    format!("<div>{}</div>", plot.finish(&format!("Distribution of {name}")))
+    plot.finish(&format!("Distribution of {name}"))
 }
 
 /// Bottom left of figure 4.
-fn scatter(outcome: &FeatureSetOutcome) -> String {
+fn scatter(outcome: &FeatureSetOutcome) -> Figure {
     let scale = Scale::Linear(-1.7, 1.7);
     let mut plot = Plot::new(HALF, 390.0, [40.0, 16.0, 34.0, 46.0], scale, scale);
     let [a, b] = SCATTER_FEATURES;
@@ -216,11 +204,11 @@ fn scatter(outcome: &FeatureSetOutcome) -> String {
     plot.x_axis(&format!("x{a}"), Ticks::Plain);
     let caption =
         "Some rows. In class 0 (blue) the two are equal; in class 1 (orange) the sign of one flips with probability p.";
-    figure("Together they do", &plot.finish("Two features of a pair against each other"), caption, "")
+    Figure::new("Together they do", plot.finish("Two features of a pair against each other"), caption)
 }
 
 /// A line for each data set, with the spread over replicas where there is one.
-fn runs(outcome: &FeatureSetOutcome) -> String {
+fn runs(outcome: &FeatureSetOutcome) -> Table {
     let gaussian = outcome.settings.set == FeatureSet::Gaussian;
     let mut heads = vec!["seed".to_owned(), "test accuracy".into(), "largest irrelevant".into()];
     if gaussian {
@@ -230,7 +218,7 @@ fn runs(outcome: &FeatureSetOutcome) -> String {
         heads.extend(pairs.iter().map(|pair| format!("p = {}", pair.p)));
         heads.push("difference in a pair".into());
     }
-    let rows: Vec<Vec<String>> = (outcome.runs.iter())
+    let rows: Vec<Row> = (outcome.runs.iter())
         .map(|run| {
             let mut cells = vec![run.seed.to_string(), percent(run.test_accuracy), number(run.largest_irrelevant)];
             if gaussian {
@@ -242,7 +230,7 @@ fn runs(outcome: &FeatureSetOutcome) -> String {
                 cells.extend(run.pairs.iter().map(|pair| short(pair.relative)));
                 cells.push(percent(run.pairs.iter().map(|pair| pair.difference).fold(0.0, f64::max)));
             }
-            cells
+            cells.into_iter().collect()
         })
         .collect();
     let caption = if gaussian {
@@ -252,35 +240,25 @@ fn runs(outcome: &FeatureSetOutcome) -> String {
         "λ̃ relative to the largest: of the stronger noise feature, then the mean of each pair; the largest difference between the \
          members of a pair, relative to the larger."
     };
-    format!("{}<p class=\"small\">{caption}</p>", table(&heads, &rows))
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    numbers(&heads, rows, false).caption(caption)
 }
 
-fn features(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> String {
+fn features(outcome: &FeatureSetOutcome, run: &FeatureSetRun) -> Table {
     let strength = match outcome.settings.set {
         FeatureSet::Gaussian => "distance of the means",
         FeatureSet::Correlated => "p of its pair",
     };
-    let heads = ["feature", strength, "λ̃", "± std", "λ̃ / max"].map(str::to_owned);
+    let heads = ["feature", strength, "λ̃", "± std", "λ̃ / max"];
     let mut sorted: Vec<&FeatureOutcome> = run.features.iter().collect();
     sorted.sort_by(|a, b| b.strength.total_cmp(&a.strength));
-    let rows: Vec<Vec<String>> = sorted
+    let rows: Vec<Row> = sorted
         .into_iter()
         .map(|f| {
             let strength = if f.relevant { short(f.strength) } else { "–".into() };
-            vec![format!("x{}", f.feature), strength, number(f.relevance), number(f.relevance_std), number(f.relative)]
+            let cells = [strength, number(f.relevance), number(f.relevance_std), number(f.relative)];
+            [format!("x{}", f.feature)].into_iter().chain(cells).collect()
         })
         .collect();
-    format!("{}<p class=\"small\">Of the first data set, strongest first.</p>", table(&heads, &rows))
-}
-
-fn table(heads: &[String], rows: &[Vec<String>]) -> String {
-    let heads: String = heads.iter().map(|head| format!("<th class=\"n\">{head}</th>")).collect();
-    let row = |cells: &Vec<String>| {
-        let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
-        format!("<tr>{cells}</tr>")
-    };
-    format!(
-        "<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead><tbody>{}</tbody></table></div>",
-        rows.iter().map(row).collect::<String>()
-    )
+    numbers(&heads, rows, false).caption("Of the first data set, strongest first.")
 }

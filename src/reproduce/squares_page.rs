@@ -1,27 +1,28 @@
-//! `report.html` of the rotated squares.
+//! The page of the rotated squares.
 
+use super::experiment_page::{numbers, reproduction};
+use super::{BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares};
 use crate::data::synthetic::PICTURE;
-use crate::report::explain_figures::{diverging, pixels};
-use crate::report::page::{SPECXAI, definitions, document_citing, figure, section};
-use crate::report::picture::Palette;
+use crate::report::figures::HALF;
+use crate::report::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Row, Table, Text, Tiles};
+use crate::report::picture::{Palette, diverging, pixels};
 use crate::report::svg::{Plot, Scale, Ticks};
-use crate::report::text::{escape, number, short};
-use crate::reproduce::{BiasStart, NetworkOutcome, OperatorPicture, RotatedSquares};
+use crate::report::text::{number, short};
 
 const CLASSES: [&str; 3] = ["s1", "s2", "s3"];
 
 /// The whole page.
-pub fn html(outcome: &RotatedSquares, device: &str) -> String {
+pub fn page(outcome: &RotatedSquares, device: &str) -> Page {
     let title = "Rotated squares: what an autoencoder's operator is made of";
-    let mut body = header(outcome, title);
-    body.push_str(&section("Singular values of the data and of the operator", &spectra(outcome)));
+    let mut page = reproduction(title, lead(outcome), key_figures(outcome), Method::SpecXai);
+    page.section("Singular values of the data and of the operator", vec![spectra(outcome)]);
     if let Some(first) = first(outcome, BiasStart::None) {
-        body.push_str(&section("Singular vectors (figure 8)", &vectors(outcome, first)));
+        page.section("Singular vectors (figure 8)", vectors(outcome, first));
     }
     let with_bias = [BiasStart::Zero, BiasStart::Uniform].into_iter().filter_map(|bias| first(outcome, bias));
-    let bias: String = with_bias.map(bias_pictures).collect();
-    body.push_str(&section("What the operator adds and what the biases carry (figure 9)", &bias));
-    body.push_str(&section("All networks", &table(outcome)));
+    let title = "What the operator adds and what the biases carry (figure 9)";
+    page.section(title, with_bias.map(bias_pictures).collect());
+    page.section("All networks", vec![table(outcome).into()]);
     let s = &outcome.settings;
     let settings = [
         ("pictures", format!("{}, a fifth for testing", s.rows)),
@@ -33,13 +34,9 @@ pub fn html(outcome: &RotatedSquares, device: &str) -> String {
         ("analysed", format!("{} test pictures of each network", s.analysed)),
         ("engine", device.to_owned()),
         ("time", format!("{:.0} s", outcome.seconds)),
-    ]
-    .map(|(k, v)| (k.to_owned(), v));
-    body.push_str(&section(
-        "How it was made",
-        &format!("<div class=\"lists\">{}</div>", definitions("Settings", &settings)),
-    ));
-    document_citing(title, &body, SPECXAI)
+    ];
+    page.section("How it was made", vec![Definitions::new("Settings", settings).into()]);
+    page
 }
 
 fn of(outcome: &RotatedSquares, bias: BiasStart) -> Vec<&NetworkOutcome> {
@@ -62,7 +59,7 @@ fn top_two(network: &NetworkOutcome) -> f64 {
     if sum > 0.0 { (c[0] + c[1]) / sum } else { 0.0 }
 }
 
-fn header(outcome: &RotatedSquares, title: &str) -> String {
+fn lead(outcome: &RotatedSquares) -> String {
     let none = of(outcome, BiasStart::None);
     let decay = |values: &[f64]| values[1..].iter().sum::<f64>() / (values.len() - 1) as f64;
     let (data, centred) = (decay(&outcome.uncentred.decay), decay(&outcome.centred.decay));
@@ -84,7 +81,7 @@ fn header(outcome: &RotatedSquares, title: &str) -> String {
         .collect();
     let bulk = mean(&of(outcome, BiasStart::Uniform), |n| n.bias_norm)
         > mean(&of(outcome, BiasStart::Uniform), |n| n.operator_norm);
-    let lead = format!(
+    format!(
         "Without bias, the operator's singular values fall {faster} (mean of σ_k/σ₀ over k = 1 … 7: {} against {} and {}). \
          The two largest |c| hold {:.0} % of their sum: {few}. The biases' part ‖Σβ‖/‖y‖ is {}: here they {} the bulk of the picture.",
         short(operator),
@@ -93,27 +90,24 @@ fn header(outcome: &RotatedSquares, title: &str) -> String {
         100.0 * share,
         carried.join(" and "),
         if bulk { "carry" } else { "don't carry" },
-    );
-    let tiles: String = BiasStart::ALL
-        .iter()
-        .map(|&bias| {
-            let networks = of(outcome, bias);
-            let live = networks.iter().map(|n| n.live_code_units).min().unwrap_or(0);
-            let label = format!("test R², {}; {live} live code units at least", bias.name());
-            format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&label), short(mean(&networks, |n| n.test_r2)))
-        })
-        .collect();
-    format!(
-        "<header><p class=\"kind\">Reproduction report</p><h1>{title}</h1><p class=\"lead\">{}</p><dl class=\"numbers\">{tiles}</dl></header>\n",
-        escape(&lead)
     )
 }
 
-fn spectra(outcome: &RotatedSquares) -> String {
+fn key_figures(outcome: &RotatedSquares) -> Vec<KeyFigure> {
+    let one = |&bias: &BiasStart| {
+        let networks = of(outcome, bias);
+        let live = networks.iter().map(|n| n.live_code_units).min().unwrap_or(0);
+        let label = format!("test R², {}; {live} live code units at least", bias.name());
+        KeyFigure::new(short(mean(&networks, |n| n.test_r2)), label)
+    };
+    BiasStart::ALL.iter().map(one).collect()
+}
+
+fn spectra(outcome: &RotatedSquares) -> Block {
     let plot = |title: &str, axis: &str, lines: Vec<(&str, &str, Vec<f64>)>| {
         let values = || lines.iter().flat_map(|(_, _, v)| v.iter().copied());
         let mut plot = Plot::new(
-            500.0,
+            HALF,
             300.0,
             [50.0, 16.0, 30.0, 46.0],
             Scale::Linear(0.0, 7.0),
@@ -132,7 +126,7 @@ fn spectra(outcome: &RotatedSquares) -> String {
         for (trace, class, name) in &traces {
             plot.label(trace, class, name);
         }
-        figure(title, &plot.finish(title), "", "")
+        Figure::new(title, plot.finish(title), "")
     };
     let mean_of = |bias: BiasStart, f: fn(&NetworkOutcome) -> &Vec<f64>| -> Vec<f64> {
         let networks = of(outcome, bias);
@@ -153,66 +147,70 @@ fn spectra(outcome: &RotatedSquares) -> String {
         "|c_k|",
         BiasStart::ALL.iter().zip(CLASSES).map(|(&b, class)| (b.name(), class, mean_of(b, |n| &n.c))).collect(),
     );
-    format!("<div class=\"pair\">{decay}{c}</div>")
+    Block::pair(decay, c)
 }
 
-fn tile(picture: String, caption: &str) -> String {
-    format!("<figure>{picture}<figcaption>{caption}</figcaption></figure>")
-}
-
-fn signed(values: &[f64], caption: &str) -> String {
+fn signed(values: &[f64], caption: impl Into<Text>) -> Figure {
     let largest = values.iter().fold(0.0f64, |a, b| a.max(b.abs()));
-    tile(pixels(PICTURE, PICTURE, &diverging(values, largest), Palette::Diverging, "Signed values"), caption)
+    let shares = diverging(values, largest);
+    Figure::new("", pixels(PICTURE, PICTURE, &shares, Palette::Diverging, &[], "Signed values"), caption)
 }
 
 /// On the scale of the pictures: black 0, white 1.
-fn grey(values: &[f64], caption: &str) -> String {
-    tile(pixels(PICTURE, PICTURE, values, Palette::Grey, "Brightness"), caption)
+fn grey(values: &[f64], caption: &str) -> Figure {
+    Figure::new("", pixels(PICTURE, PICTURE, values, Palette::Grey, &[], "Brightness"), caption)
 }
 
-fn row(title: &str, tiles: String) -> String {
-    format!("<h4>{}</h4><div class=\"maps\">{tiles}</div>", escape(title))
+fn row(title: &str, tiles: Vec<Figure>) -> [Block; 2] {
+    [Block::Heading(title.to_owned()), Tiles::new(tiles).into()]
 }
 
-fn vectors(outcome: &RotatedSquares, network: &NetworkOutcome) -> String {
+fn vectors(outcome: &RotatedSquares, network: &NetworkOutcome) -> Vec<Block> {
     let p = &network.picture;
-    let numbered = |vectors: &[Vec<f64>], name: &str| -> String {
-        vectors.iter().enumerate().map(|(k, v)| signed(v, &format!("{name}<sub>{k}</sub>"))).collect()
+    let numbered = |vectors: &[Vec<f64>], name: &str| -> Vec<Figure> {
+        let tile = |(k, v): (usize, &Vec<f64>)| signed(v, Text::marked(format!("{name}_{{{k}}}")));
+        vectors.iter().enumerate().map(tile).collect()
     };
-    let of_network = |vectors: &[Vec<f64>], name: &str| -> String {
-        let caption = |k: usize| format!("{name}<sub>{k}</sub>, σ {}, c {}", short(p.sigma[k]), short(p.c[k]));
-        vectors.iter().enumerate().map(|(k, v)| signed(v, &caption(k))).collect()
+    let of_network = |vectors: &[Vec<f64>], name: &str| -> Vec<Figure> {
+        let caption = |k: usize| format!("{name}_{{{k}}}, σ {}, c {}", short(p.sigma[k]), short(p.c[k]));
+        vectors.iter().enumerate().map(|(k, v)| signed(v, Text::marked(caption(k)))).collect()
     };
-    row("Data, uncentred: right singular vectors", numbered(&outcome.uncentred.vectors, "v"))
-        + &row(
+    let rows = [
+        row("Data, uncentred: right singular vectors", numbered(&outcome.uncentred.vectors, "v")),
+        row(
             "One test picture and what the network without bias gives back",
-            grey(&p.input, "input") + &grey(&p.output, "output"),
-        )
-        + &row("The network's operator at that picture: right singular vectors", of_network(&p.right, "v"))
-        + &row("Contracted with the input, v ⊙ x̃", numbered(&p.contracted, "v ⊙ x̃ "))
-        + &row("Left singular vectors", of_network(&p.left, "u"))
-        + "<p class=\"small\">Each vector on its own scale: blue positive, orange negative, white zero.</p>"
+            vec![grey(&p.input, "input"), grey(&p.output, "output")],
+        ),
+        row("The network's operator at that picture: right singular vectors", of_network(&p.right, "v")),
+        row("Contracted with the input, v ⊙ x̃", numbered(&p.contracted, "v ⊙ x̃ ")),
+        row("Left singular vectors", of_network(&p.left, "u")),
+    ];
+    let note = "Each vector on its own scale: blue positive, orange negative, white zero.";
+    rows.into_iter().flatten().chain([Block::Note(note.into())]).collect()
 }
 
-fn bias_pictures(network: &NetworkOutcome) -> String {
+fn bias_pictures(network: &NetworkOutcome) -> Block {
     let p: &OperatorPicture = &network.picture;
-    let vectors: String =
-        p.left.iter().enumerate().map(|(k, v)| signed(v, &format!("u<sub>{k}</sub>, c {}", short(p.c[k])))).collect();
-    let layers: String =
-        p.layers.iter().map(|(name, part)| signed(part, &format!("bias of {}", escape(name)))).collect();
-    let sums = grey(&p.input, "input")
-        + &grey(&p.output, "output y")
-        + &signed(&p.linear, "J x̃: all components")
-        + &signed(&p.intercept, "Σβ: all biases");
-    format!("<article><h3>{}, seed {}</h3>", network.bias.name(), network.seed)
-        + &row("One test picture as a sum", sums)
-        + &row("Left singular vectors of the operator", vectors)
-        + &row("What each layer's bias makes of the output", layers)
-        + "</article>"
+    let vector = |(k, v): (usize, &Vec<f64>)| signed(v, Text::marked(format!("u_{{{k}}}, c {}", short(p.c[k]))));
+    let layer = |(name, part): &(String, Vec<f64>)| signed(part, format!("bias of {name}"));
+    let sums = vec![
+        grey(&p.input, "input"),
+        grey(&p.output, "output y"),
+        signed(&p.linear, "J x̃: all components"),
+        signed(&p.intercept, "Σβ: all biases"),
+    ];
+    let rows = [
+        row("One test picture as a sum", sums),
+        row("Left singular vectors of the operator", p.left.iter().enumerate().map(vector).collect()),
+        row("What each layer's bias makes of the output", p.layers.iter().map(layer).collect()),
+    ];
+    let title = format!("{}, seed {}", network.bias.name(), network.seed);
+    Block::Article { title, blocks: rows.into_iter().flatten().collect() }
 }
 
-fn table(outcome: &RotatedSquares) -> String {
+fn table(outcome: &RotatedSquares) -> Table {
     let heads = [
+        "network",
         "seed",
         "test R²",
         "train R²",
@@ -226,12 +224,12 @@ fn table(outcome: &RotatedSquares) -> String {
         "‖Σβ‖/‖y‖",
         "residual",
     ];
-    let heads: String = heads.iter().map(|h| format!("<th class=\"n\">{h}</th>")).collect();
-    let rows: String = outcome
+    let rows = outcome
         .networks
         .iter()
         .map(|n| {
             let values = [
+                n.bias.name().to_owned(),
                 n.seed.to_string(),
                 number(n.test_r2),
                 number(n.train_r2),
@@ -245,11 +243,8 @@ fn table(outcome: &RotatedSquares) -> String {
                 short(n.bias_norm),
                 short(n.residual),
             ];
-            let cells: String = values.iter().map(|v| format!("<td class=\"n\">{v}</td>")).collect();
-            format!("<tr><td>{}</td>{cells}</tr>", n.bias.name())
+            values.into_iter().collect::<Row>()
         })
         .collect();
-    format!(
-        "<div class=\"scroll\"><table><thead><tr><th>network</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    numbers(&heads, rows, true)
 }

@@ -1,45 +1,43 @@
-//! `report.html` of the stellar spectra.
+//! The page of the stellar spectra.
 
+use super::experiment_page::{checks, numbers, reproduction};
+use super::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
+use super::stellar::{BEST, SplitOutcome, Stellar, StellarRun, TopWavelength, schedule_name};
 use crate::data::ScaleKind;
 use crate::report::figures::{HALF, LINE_POINTS, WIDE};
-use crate::report::page::{definitions, document, figure, section};
+use crate::report::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Row, Table, Text, Tone};
 use crate::report::svg::{Anchor, Plot, Scale, Ticks, thin};
-use crate::report::text::serde_name;
-use crate::report::text::{count, number, percent, short};
-use crate::reproduce::experiment_page::{self, checks};
-use crate::reproduce::lick::{BANDS, Band, H_ALPHA, ShareTest, ShiftTest};
-use crate::reproduce::stellar::{BEST, Stellar, StellarRun, TopWavelength, schedule_name};
+use crate::report::text::{count, number, percent, serde_name, short};
 
 /// Names of bands stand in so many lines above a plot at most.
 const TIERS: usize = 4;
 const TIER: f64 = 15.0;
 
 /// The whole page.
-pub fn html(outcome: &Stellar, device: &str) -> String {
-    let title = "Stellar spectra: which wavelengths tell a star's metallicity";
-    let mut body = header(outcome, title);
+pub fn page(outcome: &Stellar, device: &str) -> Page {
+    let mut page = head(outcome, "Stellar spectra: which wavelengths tell a star's metallicity");
     for run in &outcome.runs {
         let name = match outcome.runs.len() {
             1 => String::new(),
             _ => format!(", {} learning rate", schedule_name(run.schedule)),
         };
-        body.push_str(&section(&format!("Which wavelengths count{name}"), &relevance(outcome, run)));
-        let few = format!("<div class=\"pair\">{}{}</div>", curve(outcome, run), scatter(run));
-        body.push_str(&section(&format!("How few are enough{name}"), &(few + &splits(run))));
-        body.push_str(&section(
-            &format!("In which bands the best {BEST} lie{name}"),
-            &format!("<div class=\"pair\">{}{}</div>", bands(run), best(run)),
-        ));
-        body.push_str(&section(&format!("Held against the acceptance{name}"), &checks(&run.checks)));
+        page.section(format!("Which wavelengths count{name}"), relevance(outcome, run));
+        let curve = curve(outcome, run).map(Block::from).into_iter().collect();
+        let few = Block::Columns(vec![curve, vec![scatter(run).into()]]);
+        page.section(format!("How few are enough{name}"), vec![few, splits(run).into()]);
+        page.section(format!("In which bands the best {BEST} lie{name}"), vec![Block::pair(bands(run), best(run))]);
+        page.section(format!("Held against the acceptance{name}"), checks(&run.checks));
     }
-    body.push_str(&section("The data", &spectra(outcome)));
-    body.push_str(&section("How to read this", &explanation()));
-    body.push_str(&section("How it was made", &made(outcome, device)));
-    document(title, &body)
+    page.section("The data", vec![spectra(outcome).into()]);
+    page.section("How to read this", EXPLANATION.map(|text| Block::Paragraph(text.into())).to_vec());
+    page.section("How it was made", made(outcome, device));
+    page
 }
 
-fn header(outcome: &Stellar, title: &str) -> String {
-    let Some(run) = outcome.runs.first() else { return String::new() };
+fn head(outcome: &Stellar, title: &str) -> Page {
+    let Some(run) = outcome.runs.first() else {
+        return reproduction(title, String::new(), Vec::new(), Method::Spectral);
+    };
     let retrained = run.retrained(BEST).unwrap_or(f64::NAN);
     let (_, lowest) = run.mean_curve();
     let test = run.ranking.top_in_metal_bands;
@@ -60,13 +58,13 @@ fn header(outcome: &Stellar, title: &str) -> String {
         test.hits,
         short(test.expected),
     );
-    let tiles = [
-        (short(run.mean(|s| s.test_mae)), "dex: test error with all wavelengths".to_owned()),
-        (short(retrained), format!("dex: test error on the best {BEST} alone, trained anew")),
-        (lowest.to_string(), "wavelengths at the lowest masked error".to_owned()),
-        (short(test.p), format!("p that as many of the best {BEST} fall into metal bands by chance")),
+    let numbers = vec![
+        KeyFigure::new(short(run.mean(|s| s.test_mae)), "dex: test error with all wavelengths"),
+        KeyFigure::new(short(retrained), format!("dex: test error on the best {BEST} alone, trained anew")),
+        KeyFigure::new(lowest.to_string(), "wavelengths at the lowest masked error"),
+        KeyFigure::new(short(test.p), format!("p that as many of the best {BEST} fall into metal bands by chance")),
     ];
-    experiment_page::header(title, &lead, &tiles)
+    reproduction(title, lead, numbers, Method::Spectral)
 }
 
 /// A mean of counts.
@@ -110,7 +108,7 @@ fn over_wavelengths(wavelength: &[f64], height: f64, y: Scale, names: bool) -> P
     plot
 }
 
-fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
+fn relevance(outcome: &Stellar, run: &StellarRun) -> Vec<Block> {
     let w = &outcome.wavelength;
     let draw = |values: &[f64], top: &[TopWavelength], height: f64, names: bool, peaks: &[TopWavelength]| -> Plot {
         let mut plot = over_wavelengths(w, height, Scale::Linear(0.0, 1.08), names);
@@ -133,22 +131,18 @@ fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
         counted(run.splits.len(), "split"),
         counted(outcome.settings.replicas, "network")
     );
-    let mut out = figure("Relevance over wavelength", &mean, &caption, "wide");
+    let mut out = vec![Figure::new("Relevance over wavelength", mean, caption).wide().into()];
     if run.splits.len() > 1 {
-        let each: String = run
-            .splits
-            .iter()
-            .map(|split| {
-                let ranking = &split.ranking;
-                let plot = draw(&ranking.relevance, &ranking.top, 110.0, false, &[]);
-                let name = format!("Split {}", split.seed);
-                figure(&name, &plot.finish(&format!("Relevance in split {}", split.seed)), "", "wide")
-            })
-            .collect();
-        out.push_str(&format!(
-            "<details><summary>The {} splits one by one</summary>{each}</details>",
-            run.splits.len()
-        ));
+        let one = |split: &SplitOutcome| {
+            let ranking = &split.ranking;
+            let plot = draw(&ranking.relevance, &ranking.top, 110.0, false, &[]);
+            let picture = plot.finish(&format!("Relevance in split {}", split.seed));
+            Figure::new(format!("Split {}", split.seed), picture, "").wide().into()
+        };
+        out.push(Block::Details {
+            summary: format!("The {} splits one by one", run.splits.len()),
+            blocks: run.splits.iter().map(one).collect(),
+        });
     }
     let d = &run.diffuse;
     let plot = draw(&d.ranking.relevance, &d.ranking.top, 200.0, false, &d.ranking.peaks);
@@ -160,14 +154,14 @@ fn relevance(outcome: &Stellar, run: &StellarRun) -> String {
         count(d.kept.round() as usize),
         short(d.test_mae)
     );
-    let less =
-        figure("With a smaller penalty (figure 13)", &plot.finish("Relevance, smaller penalty"), &caption, "wide");
-    out.push_str(&less);
-    out + &format!("<div class=\"pair\">{}{}</div>", histogram(run), shares(run))
+    let less = plot.finish("Relevance, smaller penalty");
+    out.push(Figure::new("With a smaller penalty (figure 13)", less, caption).wide().into());
+    out.push(Block::pair(histogram(run), shares(run)));
+    out
 }
 
 /// How many wavelengths have which λ̃ (the paper's figure 11, upper left), all splits together.
-fn histogram(run: &StellarRun) -> String {
+fn histogram(run: &StellarRun) -> Figure {
     const BINS: usize = 40;
     let mut bins = [0usize; BINS];
     let all = run.splits.iter().flat_map(|s| &s.ranking.relevance);
@@ -187,64 +181,41 @@ fn histogram(run: &StellarRun) -> String {
     let dropped = 1.0 - run.mean(|s| s.kept) / run.ranking.relevance.len() as f64;
     let caption =
         format!("{} of the wavelengths are below a hundredth of the largest. All splits together.", percent(dropped));
-    figure("Distribution of relevance", &plot.finish("Histogram of relevance"), &caption, "")
+    Figure::new("Distribution of relevance", plot.finish("Histogram of relevance"), caption)
 }
 
 /// Hits beside chance for wavelengths and peaks.
-fn shares(run: &StellarRun) -> String {
+fn shares(run: &StellarRun) -> Table {
     let row = |what: &str, t: &ShiftTest| {
-        format!(
-            "<tr><td>{what}</td><td class=\"n\">{} of {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            t.hits,
-            t.marked,
-            short(t.expected),
-            short(t.p)
-        )
+        [what.to_owned(), format!("{} of {}", t.hits, t.marked), short(t.expected), short(t.p)].into_iter().collect()
     };
     let share = |what: &str, t: &ShareTest| {
-        format!(
-            "<tr><td>{what}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            percent(t.share),
-            percent(t.expected),
-            short(t.p)
-        )
+        [what.to_owned(), percent(t.share), percent(t.expected), short(t.p)].into_iter().collect()
     };
-    let r = &run.ranking;
-    let mut rows = [
+    let (r, d) = (&run.ranking, &run.diffuse.ranking);
+    let mut rows: Vec<Row> = vec![
         row(&format!("best {BEST} wavelengths, six metal bands"), &r.top_in_metal_bands),
         row(&format!("best {BEST} wavelengths, all bands"), &r.top_in_all_bands),
         row("highest peaks 10 Å apart, six metal bands", &r.peaks_in_metal_bands),
         row("highest peaks 10 Å apart, all bands", &r.peaks_in_all_bands),
-    ]
-    .concat();
-    let d = &run.diffuse.ranking;
-    rows.push_str(&row(&format!("best {BEST} of every split, six metal bands"), &run.every_split_in_metal_bands));
-    rows.push_str(&share("share of Σλ̃, six metal bands", &r.share_in_metal_bands));
-    rows.push_str(&row(&format!("smaller penalty: best {BEST}, six metal bands"), &d.top_in_metal_bands));
-    rows.push_str(&row(
-        &format!("smaller penalty: best {BEST} of every split"),
-        &run.diffuse_every_split_in_metal_bands,
-    ));
-    rows.push_str(&row("smaller penalty: peaks, six metal bands", &d.peaks_in_metal_bands));
-    rows.push_str(&share("smaller penalty: share of Σλ̃", &d.share_in_metal_bands));
-    for split in &run.splits {
-        rows.push_str(&row(
-            &format!("split {}: best {BEST}, six metal bands", split.seed),
-            &split.ranking.top_in_metal_bands,
-        ));
-    }
-    let table = format!(
-        "<table><thead><tr><th></th><th class=\"n\">inside</th><th class=\"n\">by chance</th><th class=\"n\">p</th></tr></thead>\
-         <tbody>{rows}</tbody></table>"
-    );
+        row(&format!("best {BEST} of every split, six metal bands"), &run.every_split_in_metal_bands),
+        share("share of Σλ̃, six metal bands", &r.share_in_metal_bands),
+        row(&format!("smaller penalty: best {BEST}, six metal bands"), &d.top_in_metal_bands),
+        row(&format!("smaller penalty: best {BEST} of every split"), &run.diffuse_every_split_in_metal_bands),
+        row("smaller penalty: peaks, six metal bands", &d.peaks_in_metal_bands),
+        share("smaller penalty: share of Σλ̃", &d.share_in_metal_bands),
+    ];
+    rows.extend(run.splits.iter().map(|split| {
+        row(&format!("split {}: best {BEST}, six metal bands", split.seed), &split.ranking.top_in_metal_bands)
+    }));
     let caption = "p is the share of all circular shifts of the wavelength axis with at least as many inside.";
-    figure("Inside the bands, and by chance", &table, caption, "")
+    numbers(&["", "inside", "by chance", "p"], rows, true).title("Inside the bands, and by chance").caption(caption)
 }
 
-fn curve(outcome: &Stellar, run: &StellarRun) -> String {
+fn curve(outcome: &Stellar, run: &StellarRun) -> Option<Figure> {
     let (points, best) = run.mean_curve();
     if points.is_empty() {
-        return String::new();
+        return None;
     }
     let full = run.mean(|s| s.curve.full);
     let masked: Vec<(f64, f64)> = points.iter().map(|&(k, mae, _)| (k as f64, mae)).collect();
@@ -292,10 +263,11 @@ fn curve(outcome: &Stellar, run: &StellarRun) -> String {
         masked_by(outcome.settings.scale),
         outcome.paper.wavelengths_at_lowest_error
     );
-    figure("Error against the number of wavelengths", &plot.finish("Error against wavelengths kept"), &caption, "")
+    let picture = plot.finish("Error against wavelengths kept");
+    Some(Figure::new("Error against the number of wavelengths", picture, caption))
 }
 
-fn scatter(run: &StellarRun) -> String {
+fn scatter(run: &StellarRun) -> Figure {
     let stars: Vec<(f64, f64)> =
         run.splits.iter().flat_map(|s| &s.predictions).map(|p| (p.known, p.predicted)).collect();
     let scale = Scale::round(stars.iter().flat_map(|&(a, b)| [a, b]));
@@ -310,23 +282,10 @@ fn scatter(run: &StellarRun) -> String {
         count(stars.len()),
         counted(run.splits.len(), "split")
     );
-    figure("Predicted and known metallicity", &plot.finish("Predicted against known metallicity"), &caption, "")
+    Figure::new("Predicted and known metallicity", plot.finish("Predicted against known metallicity"), caption)
 }
 
-fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let head = |(i, h): (usize, &&str)| {
-        if i == 0 { format!("<th>{h}</th>") } else { format!("<th class=\"n\">{h}</th>") }
-    };
-    let cell = |(i, c): (usize, &String)| {
-        if i == 0 { format!("<td>{c}</td>") } else { format!("<td class=\"n\">{c}</td>") }
-    };
-    let heads: String = heads.iter().enumerate().map(head).collect();
-    let rows: String =
-        rows.iter().map(|row| format!("<tr>{}</tr>", row.iter().enumerate().map(cell).collect::<String>())).collect();
-    format!("<div class=\"scroll\"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>")
-}
-
-fn splits(run: &StellarRun) -> String {
+fn splits(run: &StellarRun) -> Table {
     let heads = [
         "split",
         "train error",
@@ -339,15 +298,15 @@ fn splits(run: &StellarRun) -> String {
         "30 best, anew",
         "30 random, anew",
     ];
-    let at = |s: &crate::reproduce::stellar::SplitOutcome, random: bool| {
+    let at = |s: &SplitOutcome, random: bool| {
         let found = s.retrained.iter().find(|r| r.k == BEST);
         found.map_or(f64::NAN, |r| if random { r.random_mae } else { r.mae })
     };
-    let mut rows: Vec<Vec<String>> = run
+    let mut rows: Vec<Row> = run
         .splits
         .iter()
         .map(|s| {
-            vec![
+            let cells = [
                 s.seed.to_string(),
                 number(s.train_mae),
                 number(s.test_mae),
@@ -358,7 +317,8 @@ fn splits(run: &StellarRun) -> String {
                 s.enough_k.to_string(),
                 number(at(s, false)),
                 number(at(s, true)),
-            ]
+            ];
+            cells.into_iter().collect()
         })
         .collect();
     let lowest = run.mean_curve().1 as f64;
@@ -373,29 +333,29 @@ fn splits(run: &StellarRun) -> String {
         run.mean(|s| at(s, false)),
         run.mean(|s| at(s, true)),
     ];
-    rows.push(
-        [vec!["<b>mean</b>".to_owned()], mean.iter().map(|&m| format!("<b>{}</b>", short(m))).collect()].concat(),
-    );
-    table(&heads, &rows)
-        + "<p class=\"small\">Errors are mean absolute errors in dex. Kept: λ̃ above a hundredth of the largest. Enough: the fewest with which the masked error is within 1\u{202f}% of that with all; beyond them the curve is flat. The mean's k is that of the mean curve.</p>"
+    rows.push(["mean".to_owned()].into_iter().chain(mean.map(short)).collect::<Row>().tone(Tone::Total));
+    numbers(&heads, rows, true).caption(
+        "Errors are mean absolute errors in dex. Kept: λ̃ above a hundredth of the largest. Enough: the fewest with which the \
+         masked error is within 1\u{202f}% of that with all; beyond them the curve is flat. The mean's k is that of the mean curve.",
+    )
 }
 
-fn bands(run: &StellarRun) -> String {
-    let rows: Vec<Vec<String>> = run
+fn bands(run: &StellarRun) -> Table {
+    let rows = run
         .ranking
         .bands
         .iter()
         .filter(|b| b.best_rank.is_some())
         .map(|b| {
-            let name = if b.band.metal { format!("<b>{}</b>", b.band.name) } else { b.band.name.to_owned() };
-            vec![
-                name,
+            let name = if b.band.metal { Text::strong(b.band.name) } else { b.band.name.into() };
+            let cells = [
                 format!("{:.0}–{:.0}", b.band.from, b.band.to),
                 b.test.hits.to_string(),
                 short(b.test.expected),
                 short(b.test.p),
                 b.best_rank.map_or_else(String::new, count),
-            ]
+            ];
+            [name].into_iter().chain(cells.map(Text::from)).collect::<Row>()
         })
         .collect();
     let caption = match run.ranking.h_alpha_rank {
@@ -403,24 +363,25 @@ fn bands(run: &StellarRun) -> String {
         None => "Bold: the six known for metals.".to_owned(),
     };
     let heads = ["band", "Å", "inside", "by chance", "p", "best rank"];
-    figure(&format!("The best {BEST}, band by band"), &table(&heads, &rows), &caption, "")
+    numbers(&heads, rows, true).title(format!("The best {BEST}, band by band")).caption(caption)
 }
 
-fn best(run: &StellarRun) -> String {
-    let rows: Vec<Vec<String>> = run
+fn best(run: &StellarRun) -> Table {
+    let rows = run
         .ranking
         .top
         .iter()
         .map(|t| {
             let bands = if t.bands.is_empty() { "–".to_owned() } else { t.bands.join(", ") };
-            vec![t.rank.to_string(), format!("{:.1}", t.wavelength), short(t.relevance), bands]
+            let cells = [t.rank.to_string(), format!("{:.1}", t.wavelength), short(t.relevance), bands];
+            cells.into_iter().collect::<Row>()
         })
         .collect();
-    figure(&format!("The best {BEST} wavelengths"), &table(&["rank", "Å", "λ̃ / max", "bands"], &rows), "", "")
+    numbers(&["rank", "Å", "λ̃ / max", "bands"], rows, true).title(format!("The best {BEST} wavelengths"))
 }
 
 /// Some spectra (the paper's figure 10), one above the other.
-fn spectra(outcome: &Stellar) -> String {
+fn spectra(outcome: &Stellar) -> Figure {
     let w = &outcome.wavelength;
     let many = outcome.examples.len() as f64;
     let mut plot = over_wavelengths(w, 340.0, Scale::Linear(0.0, many + 0.1), true);
@@ -440,17 +401,17 @@ fn spectra(outcome: &Stellar) -> String {
         count(outcome.stars),
         count(outcome.stars_without_feh)
     );
-    figure("Spectra", &plot.finish("Four spectra"), &caption, "wide")
+    Figure::new("Spectra", plot.finish("Four spectra"), caption).wide()
 }
 
-fn explanation() -> String {
-    "<div class=\"prose\"><p>[Fe/H] is the logarithm of a star's iron abundance relative to the Sun's, in dex: −1 is a tenth. Metals \
-     absorb light at their own wavelengths, and astronomers measure them in bands, the Lick indices, which were defined by hand. \
-     The network knows nothing of them.</p><p>Whether its best wavelengths lie in such bands by chance is tested by shifting the \
-     whole axis around as a ring. Neighbouring wavelengths say nearly the same, so the best ones come in clusters, and a shift keeps \
-     the clusters; a test that drew wavelengths one by one would find everything significant.</p></div>"
-        .to_owned()
-}
+const EXPLANATION: [&str; 2] = [
+    "[Fe/H] is the logarithm of a star's iron abundance relative to the Sun's, in dex: −1 is a tenth. Metals absorb light at their \
+     own wavelengths, and astronomers measure them in bands, the Lick indices, which were defined by hand. The network knows \
+     nothing of them.",
+    "Whether its best wavelengths lie in such bands by chance is tested by shifting the whole axis around as a ring. Neighbouring \
+     wavelengths say nearly the same, so the best ones come in clusters, and a shift keeps the clusters; a test that drew \
+     wavelengths one by one would find everything significant.",
+];
 
 /// What a masked wavelength holds: 0 once it is scaled.
 fn masked_by(scale: ScaleKind) -> &'static str {
@@ -466,7 +427,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn made(outcome: &Stellar, device: &str) -> String {
+fn made(outcome: &Stellar, device: &str) -> Vec<Block> {
     let s = &outcome.settings;
     let n = outcome.wavelength.len();
     let settings = [
@@ -537,14 +498,7 @@ fn made(outcome: &Stellar, device: &str) -> String {
             "Worthey et al. 1994, ApJS 94, 687; Trager et al. 1998, ApJS 116, 1; CaHK: Serven et al. 2005, ApJ 627, 754",
         ),
     ];
-    let owned = |pairs: &[(&str, String)]| -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
-    };
-    let sources: Vec<(&str, String)> = sources.iter().map(|&(k, v)| (k, v.to_owned())).collect();
-    format!(
-        "<div class=\"lists\">{}<div>{}{}</div></div>",
-        definitions("Settings", &owned(&settings)),
-        definitions("Machine", &owned(&machine)),
-        definitions("Sources", &owned(&sources))
-    )
+    let sources = sources.map(|(name, source)| (name, source.to_owned()));
+    let right = vec![Definitions::new("Machine", machine).into(), Definitions::new("Sources", sources).into()];
+    vec![Block::Columns(vec![vec![Definitions::new("Settings", settings).into()], right])]
 }

@@ -62,9 +62,9 @@ pub fn run(args: &Args, which: Digits) -> Result<ExitCode> {
     let outcome = digits(&settings, &device, &mut |progress| bar.show(progress));
     bar.finish();
     let outcome = outcome?;
-    let html = digits_page::html(&outcome, &device.to_string());
+    let page = digits_page::page(&outcome, &device.to_string());
     let table = format!("{}\n{}{:.0} s on {device}.\n", table(&outcome), check_lines(&outcome.checks), outcome.seconds);
-    finish(&args.output, which.name(), &outcome, &html, &table)
+    finish(&args.output, which.name(), &outcome, &page, &table)
 }
 
 /// The accuracy against the number of pixels, with the spread over single networks.

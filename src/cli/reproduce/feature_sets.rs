@@ -61,9 +61,9 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
     });
     bar.1.finish();
     let outcome = outcome?;
-    let html = feature_sets_page::html(&outcome, &device.to_string());
+    let page = feature_sets_page::page(&outcome, &device.to_string());
     let table = format!("{}\n{}{:.0} s on {device}.\n", table(&outcome), check_lines(&outcome.checks), outcome.seconds);
-    finish(&args.output, set.name(), &outcome, &html, &table)
+    finish(&args.output, set.name(), &outcome, &page, &table)
 }
 
 /// λ̃ of every feature of the first data set, strongest first, and a line for each data set.

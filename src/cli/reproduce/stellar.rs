@@ -85,10 +85,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     bar.1.finish();
     let outcome = outcome?;
-    let html = stellar_page::html(&outcome, &device.to_string());
+    let page = stellar_page::page(&outcome, &device.to_string());
     let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
     let tables = format!("{tables}\n{:.0} s on {device}.\n", outcome.seconds);
-    finish(&args.output, "stellar", &outcome, &html, &tables)
+    finish(&args.output, "stellar", &outcome, &page, &tables)
 }
 
 fn table(run: &StellarRun, outcome: &Stellar) -> String {

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn fluxes_are_relative_and_stars_keep_their_rows() {
         const STARS: usize = 30;
-        const N: usize = 12;
+        const N: usize = 40;
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("stars.npz");
         let flux: Vec<f32> = (0..STARS * N).map(|i| (1 + i * 7919 % 1000) as f32).collect();

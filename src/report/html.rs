@@ -1,0 +1,177 @@
+//! A page as one HTML file: no script, no network, styles and pictures inside; for reading, printing and slides.
+
+use super::page::{Block, Cell, Definitions, Figure, Method, Page, Row, Table, Text, Tiles, Tone};
+use super::text::{count, escape, shorten};
+
+/// What a page may load: nothing but its own styles and the pictures inside it.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Sources of the methods, for the footer.
+const SPECTRAL: &str = "The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural \
+    Networks</cite>, arXiv 2406.01183.";
+const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
+    learning models</cite>, arXiv 2302.09949.";
+
+/// The whole file.
+pub fn render(page: &Page) -> String {
+    let title = escape(&shorten(&page.title, 200));
+    let leads: String = page.lead.iter().map(|text| format!("<p class=\"lead\">{}</p>", escape(text))).collect();
+    let numbers: String = page
+        .numbers
+        .iter()
+        .map(|n| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&n.label), escape(&n.value)))
+        .collect();
+    let sections: String = page
+        .sections
+        .iter()
+        .map(|s| format!("<section><h2>{}</h2>{}</section>\n", escape(&s.title), blocks(&s.blocks)))
+        .collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"generator\" content=\"eigenlens {version}\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{title} · eigenlens</title><style>{style}</style></head>\n<body><main><header><p class=\"kind\">{kind}</p>\
+         <h1>{title}</h1><div class=\"leads\">{leads}</div><dl class=\"numbers\">{numbers}</dl></header>\n{sections}</main>\n\
+         <footer><p>{method}</p><p>eigenlens {version}</p></footer></body></html>\n",
+        version = env!("CARGO_PKG_VERSION"),
+        style = include_str!("style.css"),
+        kind = escape(page.kind),
+        method = match page.method {
+            Method::Spectral => SPECTRAL,
+            Method::SpecXai => SPECXAI,
+        },
+    )
+}
+
+fn blocks(blocks: &[Block]) -> String {
+    blocks.iter().map(block).collect()
+}
+
+fn block(block: &Block) -> String {
+    match block {
+        Block::Paragraph(t) => format!("<p class=\"prose\">{}</p>", text(t)),
+        Block::Note(t) if t.is_empty() => String::new(),
+        Block::Note(t) => format!("<p class=\"small\">{}</p>", text(t)),
+        Block::Formula(t) => format!("<p class=\"formula\">{}</p>", text(t)),
+        Block::List(items) => {
+            let items: String = items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+            format!("<ul class=\"prose\">{items}</ul>")
+        }
+        Block::Heading(title) => format!("<h3>{}</h3>", escape(title)),
+        Block::Figure(figure) => self::figure(figure),
+        Block::Tiles(tiles) => self::tiles(tiles),
+        Block::Table(table) => self::table(table),
+        Block::Definitions(definitions) => self::definitions(definitions),
+        Block::Columns(columns) => {
+            let class = if columns.len() == 3 { "trio" } else { "pair" };
+            let columns: String =
+                columns.iter().filter(|c| !c.is_empty()).map(|c| format!("<div>{}</div>", self::blocks(c))).collect();
+            format!("<div class=\"{class}\">{columns}</div>")
+        }
+        Block::Details { summary, blocks } => {
+            format!("<details><summary>{}</summary>{}</details>", escape(summary), self::blocks(blocks))
+        }
+        Block::Article { title, blocks } => {
+            format!("<article><h3>{}</h3>{}</article>", escape(title), self::blocks(blocks))
+        }
+    }
+}
+
+fn text(text: &Text) -> String {
+    let mut out = String::new();
+    for span in &text.0 {
+        let mut piece = span.text.split('\n').map(escape).collect::<Vec<_>>().join("<br>");
+        for (on, tag) in [(span.sub, "sub"), (span.strong, "b")] {
+            if on {
+                piece = format!("<{tag}>{piece}</{tag}>");
+            }
+        }
+        if span.wrong {
+            piece = format!("<span class=\"wrong\">{piece}</span>");
+        }
+        out.push_str(&piece);
+    }
+    out
+}
+
+fn heading(title: &str) -> String {
+    if title.is_empty() { String::new() } else { format!("<h3>{}</h3>", escape(title)) }
+}
+
+fn figure(figure: &Figure) -> String {
+    let class = if figure.wide { " class=\"wide\"" } else { "" };
+    let pictures: String = figure.pictures.iter().map(|picture| picture.svg.as_str()).collect();
+    let caption = match figure.caption.is_empty() {
+        true => String::new(),
+        false => format!("<figcaption>{}</figcaption>", text(&figure.caption)),
+    };
+    format!("<figure{class}>{}{pictures}{caption}</figure>", heading(&figure.title))
+}
+
+fn tiles(tiles: &Tiles) -> String {
+    let figures: String = tiles.tiles.iter().map(figure).collect();
+    match tiles.per_row {
+        Some(row) => format!("<div class=\"examples\" style=\"--row:{row}\">{figures}</div>"),
+        None => format!("<div class=\"maps\">{figures}</div>"),
+    }
+}
+
+fn definitions(definitions: &Definitions) -> String {
+    let pairs: String = definitions
+        .pairs
+        .iter()
+        .map(|(key, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(key), escape(value)))
+        .collect();
+    format!("<div>{}<dl class=\"pairs\">{pairs}</dl></div>", heading(&definitions.title))
+}
+
+fn table(table: &Table) -> String {
+    let open = table.open.unwrap_or(table.rows.len()).min(table.rows.len());
+    let (open, rest) = table.rows.split_at(open);
+    let mut out = heading(&table.title) + &rows(table, open);
+    if !rest.is_empty() {
+        let ranks = format!("Ranks {} to {}", open.len() + 1, count(table.rows.len()));
+        out.push_str(&format!("<details><summary>{ranks}</summary>{}</details>", rows(table, rest)));
+    }
+    if !table.caption.is_empty() {
+        out.push_str(&format!("<p class=\"small\">{}</p>", text(&table.caption)));
+    }
+    format!("<div class=\"table\">{out}</div>")
+}
+
+/// Some rows, in two tables side by side where that halves a long list.
+fn rows(table: &Table, rows: &[Row]) -> String {
+    let halved = table.halves && rows.len() > 10;
+    let parts: Vec<&[Row]> = if halved { rows.chunks(rows.len().div_ceil(2)).collect() } else { vec![rows] };
+    let heads: String = table
+        .columns
+        .iter()
+        .map(|c| format!("<th{}>{}</th>", if c.numeric { " class=\"n\"" } else { "" }, text(&c.name)))
+        .collect();
+    let narrow = if table.narrow { " class=\"narrow\"" } else { "" };
+    let tables: String = parts
+        .into_iter()
+        .map(|rows| {
+            let rows: String = rows.iter().map(|r| row(table, r)).collect();
+            format!("<table{narrow}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
+        })
+        .collect();
+    format!("<div class=\"{}\">{tables}</div>", if table.halves { "pair halves" } else { "scroll" })
+}
+
+fn row(table: &Table, row: &Row) -> String {
+    let class = match row.tone {
+        Tone::Plain => "",
+        Tone::Faint => " class=\"off\"",
+        Tone::Total => " class=\"sum\"",
+    };
+    let cell = |(cell, numeric): (&Cell, bool)| {
+        let class = if numeric { " class=\"n\"" } else { "" };
+        let tip = cell.tip.as_ref().map_or_else(String::new, |tip| format!(" title=\"{}\"", escape(tip)));
+        format!("<td{class}{tip}>{}</td>", text(&cell.text))
+    };
+    let cells: String = row.cells.iter().zip(table.columns.iter().map(|c| c.numeric)).map(cell).collect();
+    format!("<tr{class}>{cells}</tr>")
+}

@@ -1,0 +1,147 @@
+//! A page as Markdown, for a terminal or a pull request: its words, numbers and tables; of a figure what it shows.
+
+use super::page::{Block, Definitions, Figure, Page, Table, Text};
+
+/// The whole text.
+pub fn render(page: &Page) -> String {
+    let mut out = format!("# {}\n\n", escape(&page.title));
+    for lead in &page.lead {
+        out.push_str(&format!("{}\n\n", escape(lead)));
+    }
+    for number in &page.numbers {
+        out.push_str(&format!("- **{}** {}\n", escape(&number.value), escape(&number.label)));
+    }
+    for section in &page.sections {
+        out.push_str(&format!("\n## {}\n\n", escape(&section.title)));
+        let text: Vec<String> = section.blocks.iter().map(block).filter(|text| !text.is_empty()).collect();
+        out.push_str(&format!("{}\n", text.join("\n\n")));
+    }
+    out.push_str(&format!("\n{}, eigenlens {}\n", page.kind, env!("CARGO_PKG_VERSION")));
+    out
+}
+
+fn blocks(blocks: &[Block]) -> String {
+    blocks.iter().map(block).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
+
+fn block(block: &Block) -> String {
+    match block {
+        Block::Paragraph(t) | Block::Note(t) => text(t),
+        Block::Formula(t) => format!("> {}", text(t)),
+        Block::List(items) => items.iter().map(|item| format!("- {}", escape(item))).collect::<Vec<_>>().join("\n"),
+        Block::Heading(title) => format!("### {}", escape(title)),
+        Block::Figure(figure) => self::figure(figure),
+        Block::Tiles(tiles) => {
+            let tiles = tiles.tiles.iter().filter(|tile| !tile.caption.is_empty());
+            tiles.map(|tile| format!("- {}", text(&tile.caption))).collect::<Vec<_>>().join("\n")
+        }
+        Block::Table(table) => self::table(table),
+        Block::Definitions(definitions) => self::definitions(definitions),
+        Block::Columns(columns) => {
+            let columns = columns.iter().map(|column| blocks(column)).filter(|text| !text.is_empty());
+            columns.collect::<Vec<_>>().join("\n\n")
+        }
+        Block::Details { blocks, .. } => self::blocks(blocks),
+        Block::Article { title, blocks } => format!("### {}\n\n{}", escape(title), self::blocks(blocks)),
+    }
+}
+
+fn figure(figure: &Figure) -> String {
+    let titles: Vec<&str> = figure.pictures.iter().map(|picture| picture.alternative.as_str()).collect();
+    let title = if figure.title.is_empty() { titles.join("; ") } else { figure.title.clone() };
+    let line = format!("*Figure: {}.* {}", escape(title.trim_end_matches('.')), text(&figure.caption));
+    line.trim_end().to_owned()
+}
+
+fn heading(title: &str) -> String {
+    if title.trim().is_empty() { String::new() } else { format!("### {}\n\n", escape(title)) }
+}
+
+fn table(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut out = heading(&table.title);
+    out.push_str(&line(table.columns.iter().map(|c| text(&c.name)).collect()));
+    out.push_str(&line(table.columns.iter().map(|c| if c.numeric { "--:" } else { ":--" }.to_owned()).collect()));
+    for row in &table.rows {
+        out.push_str(&line(row.cells.iter().map(|cell| text(&cell.text)).collect()));
+    }
+    if !table.caption.is_empty() {
+        out.push_str(&format!("\n{}", text(&table.caption)));
+    }
+    out.trim_end().to_owned()
+}
+
+fn definitions(definitions: &Definitions) -> String {
+    let pair = |(key, value): &(String, String)| format!("- {}: {}", escape(key), escape(value));
+    heading(&definitions.title) + &definitions.pairs.iter().map(pair).collect::<Vec<_>>().join("\n")
+}
+
+/// In one line: a break is a comma.
+fn text(text: &Text) -> String {
+    let mut out = String::new();
+    for span in &text.0 {
+        let piece = escape(&span.text.replace('\n', ", "));
+        out.push_str(&match (span.sub, span.strong && !piece.trim().is_empty()) {
+            (true, _) => format!("\\_{piece}"),
+            // Emphasis must not begin or end with a space.
+            (_, true) => {
+                let core = piece.trim();
+                piece.replacen(core, &format!("**{core}**"), 1)
+            }
+            _ => piece,
+        });
+    }
+    // Neighbours in bold are one.
+    out.replace("****", "").trim().to_owned()
+}
+
+/// Text that Markdown takes as it is.
+fn escape(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = String::with_capacity(text.len());
+    for (i, &c) in chars.iter().enumerate() {
+        let word = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| c.is_alphanumeric());
+        match c {
+            // Inside a word it is a letter.
+            '_' if word(i.checked_sub(1)) && word(Some(i + 1)) => out.push('_'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' => out.extend(['\\', c]),
+            '#' | '+' | '-' if i == 0 => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page::{Column, Method, Row, Section};
+    use super::*;
+
+    #[test]
+    fn names_stay_text() {
+        assert_eq!(escape("a|b`c*d[e](f)<g>\n"), "a\\|b\\`c\\*d\\[e\\](f)\\<g\\> ");
+        assert_eq!(escape("price_k _x_"), "price_k \\_x\\_");
+        assert_eq!(escape("# no heading"), "\\# no heading");
+    }
+
+    #[test]
+    fn a_page_reads_as_text() {
+        let rows = vec![["1", "a|b"].into_iter().collect::<Row>()];
+        let table = Table::new(vec![Column::number("rank"), Column::text("name")], rows).caption("Two columns.");
+        let page = Page {
+            kind: "Report",
+            title: "T".into(),
+            lead: vec!["Lead.".into()],
+            numbers: vec![],
+            sections: vec![Section {
+                title: "S".into(),
+                blocks: vec![Block::Table(table), Block::Note(Text::marked("**α_{k} = 3** holds"))],
+            }],
+            method: Method::Spectral,
+        };
+        let text = render(&page);
+        assert!(text.contains("| rank | name |\n| --: | :-- |\n| 1 | a\\|b |\n\nTwo columns."), "{text}");
+        assert!(text.contains("**α**\\_k **= 3** holds"), "{text}");
+    }
+}

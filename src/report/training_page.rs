@@ -1,0 +1,161 @@
+//! The page of a training.
+
+use super::facts::{Facts, Shape, TrainPage};
+use super::page::{Block, Cell, Column, Definitions, KeyFigure, Method, Page, Row, Table, Text, Tone};
+use super::text::{self, count, number, percent, shorten};
+use super::{examples, figures};
+use crate::relevance::RankedFeature;
+
+/// Pixels or features that get outlined: the paper's figures show the 20 best.
+const MARKED: usize = 20;
+/// Rows of the table that are open, and rows that the page holds at most.
+const OPEN_ROWS: usize = 50;
+const TABLE_ROWS: usize = 400;
+
+impl TrainPage<'_> {
+    /// The whole page.
+    pub fn page(&self) -> Page {
+        let facts = Facts::new(self, MARKED);
+        let mut page = Page {
+            kind: "Input relevance report",
+            title: self.title.to_owned(),
+            lead: vec![self.summary.join(" ")],
+            numbers: key_figures(&facts),
+            sections: Vec::new(),
+            method: Method::Spectral,
+        };
+        page.section("Which inputs count", figures::ranking(&facts));
+        page.section(examples_title(&facts), examples::examples(&facts));
+        page.section("Training", training(&facts));
+        page.section("Ranking", vec![ranking_table(&facts).into()]);
+        page.section("How to read this", explanation(&facts));
+        let lists = [("Settings", self.settings), ("Machine", self.machine)];
+        let lists = lists.map(|(title, pairs)| vec![Definitions::new(title, pairs.iter().cloned()).into()]);
+        page.section("How it was made", vec![Block::Columns(lists.to_vec())]);
+        page
+    }
+}
+
+/// The course of the training, and what came of it.
+pub(crate) fn training(facts: &Facts) -> Vec<Block> {
+    // One epoch makes no curve.
+    let course = (facts.page.history.len() > 1).then(|| figures::training(facts));
+    course.into_iter().chain(scores(facts.page.scores).map(Block::from)).collect()
+}
+
+/// Three or four figures with what they are.
+fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
+    let page = facts.page;
+    let mut out = Vec::new();
+    let mut add = |value: String, label: String| out.push(KeyFigure::new(shorten(&value, 16), label));
+    if let Some((set, scores)) = page.scores.last()
+        && let Some((name, value)) = scores.first()
+    {
+        let figure = if is_share(name) { percent(*value) } else { text::short(*value) };
+        add(figure, format!("{name} on the {set} rows, all inputs"));
+    }
+    let share = percent(facts.kept as f64 / page.columns.max(1) as f64);
+    add(count(facts.kept), format!("of {} kept ({share})", inputs(page.columns)));
+    if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
+        let name = text::metric_name(curve.metric);
+        let (best, random) = match point.k {
+            1 => ("the best input".to_owned(), "one random input".to_owned()),
+            k => (format!("the {} best inputs", count(k)), format!("{} random inputs", count(k))),
+        };
+        add(text::metric(curve.metric, point.ranked), format!("{name} with {best} alone"));
+        add(text::metric(curve.metric, point.random_mean), format!("{name} with {random}"));
+    } else if let Some(best) = facts.ranked.first().filter(|best| !facts.dropped(best)) {
+        add(best.name.clone(), "is the most relevant input".to_owned());
+    }
+    if out.len() < 4
+        && let Some(last) = page.history.last()
+    {
+        let label = if last.epoch == 1 { "epoch of training" } else { "epochs of training" };
+        out.push(KeyFigure::new(count(last.epoch), label));
+    }
+    out
+}
+
+fn inputs(number: usize) -> String {
+    if number == 1 { "1 input".to_owned() } else { format!("{} inputs", count(number)) }
+}
+
+/// Accuracies are shares, every other score is a number.
+fn is_share(name: &str) -> bool {
+    name.to_lowercase().contains("accuracy")
+}
+
+fn scores(scores: &[(String, Vec<(String, f64)>)]) -> Option<Table> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in scores.iter().flat_map(|(_, values)| values) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let columns = [Column::text("rows")].into_iter().chain(names.iter().map(|&name| Column::number(name))).collect();
+    let score = |name: &str, value: f64| if is_share(name) { percent(value) } else { number(value) };
+    let rows = scores.iter().map(|(set, values)| {
+        let value = |name: &&str| values.iter().find(|(other, _)| other == name);
+        let cells = names.iter().map(|name| value(name).map_or_else(|| "–".to_owned(), |(name, v)| score(name, *v)));
+        [set.clone()].into_iter().chain(cells).collect()
+    });
+    (!names.is_empty()).then(|| Table { narrow: true, ..Table::new(columns, rows.collect()) })
+}
+
+fn examples_title(facts: &Facts) -> String {
+    match (facts.shape, facts.marked.len()) {
+        (Shape::Table, _) | (_, 0) => "Examples".to_owned(),
+        (Shape::Image { .. }, 1) => "Examples, whole and with the best pixel alone".to_owned(),
+        (Shape::Image { .. }, n) => format!("Examples, whole and with the {n} best pixels alone"),
+        (Shape::Spectrum, n) => format!("Examples, with the {n} best inputs marked"),
+    }
+}
+
+fn ranking_table(facts: &Facts) -> Table {
+    let spread = facts.ranked.iter().any(|f| f.relevance_std > 0.0);
+    let mut columns = vec![Column::number("rank"), Column::text("input")];
+    columns.extend(["λ", "‖ψ‖₂", "λ̃"].map(Column::number));
+    columns.extend(spread.then(|| Column::number("± std")));
+    let row = |f: &&RankedFeature| {
+        let cells = [
+            f.rank.to_string().into(),
+            Cell::from(shorten(&f.name, 22)).tip(shorten(&f.name, 200)),
+            number(f.lambda).into(),
+            number(f.psi_norm).into(),
+            Text::strong(number(f.relevance)).into(),
+        ];
+        let std = spread.then(|| Cell::from(number(f.relevance_std)));
+        let tone = if facts.dropped(f) { Tone::Faint } else { Tone::Plain };
+        cells.into_iter().chain(std).collect::<Row>().tone(tone)
+    };
+    let table = Table::new(columns, facts.ranked.iter().take(TABLE_ROWS).map(row).collect());
+    let caption = match facts.page.columns > OPEN_ROWS.min(facts.ranked.len()) {
+        true => {
+            format!("relevance.csv holds all {} inputs. Grey rows are below the threshold.", count(facts.page.columns))
+        }
+        false => String::new(),
+    };
+    Table { open: Some(OPEN_ROWS), halves: true, ..table.caption(caption) }
+}
+
+fn explanation(facts: &Facts) -> Vec<Block> {
+    let replicas = match facts.ranked.iter().any(|f| f.relevance_std > 0.0) {
+        true => " Several networks were trained from different random starts; the figures show their mean and spread.",
+        false => "",
+    };
+    vec![
+        Block::Paragraph(Text::marked(
+            "The network's first layer multiplies each input i by an eigenvalue λ_{i} and a column ψ_{i} of eigenvector entries. \
+             Its relevance is the size of both together:",
+        )),
+        Block::Formula(Text::marked("λ̃_{i} = |λ_{i}| · ‖ψ_{i}‖_{2}")),
+        Block::Paragraph(
+            format!(
+                "A penalty during training pulls the eigenvalues of inputs that the task can do without to zero, so what stays is \
+                 what the network uses. Compare values within this page only: relevance is relative to the largest one, and it \
+                 shrinks as the inputs' own scale grows.{replicas}"
+            )
+            .into(),
+        ),
+    ]
+}
