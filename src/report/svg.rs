@@ -11,8 +11,9 @@ const CHAR: f64 = 7.3;
 /// Height of a line of text.
 const LINE: f64 = 14.0;
 
-/// What it costs a label to lie over another one.
+/// What it costs a label to lie over another one, and from what cost on it is better off aside.
 const MEETS: f64 = 200.0;
+const CROWDED: f64 = 8.0;
 
 /// How ticks are written, and which there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -362,7 +363,7 @@ impl Plot {
         }
         let Some((cost, x, y, anchor)) = best else { return };
         let class = format!("label {class}");
-        match self.aside(trace, text).filter(|_| cost >= MEETS) {
+        match self.aside(trace, text).filter(|_| cost >= CROWDED) {
             Some(((x, y), (to_x, to_y))) => {
                 let middle = y - LINE / 2.0 + 3.0;
                 self.body.push_str(&format!("<path class=\"leader\" d=\"M{x:.1} {middle:.1}L{to_x:.1} {to_y:.1}\"/>"));
