@@ -1,4 +1,4 @@
-// use: step, view, activations
+// use: step, view, plane, activations
 
 // activation: y = activation(x), and dx = dy * slope.
 //
@@ -20,10 +20,8 @@ struct Params {
 
 @compute @workgroup_size(8, 8)
 fn activate(here: Invocation) {
-    let quads = p.y.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             value = keep(activate4(x[at(p.x, here.group.z, r, quad)]), quad, p.x.cols);
@@ -34,10 +32,8 @@ fn activate(here: Invocation) {
 
 @compute @workgroup_size(8, 8)
 fn activate_backward(here: Invocation) {
-    let quads = p.y.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.y); r < now.rows * SEEDS; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             let slope = slope4(saved[at(p.saved, here.group.z, r / SEEDS, quad)]);

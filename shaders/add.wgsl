@@ -1,4 +1,4 @@
-// use: step, view
+// use: step, view, plane
 
 // add: out[r, c] = a[r, c] + b[r, c]          r < step.rows * SEEDS
 //
@@ -17,10 +17,8 @@ struct Params {
 
 @compute @workgroup_size(8, 8)
 fn main(here: Invocation) {
-    let quads = p.out.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.out.cols {
             value = a[at(p.a, here.group.z, r, quad)] + b[at(p.b, here.group.z, r, quad)];

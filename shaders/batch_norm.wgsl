@@ -1,4 +1,4 @@
-// use: step, view, activations, total
+// use: step, view, plane, activations, total
 
 // batch_norm: batch normalisation over the batch axis, as Keras computes it (biased variance everywhere).
 //
@@ -79,10 +79,8 @@ fn forward(here: Invocation) {
 
 @compute @workgroup_size(8, 8)
 fn inference(here: Invocation) {
-    let quads = p.y.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             let mean = known[at(p.running, here.group.z, 0u, quad)];

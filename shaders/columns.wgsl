@@ -1,4 +1,4 @@
-// use: step, view
+// use: step, view, plane
 
 // columns: matrices side by side, and a part of a matrix's columns.
 //
@@ -30,10 +30,8 @@ fn element(v: View, replica: u32, r: u32, c: u32) -> u32 {
 
 @compute @workgroup_size(8, 8)
 fn concat(here: Invocation) {
-    let quads = p.out.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             let c = 4u * quad + i;
@@ -49,10 +47,8 @@ fn concat(here: Invocation) {
 
 @compute @workgroup_size(8, 8)
 fn slice(here: Invocation) {
-    let quads = p.out.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             // The last quad may reach beyond the source: clamped, and cleared by keep.

@@ -1,4 +1,4 @@
-// use: step, view, settings, mix
+// use: step, view, plane, settings, mix
 
 // dropout: inverted dropout with counter-based random numbers; its own backward.
 //
@@ -23,10 +23,8 @@ struct Params {
 
 @compute @workgroup_size(8, 8)
 fn main(here: Invocation) {
-    let quads = p.y.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
         let seed = setting_word(here.group.z, SEED);
         let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
         let turned = (key << 16u) | (key >> 16u);

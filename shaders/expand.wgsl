@@ -1,4 +1,4 @@
-// use: step, view
+// use: step, view, plane
 
 // expand: out[b * SEEDS + j, i] = left[b, j] * W[j, i] * right[b, i]          b < step.rows, j < SEEDS
 //
@@ -30,10 +30,8 @@ override RIGHT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
 fn main(here: Invocation) {
-    let quads = p.out.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows * SEEDS, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
         let b = r / SEEDS;
         let j = r % SEEDS;
         var value = select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));

@@ -1,4 +1,4 @@
-// use: step, view
+// use: step, view, plane
 
 // gather: loads the batch's inputs from the resident data set and scales them.
 //
@@ -47,13 +47,12 @@ fn load(word: u32, c: u32) -> vec4<f32> {
 @compute @workgroup_size(8, 8)
 fn main(here: Invocation) {
     let quads = p.out.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
+    let quad = quad_of(here);
     // Outside the loop: a load costs more than the arithmetic.
     let column = min(quad, quads - 1u);
     let shift = scaling[column];
     let scale = scaling[quads + column];
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    for (var r = first_row(here, p.out); r < now.rows; r += row_step(here)) {
         let row = picked[here.group.z * p.rows_stride + r];
         if row < p.first || row >= p.last {
             continue;

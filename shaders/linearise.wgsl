@@ -1,4 +1,4 @@
-// use: step, view, activations
+// use: step, view, plane, activations
 
 // linearise: slopes S and intercepts q of elementwise nodes, out = S * in + q at this batch of inputs.
 //
@@ -32,10 +32,8 @@ override SECANT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
 fn activation(here: Invocation) {
-    let quads = p.slope.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(here)) {
         let z = x[at(p.x, here.group.z, r, quad)];
         let value = y[at(p.y, here.group.z, r, quad)];
         var s = slope4(saved4(z, value));
@@ -49,10 +47,8 @@ fn activation(here: Invocation) {
 
 @compute @workgroup_size(8, 8)
 fn batch_norm(here: Invocation) {
-    let quads = p.slope.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(here)) {
         let deviation = sqrt(y[at(p.running, here.group.z, 1u, quad)] + p.epsilon);
         let s = x[at(p.gamma, here.group.z, 0u, quad)] / deviation;
         let q = x[at(p.beta, here.group.z, 0u, quad)] - y[at(p.running, here.group.z, 0u, quad)] * s;

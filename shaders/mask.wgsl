@@ -1,4 +1,4 @@
-// use: step, view
+// use: step, view, plane
 
 // mask: keeps the `kept` best inputs of an ordering and replaces the others, in place.
 //
@@ -23,9 +23,8 @@ struct Params {
 @compute @workgroup_size(8, 8)
 fn main(here: Invocation) {
     let quads = p.x.ld / 4u;
-    let quad = here.group.x * 8u + here.local.x;
-    let rows = select(0u, now.rows, quad < quads);
-    for (var r = here.group.y * 8u + here.local.y; r < rows; r += 8u * here.groups.y) {
+    let quad = quad_of(here);
+    for (var r = first_row(here, p.x); r < now.rows; r += row_step(here)) {
         let place = position[here.group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
         let index = at(p.x, here.group.z, r, quad);
         x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);

@@ -5,6 +5,7 @@ use std::path::Path;
 use eigenlens::data::Axis;
 use eigenlens::relevance::{Curve, CurvePoint, RankedFeature};
 use eigenlens::report::formats::Format;
+use eigenlens::report::page::{Block, Column, Method, Page, Row, Table, Text};
 use eigenlens::report::{Example, TrainPage};
 use eigenlens::train::EpochRecord;
 use eigenlens::train::Metric;
@@ -389,4 +390,45 @@ fn pages_hold_no_html() {
         }
     }
     assert!(pages >= 7, "{pages} pages are read");
+}
+
+fn page_of(blocks: Vec<Block>) -> Page {
+    let mut page = Page {
+        kind: "Report",
+        title: "# T".into(),
+        lead: vec!["Lead.".into()],
+        numbers: vec![],
+        sections: vec![],
+        method: Method::Spectral,
+    };
+    page.section("nothing", vec![Block::Columns(vec![vec![], vec![Block::List(vec![])]])]);
+    page.section("S", blocks);
+    page
+}
+
+#[test]
+fn markup_is_read_and_data_is_not() {
+    let text = Text::marked("a **b_{k} = 1** c");
+    let spans: Vec<(&str, bool, bool)> = text.0.iter().map(|s| (s.text.as_str(), s.strong, s.sub)).collect();
+    let wanted =
+        [("a ", false, false), ("b", true, false), ("k", true, true), (" = 1", true, false), (" c", false, false)];
+    assert_eq!(spans, wanted);
+    assert_eq!(Text::from("x_{1} ** 2").0.len(), 1);
+    let page = page_of(vec![Block::Note(text), Block::Note("x_{1} ** <b>".into())]);
+    let html = Format::Html.text(&page);
+    assert!(html.contains("a <b>b</b><b><sub>k</sub></b><b> = 1</b> c") && html.contains("x_{1} ** &lt;b&gt;"));
+    assert!(Format::Json.text(&page).contains("\"a bk = 1 c\""));
+}
+
+#[test]
+fn a_page_reads_as_text() {
+    let rows = vec![["1", "a|b", "price_k _x_"].into_iter().collect::<Row>()];
+    let columns = vec![Column::number("rank"), Column::text("name"), Column::text("")];
+    let table = Table::new(columns, rows).caption("Two columns.");
+    let page = page_of(vec![table.into(), Block::Note(Text::marked("**α_{k} = 3** holds"))]);
+    assert_eq!(page.sections.len(), 1, "sections without content are left out");
+    let text = Format::Markdown.text(&page);
+    let wanted = "| rank | name |  |\n| --: | :-- | :-- |\n| 1 | a\\|b | price_k \\_x\\_ |\n\nTwo columns.";
+    assert!(text.contains(wanted), "{text}");
+    assert!(text.contains("**α**\\_k **= 3** holds") && text.starts_with("# \\# T\n\nLead.\n"), "{text}");
 }

@@ -23,12 +23,13 @@ macro_rules! shader {
 pub(crate) use shader;
 
 /// What kernels share: the files of `shaders/common`.
-pub const COMMON: [Shader; 11] = [
+pub const COMMON: [Shader; 12] = [
     shader!("common/activations"),
     shader!("common/flat"),
     shader!("common/gemm"),
     shader!("common/invocation"),
     shader!("common/mix"),
+    shader!("common/plane"),
     shader!("common/settings"),
     shader!("common/step"),
     shader!("common/tiny"),
@@ -101,33 +102,5 @@ impl Composed {
             }
         }
         out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_lead_back_to_their_files() {
-        let broken = Shader { name: "broken", source: "// use: view, flat\nfn f() -> f32 { return nothing; }\n" };
-        let composed = broken.compose();
-        let lines = |name: &str| COMMON.iter().find(|s| s.name == name).unwrap().source.lines().count();
-        let before = ["view", "invocation", "workgroup", "flat"]
-            .map(|name| lines(&format!("common/{name}")))
-            .iter()
-            .sum::<usize>();
-        assert_eq!(composed.place(1), ("shaders/common/view.wgsl".into(), 1));
-        assert_eq!(composed.place(lines("common/view") + 1), ("shaders/common/invocation.wgsl".into(), 1));
-        assert_eq!(composed.place(before + 2), ("shaders/broken.wgsl".into(), 2));
-        assert_eq!(composed.text.lines().nth(before + 1), broken.source.lines().nth(1));
-        let error = format!("no definition (wgsl:{}:19), wgsl: none", before + 2);
-        assert_eq!(composed.located(&error), "no definition (shaders/broken.wgsl:2:19), wgsl: none");
-    }
-
-    #[test]
-    fn a_part_stands_once() {
-        let text = Shader { name: "x", source: "// use: flat, total, workgroup\n" }.compose().text;
-        assert_eq!(text.matches("override WORKGROUP").count(), 1);
     }
 }

@@ -21,11 +21,11 @@ pub(crate) fn examples(facts: &Facts) -> Vec<Block> {
     if fitting.is_empty() || facts.page.columns == 0 {
         return Vec::new();
     }
-    vec![match facts.shape {
-        Shape::Image { rows, columns } => images(facts, &fitting, rows, columns).into(),
-        Shape::Spectrum => lines(facts, &fitting),
-        Shape::Table => table(facts, &fitting).into(),
-    }]
+    match facts.shape {
+        Shape::Image { rows, columns } => vec![images(facts, &fitting, rows, columns).into()],
+        Shape::Spectrum => Block::pairs(lines(facts, &fitting)),
+        Shape::Table => vec![table(facts, &fitting).into()],
+    }
 }
 
 /// Whether an answer is wrong; only where there is a right and a wrong.
@@ -96,10 +96,9 @@ fn tile(rows: usize, columns: usize, title: &str, body: &str) -> Picture {
     Picture { alternative: title.to_owned(), svg }
 }
 
-fn lines(facts: &Facts, examples: &[&Example]) -> Block {
+fn lines(facts: &Facts, examples: &[&Example]) -> Vec<Figure> {
     let along = Along::new(facts);
-    let mut columns = vec![Vec::new(), Vec::new()];
-    for (i, example) in examples.iter().take(LINES).enumerate() {
+    let one = |example: &&Example| {
         let points: Vec<(f64, f64)> =
             along.places.iter().copied().zip(example.values.iter().map(|&v| f64::from(v))).collect();
         let y = Scale::round(points.iter().map(|point| point.1));
@@ -111,9 +110,9 @@ fn lines(facts: &Facts, examples: &[&Example]) -> Block {
         plot.line(&thin(&points, LINE_POINTS), "s0 thin");
         plot.x_axis(&along.name, Ticks::Plain);
         let picture = plot.finish(&format!("Example: {}", shorten(&example.label, 40)));
-        columns[i % 2].push(Figure::new("", picture, verdict(facts, example)).into());
-    }
-    Block::Columns(columns)
+        Figure::new("", picture, verdict(facts, example))
+    };
+    examples.iter().take(LINES).map(one).collect()
 }
 
 fn table(facts: &Facts, examples: &[&Example]) -> Table {

@@ -421,11 +421,7 @@ impl SimilarityPage<'_> {
             sections: Vec::new(),
             method: Method::SpecXai,
         };
-        let mut columns = vec![Vec::new(), Vec::new()];
-        for (i, figure) in self.figures().into_iter().enumerate() {
-            columns[i % 2].push(figure.into());
-        }
-        page.section("Row against row", vec![Block::Columns(columns)]);
+        page.section("Row against row", Block::pairs(self.figures()));
         let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, scaled: false };
         page.section("How to read this", reading.blocks());
         page

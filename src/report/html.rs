@@ -1,6 +1,6 @@
 //! A page as one HTML file: no script, no network, styles and pictures inside; for reading, printing and slides.
 
-use super::page::{Block, Cell, Definitions, Figure, Method, Page, Row, Table, Text, Tiles, Tone};
+use super::page::{Block, Cell, Column, Definitions, Figure, Method, Page, Row, Table, Text, Tiles, Tone};
 use super::text::{count, escape, shorten};
 
 /// What a page may load: nothing but its own styles and the pictures inside it.
@@ -150,15 +150,24 @@ fn rows(table: &Table, rows: &[Row]) -> String {
         .iter()
         .map(|c| format!("<th{}>{}</th>", if c.numeric { " class=\"n\"" } else { "" }, text(&c.name)))
         .collect();
-    let narrow = if table.narrow { " class=\"narrow\"" } else { "" };
+    let class = match (is_many(table), table.narrow) {
+        (true, _) => " class=\"many\"",
+        (false, true) => " class=\"narrow\"",
+        (false, false) => "",
+    };
     let tables: String = parts
         .into_iter()
         .map(|rows| {
             let rows: String = rows.iter().map(|r| row(table, r)).collect();
-            format!("<table{narrow}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
+            format!("<table{class}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
         })
         .collect();
     format!("<div class=\"{}\">{tables}</div>", if table.halves { "pair halves" } else { "scroll" })
+}
+
+/// Whether a table has more columns than a narrow screen: there its rows are stacked, each value under its column's name.
+fn is_many(table: &Table) -> bool {
+    table.columns.len() > 4
 }
 
 fn row(table: &Table, row: &Row) -> String {
@@ -167,11 +176,13 @@ fn row(table: &Table, row: &Row) -> String {
         Tone::Faint => " class=\"off\"",
         Tone::Total => " class=\"sum\"",
     };
-    let cell = |(cell, numeric): (&Cell, bool)| {
-        let class = if numeric { " class=\"n\"" } else { "" };
+    let many = is_many(table);
+    let cell = |(cell, column): (&Cell, &Column)| {
+        let class = if column.numeric { " class=\"n\"" } else { "" };
+        let name = if many { format!(" data-name=\"{}\"", escape(&column.name.plain())) } else { String::new() };
         let tip = cell.tip.as_ref().map_or_else(String::new, |tip| format!(" title=\"{}\"", escape(tip)));
-        format!("<td{class}{tip}>{}</td>", text(&cell.text))
+        format!("<td{class}{name}{tip}>{}</td>", text(&cell.text))
     };
-    let cells: String = row.cells.iter().zip(table.columns.iter().map(|c| c.numeric)).map(cell).collect();
+    let cells: String = row.cells.iter().zip(&table.columns).map(cell).collect();
     format!("<tr{class}>{cells}</tr>")
 }

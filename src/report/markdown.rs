@@ -112,36 +112,3 @@ fn escape(text: &str) -> String {
     }
     out
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::page::{Column, Method, Row, Section};
-    use super::*;
-
-    #[test]
-    fn names_stay_text() {
-        assert_eq!(escape("a|b`c*d[e](f)<g>\n"), "a\\|b\\`c\\*d\\[e\\](f)\\<g\\> ");
-        assert_eq!(escape("price_k _x_"), "price_k \\_x\\_");
-        assert_eq!(escape("# no heading"), "\\# no heading");
-    }
-
-    #[test]
-    fn a_page_reads_as_text() {
-        let rows = vec![["1", "a|b"].into_iter().collect::<Row>()];
-        let table = Table::new(vec![Column::number("rank"), Column::text("name")], rows).caption("Two columns.");
-        let page = Page {
-            kind: "Report",
-            title: "T".into(),
-            lead: vec!["Lead.".into()],
-            numbers: vec![],
-            sections: vec![Section {
-                title: "S".into(),
-                blocks: vec![Block::Table(table), Block::Note(Text::marked("**α_{k} = 3** holds"))],
-            }],
-            method: Method::Spectral,
-        };
-        let text = render(&page);
-        assert!(text.contains("| rank | name |\n| --: | :-- |\n| 1 | a\\|b |\n\nTwo columns."), "{text}");
-        assert!(text.contains("**α**\\_k **= 3** holds"), "{text}");
-    }
-}

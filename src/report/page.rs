@@ -326,6 +326,12 @@ impl Block {
         Block::Columns(vec![vec![left.into()], vec![right.into()]])
     }
 
+    /// Two by two.
+    pub fn pairs(figures: Vec<Figure>) -> Vec<Block> {
+        let row = |row: &[Figure]| row.iter().cloned().map(|figure| vec![figure.into()]).collect();
+        figures.chunks(2).map(|figures| Block::Columns(row(figures))).collect()
+    }
+
     fn has_content(&self) -> bool {
         match self {
             Block::Paragraph(text) | Block::Note(text) | Block::Formula(text) => !text.is_empty(),
@@ -344,34 +350,3 @@ macro_rules! blocks {
     };
 }
 blocks!(Figure, Tiles, Table, Definitions);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markup_is_read_and_data_is_not() {
-        let text = Text::marked("a **b_{k} = 1** c");
-        let spans: Vec<(&str, bool, bool)> = text.0.iter().map(|s| (s.text.as_str(), s.strong, s.sub)).collect();
-        assert_eq!(
-            spans,
-            [("a ", false, false), ("b", true, false), ("k", true, true), (" = 1", true, false), (" c", false, false)]
-        );
-        assert_eq!(Text::from("x_{1} ** 2").0.len(), 1);
-        assert_eq!(serde_json::to_value(text).unwrap(), "a bk = 1 c");
-    }
-
-    #[test]
-    fn empty_sections_are_left_out() {
-        let mut page = Page {
-            kind: "",
-            title: String::new(),
-            lead: vec![],
-            numbers: vec![],
-            sections: vec![],
-            method: Method::Spectral,
-        };
-        page.section("nothing", vec![Block::Columns(vec![vec![], vec![Block::List(vec![])]])]);
-        assert!(page.sections.is_empty());
-    }
-}
