@@ -56,25 +56,24 @@ impl DeviceArgs {
     }
 }
 
-/// What the report is written as.
+/// What a command that leaves a report computes on, and what it says.
 #[derive(Args, Debug, Clone)]
-pub struct ReportArgs {
+pub struct RunArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// The report's formats: html (one file to read, print and show), md (for a terminal or a pull request), json (for programs)
-    #[arg(
-        long = "report",
-        value_name = "html,md,json",
-        value_delimiter = ',',
-        default_value = "html",
-        help_heading = "Report"
-    )]
-    formats: Vec<Format>,
+    #[arg(long, value_name = "html,md,json", value_delimiter = ',', default_value = "html", help_heading = "Output")]
+    report: Vec<Format>,
+    /// Print the numbers as JSON instead of the table
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
 }
 
-impl ReportArgs {
+impl RunArgs {
     /// Writes the page in the formats asked for; a line that says where it is.
     pub fn save(&self, page: &Page, directory: &Path) -> Result<String> {
-        formats::save(page, directory, &self.formats)?;
-        let files: Vec<String> = self.formats.iter().map(|f| f.file(directory).display().to_string()).collect();
+        formats::save(page, directory, &self.report)?;
+        let files: Vec<String> = self.report.iter().map(|f| f.file(directory).display().to_string()).collect();
         Ok(format!("Report: {}\n", files.join(", ")))
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::{DeviceArgs, ReportArgs};
-use super::train::{Results, train};
+use super::args::RunArgs;
+use super::train::train;
 use crate::data::{self, Request};
 use crate::model::Plan;
 use crate::{Error, Result, write};
@@ -18,12 +18,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "examples/data/mnist")]
     mnist: PathBuf,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the metrics as JSON instead of the table
-    #[arg(long)]
-    json: bool,
+    run: RunArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -35,12 +30,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "run it in the repository's folder, or give --mnist DIR",
         ));
     }
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     write::create_dir(&args.out)?;
     let source = format!("idx:{}", args.mnist.display());
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
     // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
-    let results = Results { directory: &args.out, report: &args.report, json: args.json };
-    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &results)
+    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &args.out, &args.run)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{DataArgs, DeviceArgs, ReportArgs};
+use super::args::{DataArgs, RunArgs};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
@@ -64,12 +64,7 @@ pub struct Args {
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the explanations as JSON instead of the table
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    run: RunArgs,
 }
 
 /// Explanations drawn on the page and printed.
@@ -217,7 +212,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.components == 0 {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let n = model.network.input_width();
     let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len()];
@@ -342,8 +337,8 @@ fn finish(
         worst: collected.worst,
         worst_map: collected.worst_map,
     };
-    let report = args.report.save(&page.page(), &args.out)?;
-    if args.json {
+    let report = args.run.save(&page.page(), &args.out)?;
+    if args.run.json {
         print_json(&list)?;
         return Ok(ExitCode::SUCCESS);
     }

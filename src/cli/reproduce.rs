@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{DeviceArgs, ReportArgs};
+use super::args::RunArgs;
 use super::progress::Bar;
 use super::{print, print_json};
 use crate::report::page::Page;
@@ -54,12 +54,7 @@ struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the numbers as JSON instead of the table
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    run: RunArgs,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -118,8 +113,8 @@ fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, page: &Page
     let json = json!(numbers);
     let text = format!("{json:#}\n");
     write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
-    let report = output.report.save(page, &output.out)?;
-    if output.json {
+    let report = output.run.save(page, &output.out)?;
+    if output.run.json {
         print_json(&json)?;
     } else {
         print(&format!("{table}{report}"))?;
@@ -137,7 +132,7 @@ fn check_lines(checks: &[Check]) -> String {
 }
 
 fn squares(args: &SquaresArgs) -> Result<ExitCode> {
-    let device = args.output.device.open()?;
+    let device = args.output.run.device.open()?;
     write::create_dir(&args.output.out)?;
     let settings = SquaresSettings {
         rows: args.rows,

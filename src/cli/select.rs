@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, ReportArgs, announce, by_name};
+use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
 use crate::data::{self, Dataset, ScaleKind, Task};
@@ -85,12 +85,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "S", help_heading = "Training")]
     seed: u64,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print selection.json instead of the summary
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    run: RunArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -99,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let settings = args.settings();
     settings.check()?;
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     let request = args.learn.request(&args.read, &args.data, args.seed);
     let dataset = data::load(&request)?;
     settings.check_target(&dataset)?;
@@ -156,8 +151,8 @@ impl Args {
         let json = json(&selection, &dataset, device);
         save(&selection, &json, &dataset, &self.out)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
-        let report = self.report.save(&page, &self.out)?;
-        if self.json {
+        let report = self.run.save(&page, &self.out)?;
+        if self.run.json {
             return print_json(&json);
         }
         let summary = selection_page::summary(&selection, &dataset);

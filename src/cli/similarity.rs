@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::args::{DataArgs, DeviceArgs, ReportArgs};
+use super::args::{DataArgs, RunArgs};
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -38,12 +38,7 @@ pub struct Args {
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the means as JSON
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    run: RunArgs,
 }
 
 /// Vectors above which the matrix is refused: it would take more than 1 GiB.
@@ -55,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let [split] = splits[..] else {
         return Err(Error::Usage("--split all: similarity compares one node at a time; name one".into()));
     };
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let count = rows.numbers.len();
     if args.components == 0 || count.checked_mul(args.components).is_none_or(|all| all > MOST) {
@@ -135,8 +130,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         means: &means,
         regions: distinct,
     };
-    let report = args.report.save(&page.page(), &args.out)?;
-    if args.json {
+    let report = args.run.save(&page.page(), &args.out)?;
+    if args.run.json {
         print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
         return Ok(ExitCode::SUCCESS);
     }

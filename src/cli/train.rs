@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, LearnArgs, NetworkArgs, ReportArgs, TrainingArgs, announce};
+use super::args::{DataArgs, LearnArgs, NetworkArgs, RunArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
@@ -33,17 +33,12 @@ pub struct Args {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the metrics as JSON instead of the table
-    #[arg(long, help_heading = "Engine")]
-    json: bool,
+    run: RunArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let architecture = args.network.sequential()?;
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     let request = args.learn.request(&args.read, &args.data, args.training.seed);
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
@@ -51,8 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     announce(&dataset, &request);
     let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
     let title = title(&request, &dataset);
-    let results = Results { directory: &args.out, report: &args.report, json: args.json };
-    train(title, dataset, &plan, &device, &results)
+    train(title, dataset, &plan, &device, &args.out, &args.run)
 }
 
 /// What a person would call the data.
@@ -66,22 +60,15 @@ fn title(request: &Request, dataset: &Dataset) -> String {
     }
 }
 
-/// Where results go, and as what.
-pub struct Results<'a> {
-    pub directory: &'a Path,
-    pub report: &'a ReportArgs,
-    pub json: bool,
-}
-
 /// Trains, ranks, draws the curve, writes everything and prints the table.
 pub fn train(
     title: String,
     mut dataset: Dataset,
     plan: &Plan,
     device: &Device,
-    results: &Results<'_>,
+    out: &Path,
+    run: &RunArgs,
 ) -> Result<ExitCode> {
-    let out = results.directory;
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
@@ -99,8 +86,8 @@ pub fn train(
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
     outcome.write(out)?;
-    let report = results.report.save(&outcome.page(), out)?;
-    if results.json {
+    let report = run.save(&outcome.page(), out)?;
+    if run.json {
         print_json(&outcome.metrics())?;
     } else {
         print(&text(&outcome, &report))?;

@@ -56,7 +56,7 @@ pub fn run(args: &Args, which: Digits) -> Result<ExitCode> {
         ..defaults
     };
     settings.check()?;
-    let device = args.output.device.open()?;
+    let device = args.output.run.device.open()?;
     write::create_dir(&args.output.out)?;
     let bar = Bar::new("accuracy");
     let outcome = digits(&settings, &device, &mut |progress| bar.show(progress));

@@ -48,7 +48,7 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
         ..defaults
     };
     settings.check()?;
-    let device = args.output.device.open()?;
+    let device = args.output.run.device.open()?;
     write::create_dir(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("accuracy"));
     let outcome = feature_set(&settings, &device, &mut |name, progress| {

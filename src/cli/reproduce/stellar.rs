@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     settings.check()?;
     let spectra = Spectra::read(&args.data)?;
-    let device = args.output.device.open()?;
+    let device = args.output.run.device.open()?;
     write::create_dir(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
