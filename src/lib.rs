@@ -24,7 +24,7 @@
 //! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
 //! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
 //! | [`program`] | work as data: buffers and views, dispatches, passes |
-//! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl`, and in `twins` the same arithmetic in Rust |
+//! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
 //! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
 //! | [`data`] | readers, synthetic sets, splits, scaling, row weights |
@@ -33,7 +33,7 @@
 //! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |
-//! | [`report`] | tables, plots, pages |
+//! | [`report`] | tables, plots, and pages: each is data, rendered as HTML, Markdown or JSON |
 //! | `reproduce` | the papers' experiments, whole, with their pages |
 //! | [`cli`] | one file for each subcommand; nothing else prints |
 //!

@@ -257,6 +257,25 @@ fn no_files_know_each_other() {
     assert!(circles.is_empty(), "files that know each other:\n{}", join(&circles));
 }
 
+/// One place knows each of these crates, so that another could stand in for it.
+#[test]
+fn crates_are_named_in_one_room() {
+    for (name, rooms) in
+        [("wgpu", &["engine::gpu"][..]), ("nalgebra", &["specxai"]), ("clap", &["cli"]), ("gemm", &["host"])]
+    {
+        let path = format!("{name}::");
+        let users = House::read().code.into_iter().filter(|(module, code)| {
+            let named = code.match_indices(&path).any(|(at, _)| {
+                // `kernels::gemm::X` is a module of ours, `wgpu::X` the crate.
+                !code[..at].ends_with([':', '_']) && !code[..at].chars().next_back().is_some_and(char::is_alphanumeric)
+            });
+            named && !rooms.iter().any(|room| module.join("::").starts_with(room))
+        });
+        let users: Vec<String> = users.map(|(module, _)| module.join("::")).collect();
+        assert!(users.is_empty(), "{name} is for {rooms:?} alone, but {users:?} name it");
+    }
+}
+
 fn join(lines: &BTreeSet<String>) -> String {
     lines.iter().cloned().collect::<Vec<_>>().join("\n")
 }
