@@ -498,7 +498,7 @@ fn a_prediction_is_told_in_its_units() {
     }
     assert!(String::from_utf8_lossy(&done.stdout).contains("in the target's units"));
     let page = fs::read_to_string(format!("{why}/report.html")).unwrap();
-    assert!(page.contains("in the target's units)") && page.contains("standard deviations"));
+    assert!(page.contains("in the target&#39;s units)") && page.contains("standard deviations"));
 }
 
 #[test]

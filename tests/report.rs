@@ -425,10 +425,10 @@ fn a_page_reads_as_text() {
     let rows = vec![["1", "a|b", "price_k _x_"].into_iter().collect::<Row>()];
     let columns = vec![Column::number("rank"), Column::text("name"), Column::text("")];
     let table = Table::new(columns, rows).caption("Two columns.");
-    let page = page_of(vec![table.into(), Block::Note(Text::marked("**α_{k} = 3** holds"))]);
+    let page = page_of(vec![table.into(), Block::Note(Text::marked("**α_{k} = 3** holds A_{10}"))]);
     assert_eq!(page.sections.len(), 1, "sections without content are left out");
     let text = Format::Markdown.text(&page);
     let wanted = "| rank | name |  |\n| --: | :-- | :-- |\n| 1 | a\\|b | price_k \\_x\\_ |\n\nTwo columns.";
     assert!(text.contains(wanted), "{text}");
-    assert!(text.contains("**α**\\_k **= 3** holds") && text.starts_with("# \\# T\n\nLead.\n"), "{text}");
+    assert!(text.contains("**α**_k **= 3** holds A₁₀") && text.starts_with("# \\# T\n\nLead.\n"), "{text}");
 }

@@ -82,7 +82,7 @@ fn text(text: &Text) -> String {
     for span in &text.0 {
         let piece = escape(&span.text.replace('\n', ", "));
         out.push_str(&match (span.sub, span.strong && !piece.trim().is_empty()) {
-            (true, _) => format!("\\_{piece}"),
+            (true, _) => subscript(&piece),
             // Emphasis must not begin or end with a space.
             (_, true) => {
                 let core = piece.trim();
@@ -93,6 +93,12 @@ fn text(text: &Text) -> String {
     }
     // Neighbours in bold are one.
     out.replace("****", "").trim().to_owned()
+}
+
+/// Digits that stand below; letters behind a bar, which inside a word is a letter to Markdown.
+fn subscript(text: &str) -> String {
+    let digit = |c: char| c.to_digit(10).and_then(|digit| char::from_u32('₀' as u32 + digit));
+    text.chars().map(digit).collect::<Option<String>>().unwrap_or_else(|| format!("_{text}"))
 }
 
 /// Text that Markdown takes as it is.
