@@ -24,16 +24,16 @@
 //! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
 //! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
 //! | [`program`] | work as data: buffers and views, dispatches, passes |
-//! | [`kernels`] | one file for each kernel family: the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
+//! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
 //! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
-//! | [`data`] | readers, synthetic sets, splits, scaling, row weights |
-//! | [`train`] | settings, the resident data set, the training job |
+//! | [`data`] | one file for each format, chosen in `mod.rs`; synthetic sets, splits, scaling, row weights |
+//! | [`train`] | `settings` (with the learning rate's course), the resident data set, `job`: the loop, which fills in every step |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
-//! | [`specxai`] | why this output: local operators, their decomposition, surgery, receipts |
+//! | [`specxai`] | why this output: local operators, their decomposition, `explain`: the sums; `receipt`: whether they add up |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |
-//! | [`report`] | tables, plots, and pages: each is data, rendered as HTML, Markdown or JSON |
+//! | [`report`] | tables, plots, and pages (`*_page.rs`): each is data, rendered as HTML, Markdown or JSON |
 //! | `reproduce` | the papers' experiments, whole, with their pages |
 //! | [`cli`] | one file for each subcommand; nothing else prints |
 //!
@@ -55,7 +55,7 @@
 //!
 //! Seeds are the rows of a Jacobian (1 in training); what a forward pass saved broadcasts over them.
 //!
-//! How to add a node, a kernel, a page, a reader: CONTRIBUTING.md.
+//! How to add a node, a kernel, an activation, a loss, a page, a reader: CONTRIBUTING.md.
 
 pub mod cli;
 pub mod data;

@@ -90,22 +90,6 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Whether the sums add up to what the network says, to within `tolerance` (see [`tolerance`]).
-    ///
-    /// # Errors
-    /// [`Error::Receipt`] with the row, the split and both residuals.
-    pub fn check(&self, tolerance: f64) -> Result<()> {
-        // A residual that is no number must not pass.
-        if [self.residual, self.map_residual].iter().all(|&r| r <= tolerance) {
-            return Ok(());
-        }
-        Err(Error::Receipt(format!(
-            "row {} split at {}: the explanation doesn't add up (residual {:.2e}, of the maps {:.2e}, allowed \
-             {tolerance:.0e}); try --device cpu64, or train with scaled inputs (--scale standard)",
-            self.row, self.split, self.residual, self.map_residual
-        )))
-    }
-
     pub fn alpha_sum(&self) -> f64 {
         self.contributions.iter().map(|c| c.alpha).sum()
     }
@@ -129,16 +113,6 @@ impl Explanation {
         order.sort_by(|&a, &b| self.contributions[b].alpha.abs().total_cmp(&self.contributions[a].alpha.abs()));
         order
     }
-}
-
-/// The largest residual that an explanation may have.
-///
-/// In f32 every product is off by 6e-8 of itself, and a sum of some hundred terms of the output's size by 1e-6; 1e-5 is what
-/// trained networks stay below. Ten times that leaves room for terms that are ten times larger than what they add up to. Above
-/// it they cancel so far that α can't be trusted. In f64 the same would be 1e-13: 1e-8 is far below anything that is shown,
-/// and leaves room for inputs of every scale.
-pub fn tolerance(device: &Device) -> f64 {
-    if matches!(device, Device::CpuF64 { .. }) { 1e-8 } else { 1e-4 }
 }
 
 /// Explanations of many inputs.

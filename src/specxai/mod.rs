@@ -28,15 +28,17 @@ mod explain;
 mod matrix_free;
 mod operator;
 mod output;
+mod receipt;
 mod surgery;
 mod topk;
 
 pub use across::{Spectrum, rank_correlation, similarity, top_vector};
 pub use contraction::{averaged, axis, contract, symbolic};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};
-pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each, tolerance};
+pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each};
 pub use matrix_free::MatrixFree;
 pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, split_node};
 pub use output::Output;
+pub use receipt::tolerance;
 pub use surgery::{Reduction, reduce, reduce_clusters, shares};
 pub use topk::{Apply, top_triplets};
