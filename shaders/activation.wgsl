@@ -19,9 +19,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn activate(here: Invocation) {
+fn activate(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             value = keep(activate4(x[at(p.x, here.group.z, r, quad)]), quad, p.x.cols);
@@ -31,9 +31,9 @@ fn activate(here: Invocation) {
 }
 
 @compute @workgroup_size(8, 8)
-fn activate_backward(here: Invocation) {
+fn activate_backward(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.y); r < now.rows * SEEDS; r += row_step(here)) {
+    for (var r = first_row(here, p.y); r < now.rows * SEEDS; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             let slope = slope4(saved[at(p.saved, here.group.z, r / SEEDS, quad)]);

@@ -36,8 +36,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(here: Invocation) {
-    let quad = flat(here);
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let quad = flat(here, groups);
     let i = 4u * quad;
     if i >= p.trainable || (i >= p.skip_begin && i < p.skip_end) {
         return;

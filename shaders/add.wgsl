@@ -16,9 +16,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.out.cols {
             value = a[at(p.a, here.group.z, r, quad)] + b[at(p.b, here.group.z, r, quad)];

@@ -41,8 +41,8 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> gradients: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
-fn forward(here: Invocation) {
-    let quad = here.group.y * here.groups.x + here.group.x;
+fn forward(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let quad = here.group.y * groups.x + here.group.x;
     let inside = 4u * quad < p.x.cols;
     let rows = select(0u, now.rows, inside);
     let n = f32(now.rows);
@@ -78,9 +78,9 @@ fn forward(here: Invocation) {
 }
 
 @compute @workgroup_size(8, 8)
-fn inference(here: Invocation) {
+fn inference(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         if 4u * quad < p.x.cols {
             let mean = known[at(p.running, here.group.z, 0u, quad)];
@@ -93,8 +93,8 @@ fn inference(here: Invocation) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward(here: Invocation) {
-    let quad = here.group.y * here.groups.x + here.group.x;
+fn backward(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let quad = here.group.y * groups.x + here.group.x;
     let inside = 4u * quad < p.x.cols;
     let rows = select(0u, now.rows, inside);
     let n = f32(now.rows);

@@ -29,9 +29,9 @@ fn element(v: View, replica: u32, r: u32, c: u32) -> u32 {
 }
 
 @compute @workgroup_size(8, 8)
-fn concat(here: Invocation) {
+fn concat(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             let c = 4u * quad + i;
@@ -46,9 +46,9 @@ fn concat(here: Invocation) {
 }
 
 @compute @workgroup_size(8, 8)
-fn slice(here: Invocation) {
+fn slice(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(groups)) {
         var value = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i += 1u) {
             // The last quad may reach beyond the source: clamped, and cleared by keep.

@@ -22,9 +22,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.y); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.y); r < now.rows; r += row_step(groups)) {
         let seed = setting_word(here.group.z, SEED);
         let key = mix_word(now.count ^ mix_word(p.node ^ mix_word(seed + 0x9e3779b9u)));
         let turned = (key << 16u) | (key >> 16u);

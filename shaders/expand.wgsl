@@ -29,9 +29,9 @@ override SPECTRAL: u32 = 0u;
 override RIGHT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(here)) {
+    for (var r = first_row(here, p.out); r < now.rows * SEEDS; r += row_step(groups)) {
         let b = r / SEEDS;
         let j = r % SEEDS;
         var value = select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(j));

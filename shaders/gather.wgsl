@@ -45,14 +45,14 @@ fn load(word: u32, c: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(8, 8)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quads = p.out.ld / 4u;
     let quad = quad_of(here);
     // Outside the loop: a load costs more than the arithmetic.
     let column = min(quad, quads - 1u);
     let shift = scaling[column];
     let scale = scaling[quads + column];
-    for (var r = first_row(here, p.out); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.out); r < now.rows; r += row_step(groups)) {
         let row = picked[here.group.z * p.rows_stride + r];
         if row < p.first || row >= p.last {
             continue;

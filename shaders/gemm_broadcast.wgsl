@@ -25,9 +25,9 @@ fn times(s: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32
 }
 
 @compute @workgroup_size(8)
-fn main(here: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let replica = here.group.z;
-    let tile = here.group.y * here.groups.x + here.group.x;
+    let tile = here.group.y * groups.x + here.group.x;
     // TN: neighbouring workgroups share columns of b, the larger matrix; else they share rows of a.
     var tile_row = tile / p.tiles;
     var tile_column = tile % p.tiles;

@@ -93,9 +93,9 @@ fn load_b(replica: u32, quad: u32, k: u32, depth: u32) -> mat4x4<f32> {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let replica = here.group.z;
-    let tile = here.group.y * here.groups.x + here.group.x;
+    let tile = here.group.y * groups.x + here.group.x;
     let quads = TILE / 4u;
     let row0 = (tile / p.tiles) * TILE;
     let quad0 = (tile % p.tiles) * quads;

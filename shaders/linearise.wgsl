@@ -31,9 +31,9 @@ struct Params {
 override SECANT: u32 = 0u;
 
 @compute @workgroup_size(8, 8)
-fn activation(here: Invocation) {
+fn activation(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(groups)) {
         let z = x[at(p.x, here.group.z, r, quad)];
         let value = y[at(p.y, here.group.z, r, quad)];
         var s = slope4(saved4(z, value));
@@ -46,9 +46,9 @@ fn activation(here: Invocation) {
 }
 
 @compute @workgroup_size(8, 8)
-fn batch_norm(here: Invocation) {
+fn batch_norm(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
-    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.slope); r < now.rows; r += row_step(groups)) {
         let deviation = sqrt(y[at(p.running, here.group.z, 1u, quad)] + p.epsilon);
         let s = x[at(p.gamma, here.group.z, 0u, quad)] / deviation;
         let q = x[at(p.beta, here.group.z, 0u, quad)] - y[at(p.running, here.group.z, 0u, quad)] * s;

@@ -88,8 +88,8 @@ fn regression(base: u32, to: u32, from_target: u32, weight: f32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(here: Invocation) {
-    let r = flat(here);
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let r = flat(here, groups);
     if r >= now.rows {
         return;
     }

@@ -21,10 +21,10 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> x: array<vec4<f32>>;
 
 @compute @workgroup_size(8, 8)
-fn main(here: Invocation) {
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quads = p.x.ld / 4u;
     let quad = quad_of(here);
-    for (var r = first_row(here, p.x); r < now.rows; r += row_step(here)) {
+    for (var r = first_row(here, p.x); r < now.rows; r += row_step(groups)) {
         let place = position[here.group.z * (p.position_stride / 4u) + now.ordering * quads + quad];
         let index = at(p.x, here.group.z, r, quad);
         x[index] = keep(select(x[index], fill[quad], place >= vec4<u32>(now.kept)), quad, p.x.cols);

@@ -31,8 +31,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> velocity: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(here: Invocation) {
-    let unit = flat(here);
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let unit = flat(here, groups);
     if unit >= p.units {
         return;
     }

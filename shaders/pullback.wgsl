@@ -35,8 +35,8 @@ override PSI: u32 = 1u;
 override LAMBDA_IN: u32 = 1u;
 
 @compute @workgroup_size(LANES, SLICES)
-fn columns(here: Invocation) {
-    let quad = (here.group.y * here.groups.x + here.group.x) * LANES + here.local.x;
+fn columns(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let quad = (here.group.y * groups.x + here.group.x) * LANES + here.local.x;
     let cols = p.g.cols;
     let inside = 4u * quad < cols;
     let slot = here.local.y * LANES + here.local.x;
@@ -74,8 +74,8 @@ fn columns(here: Invocation) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn rows(here: Invocation) {
-    let j = here.group.y * here.groups.x + here.group.x;
+fn rows(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let j = here.group.y * groups.x + here.group.x;
     let quads = select(0u, (p.g.cols + 3u) / 4u, j < p.rows);
     var sum = vec4<f32>(0.0);
     for (var quad = here.index; quad < quads; quad += WORKGROUP) {

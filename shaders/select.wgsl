@@ -47,8 +47,8 @@ fn permute(i: u32, len: u32, seed: u32, epoch: u32) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(here: Invocation) {
-    let r = flat(here);
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let r = flat(here, groups);
     if r >= now.rows {
         return;
     }

@@ -20,8 +20,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(here: Invocation) {
-    let g = flat(here);
+fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let g = flat(here, groups);
     if g >= p.groups {
         return;
     }

@@ -50,11 +50,29 @@ fn every_backend_accepts_every_shader() {
         msl::write_string(&module, &info, &options, &Default::default())
             .unwrap_or_else(|e| panic!("{} as MSL: {e}", shader.name));
 
-        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+        // As wgpu asks for it: HLSL doesn't know how many workgroups there are, so constants say it.
+        let constants = Some(hlsl::BindTarget { space: 255, ..Default::default() });
+        let model = hlsl::ShaderModel::V6_0;
+        let options = hlsl::Options { shader_model: model, special_constants_binding: constants, ..Default::default() };
         let mut text = String::new();
         hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions { entry_point: None })
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{} as HLSL: {e}", shader.name));
+        let asking = module.entry_points.iter().filter(|entry| {
+            let counts = |binding: &Option<naga::Binding>| {
+                matches!(binding, Some(naga::Binding::BuiltIn(naga::BuiltIn::NumWorkGroups)))
+            };
+            entry.function.arguments.iter().any(|argument| counts(&argument.binding))
+        });
+        let uses = text.matches("uint3(_NagaConstants").count();
+        assert!(uses >= asking.count(), "{}: {uses} uses of the number of workgroups are constants", shader.name);
+        let inside = module.types.iter().filter_map(|(_, ty)| match &ty.inner {
+            TypeInner::Struct { members, .. } => Some(members),
+            _ => None,
+        });
+        let count = Some(naga::Binding::BuiltIn(naga::BuiltIn::NumWorkGroups));
+        let hidden = inside.flatten().any(|member| member.binding == count);
+        assert!(!hidden, "{}: naga has no constant for a number of workgroups inside a struct", shader.name);
     }
 }
 
@@ -164,23 +182,47 @@ fn declarations(shader: Shader) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What two kernels need stands in `shaders/common`: no function, struct or constant has the body of another, by whatever name.
-#[test]
-fn nothing_stands_twice() {
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    let mut functions = 0;
-    for shader in SHADERS.into_iter().chain(COMMON) {
-        for (name, body) in declarations(shader) {
+/// What two kernels need stands in `shaders/common`: no function or struct has the body of another, by whatever name, and no two
+/// things have one name. (Entry points are called `main`, and every kernel has its `Params`.)
+fn doubles(files: &[Shader]) -> Vec<String> {
+    let (mut bodies, mut names, mut found) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for shader in files {
+        for (name, body) in declarations(*shader) {
             let place = format!("`{name}` in {}", shader.name);
-            functions += usize::from(name.starts_with("fn "));
-            // Entry points have the same head and bindings of their own; a constant is told by its name.
-            let key = if name.starts_with("fn ") { body } else { format!("{name} {body}") };
-            if let Some(other) = seen.insert(key, place.clone()) {
-                assert!(name == "struct Params", "{place} stands again as {other}");
+            let own = name == "struct Params" || name == "fn main";
+            if !name.starts_with("const ") && (!own || name == "fn main") {
+                found.extend(bodies.insert(body, place.clone()).map(|other| format!("{place} is {other}")));
+            }
+            if !own && !body_is_entry_point(*shader, &name) {
+                found.extend(names.insert(name, place.clone()).map(|other| format!("{place} is called like {other}")));
             }
         }
     }
-    assert!(functions > 40, "only {functions} functions are read");
+    found
+}
+
+fn body_is_entry_point(shader: Shader, name: &str) -> bool {
+    let at = shader.source.find(&format!("\n{name}(")).unwrap_or(0);
+    shader.source[..at].lines().next_back().is_some_and(|line| line.starts_with("@compute"))
+}
+
+#[test]
+fn nothing_stands_twice() {
+    let files: Vec<Shader> = SHADERS.into_iter().chain(COMMON).collect();
+    let functions = files.iter().flat_map(|shader| declarations(*shader)).filter(|(name, _)| name.starts_with("fn "));
+    assert!(functions.count() > 40, "the functions are read");
+    assert_eq!(doubles(&files), [""; 0]);
+    // A copy under another name, and another function of one name, are found.
+    let copies = [
+        "fn copied(word: u32) -> u32 {\n    var x = word;\n    x ^= x >> 16u;\n    x *= 0x7feb352du;\n    x ^= x >> 15u;\n    \
+         x *= 0x846ca68bu;\n    return x ^ (x >> 16u);\n}\n",
+        "struct Matrix {\n    offset: u32,\n    stride: u32,\n    cols: u32,\n    ld: u32,\n}\n",
+        "fn keep(x: f32) -> f32 {\n    return x;\n}\n",
+    ];
+    for source in copies {
+        let with = [&files[..], &[Shader { name: "copy", source }]].concat();
+        assert_eq!(doubles(&with).len(), 1, "{source}");
+    }
 }
 
 #[test]

@@ -10,6 +10,6 @@ fn first_row(here: Invocation, v: View) -> u32 {
     return select(0xffffffffu, here.group.y * 8u + here.local.y, quad_of(here) < v.ld / 4u);
 }
 
-fn row_step(here: Invocation) -> u32 {
-    return 8u * here.groups.y;
+fn row_step(groups: vec3<u32>) -> u32 {
+    return 8u * groups.y;
 }
