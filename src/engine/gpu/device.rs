@@ -275,7 +275,7 @@ mod tests {
     fn an_error_in_a_shader_names_file_and_line() {
         let gpu = Gpu::open(&Request::Gpu).unwrap_or_else(|e| panic!("the tests need an adapter: {e}"));
         let broken = Shader { name: "broken", source: "// use: view, flat\n\nfn f() -> f32 { return nothing; }\n" };
-        let error = gpu.scoped(|| Ok(drop(gpu.module(broken)))).expect_err("there is no `nothing`").to_string();
+        let error = gpu.scoped(|| Ok(gpu.module(broken))).expect_err("there is no `nothing`").to_string();
         assert!(error.contains("shaders/broken.wgsl:3:24"), "{error}");
     }
 }
