@@ -34,9 +34,7 @@ impl House {
                     if name != "bin" {
                         folders.push((path, inner));
                     }
-                } else if path.extension().is_some_and(|e| e == "rs")
-                    && (module.len() > 0 || name == "lib" || name != "main")
-                {
+                } else if path.extension().is_some_and(|e| e == "rs") && (!module.is_empty() || name != "main") {
                     let at = if name == "mod" || (module.is_empty() && name == "lib") { module.clone() } else { inner };
                     code.insert(at, bare(&fs::read_to_string(path).expect("a readable file")));
                 }
