@@ -4,7 +4,7 @@
 //
 //     out[r] = list[offset + permutation(begin + r)]          r < step.rows
 //
-// out: words of each replica; list: words, shared; settings: words of each replica, the first is the seed.
+// out: words of each replica; list: words, shared (list_stride 0) or of each replica; settings: words of each replica, the first is the seed.
 // The permutation of 0..len is a four-round Feistel network on 2h bits (4^h >= len), walked until the value is below
 // len; without SHUFFLE it is the identity. One invocation a row. Bytes moved: 8 a row.
 
@@ -13,6 +13,10 @@ struct Params {
     offset: u32,
     len: u32,
     settings_stride: u32,
+    list_stride: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -56,5 +60,5 @@ fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     if SHUFFLE != 0u {
         i = permute(i, p.len, setting_word(here.group.z, SEED), now.epoch);
     }
-    out[here.group.z * p.out_stride + r] = list[p.offset + i];
+    out[here.group.z * p.out_stride + r] = list[here.group.z * p.list_stride + p.offset + i];
 }

@@ -40,6 +40,7 @@ fn data(columns: usize, outputs: usize, rows: usize) -> Resident {
         weights: Vec::new(),
         outputs,
         list: (0..rows as u32).collect(),
+        lists: Vec::new(),
         train: 0..rows,
         validation: rows..rows,
         test: rows..rows,

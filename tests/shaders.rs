@@ -152,7 +152,7 @@ fn structs_match() {
         ),
         ("pullback", rust_layout!(k::pullback::Params: g psi lambda_in lambda_out d_psi d_lambda_in d_lambda_out rows)),
         ("reduce", rust_layout!(k::reduce::Params: stats results_stride)),
-        ("select", rust_layout!(k::select::Params: out_stride offset len settings_stride)),
+        ("select", rust_layout!(k::select::Params: out_stride offset len settings_stride list_stride)),
     ]);
     for shader in SHADERS {
         let (module, _) = parse(shader);

@@ -16,7 +16,7 @@ use crate::program::shader::{Shader, shader};
 pub struct Select {
     /// Words, one for each sample of the batch.
     pub out: Buffer,
-    /// Words, shared: row numbers of the data set.
+    /// Words, shared or each replica's own: row numbers of the data set.
     pub list: Buffer,
     pub offset: usize,
     pub len: usize,
@@ -33,6 +33,8 @@ pub struct Params {
     pub offset: u32,
     pub len: u32,
     pub settings_stride: u32,
+    pub list_stride: u32,
+    pub pad: [u32; 3],
 }
 
 impl Select {
@@ -42,6 +44,8 @@ impl Select {
             offset: word(self.offset),
             len: word(self.len),
             settings_stride: stride(buffers, self.settings),
+            list_stride: stride(buffers, self.list),
+            ..Params::default()
         };
         let rows = buffers.spec(self.out).len;
         vec![

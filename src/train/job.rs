@@ -33,8 +33,8 @@ pub struct Job {
     train: Range<usize>,
     validation: Range<usize>,
     unit: f64,
-    /// Σ of the weights before each place of the row list; empty: every row counts 1.
-    weights: Vec<f64>,
+    /// Σ of the weights before each place of the row list, or of each replica's; empty: every row counts 1.
+    weights: Vec<Vec<f64>>,
     classify: bool,
     batch: usize,
     step: u64,
@@ -77,6 +77,16 @@ impl Job {
                 "the network has {} outputs and the data needs {}; use data with the network's targets",
                 network.output().width(),
                 data.outputs
+            )));
+        }
+        if !data.lists.is_empty()
+            && (data.lists.len() != settings.replicas.len() || data.lists.iter().any(|l| l.len() != data.list.len()))
+        {
+            return Err(Error::Shape(format!(
+                "there are {} row lists for {} networks, and every one needs {} rows as the common list has",
+                data.lists.len(),
+                settings.replicas.len(),
+                data.list.len()
             )));
         }
         let batch = settings.batch.min(data.train.len().max(data.list.len() - data.train.len()).max(1));
@@ -159,7 +169,7 @@ impl Job {
         }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
-        let row_weight = self.total_weight(&self.train) / self.train.len() as f64;
+        let row_weight = self.mean_weight(&self.train) / self.train.len() as f64;
         let mut history = Vec::new();
         let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
         let mut best_epoch = 0;
@@ -296,7 +306,7 @@ impl Job {
         let mean = |f: fn(&Scores) -> f64| {
             validation.as_ref().map(|scores| scores.iter().map(f).sum::<f64>() / scores.len() as f64)
         };
-        let samples = self.total_weight(&self.train) * replicas;
+        let samples = self.mean_weight(&self.train) * replicas;
         Ok(EpochRecord {
             epoch: epoch + 1,
             step: self.step,
@@ -315,12 +325,18 @@ impl Job {
         if self.classify { mean } else { mean * self.unit }
     }
 
-    /// What the rows of a range of the row list count together.
-    fn total_weight(&self, range: &Range<usize>) -> f64 {
-        match (self.weights.get(range.start), self.weights.get(range.end)) {
-            (Some(before), Some(until)) => until - before,
-            _ => range.len() as f64,
+    /// What the rows of a range of a replica's row list count together.
+    fn total_weight(&self, replica: usize, range: &Range<usize>) -> f64 {
+        match self.weights.get(replica).or(self.weights.first()) {
+            Some(sums) => sums[range.end] - sums[range.start],
+            None => range.len() as f64,
         }
+    }
+
+    /// The mean of that over the replicas.
+    fn mean_weight(&self, range: &Range<usize>) -> f64 {
+        let lists = self.weights.len().max(1);
+        (0..lists).map(|r| self.total_weight(r, range)).sum::<f64>() / lists as f64
     }
 
     /// Steps that pass over a range of the row list, a batch each.
@@ -345,7 +361,7 @@ impl Job {
     /// over the rows, weighted where they have weights.
     pub fn evaluate(&mut self, range: Range<usize>) -> Result<Vec<Scores>> {
         let steps = self.evaluation_steps(range.clone(), Masked { ordering: 0, kept: u32::MAX });
-        let mut scores = self.run_evaluation(self.passes.evaluate, &[steps], self.total_weight(&range))?;
+        let mut scores = self.run_evaluation(self.passes.evaluate, &[steps], &range)?;
         Ok(scores.pop().expect("one evaluation was asked for"))
     }
 
@@ -353,11 +369,11 @@ impl Job {
     pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
         let pass = self.passes.masked.expect("invariant: the job was made with a masking");
         let steps: Vec<_> = masks.iter().map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
-        self.run_evaluation(pass, &steps, self.total_weight(&range))
+        self.run_evaluation(pass, &steps, &range)
     }
 
-    /// `total`: what the rows of a pass count together.
-    fn run_evaluation(&mut self, pass: PassId, runs: &[Vec<Step>], total: f64) -> Result<Vec<Vec<Scores>>> {
+    /// `range`: the places that every run passes over.
+    fn run_evaluation(&mut self, pass: PassId, runs: &[Vec<Step>], range: &Range<usize>) -> Result<Vec<Vec<Scores>>> {
         // [replica][pass]
         let mut sums = vec![vec![[0.0; RESULT_LEN]; runs.len()]; self.replicas()];
         let flat: Vec<(usize, Step)> =
@@ -373,13 +389,16 @@ impl Job {
                 }
             }
         }
-        let n = if total > 0.0 { total } else { 1.0 };
-        let score = |sums: &[f64; RESULT_LEN]| Scores {
-            loss: sums[RESULT_LOSS] / n,
-            metric: self.metric(sums[RESULT_METRIC] / n),
-            square: sums[RESULT_SQUARE] / n,
+        let score = |(replica, runs): (usize, &Vec<[f64; RESULT_LEN]>), run: usize| {
+            let (sums, total) = (&runs[run], self.total_weight(replica, range));
+            let n = if total > 0.0 { total } else { 1.0 };
+            Scores {
+                loss: sums[RESULT_LOSS] / n,
+                metric: self.metric(sums[RESULT_METRIC] / n),
+                square: sums[RESULT_SQUARE] / n,
+            }
         };
-        Ok((0..runs.len()).map(|run| sums.iter().map(|replica| score(&replica[run])).collect()).collect())
+        Ok((0..runs.len()).map(|run| sums.iter().enumerate().map(|of| score(of, run)).collect()).collect())
     }
 
     /// Outputs of one replica for a range of the row list, row-major `[rows, outputs]`; standardised for regression.
@@ -418,12 +437,15 @@ impl Job {
     }
 }
 
-fn running_sums(data: &Resident) -> Vec<f64> {
-    let sums = data.list.iter().scan(0.0, |sum, &row| {
-        *sum += data.weight(row);
-        Some(*sum)
-    });
-    std::iter::once(0.0).chain(sums).collect()
+fn running_sums(data: &Resident) -> Vec<Vec<f64>> {
+    let of = |list: &Vec<u32>| {
+        let sums = list.iter().scan(0.0, |sum, &row| {
+            *sum += data.weight(row);
+            Some(*sum)
+        });
+        std::iter::once(0.0).chain(sums).collect()
+    };
+    if data.lists.is_empty() { vec![of(&data.list)] } else { data.lists.iter().map(of).collect() }
 }
 
 fn over_replicas(sums: &[[f64; RESULT_LEN]]) -> [f64; RESULT_LEN] {

@@ -40,7 +40,12 @@ impl JobBuffers {
         if let Some(weights) = self.weights {
             session.write(weights, None, 0, &data.weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())?;
         }
-        session.write_words(self.list, None, 0, &data.list)?;
+        if data.lists.is_empty() {
+            session.write_words(self.list, None, 0, &data.list)?;
+        }
+        for (replica, list) in data.lists.iter().enumerate() {
+            session.write_words(self.list, Some(replica), 0, list)?;
+        }
         session.write(self.scaling, None, 0, &data.scaling)?;
         if let Some((buffer, words)) = &self.members {
             session.write_words(*buffer, None, 0, words)?;
@@ -88,8 +93,13 @@ impl Recording {
             data: shared("data set", data.words.len(), Element::Word),
             targets: shared("targets", data.targets.len().max(most), Element::Word),
             weights: (!data.weights.is_empty()).then(|| shared("row weights", data.weights.len(), Element::Float)),
-            list: shared("row list", data.list.len(), Element::Word),
             scaling: shared("input scaling", 2 * ld, Element::Float),
+            list: program.buffers.buffer(
+                "row list",
+                data.list.len(),
+                if data.lists.is_empty() { Scope::Shared } else { Scope::Replica },
+                Element::Word,
+            ),
             results: program.buffers.buffer("results", SLOTS * RESULT_LEN, Scope::Replica, Element::Float),
             masking: masking.map(|masking| {
                 let orderings = masking.positions.first().map_or(0, Vec::len);

@@ -24,6 +24,8 @@ pub struct Resident {
     pub outputs: usize,
     /// Rows in use: training, then validation, then test.
     pub list: Vec<u32>,
+    /// Each replica's own list instead, in the same three parts, as for the folds of a cross-validation; empty: all use `list`.
+    pub lists: Vec<Vec<u32>>,
     pub train: Range<usize>,
     pub validation: Range<usize>,
     pub test: Range<usize>,
@@ -89,6 +91,7 @@ impl Resident {
             weights: dataset.weights.clone().unwrap_or_default(),
             outputs,
             list: parts.concat(),
+            lists: Vec::new(),
             train: 0..train,
             validation: train..train + validation,
             test: train + validation..train + validation + test,
@@ -135,8 +138,13 @@ impl Resident {
         if squares > 0.0 { self.total_weight(range).powi(2) / squares } else { 0.0 }
     }
 
+    /// The rows that a replica uses.
+    pub fn list_of(&self, replica: usize) -> &[u32] {
+        self.lists.get(replica).unwrap_or(&self.list)
+    }
+
     /// Bytes that it takes on the engine.
     pub fn bytes(&self) -> usize {
-        4 * (self.words.len() + self.targets.len() + self.list.len() + self.weights.len())
+        4 * (self.words.len() + self.targets.len() + self.list.len() * self.lists.len().max(1) + self.weights.len())
     }
 }
