@@ -29,6 +29,7 @@
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
 //! | [`data`] | one file for each format, chosen in `mod.rs`; synthetic sets, splits, scaling, row weights |
 //! | [`train`] | `settings` (with the learning rate's course), the resident data set, `job`: the loop, which fills in every step |
+//! | [`assess`] | how good a model is and how sure that is: the constant answer, standard errors, the verdict, cross-validation |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
 //! | [`specxai`] | why this output: local operators, their decomposition, `explain`: the sums; `receipt`: whether they add up |
 //! | [`relevance`] | the ranking and the curves that prove it |
@@ -57,6 +58,7 @@
 //!
 //! How to add a node, a kernel, an activation, a loss, a page, a reader: CONTRIBUTING.md.
 
+pub mod assess;
 pub mod cli;
 pub mod data;
 pub mod engine;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assess::{Assessment, Tuning, assess, cross_validate};
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::network::{Network, Parameters, Sequential};
@@ -72,6 +73,9 @@ pub struct Model {
 pub struct Plan {
     pub architecture: Sequential,
     pub settings: Settings,
+    /// Chooses the penalties by cross-validation over the training rows, instead of those of `settings`; there are no validation rows
+    /// then. The networks are trained on all training rows with what was chosen.
+    pub tuning: Option<Tuning>,
     /// `None`: [`ScaleKind::default_for`].
     pub scale: Option<ScaleKind>,
     /// Shares of the rows.
@@ -93,6 +97,7 @@ impl Default for Plan {
         Plan {
             architecture: Sequential::default(),
             settings: Settings::default(),
+            tuning: None,
             scale: None,
             validation: 0.1,
             test: 0.2,
@@ -115,6 +120,9 @@ pub struct Fit {
     pub history: Vec<EpochRecord>,
     /// Scores on the parts that have rows: `train`, `validation`, `test`; means over replicas.
     pub scores: Vec<(&'static str, PartScore)>,
+    /// How sure they are, and whether the model is better than no model. Where there are several replicas, of their mean output,
+    /// which is what a model predicts.
+    pub assessment: Assessment,
     pub seconds: f64,
     /// Training was stopped before its last epoch by whoever watched it.
     pub stopped: bool,
@@ -185,7 +193,8 @@ impl Plan {
         device: &Device,
         observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
     ) -> Result<Fit> {
-        let parts = split(dataset, self.validation, self.test, self.split_seed)?;
+        let validation = if self.tuning.is_some() { 0.0 } else { self.validation };
+        let parts = split(dataset, validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
         dataset.weigh(&parts, self.balanced_classes)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
@@ -205,16 +214,29 @@ impl Plan {
         check_loss(self.settings.loss, task)?;
         let network = self.architecture.build(dataset.columns, targets.len())?;
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
-        let mut job = Job::new(&network, &resident, &self.settings, None, device)?;
+        let metric = Metric::of(task, self.balanced_classes);
         let clock = Instant::now();
         let mut stopped = false;
+        let mut settings = self.settings.clone();
+        let mut validated = None;
+        if let Some(tuning) = &self.tuning {
+            settings.check()?;
+            validated = cross_validate(&network, &resident, &settings, tuning, metric, device, observe)?;
+            let Some(validated) = &validated else {
+                return Err(Error::Stopped("stopped while the penalties were chosen; nothing was written".into()));
+            };
+            let chosen = validated.report.candidates[validated.report.chosen];
+            for replica in &mut settings.replicas {
+                (replica.reg_lambda, replica.reg_psi) = (chosen.reg_lambda, chosen.reg_psi);
+            }
+        }
+        let mut job = Job::new(&network, &resident, &settings, None, device)?;
         let history = job.train(&mut |progress| {
             let flow = observe(progress);
             stopped |= flow == Flow::Stop;
             flow
         })?;
         let seconds = clock.elapsed().as_secs_f64();
-        let metric = Metric::of(task, self.balanced_classes);
         let mut scores = Vec::new();
         for (name, range) in
             [("train", &resident.train), ("validation", &resident.validation), ("test", &resident.test)]
@@ -224,6 +246,7 @@ impl Plan {
                 scores.push((name, part_score(&resident, range.clone(), metric, &replicas)));
             }
         }
+        let assessment = assess(&mut job, &resident, metric, &targets, validated)?;
         let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
         let description = Description {
             task,
@@ -241,14 +264,22 @@ impl Plan {
             source: dataset.source.clone(),
             fingerprint,
             split_seed: self.split_seed,
-            validation: self.validation,
+            validation,
             test: self.test,
             architecture: self.architecture.clone(),
-            settings: self.settings.clone(),
+            settings,
             steps: job.steps(),
             engine: device.to_string(),
         };
-        Ok(Fit { model: Model { description, network, parameters }, split: parts, history, scores, seconds, stopped })
+        Ok(Fit {
+            model: Model { description, network, parameters },
+            split: parts,
+            history,
+            scores,
+            assessment,
+            seconds,
+            stopped,
+        })
     }
 }
 

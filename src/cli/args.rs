@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
+use crate::assess::Tuning;
 use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task, is_table};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
@@ -171,9 +172,9 @@ impl From<Layers> for Place {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Units of the hidden layers
-    #[arg(long, default_value = "100,100,50", value_delimiter = ',', value_name = "N,N,…")]
-    pub hidden: Vec<usize>,
+    /// Units of the hidden layers [default: 100,100,50; 100 for a table whose penalties are chosen by cross-validation]
+    #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
+    pub hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all hidden layers, or one for each
     #[arg(long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
     pub activation: Vec<Activation>,
@@ -202,14 +203,15 @@ impl NetworkArgs {
             return wrong(format!("--train names {part}; the parts are {}", PARTS.join(", ")));
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
-        if self.hidden.contains(&0) {
+        let hidden = self.hidden.clone().unwrap_or_else(|| Sequential::default().hidden);
+        if hidden.contains(&0) {
             return wrong("--hidden names a layer of 0 units; every layer needs 1 at least".into());
         }
-        if self.activation.len() != 1 && self.activation.len() != self.hidden.len() {
+        if self.activation.len() != 1 && self.activation.len() != hidden.len() {
             return wrong(format!(
                 "--activation names {} for {} hidden layers; give one for all or one for each",
                 self.activation.len(),
-                self.hidden.len()
+                hidden.len()
             ));
         }
         let (probability, place) = self.dropout.split_once('@').unwrap_or((&self.dropout, "all"));
@@ -223,7 +225,7 @@ impl NetworkArgs {
             _ => return wrong(format!("--dropout is {probability}; it is a probability, at least 0 and below 1")),
         };
         Ok(Sequential {
-            hidden: self.hidden.clone(),
+            hidden,
             activations: self.activation.clone(),
             batch_norm: self.batch_norm.into(),
             dropout,
@@ -255,12 +257,12 @@ pub struct TrainingArgs {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
           require_equals = true)]
     pub balanced: bool,
-    /// Penalty on the eigenvalues: X·Σλ² is part of the loss [default: 0.01; for a .csv, .tsv or .txt table, unless
-    /// --reg-psi is given, 30/√rows, from 0.01 to 3]
+    /// Penalty on the eigenvalues: X·Σλ² is part of the loss [default: by --folds; else 0.01, and for a .csv, .tsv or .txt
+    /// table, unless --reg-psi is given, 30/√rows, from 0.01 to 3]
     #[arg(long, value_name = "X")]
     pub reg_lambda: Option<f64>,
-    /// Penalty on the eigenvectors: X·Σψ² is part of the loss [default: 0.0001; for such a
-    /// table, unless --reg-lambda is given, 0.3/√rows, from 0.0001 to 0.03]
+    /// Penalty on the eigenvectors: X·Σψ² is part of the loss [default: by --folds; else 0.0001, and for such a table, unless
+    /// --reg-lambda is given, 0.3/√rows, from 0.0001 to 0.03]
     #[arg(long, value_name = "X")]
     pub reg_psi: Option<f64>,
     /// A feature counts as dropped when its relevance is below this share of the largest
@@ -282,9 +284,13 @@ pub struct TrainingArgs {
     /// Stop after N epochs without a better validation loss, and keep the best parameters
     #[arg(long, value_name = "N")]
     pub early_stop: Option<usize>,
-    /// Share of the rows for validation
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
-    pub validation: f64,
+    /// Choose the penalties by K-fold cross-validation over the training rows; 0: don't [default: 5 for a table that
+    /// isn't too large, unless --reg-lambda, --reg-psi, --validation or --early-stop says how]
+    #[arg(long, value_name = "K")]
+    pub folds: Option<usize>,
+    /// Share of the rows for validation [default: 0.1; none with --folds, where every training row is held out in turn]
+    #[arg(long, value_name = "SHARE")]
+    pub validation: Option<f64>,
     /// Share of the rows for the test, where the data have no test rows of their own
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub test: f64,
@@ -298,13 +304,27 @@ pub struct TrainingArgs {
 
 impl TrainingArgs {
     /// The plan for a data set, with the defaults that depend on it.
-    pub fn plan(&self, architecture: Sequential, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Plan {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for --folds beside an option that chooses otherwise, or for a number of folds that makes no sense.
+    pub fn plan(&self, network: &NetworkArgs, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Result<Plan> {
+        let mut architecture = network.sequential()?;
+        let one_layer = vec![100];
+        // One layer whose penalty is tuned is as good as three on small tables, and doesn't learn them by heart (docs/defaults.md).
+        let narrow = network.hidden.is_none() && network.activation.len() == 1 && !network.residual;
+        let tuned =
+            Sequential { hidden: if narrow { one_layer } else { architecture.hidden.clone() }, ..architecture.clone() };
+        let tuning = self.tuning(&tuned, dataset)?;
+        if tuning.is_some() {
+            architecture = tuned;
+        }
         let default_loss = if matches!(dataset.y, Targets::Classes { .. }) { LossKind::Ce } else { LossKind::Mse };
         // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
         let default_batch = (dataset.rows / 20).clamp(32, 500);
         let (reg_lambda, reg_psi) = self.penalties(dataset);
-        Plan {
+        Ok(Plan {
             architecture,
+            tuning,
             settings: Settings {
                 loss: self.loss.unwrap_or(default_loss),
                 epochs: self.epochs,
@@ -319,7 +339,7 @@ impl TrainingArgs {
                 ..Settings::default()
             },
             scale: self.scale,
-            validation: self.validation,
+            validation: self.validation.unwrap_or(Plan::default().validation),
             test: self.test,
             split_seed: self.seed,
             target_column: data.target.clone(),
@@ -327,7 +347,48 @@ impl TrainingArgs {
             balanced_classes: learn.balanced_classes,
             classes: data.classes.clone(),
             missing: data.missing,
-        }
+        })
+    }
+
+    /// Whether and how the penalties are chosen by cross-validation.
+    fn tuning(&self, architecture: &Sequential, dataset: &Dataset) -> Result<Option<Tuning>> {
+        // Some ten seconds on two cores.
+        const MOST_OPERATIONS: f64 = 4e11;
+        let other = [
+            ("--reg-lambda", self.reg_lambda.is_some()),
+            ("--reg-psi", self.reg_psi.is_some()),
+            ("--validation", self.validation.is_some()),
+            ("--early-stop", self.early_stop.is_some()),
+        ];
+        let other = other.iter().find(|(_, given)| *given).map(|(name, _)| *name);
+        let rows = dataset.test_from.unwrap_or(((1.0 - self.test) * dataset.rows as f64) as usize);
+        let (folds, asked) = match (self.folds, other) {
+            (Some(0), _) | (None, Some(_)) => return Ok(None),
+            (Some(folds), Some(name)) if folds > 0 => {
+                return Err(Error::Usage(format!(
+                    "--folds {folds} chooses the penalties by rows held out in turn, and {name} says how otherwise; give one of them"
+                )));
+            }
+            (Some(folds), _) if folds == 1 || folds > rows => {
+                return Err(Error::Usage(format!(
+                    "--folds is {folds} for {rows} training rows; it can be 2 to {rows}, or 0 for none"
+                )));
+            }
+            (Some(folds), _) => (folds, true),
+            (None, None) => (Tuning::default().folds, false),
+        };
+        let tuning = Tuning { folds, ..Tuning::default() };
+        let outputs = match &dataset.y {
+            Targets::Classes { names, .. } | Targets::Numbers { names, .. } => names.len(),
+            Targets::Inputs | Targets::None => return Ok(asked.then_some(tuning)),
+        };
+        let widths: Vec<usize> =
+            [dataset.columns].iter().chain(&architecture.hidden).chain([&outputs]).copied().collect();
+        let weights: usize = widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
+        let small = is_table(&dataset.source)
+            && rows >= 2 * folds
+            && tuning.operations(weights, rows, self.epochs) <= MOST_OPERATIONS;
+        Ok((asked || small).then_some(tuning))
     }
 
     /// r_λ and r_ψ. The rule for tables sets their product, so it holds only where the user chose neither.

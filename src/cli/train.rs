@@ -37,14 +37,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let architecture = args.network.sequential()?;
+    args.network.sequential()?;
     let device = args.run.device.open()?;
     let request = args.learn.request(&args.read, &args.data, args.training.seed);
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;
     announce(&dataset, &request);
-    let plan = args.training.plan(architecture, &args.read, &args.learn, &dataset);
+    let plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
     let title = title(&request, &dataset);
     train(title, dataset, &plan, &device, &args.out, &args.run)
 }

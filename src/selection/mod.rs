@@ -16,7 +16,6 @@
 //!    validation rows choose the order, and the fewest features within one standard error of the best.
 //! 7. *Compact model.* Networks on the chosen columns alone, trained anew.
 
-mod constant;
 mod ensemble;
 mod order;
 mod path;
@@ -31,6 +30,7 @@ pub use sizes::{Footprint, SizePoint};
 pub use substitutes::Substitute;
 pub use units::{Unit, read_groups, units};
 
+use crate::assess::constant_score;
 use crate::data::{Dataset, Missing, ScaleKind, Targets, Task};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
@@ -241,7 +241,7 @@ pub fn select(
     let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
         retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
-    let constant_answer = constant::constant_score(&prepared.data, prepared.metric, reported.clone());
+    let constant_answer = constant_score(&prepared.data, prepared.metric, reported.clone());
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;
@@ -346,6 +346,7 @@ impl SelectSettings {
                 spectral: if self.exact && ridge { Place::None } else { Place::First },
                 ..Sequential::default()
             },
+            tuning: None,
             settings: Settings {
                 loss,
                 batch: self.batch.unwrap_or((dataset.rows / 20).clamp(32, 500)),

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::constant::constant_loss;
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
+use crate::assess::constant_loss;
 use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::model::Plan;

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::constant::constant_score;
 use super::ensemble::{Ensemble, Member, Trained};
 use super::path::{Prepared, rows_se};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::Result;
+use crate::assess::constant_score;
 use crate::data::Dataset;
 use crate::engine::Device;
 use crate::model::{Fit, Model};

@@ -1,0 +1,181 @@
+//! What a model's answer is worth on each row.
+
+use std::ops::Range;
+
+use super::constant::ConstantAnswer;
+use super::{Estimate, Judgement};
+use crate::Result;
+use crate::train::{Job, Metric, Resident};
+
+/// Rows whose outputs are read at once.
+const CHUNK: usize = 4096;
+
+/// Of every row: what it counts, the model's score and loss, and the constant answer's.
+#[derive(Debug, Clone)]
+struct RowScore {
+    weight: f64,
+    metric: f64,
+    constant_metric: f64,
+    loss: f64,
+    constant_loss: f64,
+}
+
+/// Scores of a model's outputs row by row, beside the best constant answer's to the training rows.
+#[derive(Debug, Clone)]
+pub struct RowScores {
+    metric: Metric,
+    rows: Vec<RowScore>,
+    /// Standardised targets `[rows, outputs]` of numbers.
+    targets: Vec<f64>,
+}
+
+/// Outputs on some places of the row list, `[rows, outputs]`: the mean over the replicas, as `predict` gives it.
+pub fn mean_outputs(job: &mut Job, range: Range<usize>) -> Result<Vec<f64>> {
+    let mut all = Vec::new();
+    for begin in range.clone().step_by(CHUNK) {
+        let part = begin..range.end.min(begin + CHUNK);
+        let mut mean = job.predict(0, part.clone())?;
+        for replica in 1..job.replicas() {
+            mean.iter_mut().zip(job.predict(replica, part.clone())?).for_each(|(sum, x)| *sum += x);
+        }
+        let share = 1.0 / job.replicas() as f64;
+        all.extend(mean.into_iter().map(|x| x * share));
+    }
+    Ok(all)
+}
+
+impl RowScores {
+    /// `outputs: [rows, outputs]` of the network for `rows` of the data; `train`: the rows that the constant answer is for.
+    pub fn new(data: &Resident, metric: Metric, train: &[u32], rows: &[u32], outputs: &[f64]) -> Self {
+        let m = data.outputs;
+        let constant = ConstantAnswer::new(data, metric, train, rows);
+        let target = |row: u32, c: usize| f64::from(f32::from_bits(data.targets[row as usize * m + c]));
+        let score = |(&row, outputs): (&u32, &[f64])| {
+            let weight = data.weight(row);
+            if metric.is_share() {
+                let label = data.targets[row as usize] as usize;
+                // The first of equals, as everywhere.
+                let best = (0..m).fold(0, |best, c| if outputs[c] > outputs[best] { c } else { best });
+                let right = |answer: usize| f64::from(u8::from(answer == label));
+                return RowScore {
+                    weight,
+                    metric: right(best),
+                    constant_metric: right(constant.class),
+                    loss: -(log_probability(outputs, label)),
+                    constant_loss: -constant.shares[label].ln(),
+                };
+            }
+            let mean = |f: &dyn Fn(usize) -> f64| (0..m).map(f).sum::<f64>() / m as f64;
+            RowScore {
+                weight,
+                metric: mean(&|c| (outputs[c] - target(row, c)).abs()) * data.unit,
+                constant_metric: mean(&|c| (constant.medians[c] - target(row, c)).abs()) * data.unit,
+                loss: mean(&|c| (outputs[c] - target(row, c)).powi(2)),
+                constant_loss: mean(&|c| (constant.means[c] - target(row, c)).powi(2)),
+            }
+        };
+        let scores = rows.iter().zip(outputs.chunks_exact(m)).map(score).collect();
+        let targets = if metric.is_share() {
+            Vec::new()
+        } else {
+            rows.iter().flat_map(|&row| (0..m).map(move |c| target(row, c))).collect()
+        };
+        RowScores { metric, rows: scores, targets }
+    }
+
+    /// These rows and others of the same data.
+    pub fn join(mut self, other: RowScores) -> Self {
+        self.rows.extend(other.rows);
+        self.targets.extend(other.targets);
+        self
+    }
+
+    /// `None` without rows.
+    pub fn judge(&self) -> Option<Judgement> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let share = self.metric.is_share();
+        let better = |a: f64, b: f64| if share { a - b } else { b - a };
+        let of = |f: &dyn Fn(&RowScore) -> f64| self.mean(f);
+        let (score, constant, gain) =
+            (of(&|r| r.metric), of(&|r| r.constant_metric), of(&|r| better(r.metric, r.constant_metric)));
+        Some(Judgement {
+            rows: self.rows.len(),
+            metric: self.metric,
+            score: if share { self.share(score.value) } else { score },
+            constant: if share { self.share(constant.value) } else { constant },
+            gain: if share { self.difference_of_shares(gain.value) } else { gain },
+            loss_gain: of(&|r| r.constant_loss - r.loss),
+            loss: of(&|r| r.loss),
+            r2: (!share).then(|| self.r2()),
+        })
+    }
+
+    /// Rows of equal weight that would tell as much (Kish).
+    fn effective(&self) -> f64 {
+        let (sum, squares) = self.rows.iter().fold((0.0, 0.0), |(s, q), r| (s + r.weight, q + r.weight * r.weight));
+        if squares > 0.0 { sum * sum / squares } else { 0.0 }
+    }
+
+    /// A weighted mean and its standard error.
+    fn mean(&self, f: &dyn Fn(&RowScore) -> f64) -> Estimate {
+        let total: f64 = self.rows.iter().map(|r| r.weight).sum();
+        let value = self.rows.iter().map(|r| r.weight * f(r)).sum::<f64>() / total;
+        let squares: f64 = self.rows.iter().map(|r| (r.weight * (f(r) - value)).powi(2)).sum();
+        let n = self.effective();
+        // One row says nothing about its own spread: as far off as it may be.
+        let se = if n > 1.0 { (squares * n / (n - 1.0)).sqrt() / total } else { f64::INFINITY };
+        Estimate { value, se }
+    }
+
+    /// The standard error of a share is never 0: two rows right and two wrong are added (A. Agresti, B. A. Coull, "Approximate
+    /// is better than 'exact' for interval estimation of binomial proportions", The American Statistician 52, 1998).
+    fn share(&self, value: f64) -> Estimate {
+        let n = self.effective();
+        let p = (value * n + 2.0) / (n + 4.0);
+        Estimate { value, se: (p * (1.0 - p) / (n + 4.0)).sqrt() }
+    }
+
+    /// The same for a difference of two shares of the same rows: one row that only the model answers right and one that only the
+    /// constant does are added (D. G. Bonett, R. M. Price, "Adjusted Wald confidence interval for a difference of binomial
+    /// proportions based on paired data", Journal of Educational and Behavioral Statistics 37, 2012).
+    fn difference_of_shares(&self, value: f64) -> Estimate {
+        let n = self.effective();
+        let total: f64 = self.rows.iter().map(|r| r.weight).sum();
+        let differ = self.rows.iter().map(|r| r.weight * (r.metric - r.constant_metric).abs()).sum::<f64>() / total;
+        let (mean, square) = (value * n / (n + 2.0), (differ * n + 2.0) / (n + 2.0));
+        Estimate { value, se: ((square - mean * mean) / (n + 2.0)).sqrt() }
+    }
+
+    /// 1 − Σw e²/Σw (y − ȳ)², means over the outputs; the standard error is that of the ratio's linearisation.
+    fn r2(&self) -> Estimate {
+        let m = self.targets.len() / self.rows.len();
+        let total: f64 = self.rows.iter().map(|r| r.weight).sum();
+        let column = |c: usize| self.targets.iter().skip(c).step_by(m);
+        let means: Vec<f64> =
+            (0..m).map(|c| column(c).zip(&self.rows).map(|(y, r)| r.weight * y).sum::<f64>() / total).collect();
+        let spread: Vec<f64> = self
+            .targets
+            .chunks_exact(m)
+            .map(|row| row.iter().zip(&means).map(|(y, mean)| (y - mean).powi(2)).sum::<f64>() / m as f64)
+            .collect();
+        let sum = |f: &dyn Fn(usize) -> f64| (0..self.rows.len()).map(f).sum::<f64>();
+        let variance = sum(&|i| self.rows[i].weight * spread[i]) / total;
+        let ratio = sum(&|i| self.rows[i].weight * self.rows[i].loss) / total / variance;
+        let squares = sum(&|i| (self.rows[i].weight * (self.rows[i].loss - ratio * spread[i])).powi(2));
+        Estimate { value: 1.0 - ratio, se: squares.sqrt() / (total * variance) }
+    }
+
+    /// The loss alone, as [`Judgement::loss`].
+    pub fn loss(&self) -> Estimate {
+        self.mean(&|r| r.loss)
+    }
+}
+
+/// Of a class, by the softmax of the outputs.
+fn log_probability(outputs: &[f64], class: usize) -> f64 {
+    let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = outputs.iter().map(|o| (o - largest).exp()).sum();
+    outputs[class] - largest - sum.ln()
+}
