@@ -145,20 +145,6 @@ pub struct PartScore {
     pub r2: Option<f64>,
 }
 
-impl PartScore {
-    /// The scores with their names for a person, the most telling first.
-    pub fn named(&self) -> Vec<(&'static str, f64)> {
-        let all = [
-            ("accuracy", self.accuracy),
-            ("balanced accuracy", self.balanced_accuracy),
-            ("MAE", self.mae),
-            ("R²", self.r2),
-            ("loss", Some(self.loss)),
-        ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-}
-
 impl Plan {
     /// Trains the plan's replicas on `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1) and
     /// scores them.

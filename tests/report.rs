@@ -192,6 +192,7 @@ fn image() {
         metric: Metric::Accuracy,
         examples: &examples,
         scores: &scores("accuracy", 0.998),
+        assessment: None,
         settings: &settings(),
         machine: &machine(),
     };
@@ -226,6 +227,7 @@ fn table_with_replicas() {
         metric: Metric::Accuracy,
         examples: &examples,
         scores: &scores("accuracy", 0.957),
+        assessment: None,
         settings: &settings(),
         machine: &machine(),
     };
@@ -270,6 +272,7 @@ fn spectrum() {
         metric: Metric::Mae,
         examples: &examples,
         scores: &scores("MAE", 0.119),
+        assessment: None,
         settings: &settings(),
         machine: &machine(),
     };
@@ -290,6 +293,7 @@ fn bare<'a>(ranking: &'a [RankedFeature], axes: &'a [Axis]) -> TrainPage<'a> {
         metric: Metric::Accuracy,
         examples: &[],
         scores: &[],
+        assessment: None,
         settings: &[],
         machine: &[],
     }
@@ -311,6 +315,7 @@ fn hostile_text_stays_text() {
         settings: &list,
         machine: &list,
         scores: &scores,
+        assessment: None,
         examples: &examples,
         curve: Some(&curve),
         ..bare(&ranking, &axes)

@@ -179,3 +179,88 @@ fn log_probability(outputs: &[f64], class: usize) -> f64 {
     let sum: f64 = outputs.iter().map(|o| (o - largest).exp()).sum();
     outputs[class] - largest - sum.ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Storage;
+
+    /// Rows without inputs: only targets and weights are read.
+    fn data(targets: Vec<u32>, weights: Vec<f32>, outputs: usize, unit: f64) -> Resident {
+        let rows = targets.len() as u32;
+        Resident {
+            storage: Storage::F32,
+            stride: 0,
+            words: Vec::new(),
+            columns: 0,
+            scaling: Vec::new(),
+            targets,
+            weights,
+            outputs,
+            list: (0..rows).collect(),
+            lists: Vec::new(),
+            train: 0..rows as usize,
+            validation: 0..0,
+            test: 0..0,
+            unit,
+        }
+    }
+
+    fn close(found: f64, wanted: f64) {
+        assert!((found - wanted).abs() < 1e-12, "{found}, not {wanted}");
+    }
+
+    #[test]
+    fn numbers_by_hand() {
+        let y = [1.0f32, 2.0, 3.0, 6.0];
+        let data = data(y.iter().map(|y| y.to_bits()).collect(), Vec::new(), 1, 2.0);
+        let all: Vec<u32> = (0..4).collect();
+        let j = RowScores::new(&data, Metric::Mae, &all, &all, &[1.0, 2.5, 3.0, 5.0]).judge().unwrap();
+        // |e| 0, 1/2, 0, 1 in a unit of 2; the training rows' median is 2 (the first that half the weight reaches).
+        close(j.score.value, 0.75);
+        close(j.constant.value, 3.0);
+        close(j.gain.value, 2.25);
+        let errors = [0.0, 1.0, 0.0, 2.0];
+        let variance = errors.iter().map(|e| (e - 0.75f64).powi(2)).sum::<f64>() / 3.0;
+        close(j.score.se, (variance / 4.0).sqrt());
+        // Squares: 0, 1/4, 0, 1 against (y − 3)²: 4, 1, 0, 9.
+        close(j.loss.value, 1.25 / 4.0);
+        close(j.loss_gain.value, (14.0 - 1.25) / 4.0);
+        let r2 = j.r2.unwrap();
+        close(r2.value, 1.0 - 1.25 / 14.0);
+        let linear = [0.0 - 4.0 * 1.25 / 14.0, 0.25 - 1.25 / 14.0, 0.0, 1.0 - 9.0 * 1.25 / 14.0];
+        close(r2.se, linear.iter().map(|x: &f64| x * x).sum::<f64>().sqrt() / 14.0);
+        // A row of weight 2 is two rows, but for its standard error.
+        let twice = super::tests::data([y[0], y[1]].iter().map(|y| y.to_bits()).collect(), vec![2.0, 1.0], 1, 1.0);
+        let j = RowScores::new(&twice, Metric::Mae, &[0, 1], &[0, 1], &[1.5, 2.0]).judge().unwrap();
+        close(j.score.value, 1.0 / 3.0);
+        assert!(RowScores::new(&twice, Metric::Mae, &[0, 1], &[], &[]).judge().is_none());
+    }
+
+    #[test]
+    fn shares_by_hand() {
+        let data = data(vec![0, 0, 0, 1, 1], Vec::new(), 2, 1.0);
+        let all: Vec<u32> = (0..5).collect();
+        // Logits (0, x): class 1 where x > 0. Four of five right; always class 0 has three.
+        let outputs = [0.0, -1.0, 0.0, -2.0, 0.0, 1.0, 0.0, 3.0, 0.0, 0.5];
+        let scores = RowScores::new(&data, Metric::Accuracy, &all, &all, &outputs);
+        let j = scores.judge().unwrap();
+        close(j.score.value, 0.8);
+        close(j.constant.value, 0.6);
+        let p = 6.0 / 9.0f64;
+        close(j.score.se, (p * (1.0 - p) / 9.0).sqrt());
+        // Two rows only the model has right, one only the constant.
+        close(j.gain.value, 0.2);
+        let (mean, square) = (1.0 / 7.0, 5.0 / 7.0f64);
+        close(j.gain.se, ((square - mean * mean) / 7.0).sqrt());
+        let p = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let loss = -(p(1.0).ln() + p(2.0).ln() + p(-1.0).ln() + p(3.0).ln() + p(0.5).ln()) / 5.0;
+        close(j.loss.value, loss);
+        close(j.loss_gain.value, -(0.6 * 0.6f64.ln() + 0.4 * 0.4f64.ln()) - loss);
+        // All right: still not certain.
+        let right = RowScores::new(&data, Metric::Accuracy, &all, &all[..3], &outputs[..4].repeat(2)[..6]);
+        let right = right.judge().unwrap();
+        assert!(right.score.value == 1.0 && right.score.se > 0.1 && !right.gain.is_gain());
+        assert!(scores.clone().join(scores).judge().unwrap().rows == 10);
+    }
+}

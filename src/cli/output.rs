@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::assess::Verdict;
 use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
 use crate::model::{Fit, Model};
@@ -11,8 +12,7 @@ use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
 use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
-use crate::train::Metric;
-use crate::train::Resident;
+use crate::train::{Metric, Resident};
 use crate::{Result, write};
 
 /// Everything about one training that files and pages are made from.
@@ -59,6 +59,8 @@ impl Outcome<'_> {
             "features": d.features.len(),
             "kept_features": kept(&self.fit.model, self.ranking),
             "stopped": self.fit.stopped,
+            "verdict": self.fit.assessment.verdict,
+            "assessment": self.fit.assessment,
         });
         if let Some(name) = &d.weight_column {
             value["weights"] = json!(name);
@@ -72,15 +74,6 @@ impl Outcome<'_> {
     /// The report.
     pub fn page(&self) -> Page {
         let model = &self.fit.model;
-        let scores: Vec<(String, Vec<(String, f64)>)> = self
-            .fit
-            .scores
-            .iter()
-            .map(|(part, score)| {
-                let values = score.named().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-                ((*part).to_owned(), values)
-            })
-            .collect();
         TrainPage {
             title: &self.title,
             summary: self.summary(),
@@ -92,7 +85,8 @@ impl Outcome<'_> {
             curve: Some(self.curve),
             metric: metric_of(model),
             examples: self.examples,
-            scores: &scores,
+            scores: &[],
+            assessment: Some(&self.fit.assessment),
             settings: &settings(model),
             machine: &machine(self.device, self.fit),
         }
@@ -105,26 +99,37 @@ impl Outcome<'_> {
         let d = &model.description;
         let (n, kept) = (d.features.len(), kept(model, self.ranking));
         let constant = d.scaling.constant().iter().filter(|&&c| c).count();
+        if self.fit.assessment.verdict == Verdict::Unsupported {
+            return Vec::new();
+        }
         let mut lines = vec![format!(
             "Of {n} inputs{}, {kept} carry a relevance above {} % of the largest.",
             if constant > 0 { format!(" ({constant} of them constant)") } else { String::new() },
             d.settings.threshold * 100.0
         )];
-        let k = 20.min(n);
-        if let Some(point) = self.curve.points.iter().find(|p| p.k == k) {
-            let share = self.curve.metric.is_share();
-            let show = |x: f64| if share { format!("{:.2} %", 100.0 * x) } else { format!("{x:.4}") };
+        let judged = self.fit.assessment.part(&self.curve.rows);
+        if let Some(point) = judged.and_then(|judged| self.curve.enough(judged.score.se)) {
+            let k = point.k;
+            let show = |x: f64| text::metric(self.curve.metric, x);
             let name = text::metric_name(self.curve.metric);
             lines.push(format!(
-                "With the {k} best inputs alone (the others masked), the same network reaches a {} {name} of {}; with {k} random ones {}; with all {}.",
+                "With the {k} best {} alone (the others masked), the same network reaches a {} {name} of {}, within one standard error of \
+                 all {n}: {}; with {k} random {} {}.",
+                inputs(k),
                 self.curve.rows,
                 show(point.ranked),
-                show(point.random_mean),
                 show(self.curve.full),
+                if k == 1 { "one" } else { "ones" },
+                show(point.random_mean),
             ));
         }
         lines
     }
+}
+
+/// One input, two inputs.
+fn inputs(number: usize) -> &'static str {
+    if number == 1 { "input" } else { "inputs" }
 }
 
 fn engine(device: &Device) -> &'static str {

@@ -11,7 +11,7 @@ use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
-use crate::report::tables;
+use crate::report::{assessment, tables};
 use crate::train::Metric;
 use crate::{Result, write};
 
@@ -97,12 +97,16 @@ pub fn train(
 
 /// The ranking's head, the scores and where to look further.
 fn text(outcome: &Outcome<'_>, report: &str) -> String {
-    let mut text = tables::ranking_text(outcome.ranking, 20);
-    text.push('\n');
-    for (name, score) in &outcome.fit.scores {
-        let shown: Vec<String> = score.named().iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-        text.push_str(&format!("{name:<11} {} ({} rows)\n", shown.join(", "), score.rows));
+    let assessed = &outcome.fit.assessment;
+    // Before the ranking: whether there is anything in it.
+    let mut text = format!("{}\n", assessment::verdict(assessed));
+    if let Some(rare) = assessment::rare_classes(assessed) {
+        text.push_str(&format!("{rare}\n"));
     }
+    text.push('\n');
+    text.push_str(&tables::ranking_text(outcome.ranking, 20));
+    text.push('\n');
+    text.push_str(&assessment::lines(assessed));
     text.push('\n');
     for line in outcome.summary() {
         text.push_str(&format!("{line}\n"));

@@ -44,6 +44,16 @@ pub struct Curve {
     pub full: f64,
 }
 
+impl Curve {
+    /// The fewest inputs from which on the ranked curve stays within `se`, one standard error, of all inputs; `None` where it
+    /// ends before.
+    pub fn enough(&self, se: f64) -> Option<&CurvePoint> {
+        let worse = |p: &CurvePoint| if self.metric.is_share() { self.full - p.ranked } else { p.ranked - self.full };
+        let from = self.points.iter().rposition(|p| p.k > 0 && worse(p) > se).map_or(0, |last| last + 1);
+        self.points[from..].iter().find(|p| p.k > 0)
+    }
+}
+
 /// One k of a [`Curve`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {

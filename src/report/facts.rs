@@ -1,6 +1,7 @@
 //! What a training's page shows, and what its figures derive from it.
 
 use super::tables;
+use crate::assess::{Assessment, Verdict};
 use crate::data::Axis;
 use crate::relevance::{Curve, CurvePoint, RankedFeature};
 use crate::train::{EpochRecord, Metric};
@@ -28,6 +29,8 @@ pub struct TrainPage<'a> {
     pub examples: &'a [Example],
     /// `("test", [("accuracy", 0.998), ("loss", 0.01)])`; the last set is the one that the headline cites.
     pub scores: &'a [(String, Vec<(String, f64)>)],
+    /// Shown instead of the scores: how sure they are, and whether there is anything to believe.
+    pub assessment: Option<&'a Assessment>,
     pub settings: &'a [(String, String)],
     pub machine: &'a [(String, String)],
 }
@@ -80,13 +83,22 @@ impl<'a> Facts<'a> {
         if self.max > 0.0 { (feature.relevance / self.max).clamp(0.0, 1.0) } else { 0.0 }
     }
 
+    /// Unless the model is no better than a constant answer.
+    pub(crate) fn supported(&self) -> bool {
+        self.page.assessment.is_none_or(|a| a.verdict != Verdict::Unsupported)
+    }
+
     pub(crate) fn dropped(&self, feature: &RankedFeature) -> bool {
         feature.relevance <= 0.0 || self.share(feature) < self.page.threshold
     }
 
-    /// The point of the curve worth a sentence: as many as get outlined, of many features, else the fewest that are nearly as good as all.
+    /// The point of the curve worth a sentence: the fewest inputs within one standard error of all, where that is known; else as many
+    /// as get outlined, of many features, or the fewest that are nearly as good as all.
     pub(crate) fn highlight(&self) -> Option<&CurvePoint> {
         let curve = self.page.curve?;
+        if let Some(judged) = self.page.assessment.and_then(|a| a.part(&curve.rows)) {
+            return curve.enough(judged.score.se).filter(|p| p.k < self.page.columns);
+        }
         let inside = curve.points.iter().filter(|p| p.k > 0 && p.k < self.page.columns);
         if self.page.columns > 2 * self.mark {
             let distance = |p: &&CurvePoint| (p.k as f64 / self.mark as f64).ln().abs();

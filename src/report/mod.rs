@@ -8,6 +8,7 @@
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
 //! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
 
+pub mod assessment;
 pub(crate) mod examples;
 mod explain_figures;
 pub mod explain_page;

@@ -61,6 +61,19 @@ fn significant(value: f64, digits: i32) -> String {
     signed(&grouped(&format!("{value:.*}", (digits - 1 - exponent).max(0) as usize)))
 }
 
+/// A value with its standard error, both to the error's second digit: `44.3 ± 1.6`; without one where that isn't known.
+pub fn with_spread(value: f64, se: f64) -> String {
+    if !(se.is_finite() && value.is_finite() && se > 0.0) {
+        return short(value);
+    }
+    // Beyond four decimals (of an error of a few ten thousandths) nobody wants to know.
+    let digits = (1 - se.log10().floor() as i32).clamp(0, 4) as usize;
+    // What rounds to zero has no sign.
+    let rounded = |x: f64| if x.abs() < 0.5 * 10f64.powi(-(digits as i32)) { 0.0 } else { x };
+    let show = |x: f64| signed(&grouped(&format!("{:.digits$}", rounded(x))));
+    format!("{} ± {}", show(value), show(se))
+}
+
 /// A share as a percentage: one decimal, two where one would round to 100 without being it.
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
@@ -158,6 +171,17 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);
+        }
+        let spreads = [
+            (44.2561, 1.5623, "44.3 ± 1.6"),
+            (-0.000822, 0.00142, "−0.0008 ± 0.0014"),
+            (0.488, 0.0338, "0.488 ± 0.034"),
+            (12345.6, 230.0, "12,346 ± 230"),
+            (-1e-7, 1e-6, "0.0000 ± 0.0000"),
+            (0.5, f64::INFINITY, "0.500"),
+        ];
+        for (value, se, text) in spreads {
+            assert_eq!(with_spread(value, se), text);
         }
         assert_eq!(percent(0.9996), "99.96\u{202f}%");
         assert_eq!(percent(1.0), "100.0\u{202f}%");

@@ -3,7 +3,7 @@
 use super::facts::{Facts, Shape, TrainPage};
 use super::page::{Block, Cell, Column, Definitions, KeyFigure, Method, Page, Row, Table, Text, Tone};
 use super::text::{self, count, number, percent, shorten};
-use super::{examples, figures};
+use super::{assessment, examples, figures};
 use crate::relevance::RankedFeature;
 
 /// Pixels or features that get outlined: the paper's figures show the 20 best.
@@ -19,12 +19,13 @@ impl TrainPage<'_> {
         let mut page = Page {
             kind: "Input relevance report",
             title: self.title.to_owned(),
-            lead: vec![self.summary.join(" ")],
+            lead: self.lead(),
             numbers: key_figures(&facts),
             sections: Vec::new(),
             method: Method::Spectral,
         };
-        page.section("Which inputs count", figures::ranking(&facts));
+        let supported = if facts.supported() { "" } else { " (not supported: see above)" };
+        page.section(format!("Which inputs count{supported}"), figures::ranking(&facts));
         page.section(examples_title(&facts), examples::examples(&facts));
         page.section("Training", training(&facts));
         page.section("Ranking", vec![ranking_table(&facts).into()]);
@@ -34,13 +35,24 @@ impl TrainPage<'_> {
         page.section("How it was made", vec![Block::Columns(lists.to_vec())]);
         page
     }
+
+    /// The verdict first, then the rest.
+    fn lead(&self) -> Vec<String> {
+        let verdict = self.assessment.map(assessment::verdict);
+        let rare = self.assessment.and_then(assessment::rare_classes);
+        verdict.into_iter().chain(rare).chain([self.summary.join(" ")]).collect()
+    }
 }
 
 /// The course of the training, and what came of it.
 pub(crate) fn training(facts: &Facts) -> Vec<Block> {
     // One epoch makes no curve.
     let course = (facts.page.history.len() > 1).then(|| figures::training(facts));
-    course.into_iter().chain(scores(facts.page.scores).map(Block::from)).collect()
+    let scores = match facts.page.assessment {
+        Some(assessment) => assessment::blocks(assessment),
+        None => scores(facts.page.scores).map(Block::from).into_iter().collect(),
+    };
+    course.into_iter().chain(scores).collect()
 }
 
 /// Three or four figures with what they are.
@@ -48,7 +60,20 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
     let page = facts.page;
     let mut out = Vec::new();
     let mut add = |value: String, label: String| out.push(KeyFigure::new(shorten(&value, 16), label));
-    if let Some((set, scores)) = page.scores.last()
+    if let Some(held) = page.assessment.and_then(|a| a.held_out.as_ref()) {
+        let (value, name) = match held.r2 {
+            Some(r2) => (text::short(r2.value), "R²"),
+            None => (text::metric(held.metric, held.score.value), text::metric_name(held.metric)),
+        };
+        let spread = match held.r2 {
+            Some(r2) => text::short(r2.se),
+            None => text::metric(held.metric, held.score.se),
+        };
+        add(value, format!("± {spread} {name} on rows it hadn't seen, all inputs"));
+        if !facts.supported() {
+            add("nothing".into(), "that a constant answer doesn't know".into());
+        }
+    } else if let Some((set, scores)) = page.scores.last()
         && let Some((name, value)) = scores.first()
     {
         let figure = if is_share(name) { percent(*value) } else { text::short(*value) };

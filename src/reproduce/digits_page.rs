@@ -36,6 +36,7 @@ pub fn page(outcome: &DigitsOutcome, device: &str) -> Page {
         metric: Metric::Accuracy,
         examples: &shown_digits,
         scores: &scores(outcome),
+        assessment: None,
         settings: &[],
         machine: &[],
     };

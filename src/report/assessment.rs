@@ -1,0 +1,213 @@
+//! What was found out about a model as a whole, in words and tables.
+
+use super::page::{Block, Cell, Column, Row, Table, Text, Tone};
+use super::text::{self, count, number, percent, shorten};
+use crate::assess::{Assessment, Estimate, Judgement, Verdict};
+use crate::train::Metric;
+
+/// More classes than this make no readable square of confusions.
+const MOST_CONFUSED: usize = 20;
+
+/// `93.3 ± 2.1 %`, or `0.512 ± 0.031`.
+pub fn estimate(kind: Metric, e: Estimate) -> String {
+    if !kind.is_share() {
+        return text::with_spread(e.value, e.se);
+    }
+    if !e.se.is_finite() {
+        return percent(e.value);
+    }
+    let value = percent(e.value);
+    format!("{} ± {}", value.trim_end_matches(|c: char| !c.is_ascii_digit()), percent(e.se))
+}
+
+/// What a verdict is said by: accuracy, or R² and the absolute error.
+fn scores(j: &Judgement) -> String {
+    let name = text::metric_name(j.metric);
+    match j.r2 {
+        Some(r2) => format!("R² {}, {name} {}", text::with_spread(r2.value, r2.se), estimate(j.metric, j.score)),
+        None => format!("{name} {}", estimate(j.metric, j.score)),
+    }
+}
+
+fn constant_answer(j: &Judgement) -> String {
+    let kind = if j.metric.is_share() { "most frequent class" } else { "median" };
+    format!("always answering the {kind} has {}", estimate(j.metric, j.constant))
+}
+
+/// The first thing to say: whether the model knows anything about rows that it hasn't seen, and what to do where not.
+pub fn verdict(a: &Assessment) -> String {
+    let Some(held) = &a.held_out else {
+        return "No rows were held out, so nothing says whether this holds for other rows: give --test or --validation a share."
+            .to_owned();
+    };
+    let rows = format!("On {} rows that it hadn't seen", count(held.rows));
+    match a.verdict {
+        Verdict::Unsupported => format!(
+            "{rows} the network is no better than a constant answer: {}; {}. What it uses says nothing about the target that \
+             would hold for other rows, and its ranking is not supported. Check the target and the columns, or give more rows.",
+            scores(held),
+            constant_answer(held)
+        ),
+        Verdict::Overfitted => format!(
+            "The network has learnt its training rows by heart: {} there, but {} on {} rows that it hadn't seen ({}). Take the \
+             ranking with care; stronger penalties (--folds 5 chooses them) or more rows help.",
+            a.part("train").map(scores).unwrap_or_default(),
+            scores(held),
+            count(held.rows),
+            constant_answer(held)
+        ),
+        Verdict::Supported | Verdict::Unknown => {
+            format!("{rows}: {}; {}.", scores(held), constant_answer(held))
+        }
+    }
+}
+
+/// Of classes of very different sizes, where the accuracy says little: what to look at, and which option counts them the same.
+pub fn rare_classes(a: &Assessment) -> Option<String> {
+    let classes = a.classes.as_ref()?;
+    if a.held_out.is_some_and(|j| j.metric == Metric::BalancedAccuracy) {
+        return None;
+    }
+    let rows: usize = classes.classes.iter().map(|c| c.rows).sum();
+    let largest = classes.classes.iter().map(|c| c.rows).max()?;
+    let even = rows as f64 / classes.classes.len() as f64;
+    let worst = classes
+        .classes
+        .iter()
+        .filter(|c| c.recall.is_some())
+        .min_by(|a, b| a.recall.partial_cmp(&b.recall).expect("recalls are numbers"))?;
+    (largest as f64 > 1.5 * even && worst.recall? < 0.5).then(|| {
+        format!(
+            "The classes are of very different sizes: of {:?} {} are recognised, and the balanced accuracy is {}. \
+             --balanced-classes makes every class count the same.",
+            worst.name,
+            percent(worst.recall.unwrap_or_default()),
+            percent(classes.balanced_accuracy)
+        )
+    })
+}
+
+/// `train`, `cross-validation` …: a line each for the terminal.
+pub fn lines(a: &Assessment) -> String {
+    let width = a.parts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, j): &(String, Judgement)| {
+        format!("{name:<width$}  {}, constant {} ({} rows)\n", scores(j), estimate(j.metric, j.constant), count(j.rows))
+    };
+    a.parts.iter().map(line).collect()
+}
+
+/// The scores of all parts, the penalties that were tried, and the classes one by one.
+pub(crate) fn blocks(a: &Assessment) -> Vec<Block> {
+    let mut blocks = vec![scores_table(a).into()];
+    blocks.extend(penalties(a).map(Block::from));
+    blocks.extend(classes(a));
+    blocks
+}
+
+fn scores_table(a: &Assessment) -> Table {
+    let r2 = a.parts.iter().any(|(_, j)| j.r2.is_some());
+    let share = a.parts.first().is_some_and(|(_, j)| j.metric.is_share());
+    let name = a.parts.first().map_or("score", |(_, j)| text::metric_name(j.metric));
+    let mut columns = vec![Column::text("rows"), Column::number("number"), Column::number(name)];
+    columns.push(Column::number("constant answer"));
+    columns.push(Column::number("better by"));
+    columns.push(Column::number(if share { "log loss" } else { "R²" }));
+    let row = |(part, j): &(String, Judgement)| -> Row {
+        [
+            part.clone(),
+            count(j.rows),
+            estimate(j.metric, j.score),
+            estimate(j.metric, j.constant),
+            estimate(j.metric, j.gain),
+            if r2 {
+                j.r2.map_or_else(String::new, |r2| text::with_spread(r2.value, r2.se))
+            } else {
+                text::with_spread(j.loss.value, j.loss.se)
+            },
+        ]
+        .into_iter()
+        .collect()
+    };
+    let caption = "± one standard error over the rows. The constant answer is the training rows' ";
+    let caption = format!("{caption}{}.", if share { "most frequent class" } else { "median" });
+    let validated = match &a.cross_validation {
+        Some(v) => format!(
+            " Cross-validation: every training row answered by the one of {} networks that didn't see it; since these rows \
+             chose the penalties, its score is a little too good.",
+            v.folds
+        ),
+        None => String::new(),
+    };
+    Table::new(columns, a.parts.iter().map(row).collect()).caption(format!("{caption}{validated}"))
+}
+
+fn penalties(a: &Assessment) -> Option<Table> {
+    let v = a.cross_validation.as_ref()?;
+    let metric = a.parts.first().map(|(_, j)| j.metric)?;
+    let loss = if metric.is_share() { "log loss" } else { "squared error (standardised)" };
+    let columns = ["r_λ", "r_ψ"].map(Column::number);
+    let columns =
+        columns.into_iter().chain([Column::number(loss), Column::number(text::metric_name(metric))]).collect();
+    let row = |(i, c): (usize, &crate::assess::Candidate)| {
+        let cells = [
+            number(c.reg_lambda),
+            number(c.reg_psi),
+            text::with_spread(c.loss.value, c.loss.se),
+            estimate(metric, c.score),
+        ];
+        let chosen = i == v.chosen;
+        let cell = |text: String| Cell::from(if chosen { Text::strong(text) } else { text.into() });
+        cells.into_iter().map(cell).collect::<Row>()
+    };
+    let table = Table::new(columns, v.candidates.iter().enumerate().map(row).collect());
+    Some(
+        table
+            .title("Penalties tried")
+            .caption(format!("Each on rows held out in turn, {} folds; the smallest loss was taken.", v.folds)),
+    )
+}
+
+fn classes(a: &Assessment) -> Vec<Block> {
+    let Some(scores) = &a.classes else { return Vec::new() };
+    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), percent);
+    let area = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), text::short);
+    let mut rows: Vec<Row> = scores
+        .classes
+        .iter()
+        .map(|c| {
+            let name = Cell::from(shorten(&c.name, 22)).tip(c.name.clone());
+            let cells = [count(c.rows), show(c.recall), show(c.precision), area(c.auc)].map(Cell::from);
+            [name].into_iter().chain(cells).collect()
+        })
+        .collect();
+    let all: usize = scores.classes.iter().map(|c| c.rows).sum();
+    let total: Row =
+        ["mean".to_owned(), count(all), percent(scores.balanced_accuracy), String::new(), area(scores.auc)]
+            .into_iter()
+            .collect();
+    rows.push(total.tone(Tone::Total));
+    let columns = ["rows", "recognised", "right when answered", "AUC"].map(Column::number);
+    let columns = [Column::text("class")].into_iter().chain(columns).collect();
+    let table = Table::new(columns, rows).title("Class by class").caption(
+        "On the rows that the network hadn't seen. Recognised: the recall, whose mean is the balanced accuracy; right when \
+         answered: the precision; AUC: the chance that a row of the class gets more of its probability than another row.",
+    );
+    let mut blocks = vec![table.into()];
+    let m = scores.classes.len();
+    if m <= MOST_CONFUSED {
+        let columns = [Column::text("class")].into_iter();
+        let columns = columns.chain(scores.classes.iter().map(|c| Column::number(shorten(&c.name, 12)))).collect();
+        let row = |(i, of): (usize, &Vec<usize>)| -> Row {
+            let name = Cell::from(shorten(&scores.classes[i].name, 22));
+            let cell = |(j, &n): (usize, &usize)| match (i == j, n) {
+                (_, 0) => Cell::from("0"),
+                (true, n) => Text::strong(count(n)).into(),
+                (false, n) => Cell::from(count(n)),
+            };
+            [name].into_iter().chain(of.iter().enumerate().map(cell)).collect()
+        };
+        let table = Table::new(columns, scores.confusion.iter().enumerate().map(row).collect());
+        blocks.push(table.title("Confusions").caption("Rows: the class; columns: the answer.").into());
+    }
+    blocks
+}
