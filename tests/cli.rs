@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use eigenlens::Model;
+use eigenlens::assess::Tuning;
 
 mod common;
 use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
@@ -27,10 +28,14 @@ fn a_table_goes_all_the_way() {
     assert!(names[1].starts_with("kind="), "{names:?}");
     let metrics: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(place.path("run/metrics.json")).unwrap()).unwrap();
-    for key in ["task", "engine", "adapter", "seconds", "steps", "replicas", "train", "validation", "test"] {
+    for key in ["task", "engine", "adapter", "seconds", "steps", "replicas", "train", "test", "verdict", "assessment"] {
         assert!(!metrics[key].is_null(), "{key} is in {metrics}");
     }
     assert!(metrics["test"]["accuracy"].as_f64().unwrap() > 0.85, "{metrics}");
+    assert_eq!(metrics["verdict"], "supported");
+    let parts: Vec<_> = metrics["assessment"]["parts"].as_array().unwrap().iter().map(|p| p[0].clone()).collect();
+    assert_eq!(parts, ["train", "cross-validation", "test"]);
+    assert!(stdout(&trained).starts_with("On 240 rows that it hadn't seen: accuracy "), "{}", stdout(&trained));
     assert!(fs::read_to_string(place.path("run/history.csv")).unwrap().lines().count() == 61);
     assert!(fs::read_to_string(place.path("run/report.html")).unwrap().contains("</html>"));
 
@@ -133,15 +138,17 @@ fn regression_is_reported_in_the_targets_units() {
     assert!((first - 1000.0).abs() < 400.0, "the first price is 1000, predicted {first}");
 }
 
-/// Tables get penalties by their rows, unless the user chooses one; everything else keeps the paper's. The model tells.
+/// Tables get their penalties by cross-validation, or by their rows where that is too dear or not wanted, unless the user chooses one;
+/// everything else keeps the paper's. The model tells.
 #[test]
 fn default_penalties_depend_on_a_tables_rows() {
     let place = Place::new();
     let (data, pictures) = (place.write("table.csv", table()), digits(&place, 100));
     let (table, out) = (["--target", "class", "--epochs", "1"], place.text("run"));
     type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], (f64, f64));
-    let cases: [Case; 4] = [
-        (&data, &table, &[], (1.9, 1.9e-2)),
+    let cases: [Case; 5] = [
+        (&data, &table, &["--folds", "0"], (1.9, 1.9e-2)),
+        (&data, &table, &["--validation", "0.1"], (1.9, 1.9e-2)),
         (&data, &table, &["--reg-lambda", "0.5"], (0.5, 1e-4)),
         (&data, &table, &["--reg-psi", "0"], (1e-2, 0.0)),
         (&pictures, &["--epochs", "1"], &[], (1e-2, 1e-4)),
@@ -151,6 +158,15 @@ fn default_penalties_depend_on_a_tables_rows() {
         assert!(trained.status.success(), "{}", stderr(&trained));
         let replica = Model::load(place.path("run/model.safetensors")).unwrap().description.settings.replicas[0];
         assert_eq!((replica.reg_lambda, replica.reg_psi), penalties, "{chosen:?}");
+    }
+    for chosen in [&[][..], &["--folds", "3", "--hidden", "20,10"]] {
+        let trained = train(&data, &out, &[&table, chosen].concat());
+        assert!(trained.status.success(), "{}", stderr(&trained));
+        let d = Model::load(place.path("run/model.safetensors")).unwrap().description;
+        let used = (d.settings.replicas[0].reg_lambda, d.settings.replicas[0].reg_psi);
+        assert!(Tuning::default().penalties.contains(&used), "{used:?}");
+        let hidden = if chosen.is_empty() { vec![16] } else { vec![20, 10] };
+        assert_eq!((d.architecture.hidden, d.validation), (hidden, 0.0));
     }
 }
 
@@ -169,6 +185,9 @@ fn wrong_options_are_refused() {
     refused(&with(&["--lr=-1"]), 2, &["--lr", "above 0"]);
     refused(&with(&["--activation", "relu,tanh"]), 2, &["--activation", "1 hidden"]);
     refused(&with(&["--validation", "0.6", "--test", "0.5"]), 2, &["--validation", "below 1"]);
+    refused(&with(&["--folds", "1"]), 2, &["--folds is 1", "2 to 192"]);
+    refused(&with(&["--folds", "193"]), 2, &["--folds is 193", "2 to 192"]);
+    refused(&with(&["--folds", "5", "--reg-psi", "0.1"]), 2, &["--folds 5", "--reg-psi", "one of them"]);
     refused(&with(&["--dropout", "1.5"]), 2, &["--dropout", "below 1"]);
     refused(&with(&["--train", "psi,phi"]), 2, &["--train", "phi", "lambda_in"]);
     refused(&with(&["--classes", "yes,maybe"]), 2, &["maybe", "no, yes"]);
