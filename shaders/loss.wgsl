@@ -5,8 +5,8 @@
 //     stats[r] = w [loss, metric, square, 0]        gradient[r, c] = w d(mean loss over the batch) / d output[r, c]
 //
 // w: the weight of data set row rows[r]; WEIGHTED 0: 1, and no weights are read.
-// KIND 0: softmax cross-entropy (metric: the first largest output is the label); 1: absolute error, 2: squared error,
-// 3: Huber with delta 1, averaged over the C outputs (metric: mean |e|, square: mean e^2). targets: words, shared:
+// KIND CE: softmax cross-entropy (metric: the first largest output is the label); MAE: absolute error, MSE: squared error,
+// HUBER: Huber with delta 1, averaged over the C outputs (metric: mean |e|, square: mean e^2). targets: words, shared:
 // labels [row], or f32 bits [row, C]. rows: words of each replica. One invocation a row, r < step.rows.
 // Bytes moved: 4 C in (twice), 4 C out, 16 out, a row; 4 more in for the weight.
 
@@ -28,7 +28,11 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(7) var<storage, read> weights: array<f32>;
 
-override KIND: u32 = 0u;
+const CE: u32 = 0u;
+const MAE: u32 = 1u;
+const MSE: u32 = 2u;
+const HUBER: u32 = 3u;
+override KIND: u32 = CE;
 override GRADIENT: u32 = 1u;
 override WEIGHTED: u32 = 0u;
 
@@ -68,10 +72,10 @@ fn regression(base: u32, to: u32, from_target: u32, weight: f32) -> vec4<f32> {
         var loss = size;
         // Not sign(): a NaN stays one.
         var slope = select(e / size, 0.0, e == 0.0);
-        if KIND == 2u {
+        if KIND == MSE {
             loss = e * e;
             slope = 2.0 * e;
-        } else if KIND == 3u {
+        } else if KIND == HUBER {
             let inside = size <= 1.0;
             loss = select(size - 0.5, 0.5 * e * e, inside);
             slope = select(slope, e, inside);
@@ -101,7 +105,7 @@ fn main(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
         weight = weights[row];
     }
     var result: vec4<f32>;
-    if KIND == 0u {
+    if KIND == CE {
         result = cross_entropy(base, to, targets[row], weight);
     } else {
         result = regression(base, to, row * p.output.cols, weight);

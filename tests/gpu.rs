@@ -77,8 +77,8 @@ fn buffers_beyond_a_binding_are_cut() {
     let mut case = Case::new(1, 100);
     let x = case.input(100, 100, 100);
     let y = case.output(100, 100);
-    let plan = case.program.pass("large", vec![Activate { x, y, activation: Activation::Relu }.into()]);
-    assert_eq!(plan.0, 0);
+    let pass = case.program.pass("large", vec![Activate { x, y, activation: Activation::Relu }.into()]);
+    assert_eq!(pass.0, 0);
     let error = eigenlens::engine::gpu::GpuSession::new(&small, case.program).err().expect("too large").to_string();
     assert!(error.contains("binds at most"), "{error}");
 }

@@ -55,7 +55,7 @@ fn chain(layers: Vec<Layer>) -> Network {
 /// A forward and a backward pass with random parameters, inputs and cotangents in every replica.
 struct Check {
     session: CpuSession<f64>,
-    plan: PassId,
+    pass: PassId,
     layout: Layout,
     parameters: Buffer,
     gradient: Buffer,
@@ -78,7 +78,7 @@ impl Check {
         let dx = recorder.gradient(0).expect("the input has a gradient");
         let ops = recorder.finish();
         let Workspace { mut program, layout, parameters, gradient, settings, .. } = workspace;
-        let plan = program.pass("check", ops);
+        let pass = program.pass("check", ops);
         let mut session = CpuSession::<f64>::new(program, 1).unwrap();
         let mut cotangent = Vec::new();
         for r in 0..REPLICAS {
@@ -96,12 +96,12 @@ impl Check {
             session.write_words(settings, Some(r), 0, &[77 + r as u32, 0, 0, 1f32.to_bits()]).unwrap();
         }
         let gradient = gradient.expect("a workspace for training");
-        Check { session, plan, layout, parameters, gradient, x, dx, output, cotangent, rows }
+        Check { session, pass, layout, parameters, gradient, x, dx, output, cotangent, rows }
     }
 
     /// `⟨cotangent, output⟩` of every replica.
     fn value(&mut self) -> Vec<f64> {
-        self.session.run(self.plan, &[step(self.rows)]).unwrap();
+        self.session.run(self.pass, &[step(self.rows)]).unwrap();
         let View { buffer, offset, ld, .. } = self.output;
         (0..REPLICAS)
             .map(|r| {
@@ -260,7 +260,7 @@ fn weight(row: usize) -> f64 {
 /// Runs one loss on given outputs and returns `[results, gradient]`.
 struct LossCheck {
     session: CpuSession<f64>,
-    plan: PassId,
+    pass: PassId,
     results: Buffer,
     output: View,
     gradient: View,
@@ -280,7 +280,7 @@ impl LossCheck {
         let results = program.buffers.buffer("results", RESULT_LEN, Scope::Replica, Element::Float);
         let weights = weighted.then(|| program.buffers.buffer("weights", BATCH, Scope::Shared, Element::Float));
         let loss = Loss { kind, output, rows: picked, targets, weights, gradient: Some(gradient), row_stats };
-        let plan = program.pass("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
+        let pass = program.pass("loss", vec![loss.into(), Reduce { row_stats, results }.into()]);
         let mut session = CpuSession::<f64>::new(program, 1).unwrap();
         let words = (0..BATCH * cols).map(|_| match kind {
             LossKind::Ce => random.below(cols) as u32,
@@ -294,11 +294,11 @@ impl LossCheck {
         if let Some(weights) = weights {
             session.write(weights, None, 0, &(0..BATCH).map(weight).collect::<Vec<_>>()).unwrap();
         }
-        LossCheck { session, plan, results, output, gradient, rows }
+        LossCheck { session, pass, results, output, gradient, rows }
     }
 
     fn loss(&mut self) -> f64 {
-        self.session.run(self.plan, &[step(self.rows)]).unwrap();
+        self.session.run(self.pass, &[step(self.rows)]).unwrap();
         self.session.read(self.results, 0, RESULT_LOSS, 1).unwrap()[0] / self.rows as f64
     }
 }
@@ -396,7 +396,7 @@ fn adam_follows_its_formula() {
         beta2: settings.beta2 as f32,
         epsilon: settings.epsilon as f32,
     };
-    let plan = program.pass("adam", vec![adam.into()]);
+    let pass = program.pass("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     // Numbers that f32 holds exactly; the replicas differ in all three.
     let replicas = [(0.5, 0.25, 1.0), (0.125, 2.0, 0.5)].map(|(reg_lambda, reg_psi, rate_factor)| ReplicaSettings {
@@ -433,7 +433,7 @@ fn adam_follows_its_formula() {
                 p[i] -= lr * correction * m[i] / (v[i].sqrt() + 1e-7);
             }
         }
-        session.run(plan, &[step]).unwrap();
+        session.run(pass, &[step]).unwrap();
         for (r, (p, _, _)) in reference.iter().enumerate() {
             let found = session.read(parameters, r, 0, len).unwrap();
             for i in 0..len {
@@ -467,14 +467,14 @@ fn adam_writes_zero_for_tiny_numbers() {
         beta2,
         epsilon,
     };
-    let plan = program.pass("adam", vec![adam.into()]);
+    let pass = program.pass("adam", vec![adam.into()]);
     let mut session = CpuSession::<f64>::new(program, 1).unwrap();
     session.write_words(settings, None, 0, &[0, 0, 0, 1f32.to_bits()]).unwrap();
     // Halved, m and v come to lie below, below, above and above 1e-30; the last four parameters are frozen.
     session.write(parameters, None, 0, &[9e-31, -9e-31, 1.1e-30, 1.0, 9e-31, 0.0, 0.0, 0.0]).unwrap();
     session.write(m, None, 0, &[1.9e-30, -1.9e-30, 2.1e-30, -2.1e-30, 1e-31, 0.0, 0.0, 0.0]).unwrap();
     session.write(v, None, 0, &[1.9e-30, 1.9e-30, 2.1e-30, 2.1e-30, 1e-31, 0.0, 0.0, 0.0]).unwrap();
-    session.run(plan, &[Step { rate: 0.0, ..step(1) }]).unwrap();
+    session.run(pass, &[Step { rate: 0.0, ..step(1) }]).unwrap();
     let mut read = |buffer| session.read(buffer, 0, 0, 5).unwrap();
     assert_eq!(read(parameters), [0.0, 0.0, 1.1e-30, 1.0, 9e-31]);
     assert_eq!(read(m), [0.0, 0.0, 1.05e-30, -1.05e-30, 1e-31]);

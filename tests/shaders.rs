@@ -238,7 +238,7 @@ fn what_is_common_is_used() {
     }
 }
 
-/// The codes of the activations, slopes and settings are those of the Rust side.
+/// The codes of the activations, slopes, losses and settings are those of the Rust side.
 #[test]
 fn codes_match() {
     let constant = |module: &Module, name: &str| {
@@ -256,6 +256,12 @@ fn codes_match() {
     };
     for (name, code) in Activation::ALL.map(screaming) {
         assert_eq!(constant(&module, &name), code, "{name}");
+    }
+    assert_eq!(constant(&module, "GIVEN"), k::SlopeRule::Given.code());
+    let (module, _) = parse(k::loss::SHADER);
+    use k::LossKind::{Ce, Huber, Mae, Mse};
+    for kind in [Ce, Mae, Mse, Huber] {
+        assert_eq!(constant(&module, &kind.name().to_uppercase()), kind as u32, "{kind:?}");
     }
     let (module, _) = parse(k::adam::SHADER);
     let settings = [

@@ -8,7 +8,7 @@ const ELU: u32 = 5u;
 const GELU: u32 = 6u;
 const SILU: u32 = 7u;
 // As SLOPE: what was saved is the slope itself.
-const GIVEN: u32 = 8u;
+const GIVEN: u32 = 255u;
 override ACTIVATION: u32 = 0u;
 override SLOPE: u32 = 0u;
 

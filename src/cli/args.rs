@@ -74,7 +74,9 @@ impl RunArgs {
     /// Writes the page in the formats asked for; a line that says where it is.
     pub fn save(&self, page: &Page, directory: &Path) -> Result<String> {
         formats::save(page, directory, &self.report)?;
-        let files: Vec<String> = self.report.iter().map(|f| f.file(directory).display().to_string()).collect();
+        let mut files: Vec<String> = self.report.iter().map(|f| f.file(directory).display().to_string()).collect();
+        files.sort();
+        files.dedup();
         Ok(format!("Report: {}\n", files.join(", ")))
     }
 }

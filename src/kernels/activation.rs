@@ -59,10 +59,11 @@ pub enum SlopeRule {
 
 impl SlopeRule {
     /// The shaders' `SLOPE`.
-    pub(crate) fn code(self) -> u32 {
+    pub fn code(self) -> u32 {
         match self {
             SlopeRule::Of(activation) => activation as u32,
-            SlopeRule::Given => 8,
+            // Far from the activations', so that a new one takes the next.
+            SlopeRule::Given => 255,
         }
     }
 }

@@ -198,7 +198,7 @@ fn classes(a: &Assessment) -> Vec<Block> {
         let columns = [Column::text("class")].into_iter();
         let columns = columns.chain(scores.classes.iter().map(|c| Column::number(shorten(&c.name, 12)))).collect();
         let row = |(i, of): (usize, &Vec<usize>)| -> Row {
-            let name = Cell::from(shorten(&scores.classes[i].name, 22));
+            let name = Cell::from(shorten(&scores.classes[i].name, 22)).tip(scores.classes[i].name.clone());
             let cell = |(j, &n): (usize, &usize)| match (i == j, n) {
                 (_, 0) => Cell::from("0"),
                 (true, n) => Text::strong(count(n)).into(),

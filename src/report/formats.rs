@@ -56,7 +56,8 @@ impl FromStr for Format {
 /// # Errors
 /// [`crate::Error::Io`] when a file can't be written.
 pub fn save(page: &Page, directory: &Path, formats: &[Format]) -> crate::Result<()> {
-    formats.iter().try_for_each(|format| {
+    let again = |i: usize| formats[..i].contains(&formats[i]);
+    (0..formats.len()).filter(|&i| !again(i)).map(|i| formats[i]).try_for_each(|format| {
         let text = format.text(page);
         write::atomic(format.file(directory), |out| out.write_all(text.as_bytes()))
     })

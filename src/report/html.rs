@@ -1,17 +1,11 @@
 //! A page as one HTML file: no script, no network, styles and pictures inside; for reading, printing and slides.
 
-use super::page::{Block, Cell, Column, Definitions, Figure, Method, Page, Row, Table, Text, Tiles, Tone};
+use super::page::{Block, Cell, Column, Definitions, Figure, Page, Row, Table, Text, Tiles, Tone};
 use super::text::{count, escape, shorten};
 
 /// What a page may load: nothing but its own styles and the pictures inside it.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
-
-/// Sources of the methods, for the footer.
-const SPECTRAL: &str = "The method: L. Chicchi et al., <cite>Automatic Input Feature Relevance via Spectral Neural \
-    Networks</cite>, arXiv 2406.01183.";
-const SPECXAI: &str = "The method: S. Druc et al., <cite>SpecXAI – Spectral interpretability of deep \
-    learning models</cite>, arXiv 2302.09949.";
 
 /// The whole file.
 pub fn render(page: &Page) -> String {
@@ -38,9 +32,9 @@ pub fn render(page: &Page) -> String {
         version = env!("CARGO_PKG_VERSION"),
         style = include_str!("style.css"),
         kind = escape(page.kind),
-        method = match page.method {
-            Method::Spectral => SPECTRAL,
-            Method::SpecXai => SPECXAI,
+        method = {
+            let [authors, title, place] = page.method.source();
+            format!("The method: {authors}, <cite>{title}</cite>, {place}.")
         },
     )
 }

@@ -16,7 +16,12 @@ pub fn render(page: &Page) -> String {
         let text: Vec<String> = section.blocks.iter().map(block).filter(|text| !text.is_empty()).collect();
         out.push_str(&format!("{}\n", text.join("\n\n")));
     }
-    out.push_str(&format!("\n{}, eigenlens {}\n", page.kind, env!("CARGO_PKG_VERSION")));
+    let [authors, title, place] = page.method.source();
+    out.push_str(&format!(
+        "\n{}, eigenlens {}. The method: {authors}, *{title}*, {place}.\n",
+        page.kind,
+        env!("CARGO_PKG_VERSION")
+    ));
     out
 }
 
@@ -41,7 +46,7 @@ fn block(block: &Block) -> String {
             let columns = columns.iter().map(|column| blocks(column)).filter(|text| !text.is_empty());
             columns.collect::<Vec<_>>().join("\n\n")
         }
-        Block::Details { blocks, .. } => self::blocks(blocks),
+        Block::Details { summary, blocks } => format!("*{}*\n\n{}", escape(summary), self::blocks(blocks)),
         Block::Article { title, blocks } => format!("### {}\n\n{}", escape(title), self::blocks(blocks)),
     }
 }
@@ -63,7 +68,9 @@ fn table(table: &Table) -> String {
     out.push_str(&line(table.columns.iter().map(|c| text(&c.name)).collect()));
     out.push_str(&line(table.columns.iter().map(|c| if c.numeric { "--:" } else { ":--" }.to_owned()).collect()));
     for row in &table.rows {
-        out.push_str(&line(row.cells.iter().map(|cell| text(&cell.text)).collect()));
+        out.push_str(&line(
+            row.cells.iter().map(|cell| cell.tip.as_deref().map_or_else(|| text(&cell.text), escape)).collect(),
+        ));
     }
     if !table.caption.is_empty() {
         out.push_str(&format!("\n{}", text(&table.caption)));
@@ -110,8 +117,10 @@ fn escape(text: &str) -> String {
         match c {
             // Inside a word it is a letter.
             '_' if word(i.checked_sub(1)) && word(Some(i + 1)) => out.push('_'),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' => out.extend(['\\', c]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '$' => out.extend(['\\', c]),
             '#' | '+' | '-' if i == 0 => out.extend(['\\', c]),
+            // Would call somebody of that name.
+            '@' => out.push_str("&#64;"),
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }

@@ -32,6 +32,22 @@ pub enum Method {
     SpecXai,
 }
 
+impl Method {
+    /// The paper: authors, title, where it is.
+    pub fn source(self) -> [&'static str; 3] {
+        match self {
+            Method::Spectral => [
+                "L. Chicchi et al.",
+                "Automatic Input Feature Relevance via Spectral Neural Networks",
+                "arXiv 2406.01183",
+            ],
+            Method::SpecXai => {
+                ["S. Druc et al.", "SpecXAI – Spectral interpretability of deep learning models", "arXiv 2302.09949"]
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Section {
     pub title: String,
@@ -135,12 +151,10 @@ pub enum Tone {
     Total,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     pub text: Text,
-    /// What shows when the pointer rests on it: a name in full.
-    #[serde(skip)]
+    /// Its content in full, where the text is shortened: shows when the pointer rests on it, and is what programs get.
     pub tip: Option<String>,
 }
 
@@ -228,6 +242,15 @@ impl<T: Into<String>> From<T> for Text {
 impl<T: Into<Text>> From<T> for Cell {
     fn from(text: T) -> Cell {
         Cell { text: text.into(), tip: None }
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.tip {
+            Some(full) => serializer.serialize_str(full),
+            None => self.text.serialize(serializer),
+        }
     }
 }
 

@@ -433,7 +433,7 @@ fn chosen(selection: &Selection) -> Vec<Block> {
         let columns = if unit.columns.len() > 1 { format!(" ({} columns)", unit.columns.len()) } else { String::new() };
         let cells = [
             (i + 1).to_string().into(),
-            Cell::from(shorten(&unit.name, 40) + &columns).tip(shorten(&unit.name, 200)),
+            Cell::from(shorten(&unit.name, 40) + &columns).tip(shorten(&unit.name, 200) + &columns),
             percent(selection.stability[u]).into(),
             number(relevance).into(),
             substitutes.join("; ").into(),

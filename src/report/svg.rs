@@ -215,6 +215,11 @@ impl Plot {
         self.body.push_str(svg);
     }
 
+    /// A thin vertical line in pixels, such as leads from a name to its place.
+    pub fn stem(&mut self, x: f64, from: f64, to: f64) {
+        self.raw(&format!("<path class=\"grid\" d=\"M{x:.1} {from:.1}V{to:.1}\"/>"));
+    }
+
     /// The horizontal axis: ticks below, its name under them.
     pub fn x_axis(&mut self, name: &str, kind: Ticks) {
         let area = self.inner();

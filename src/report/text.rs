@@ -25,12 +25,12 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// At most `limit` characters. The ellipsis stands in the middle: what tells two long names apart is often their end.
+/// At most `limit` characters in one line. The ellipsis stands in the middle: what tells two long names apart is often their end.
 pub fn shorten(text: &str, limit: usize) -> String {
-    let text = text.trim();
+    let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let length = text.chars().count();
     if length <= limit {
-        return text.to_owned();
+        return text;
     }
     let tail = limit.saturating_sub(1) * 2 / 5;
     let head = limit.saturating_sub(1) - tail;
@@ -198,6 +198,7 @@ mod tests {
     fn text_is_safe_and_short() {
         assert_eq!(escape("<a href='x'>&\"\n"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot; ");
         assert_eq!(shorten("abcdef", 6), "abcdef");
+        assert_eq!(shorten("a\nb", 6), "a b");
         assert_eq!(shorten("äbcdefg", 4), "äb…g");
         assert_eq!(shorten("gene number 12", 12), "gene nu…r 12");
     }

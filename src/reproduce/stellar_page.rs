@@ -101,7 +101,7 @@ fn over_wavelengths(wavelength: &[f64], height: f64, y: Scale, names: bool) -> P
         ends[tier] = x + half;
         let y = plot.py(high) - 6.0 - tier as f64 * TIER;
         if tier > 0 {
-            plot.raw(&format!("<path class=\"grid\" d=\"M{x:.1} {:.1}V{:.1}\"/>", y + 3.0, plot.py(high)));
+            plot.stem(x, y + 3.0, plot.py(high));
         }
         plot.text(x, y, Anchor::Middle, &format!("tick {class}"), name);
     }

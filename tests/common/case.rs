@@ -1,4 +1,4 @@
-//! A case runs one plan on the GPU engine and on the f64 oracle, and compares what they leave behind.
+//! A case runs one pass on the GPU engine and on the f64 oracle, and compares what they leave behind.
 
 use std::sync::OnceLock;
 
@@ -158,15 +158,15 @@ impl Case {
         self.words.push((buffer, len));
     }
 
-    /// Runs the operations as one plan on the GPU and on the oracle, and compares.
+    /// Runs the operations as one pass on the GPU and on the oracle, and compares.
     pub fn check(mut self, gpu: &Gpu, ops: Vec<Op>, what: &str) {
-        let plan = self.program.pass("test", ops);
+        let pass = self.program.pass("test", ops);
         let mut oracle = CpuSession::<f64>::new(self.program.clone(), 1).unwrap();
         let mut session = GpuSession::new(gpu, self.program.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
         self.load(&mut oracle);
         self.load(&mut session);
-        oracle.run(plan, &[self.step]).unwrap();
-        session.run(plan, &[self.step]).unwrap_or_else(|e| panic!("{what}: {e}"));
+        oracle.run(pass, &[self.step]).unwrap();
+        session.run(pass, &[self.step]).unwrap_or_else(|e| panic!("{what}: {e}"));
         for replica in 0..self.program.buffers.replicas {
             for expect in &self.expects {
                 compare(&mut session, &mut oracle, replica, expect, what);
@@ -180,10 +180,10 @@ impl Case {
 
     /// Loads and runs on the GPU only.
     pub fn run_gpu(mut self, gpu: &Gpu, ops: Vec<Op>) -> GpuSession {
-        let plan = self.program.pass("test", ops);
+        let pass = self.program.pass("test", ops);
         let mut session = GpuSession::new(gpu, self.program.clone()).unwrap();
         self.load(&mut session);
-        session.run(plan, &[self.step]).unwrap();
+        session.run(pass, &[self.step]).unwrap();
         session
     }
 
