@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assess::{Assessment, Tuning, assess, cross_validate};
+use crate::assess::{Assessment, Tuning, Verdict, assess, control, cross_validate};
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::network::{Network, Parameters, Sequential};
@@ -232,7 +232,12 @@ impl Plan {
                 scores.push((name, part_score(&resident, range.clone(), metric, &replicas)));
             }
         }
-        let assessment = assess(&mut job, &resident, metric, &targets, validated)?;
+        let mut assessment = assess(&mut job, &resident, metric, &targets, validated)?;
+        if assessment.cross_validation.is_some() && assessment.verdict != Verdict::Unsupported && !stopped {
+            let build = |columns: usize| self.architecture.build(columns, targets.len());
+            // Whoever stops now has the model, without the control.
+            assessment.control = control(&resident, &dataset.features, &build, &settings, device, observe)?;
+        }
         let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
         let description = Description {
             task,

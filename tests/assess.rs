@@ -75,9 +75,10 @@ fn what_is_there_is_supported() {
         assert_eq!((a.held_out.unwrap().rows, a.part("cross-validation").unwrap().rows), (200, 160));
         assert!(a.part("validation").is_none() && fit.split.validation.is_empty() && fit.split.train.len() == 160);
         let v = a.cross_validation.as_ref().unwrap();
-        let best = v.candidates.iter().map(|c| c.loss.value).fold(f64::INFINITY, f64::min);
+        let least = v.candidates.iter().map(|c| c.loss.value).fold(f64::INFINITY, f64::min);
         let chosen = v.candidates[v.chosen];
-        assert_eq!(chosen.loss.value, best);
+        assert!(v.candidates[v.best].loss.value == least && v.best <= v.chosen);
+        assert!(chosen.loss.value <= least + chosen.loss.se);
         let used = fit.model.description.settings.replicas[0];
         assert_eq!((used.reg_lambda, used.reg_psi), (chosen.reg_lambda, chosen.reg_psi));
         // The strongest penalty answers the same for all rows.

@@ -54,6 +54,9 @@ pub struct CrossValidation {
     /// In the order of [`Tuning::penalties`].
     pub candidates: Vec<Candidate>,
     /// The one with the smallest loss on the rows held out.
+    pub best: usize,
+    /// The strongest that is not worse than that by more than one standard error of the difference, row by row: of two that answer alike
+    /// the one that uses less.
     pub chosen: usize,
 }
 
@@ -132,20 +135,25 @@ pub(crate) fn cross_validate(
         }
         answers.push((rows, outputs));
     }
+    let scores: Vec<RowScores> =
+        answers.iter().map(|(rows, outputs)| RowScores::new(data, metric, training, rows, outputs)).collect();
     let candidates: Vec<Candidate> = tuning
         .penalties
         .iter()
-        .zip(&answers)
-        .map(|(&(reg_lambda, reg_psi), (rows, outputs))| {
-            let judged = RowScores::new(data, metric, training, rows, outputs).judge();
-            let judged = judged.expect("invariant: there are rows");
+        .zip(&scores)
+        .map(|(&(reg_lambda, reg_psi), scores)| {
+            let judged = scores.judge().expect("invariant: there are rows");
             Candidate { reg_lambda, reg_psi, loss: judged.loss, score: judged.score }
         })
         .collect();
-    // Of equals the strongest.
     let better = |best: usize, p: usize| if candidates[p].loss.value <= candidates[best].loss.value { p } else { best };
-    let chosen = (0..candidates.len()).fold(0, better);
+    let best = (0..candidates.len()).fold(0, better);
+    let as_good = |&p: &usize| {
+        let worse = scores[p].loss_beyond(&scores[best]);
+        worse.value <= worse.se
+    };
+    let chosen = (best..candidates.len()).rev().find(as_good).unwrap_or(best);
     let (rows, outputs) = answers.swap_remove(chosen);
-    let report = CrossValidation { folds: parts.len(), candidates, chosen };
+    let report = CrossValidation { folds: parts.len(), candidates, best, chosen };
     Ok(Some(CrossValidated { report, rows, outputs }))
 }

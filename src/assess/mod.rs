@@ -3,6 +3,7 @@
 
 mod classes;
 mod constant;
+mod control;
 mod cross_validation;
 mod folds;
 mod rows;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use classes::{ClassScore, ClassScores};
 pub(crate) use constant::{constant_loss, constant_score};
+pub(crate) use control::control;
+pub use control::{Control, inputs};
 pub use cross_validation::{Candidate, CrossValidation, Tuning};
 pub(crate) use cross_validation::{CrossValidated, cross_validate};
 pub use folds::folds;
@@ -106,6 +109,9 @@ pub struct Assessment {
     pub classes: Option<ClassScores>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cross_validation: Option<CrossValidation>,
+    /// How relevant noise would be: measured where the penalties were cross-validated and the model is better than none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
 }
 
 impl Assessment {
@@ -159,5 +165,12 @@ pub(crate) fn assess(
     let classes =
         held.filter(|_| metric.is_share()).map(|(rows, outputs)| ClassScores::new(data, targets, &rows, &outputs));
     let train = train.expect("invariant: there are training rows");
-    Ok(Assessment { verdict: Verdict::of(held_out.as_ref(), &train), parts, held_out, classes, cross_validation })
+    Ok(Assessment {
+        verdict: Verdict::of(held_out.as_ref(), &train),
+        parts,
+        held_out,
+        classes,
+        cross_validation,
+        control: None,
+    })
 }

@@ -167,9 +167,10 @@ impl RowScores {
         Estimate { value: 1.0 - ratio, se: squares.sqrt() / (total * variance) }
     }
 
-    /// The loss alone, as [`Judgement::loss`].
-    pub fn loss(&self) -> Estimate {
-        self.mean(&|r| r.loss)
+    /// How much larger the loss is than another model's on the same rows, in the same order.
+    pub(super) fn loss_beyond(&self, other: &RowScores) -> Estimate {
+        let rows = self.rows.iter().zip(&other.rows).map(|(a, b)| RowScore { loss: a.loss - b.loss, ..a.clone() });
+        RowScores { metric: self.metric, rows: rows.collect(), targets: Vec::new() }.mean(&|r| r.loss)
     }
 }
 

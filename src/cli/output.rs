@@ -102,11 +102,20 @@ impl Outcome<'_> {
         if self.fit.assessment.verdict == Verdict::Unsupported {
             return Vec::new();
         }
-        let mut lines = vec![format!(
-            "Of {n} inputs{}, {kept} carry a relevance above {} % of the largest.",
-            if constant > 0 { format!(" ({constant} of them constant)") } else { String::new() },
-            d.settings.threshold * 100.0
-        )];
+        let of = match constant {
+            0 => format!("Of {n} inputs"),
+            _ => format!("Of {n} inputs ({constant} of them constant)"),
+        };
+        let mut lines = vec![match &self.fit.assessment.control {
+            Some(control) => format!(
+                "{of}, {} {} more relevant than each of {} shuffled copies of the inputs, which reach {} of the largest relevance.",
+                control.above.iter().filter(|&&above| above).count(),
+                if control.above.iter().filter(|&&above| above).count() == 1 { "is" } else { "are" },
+                control.copies,
+                text::percent(control.noise)
+            ),
+            None => format!("{of}, {kept} carry a relevance above {} % of the largest.", d.settings.threshold * 100.0),
+        }];
         let judged = self.fit.assessment.part(&self.curve.rows);
         if let Some(point) = judged.and_then(|judged| self.curve.enough(judged.score.se)) {
             let k = point.k;

@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }))?;
     } else {
         let kept = output::kept(&model, &ranking);
-        let text = tables::ranking_text(&ranking, args.top.unwrap_or(20));
+        let text = tables::ranking_text(&ranking, None, args.top.unwrap_or(20));
         let threshold = model.description.settings.threshold * 100.0;
         print(&format!("{text}{kept} of {} inputs are above {threshold} % of the largest\n", ranking.len()))?;
     }

@@ -104,7 +104,7 @@ fn text(outcome: &Outcome<'_>, report: &str) -> String {
         text.push_str(&format!("{rare}\n"));
     }
     text.push('\n');
-    text.push_str(&tables::ranking_text(outcome.ranking, 20));
+    text.push_str(&tables::ranking_text(outcome.ranking, assessed.control.as_ref(), 20));
     text.push('\n');
     text.push_str(&assessment::lines(assessed));
     text.push('\n');

@@ -163,7 +163,8 @@ fn penalties(a: &Assessment) -> Option<Table> {
     Some(
         table
             .title("Penalties tried")
-            .caption(format!("Each on rows held out in turn, {} folds; the smallest loss was taken.", v.folds)),
+            .caption(format!("Each on rows held out in turn, {} folds. Taken: the strongest that is no worse than the best by more than one standard error of \
+         their difference.", v.folds)),
     )
 }
 

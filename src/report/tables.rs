@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::Result;
+use crate::assess::Control;
 use crate::data::Feature;
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::text;
@@ -109,21 +110,24 @@ pub fn write_curve(path: impl AsRef<Path>, curve: &Curve) -> Result<()> {
     write::atomic(path, |out| csv_rows(out, &header, rows))
 }
 
-/// The best `top` features as an aligned table, ending with a newline. The ± column appears only with several replicas.
-pub fn ranking_text(ranking: &[RankedFeature], top: usize) -> String {
+/// The best `top` features as an aligned table, ending with a newline. The ± column appears only with several replicas, "above noise"
+/// with a control.
+pub fn ranking_text(ranking: &[RankedFeature], control: Option<&Control>, top: usize) -> String {
     let features: Vec<_> = by_rank(ranking).into_iter().take(top).collect();
     let spread = features.iter().any(|f| f.relevance_std > 0.0);
-    let mut rows = vec![["rank", "feature", "relevance", "± std", "lambda", "|psi|"].map(str::to_owned)];
+    let mut rows = vec![["rank", "feature", "relevance", "± std", "lambda", "|psi|", "above noise"].map(str::to_owned)];
     for f in features {
         // A control character in a name could move the cursor or colour the terminal.
         let name: String = f.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let numbers = [f.relevance, f.relevance_std, f.lambda, f.psi_norm].map(text::number);
         let [relevance, std, lambda, psi] = numbers;
-        rows.push([f.rank.to_string(), text::shorten(&name, 40), relevance, std, lambda, psi]);
+        let above = control.map_or("", |control| if control.above[f.feature] { "yes" } else { "no" });
+        rows.push([f.rank.to_string(), text::shorten(&name, 40), relevance, std, lambda, psi, above.to_owned()]);
     }
-    let columns: Vec<usize> = (0..6).filter(|&column| spread || column != 3).collect();
+    let shown = |column: usize| (spread || column != 3) && (control.is_some() || column != 6);
+    let columns: Vec<usize> = (0..7).filter(|&column| shown(column)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let widths: Vec<usize> = (0..7).map(width).collect();
     let mut out = String::new();
     for row in &rows {
         let cells: Vec<String> = columns
@@ -236,13 +240,16 @@ mod tests {
     #[test]
     fn text_table_is_aligned() {
         let ranking = [feature(2, "b\x1b[31m", 0.5, 0.0), feature(1, "long name", 12.0, 0.0)];
-        let text = ranking_text(&ranking, 9);
+        let text = ranking_text(&ranking, None, 9);
         let expected = "rank  feature    relevance   lambda  |psi|\n   \
                         1  long name      12.00  −0.5000  2.000\n   \
                         2  b [31m        0.5000  −0.5000  2.000\n";
         assert_eq!(text, expected);
-        assert_eq!(ranking_text(&[feature(1, "a", 1.0, 0.5)], 1).lines().next().unwrap().matches("± std").count(), 1);
-        assert_eq!(ranking_text(&ranking, 1).lines().count(), 2);
-        assert_eq!(ranking_text(&[], 5).lines().count(), 1);
+        assert_eq!(
+            ranking_text(&[feature(1, "a", 1.0, 0.5)], None, 1).lines().next().unwrap().matches("± std").count(),
+            1
+        );
+        assert_eq!(ranking_text(&ranking, None, 1).lines().count(), 2);
+        assert_eq!(ranking_text(&[], None, 5).lines().count(), 1);
     }
 }

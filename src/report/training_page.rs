@@ -79,8 +79,17 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
         let figure = if is_share(name) { percent(*value) } else { text::short(*value) };
         add(figure, format!("{name} on the {set} rows, all inputs"));
     }
-    let share = percent(facts.kept as f64 / page.columns.max(1) as f64);
-    add(count(facts.kept), format!("of {} kept ({share})", inputs(page.columns)));
+    let share = |n: usize| percent(n as f64 / page.columns.max(1) as f64);
+    match page.assessment.and_then(|a| a.control.as_ref()) {
+        Some(control) => {
+            let above = control.above.iter().filter(|&&above| above).count();
+            add(count(above), format!("of {} are more relevant than noise ({})", inputs(page.columns), share(above)));
+        }
+        None if facts.supported() => {
+            add(count(facts.kept), format!("of {} kept ({})", inputs(page.columns), share(facts.kept)));
+        }
+        None => {}
+    }
     if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
         let name = text::metric_name(curve.metric);
         let (best, random) = match point.k {
@@ -141,6 +150,8 @@ fn ranking_table(facts: &Facts) -> Table {
     let mut columns = vec![Column::number("rank"), Column::text("input")];
     columns.extend(["λ", "‖ψ‖₂", "λ̃"].map(Column::number));
     columns.extend(spread.then(|| Column::number("± std")));
+    let control = facts.page.assessment.and_then(|a| a.control.as_ref());
+    columns.extend(control.map(|_| Column::text("above noise")));
     let row = |f: &&RankedFeature| {
         let cells = [
             f.rank.to_string().into(),
@@ -150,16 +161,27 @@ fn ranking_table(facts: &Facts) -> Table {
             Text::strong(number(f.relevance)).into(),
         ];
         let std = spread.then(|| Cell::from(number(f.relevance_std)));
-        let tone = if facts.dropped(f) { Tone::Faint } else { Tone::Plain };
-        cells.into_iter().chain(std).collect::<Row>().tone(tone)
+        let above = control.map(|control| control.above[f.feature]);
+        let tone = if facts.dropped(f) || above == Some(false) { Tone::Faint } else { Tone::Plain };
+        let above = above.map(|above| Cell::from(if above { "yes" } else { "no" }));
+        cells.into_iter().chain(std).chain(above).collect::<Row>().tone(tone)
     };
     let table = Table::new(columns, facts.ranked.iter().take(TABLE_ROWS).map(row).collect());
-    let caption = match facts.page.columns > OPEN_ROWS.min(facts.ranked.len()) {
-        true => {
-            format!("relevance.csv holds all {} inputs. Grey rows are below the threshold.", count(facts.page.columns))
-        }
-        false => String::new(),
-    };
+    let mut caption = String::new();
+    if facts.page.columns > OPEN_ROWS.min(facts.ranked.len()) {
+        caption = format!(
+            "relevance.csv holds all {} inputs. Grey rows are below the threshold. ",
+            count(facts.page.columns)
+        );
+    }
+    if let Some(control) = control {
+        caption.push_str(&format!(
+            "Above noise: more relevant than each of {} shuffled copies of the inputs in networks that see both (the strongest copy \
+             reaches {} of the largest relevance), and than the threshold.",
+            count(control.copies),
+            percent(control.noise)
+        ));
+    }
     Table { open: Some(OPEN_ROWS), halves: true, ..table.caption(caption) }
 }
 
