@@ -153,7 +153,7 @@ fn show(name: &str, page: &TrainPage) -> String {
     }
     for tag in [
         "<div", "<p>", "<p ", "<path", "<td", "<tr", "<table", "<figure", "<h", "<b>", "<sub", "<section", "<span",
-        "<svg", "<br", "<dl", "<ul", "<li", "<text", "<rect", "<circle", "<g",
+        "<svg", "<br", "<dl", "<ul", "<li", "<text", "<rect", "<circle", "<g>", "<g ",
     ] {
         let opened = html.matches(&format!("<{tag} ")).count() + html.matches(&format!("<{tag}>")).count();
         assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{name}: <{tag}>");

@@ -229,7 +229,7 @@ pub fn examples(
             }
             Targets::Numbers { values, .. } => {
                 let y = output[0] / f64::from(d.target_scaling.scale[0]) + f64::from(d.target_scaling.shift[0]);
-                (format!("{:.4}", values[row * outputs]), format!("{y:.4}"))
+                (text::number(values[row * outputs].into()), text::number(y))
             }
             Targets::Inputs | Targets::None => continue,
         };

@@ -34,9 +34,13 @@ pub struct Args {
     /// else standard]
     #[arg(long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
     scale: Option<ScaleKind>,
-    /// Share of the rows for validation, by which everything is chosen
-    #[arg(long, default_value_t = SelectSettings::default().validation, value_name = "SHARE", help_heading = "Data")]
-    validation: f64,
+    /// Everything is chosen by rows that are held out: by K folds, network s of every penalty without fold s, or with 0 by
+    /// --validation [default: 5 where --validation would have fewer than 80 rows and isn't given, else 0]
+    #[arg(long, value_name = "K", conflicts_with = "validation", help_heading = "Data")]
+    folds: Option<usize>,
+    /// Share of the rows for validation, the same for all networks [default: 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    validation: Option<f64>,
     /// Share of the rows for the test, where the data have no test rows of their own
     #[arg(long, default_value_t = SelectSettings::default().test, value_name = "SHARE", help_heading = "Data")]
     test: f64,
@@ -129,7 +133,8 @@ impl Args {
             warm: self.warm,
             threshold: self.threshold,
             controls: self.controls,
-            validation: self.validation,
+            validation: self.validation.unwrap_or(SelectSettings::default().validation),
+            folds: if self.validation.is_some() { Some(0) } else { self.folds },
             test: self.test,
             seed: self.seed,
             target_column: self.read.target.clone(),
@@ -249,7 +254,9 @@ fn settings(selection: &Selection) -> Value {
         "groups": s.groups_file,
         "weights": s.weight_column,
         "balanced_classes": s.balanced_classes,
-        "validation": s.validation,
+        "folds": s.folds,
+        // Fixed validation rows have a share.
+        "validation": (s.folds == Some(0)).then_some(s.validation),
         "test": s.test,
         "seed": s.seed,
     })

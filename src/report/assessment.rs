@@ -145,7 +145,7 @@ fn penalties(a: &Assessment) -> Option<Table> {
     let v = a.cross_validation.as_ref()?;
     let metric = a.parts.first().map(|(_, j)| j.metric)?;
     let loss = if metric.is_share() { "log loss" } else { "squared error (standardised)" };
-    let columns = ["r_λ", "r_ψ"].map(Column::number);
+    let columns = ["r_{λ}", "r_{ψ}"].map(|name| Column::number(Text::marked(name)));
     let columns =
         columns.into_iter().chain([Column::number(loss), Column::number(text::metric_name(metric))]).collect();
     let row = |(i, c): (usize, &crate::assess::Candidate)| {
@@ -159,7 +159,7 @@ fn penalties(a: &Assessment) -> Option<Table> {
         let cell = |text: String| Cell::from(if chosen { Text::strong(text) } else { text.into() });
         cells.into_iter().map(cell).collect::<Row>()
     };
-    let table = Table::new(columns, v.candidates.iter().enumerate().map(row).collect());
+    let table = Table { narrow: true, ..Table::new(columns, v.candidates.iter().enumerate().map(row).collect()) };
     Some(
         table
             .title("Penalties tried")
@@ -193,7 +193,7 @@ fn classes(a: &Assessment) -> Vec<Block> {
         "On the rows that the network hadn't seen. Recognised: the recall, whose mean is the balanced accuracy; right when \
          answered: the precision; AUC: the chance that a row of the class gets more of its probability than another row.",
     );
-    let mut blocks = vec![table.into()];
+    let mut blocks = vec![Table { narrow: true, ..table }.into()];
     let m = scores.classes.len();
     if m <= MOST_CONFUSED {
         let columns = [Column::text("class")].into_iter();
@@ -208,6 +208,7 @@ fn classes(a: &Assessment) -> Vec<Block> {
             [name].into_iter().chain(of.iter().enumerate().map(cell)).collect()
         };
         let table = Table::new(columns, scores.confusion.iter().enumerate().map(row).collect());
+        let table = Table { narrow: true, ..table };
         blocks.push(table.title("Confusions").caption("Rows: the class; columns: the answer.").into());
     }
     blocks

@@ -223,9 +223,15 @@ impl Plot {
     /// The horizontal axis: ticks below, its name under them.
     pub fn x_axis(&mut self, name: &str, kind: Ticks) {
         let area = self.inner();
-        let limit = ((area.x1 - area.x0) / 46.0).min(12.0) as usize;
+        let width = area.x1 - area.x0;
+        let limit = (width / 46.0).min(12.0) as usize;
+        let ticks = self.x.ticks(limit, kind);
+        // Long labels (2×10⁻¹³) need more room than that.
+        let longest = ticks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0) as f64 * 6.5 + 8.0;
+        let fewer = (width / longest.max(1.0)) as usize;
+        let ticks = if fewer < limit { self.x.ticks(fewer.max(1), kind) } else { ticks };
         self.body.push_str(&format!("<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>", area.x0, area.y1, area.x1));
-        for (value, label) in self.x.ticks(limit, kind) {
+        for (value, label) in ticks {
             let x = self.px(value);
             self.body.push_str(&format!("<path class=\"axis\" d=\"M{x:.1} {:.1}v4\"/>", area.y1));
             self.text(x, area.y1 + 17.0, Anchor::Middle, "tick", &label);

@@ -108,6 +108,9 @@ pub fn metric_name(kind: Metric) -> &'static str {
 /// A tick's label: as many decimals as the distance between two ticks needs.
 pub fn tick(value: f64, step: f64) -> String {
     let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
+    if value == 0.0 && step < 1e-5 {
+        return "0".to_owned();
+    }
     if value != 0.0 && !(1e-4..1e6).contains(&value.abs()) {
         let (mantissa, exponent) = scientific(value, 1);
         let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
@@ -191,6 +194,7 @@ mod tests {
         assert_eq!(tick(0.05, 0.05), "0.05");
         assert_eq!(tick(-20.0, 10.0), "−20");
         assert_eq!(tick(1e-5, 1e-5), "10⁻⁵");
+        assert_eq!(tick(0.0, 2e-13), "0");
         assert_eq!(tick(2000.0, 1000.0), "2,000");
     }
 

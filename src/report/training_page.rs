@@ -62,14 +62,11 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
     let mut add = |value: String, label: String| out.push(KeyFigure::new(shorten(&value, 16), label));
     if let Some(held) = page.assessment.and_then(|a| a.held_out.as_ref()) {
         let (value, name) = match held.r2 {
-            Some(r2) => (text::short(r2.value), "R²"),
-            None => (text::metric(held.metric, held.score.value), text::metric_name(held.metric)),
+            Some(r2) => (text::with_spread(r2.value, r2.se), "R²"),
+            None => (assessment::estimate(held.metric, held.score), text::metric_name(held.metric)),
         };
-        let spread = match held.r2 {
-            Some(r2) => text::short(r2.se),
-            None => text::metric(held.metric, held.score.se),
-        };
-        add(value, format!("± {spread} {name} on rows it hadn't seen, all inputs"));
+        let (value, spread) = value.split_once(" ± ").unwrap_or((&value, "?"));
+        add(value.to_owned(), format!("± {spread} {name} on rows it hadn't seen, all inputs"));
         if !facts.supported() {
             add("nothing".into(), "that a constant answer doesn't know".into());
         }
@@ -89,6 +86,9 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
             add(count(facts.kept), format!("of {} kept ({})", inputs(page.columns), share(facts.kept)));
         }
         None => {}
+    }
+    if !facts.supported() {
+        return out;
     }
     if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
         let name = text::metric_name(curve.metric);

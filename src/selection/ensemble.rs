@@ -26,12 +26,16 @@ pub(super) struct Member {
     pub start: Option<Parameters>,
     /// Columns that it may use; `None`: all.
     pub columns: Option<Vec<usize>>,
+    /// Which of the ensemble's row lists it trains on; they are counted round.
+    pub list: usize,
 }
 
 /// What is trained.
 pub(super) struct Ensemble<'a> {
     pub network: &'a Network,
     pub data: &'a Resident,
+    /// Row lists of the folds; empty: all use that of `data`.
+    pub lists: &'a [Vec<u32>],
     /// Its replicas are replaced by the members'.
     pub settings: &'a Settings,
     pub device: &'a Device,
@@ -71,7 +75,15 @@ impl Ensemble<'_> {
             fill: vec![0.0; n],
             train: true,
         });
-        let mut job = Job::new(self.network, self.data, &settings, masking.as_ref(), self.device)?;
+        let folded;
+        let data = if self.lists.is_empty() {
+            self.data
+        } else {
+            let lists = members.iter().map(|member| self.lists[member.list % self.lists.len()].clone()).collect();
+            folded = Resident { lists, ..self.data.clone() };
+            &folded
+        };
+        let mut job = Job::new(self.network, data, &settings, masking.as_ref(), self.device)?;
         for (r, member) in members.iter().enumerate() {
             if let Some(start) = &member.start {
                 job.set_parameters(r, start)?;

@@ -1,6 +1,8 @@
 //! Choosing the few inputs that matter: a path of penalties times seeds as one ensemble, with uncertainty and an honest score
 //! at each size.
 //!
+//! The validation rows are others for each seed where there are few: a fold of the rows that aren't for the test ([`SelectSettings::folds`]).
+//!
 //! 1. *Dense.* One network for each seed, without penalties; each keeps the parameters of its best validation score.
 //! 2. *Grid.* A coarse path of one seed finds where everything is kept and where nothing is.
 //! 3. *Path.* Every dense network is copied to every penalty of a geometric grid: P·S replicas of one training job, which
@@ -70,6 +72,9 @@ pub struct SelectSettings {
     /// Draws of as many random features, for comparison at every size.
     pub controls: usize,
     pub validation: f64,
+    /// Instead of fixed validation rows: network s of every penalty holds out fold s of so many, in turn and, where there are more networks,
+    /// with the rows dealt anew. 0: fixed validation rows; `None`: 5 where there would be fewer than 80 of them.
+    pub folds: Option<usize>,
     pub test: f64,
     /// Of the split, and of the first network.
     pub seed: u64,
@@ -105,6 +110,7 @@ impl Default for SelectSettings {
             threshold: 0.01,
             controls: 3,
             validation: 0.1,
+            folds: None,
             test: 0.2,
             seed: 0,
             target_column: None,
@@ -312,6 +318,13 @@ impl SelectSettings {
         at_least("--penalties", self.penalties, 2)?;
         at_least("--features", self.features.unwrap_or(1), 1)?;
         at_least("--epochs", self.epochs.unwrap_or(1), 1)?;
+        if let Some(folds @ 1..) = self.folds
+            && folds < 2
+        {
+            return Err(Error::Usage(format!(
+                "--folds is {folds}; it can be 2 or more, or 0 for fixed validation rows"
+            )));
+        }
         if self.validation <= 0.0 {
             return Err(Error::Usage(
                 "select chooses by the score on validation rows; give --validation a share above 0".into(),

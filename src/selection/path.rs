@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::units::{Unit, units};
 use super::{Score, SelectSettings, Stage};
-use crate::assess::constant_loss;
+use crate::assess::{constant_loss, constant_score};
 use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::model::Plan;
@@ -40,7 +40,12 @@ const NOTHING: f64 = 0.99;
 pub(super) struct Prepared {
     pub dataset: Dataset,
     pub data: Resident,
+    /// Training, validation and test rows: those of the first fold, where there are folds.
     pub split: Split,
+    /// Each fold's rows in the same three parts; empty: `split` for all.
+    pub lists: Vec<Vec<u32>>,
+    /// How many folds hold every row out once; 0: fixed validation rows.
+    pub folds: usize,
     pub network: Network,
     pub plan: Plan,
     /// Of the columns that vary, numbered among themselves.
@@ -61,9 +66,14 @@ impl Prepared {
         if parts.validation.is_empty() {
             return Err(nothing_to_choose_by(dataset, settings.validation));
         }
-        dataset.weigh(&parts, settings.balanced_classes)?;
+        let (parts, folded) = settings.fold(dataset, parts);
+        let lists: Vec<Vec<u32>> =
+            folded.iter().map(|(train, held)| [&train[..], held, &parts.test].concat()).collect();
+        let fitted = fitted(&parts, !lists.is_empty());
+        let all = Split { train: fitted.clone(), validation: Vec::new(), test: parts.test.clone() };
+        dataset.weigh(if lists.is_empty() { &parts } else { &all }, settings.balanced_classes)?;
         let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let scaling = Scaling::fit(kind, dataset, &parts.train)?;
+        let scaling = Scaling::fit(kind, dataset, &fitted)?;
         scaling.fill_missing(dataset);
         let varies = |c: &usize| scaling.std[*c] > 0.0;
         let columns: Vec<usize> = (0..dataset.columns).filter(varies).collect();
@@ -83,7 +93,7 @@ impl Prepared {
             .filter(|g| !g.columns.is_empty())
             .collect();
         let dataset = dataset.select_columns(&columns);
-        let scaling = Scaling::fit(kind, &dataset, &parts.train)?;
+        let scaling = Scaling::fit(kind, &dataset, &fitted)?;
         let plan = settings.plan(&dataset, true);
         let (outputs, task) = match &dataset.y {
             Targets::Classes { names, .. } => (names.len(), Task::Classify),
@@ -92,7 +102,7 @@ impl Prepared {
         };
         let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(dataset.columns, outputs)?;
-        let target = TargetScaling::fit(&dataset, &parts.train);
+        let target = TargetScaling::fit(&dataset, &fitted);
         let data = Resident::of(&dataset, &scaling, &target, &parts);
         let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
         let spread = (squares / scaling.std.len() as f64).sqrt();
@@ -102,7 +112,9 @@ impl Prepared {
         Ok(Prepared {
             dataset,
             data,
+            folds: if lists.is_empty() { 0 } else { fitted.len().div_ceil(parts.validation.len()) },
             split: parts,
+            lists,
             network,
             plan,
             units,
@@ -123,6 +135,7 @@ impl Prepared {
             scale: Some(self.scale),
             epochs: Some(settings.epochs(self.training_rows(), batch, STEPS, 1.0)),
             batch: Some(batch),
+            folds: Some(self.folds),
             ..settings.clone()
         }
     }
@@ -146,9 +159,59 @@ impl Prepared {
         several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
     }
 
+    /// The rows that scalings are fitted on: training rows, of any fold.
+    pub fn fitted(&self) -> Vec<u32> {
+        fitted(&self.split, !self.lists.is_empty())
+    }
+
+    /// The constant answer's score on the validation rows, mean over the folds.
+    pub fn constant_on_validation(&self) -> f64 {
+        let of = |list: &Vec<u32>| {
+            let data = Resident { list: list.clone(), ..self.data.clone() };
+            constant_score(&data, self.metric, data.validation.clone())
+        };
+        let lists = if self.lists.is_empty() { std::slice::from_ref(&self.data.list) } else { &self.lists[..] };
+        lists.iter().map(of).sum::<f64>() / lists.len() as f64
+    }
+
     /// Training rows.
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
+    }
+}
+
+/// Training rows, and with folds those that the first one holds out.
+fn fitted(parts: &Split, folds: bool) -> Vec<u32> {
+    let mut rows = parts.train.clone();
+    if folds {
+        rows.extend(&parts.validation);
+        rows.sort_unstable();
+    }
+    rows
+}
+
+impl SelectSettings {
+    /// The folds of the rows that aren't for the test, one for each seed, and a split by the first; none where the validation rows
+    /// are fixed.
+    #[allow(clippy::type_complexity)]
+    fn fold(&self, dataset: &Dataset, parts: Split) -> (Split, Vec<(Vec<u32>, Vec<u32>)>) {
+        /// Validation rows from which on a share of right answers is certain to a few hundredths.
+        const ENOUGH: usize = 80;
+        let few = if parts.validation.len() < ENOUGH { 5 } else { 0 };
+        let folds = self.folds.unwrap_or(few);
+        let mut rows = [&parts.train[..], &parts.validation].concat();
+        rows.sort_unstable();
+        if folds < 2 || rows.len() < 2 * folds {
+            return (parts, Vec::new());
+        }
+        let class = |row: u32| match &dataset.y {
+            Targets::Classes { labels, .. } => labels[row as usize],
+            _ => 0,
+        };
+        let round = |r: u64| crate::assess::folds(&rows, &class, folds, self.seed.wrapping_add(r));
+        let folded: Vec<_> = (0..self.seeds.div_ceil(folds) as u64).flat_map(round).take(self.seeds).collect();
+        let (train, validation) = folded[0].clone();
+        (Split { train, validation, test: parts.test }, folded)
     }
 }
 
@@ -295,7 +358,8 @@ impl<'a> Walker<'a> {
         observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
     ) -> Result<Vec<Trained>> {
         let Prepared { network, data, .. } = self.prepared;
-        let ensemble = Ensemble { network, data, settings: training, device: self.device };
+        let lists = &self.prepared.lists;
+        let ensemble = Ensemble { network, data, lists, settings: training, device: self.device };
         ensemble.train(members, &mut |progress| observe(stage, progress))
     }
 
@@ -308,15 +372,15 @@ impl<'a> Walker<'a> {
     fn member(&self, kappa: f64, seed: usize, from: &Parameters) -> Member {
         let replica = self.replica(kappa, seed);
         let start = rebalance(&self.prepared.network, &self.strength.layout, &replica, &self.training.groups, from);
-        Member { settings: replica, start: Some(start), columns: None }
+        Member { settings: replica, start: Some(start), columns: None, list: seed }
     }
 
     /// One network for each seed, without penalties.
     fn dense(&self, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Vec<Trained>> {
         let epochs = self.epochs(DENSE_SHARE);
         let training = Settings { epochs, early_stop: Some(epochs), ..self.prepared.plan.settings.clone() };
-        let member = |&settings: &ReplicaSettings| Member { settings, start: None, columns: None };
-        let members: Vec<Member> = self.seeds().iter().map(member).collect();
+        let member = |(list, &settings)| Member { settings, start: None, columns: None, list };
+        let members: Vec<Member> = self.seeds().iter().enumerate().map(member).collect();
         self.train(Stage::Dense, &training, &members, observe)
     }
 
@@ -383,7 +447,8 @@ impl<'a> Walker<'a> {
         let member = |(r, t): (usize, &Trained)| {
             let units: Vec<usize> = (0..kept[r].len()).filter(|&u| kept[r][u]).collect();
             let settings = ReplicaSettings { reg_lambda: 0.0, ..self.replica(grid[r / seeds], r % seeds) };
-            Member { settings, start: Some(t.parameters.clone()), columns: Some(self.prepared.columns_of(&units)) }
+            let columns = Some(self.prepared.columns_of(&units));
+            Member { settings, start: Some(t.parameters.clone()), columns, list: r % seeds }
         };
         let members: Vec<Member> = walked.iter().enumerate().map(member).collect();
         let base = &self.prepared.plan.settings;
@@ -428,13 +493,21 @@ pub(super) fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     let n = networks.len().max(1) as f64;
     let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
     let metric = mean(&|s| s.metric);
+    // A weighted mean is as uncertain as that of fewer rows of one weight; each fold has rows of its own.
+    let folds = prepared.lists.len().min(networks.len()).max(1) as f64;
+    let held = prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0);
+    let all = (prepared.data.train.len() + prepared.data.validation.len()) as f64;
+    let rows = (folds * held).min(all);
     let variance = match prepared.metric {
-        Metric::Accuracy | Metric::BalancedAccuracy => metric * (1.0 - metric),
+        // Never 0, however few are all right: two rows right and two wrong are added (Agresti and Coull, as in `assess`).
+        Metric::Accuracy | Metric::BalancedAccuracy => {
+            let p = (metric * rows + 2.0) / (rows + 4.0);
+            p * (1.0 - p)
+        }
         // With several targets the two are in standard deviations.
         Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
     };
-    // A weighted mean is as uncertain as that of fewer rows of one weight.
-    (variance / prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0)).sqrt()
+    (variance / rows).sqrt()
 }
 
 /// `count` values from the first to the last with even ratios.

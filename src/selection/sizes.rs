@@ -8,7 +8,6 @@ use super::ensemble::{Ensemble, Member, Trained};
 use super::path::{Prepared, rows_se};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::Result;
-use crate::assess::constant_score;
 use crate::data::Dataset;
 use crate::engine::Device;
 use crate::model::{Fit, Model};
@@ -32,6 +31,8 @@ pub struct SizePoint {
     pub k: usize,
     /// On the k best.
     pub best: Score,
+    /// The same on the validation rows, by which k is chosen; the standard error is that over the networks and over the rows.
+    pub validation: Score,
     /// On k random ones: mean over the draws, and its standard error; `None` without draws.
     pub random: Option<Score>,
 }
@@ -124,9 +125,11 @@ impl Retrainer<'_> {
         let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
         let data = data_of(prepared, &dataset)?;
         let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
-        let ensemble = Ensemble { network: &network, data: &data, settings: &training, device };
-        let members: Vec<Member> =
-            training.replicas.iter().map(|&settings| Member { settings, start: None, columns: None }).collect();
+        let ensemble = Ensemble { network: &network, data: &data, lists: &prepared.lists, settings: &training, device };
+        // The folds in turn, and with one network its seed's.
+        let first = seed.wrapping_sub(self.settings.seed) as usize;
+        let member = |(i, &settings)| Member { settings, start: None, columns: None, list: first.wrapping_add(i) };
+        let members: Vec<Member> = training.replicas.iter().enumerate().map(member).collect();
         ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))
     }
 
@@ -176,10 +179,10 @@ impl Retrainer<'_> {
         let on_validation = *tried.iter().find(|t| t.k == choice.k).expect("invariant: the chosen size was tried");
         let mut sizes = Vec::new();
         for of in &tried {
-            sizes.push(SizePoint { k: of.k, best: of.test, random: self.random(of.k, observe)? });
+            let validation = Score { se: of.validation.se.hypot(of.rows_se), ..of.validation };
+            sizes.push(SizePoint { k: of.k, best: of.test, validation, random: self.random(of.k, observe)? });
         }
-        let gained = on_validation.validation.mean
-            - constant_score(&prepared.data, prepared.metric, prepared.data.validation.clone());
+        let gained = on_validation.validation.mean - prepared.constant_on_validation();
         let gained = if prepared.metric.is_share() { gained } else { -gained };
         // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
         let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
@@ -213,8 +216,9 @@ fn retraining(prepared: &Prepared, settings: &SelectSettings, networks: usize, s
 
 fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<crate::train::Resident> {
     let kind = prepared.plan.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
-    let scaling = crate::data::Scaling::fit(kind, dataset, &prepared.split.train)?;
-    let target = crate::data::TargetScaling::fit(dataset, &prepared.split.train);
+    let fitted = prepared.fitted();
+    let scaling = crate::data::Scaling::fit(kind, dataset, &fitted)?;
+    let target = crate::data::TargetScaling::fit(dataset, &fitted);
     Ok(Resident::of(dataset, &scaling, &target, &prepared.split))
 }
 
