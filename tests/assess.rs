@@ -67,6 +67,7 @@ fn noise_is_not_supported() {
 
 #[test]
 fn what_is_there_is_supported() {
+    let mut false_ones = 0;
     for seed in 0..6 {
         let fit = fit(table(200, 3.0, seed % 2 == 1, seed), Some(Tuning::default()), seed);
         let a = &fit.assessment;
@@ -85,6 +86,10 @@ fn what_is_there_is_supported() {
         assert!(v.chosen + 2 < v.candidates.len(), "{v:?}");
         let best: Vec<usize> = fit.model.ranking()[..3].iter().map(|f| f.feature).collect();
         assert!((0..3).all(|c| best.contains(&c)), "seed {seed}: {best:?}");
+        // Above the shuffled copies of all: the three at least.
+        let control = a.control.as_ref().unwrap();
+        assert!(control.copies >= 30 && (0..3).all(|c| control.above[c]), "seed {seed}: {control:?}");
+        false_ones += (3..COLUMNS).filter(|&c| control.above[c]).count();
         if let Some(classes) = &a.classes {
             let right: usize = (0..2).map(|c| classes.confusion[c][c]).sum();
             assert!((right as f64 / 200.0 - a.held_out.unwrap().score.value).abs() < 1e-12);
@@ -93,6 +98,8 @@ fn what_is_there_is_supported() {
             assert!((classes.classes[0].auc.unwrap() - classes.classes[1].auc.unwrap()).abs() < 1e-12);
         }
     }
+    // Of thirty inputs of noise one is above thirty copies now and then.
+    assert!(false_ones <= 4, "{false_ones} inputs of noise are above noise");
 }
 
 /// A network without penalties that learns its rows by heart says so; the cross-validated one on the same rows doesn't.

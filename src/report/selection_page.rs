@@ -222,7 +222,10 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
         ("classes", s.classes.as_deref().map_or_else(|| "all".to_owned(), |classes| classes.join(", "))),
         ("groups", s.groups_file.clone().unwrap_or_else(|| "categories alone".to_owned())),
         ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
-        ("share for validation, test", format!("{}, {}", s.validation, s.test)),
+        match s.folds {
+            Some(folds @ 1..) => ("folds, share for test", format!("{folds}, {}", s.test)),
+            _ => ("share for validation, test", format!("{}, {}", s.validation, s.test)),
+        },
         ("row weights", d.row_weights()),
         ("inputs scaled", s.scale.map(|scale| serde_name(&scale)).unwrap_or_default()),
         ("features", s.features.map_or_else(|| "fewest within one standard error of the best".to_owned(), count)),
