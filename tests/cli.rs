@@ -439,6 +439,24 @@ fn pictures_go_all_the_way_and_json_is_all_of_stdout() {
     assert_eq!((curve["points"].as_array().unwrap().len(), &curve["rows"]), (3, &"test".into()));
 }
 
+/// Pages have names of their own, and those about another model go when a new one comes.
+#[test]
+fn a_folder_is_about_one_model() {
+    let place = Place::new();
+    let (data, out) = (place.write("table.csv", table()), place.text("run"));
+    let quick = ["--target", "class", "--epochs", "2", "--folds", "0"];
+    assert!(train(&data, &out, &quick).status.success());
+    let model = place.text("run/model.safetensors");
+    let done = eigenlens(&["explain", &model, &data, "--out", &out, "--rows", "0..2", "--device", "cpu"]);
+    assert!(done.status.success() && stdout(&done).contains("explain.html"), "{}", stderr(&done));
+    assert!(["report.html", "explain.html", "maps.npz"].iter().all(|name| place.path("run").join(name).exists()));
+    place.write("run/mine.txt", "not ours");
+    let again = train(&data, &out, &quick);
+    assert!(again.status.success() && stderr(&again).contains("removed explain.html"), "{}", stderr(&again));
+    let there = |name: &str| place.path("run").join(name).exists();
+    assert!(there("report.html") && there("mine.txt") && !there("explain.html") && !there("maps.npz"));
+}
+
 /// What the command line says about each bad table; nothing goes to stdout.
 #[test]
 fn bad_tables_are_refused_in_one_sentence() {

@@ -91,7 +91,7 @@ fn explanations_add_up_in_the_files() {
             // Inside a residual block something goes around.
             assert_eq!(list.iter().all(|e| number(&e["bypass"]) == 0.0), cut);
         }
-        assert!(fs::read_to_string(format!("{out}/report.html")).unwrap().contains("Row 10"));
+        assert!(fs::read_to_string(format!("{out}/explain.html")).unwrap().contains("Row 10"));
     }
     check_maps(&out);
 }
@@ -431,7 +431,7 @@ fn vectors_that_are_not_there_are_like_nothing() {
     let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
     let matrix: Vec<f32> = archive.by_name("similarity").unwrap().unwrap().into_vec().unwrap();
     assert!(matrix[0] > 0.999 && matrix.last().unwrap().is_nan());
-    assert!(!fs::read_to_string(format!("{out}/report.html")).unwrap().contains(">NaN"));
+    assert!(!fs::read_to_string(format!("{out}/similarity.html")).unwrap().contains(">NaN"));
 }
 
 #[test]
@@ -454,7 +454,7 @@ fn the_page_tells_what_was_done() {
         let arguments = ["explain", &model, &data, "--out", &out, "--rows", "0..3", "--device", "cpu"];
         let done = eigenlens(&[&arguments, extra].concat());
         assert!(done.status.success(), "{extra:?}: {}", stderr(&done));
-        let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+        let page = fs::read_to_string(format!("{out}/explain.html")).unwrap();
         assert!(page.contains(told) && page.contains("(a cluster)"), "{extra:?}");
         for word in untold {
             // Not even where nothing was left over or went around.
@@ -471,7 +471,7 @@ fn the_page_tells_what_was_done() {
     }
     let arguments = ["similarity", &model, &data, "--split", "activation1", "--out", &out, "--rows", "0..3"];
     assert!(eigenlens(&[&arguments[..], &["--device", "cpu"]].concat()).status.success());
-    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+    let page = fs::read_to_string(format!("{out}/similarity.html")).unwrap();
     assert!(page.contains("How to read this") && !page.contains("pairwise") && !page.contains("shares"));
 }
 
@@ -497,7 +497,7 @@ fn a_prediction_is_told_in_its_units() {
         assert!((number(&e["prediction"]) - predicted).abs() < 1e-2 && number(&e["y"]).abs() < 5.0, "{e} {line}");
     }
     assert!(String::from_utf8_lossy(&done.stdout).contains("in the target's units"));
-    let page = fs::read_to_string(format!("{why}/report.html")).unwrap();
+    let page = fs::read_to_string(format!("{why}/explain.html")).unwrap();
     assert!(page.contains("in the target&#39;s units)") && page.contains("standard deviations"));
 }
 

@@ -196,7 +196,7 @@ fn the_command_writes_what_it_promises() {
             out.to_str().unwrap(),
         ]);
         assert_eq!(code, 0, "{error}");
-        assert!(text.contains("colour") && text.contains("report.html"), "{text}");
+        assert!(text.contains("colour") && text.contains("select.html"), "{text}");
         out
     };
     let out = run("a");
@@ -228,7 +228,7 @@ fn the_command_writes_what_it_promises() {
     assert_eq!(path.lines().count(), 5);
     let header = std::fs::read_to_string(out.join("path_relevance.csv")).unwrap();
     assert_eq!(header.lines().next().unwrap().split(',').count(), 2 + 4, "a column for each penalty");
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    let page = std::fs::read_to_string(out.join("select.html")).unwrap();
     assert!(
         page.contains("substitutes") && page.contains("random one") && page.contains("constant on the training rows")
     );
@@ -270,7 +270,7 @@ fn one_feature_and_no_controls() {
     let settings = &json["settings"];
     assert!(settings["threshold"].is_null() && settings["exact"] == true && settings["epochs"] == 5, "{settings}");
     assert_eq!((&settings["drop"], &settings["controls"]), (&serde_json::json!(["noise"]), &0.into()));
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    let page = std::fs::read_to_string(out.join("select.html")).unwrap();
     assert!(text.contains("1 was chosen") && page.contains("exactly 0"), "{text}");
     assert!(!text.contains("random") && !page.contains("k random") && !page.contains("random feature"), "{text}");
 }
@@ -369,7 +369,7 @@ fn errors_of_a_number_are_in_its_own_units() {
     for score in scores {
         assert!((200.0..400.0).contains(&score.as_f64().unwrap()), "{json:#}");
     }
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    let page = std::fs::read_to_string(out.join("select.html")).unwrap();
     assert!(page.contains("mean absolute error in price on the test rows"));
     assert!(page.contains("<dt>columns</dt><dd>2 numbers; target: price (a number)</dd>"));
 }

@@ -71,12 +71,10 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Writes the page in the formats asked for; a line that says where it is.
-    pub fn save(&self, page: &Page, directory: &Path) -> Result<String> {
-        formats::save(page, directory, &self.report)?;
-        let mut files: Vec<String> = self.report.iter().map(|f| f.file(directory).display().to_string()).collect();
-        files.sort();
-        files.dedup();
+    /// Writes the page in the formats asked for, as NAME.html and so on; a line that says where it is.
+    pub fn save(&self, page: &Page, directory: &Path, name: &str) -> Result<String> {
+        let files = formats::save(page, directory, name, &self.report)?;
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Ok(format!("Report: {}\n", files.join(", ")))
     }
 }

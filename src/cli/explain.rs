@@ -337,7 +337,7 @@ fn finish(
         worst: collected.worst,
         worst_map: collected.worst_map,
     };
-    let report = args.run.save(&page.page(), &args.out)?;
+    let report = args.run.save(&page.page(), &args.out, "explain")?;
     if args.run.json {
         print_json(&list)?;
         return Ok(ExitCode::SUCCESS);

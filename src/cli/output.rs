@@ -13,7 +13,45 @@ use crate::report::page::Page;
 use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
 use crate::train::{Metric, Resident};
-use crate::{Result, write};
+use crate::{Error, Result, write};
+
+/// Files that are about the model in their folder, by the commands that write them.
+const OF_TRAIN: [&str; 6] = ["report.html", "report.md", "report.json", "metrics.json", "history.csv", "curve.csv"];
+const OF_SELECT: [&str; 7] =
+    ["select.html", "select.md", "select.json", "selection.json", "columns.txt", "path.csv", "path_relevance.csv"];
+const OF_MODEL: [&str; 9] = [
+    "explain.html",
+    "explain.md",
+    "explain.json",
+    "explanations.json",
+    "maps.npz",
+    "similarity.html",
+    "similarity.md",
+    "similarity.json",
+    "similarity.npz",
+];
+
+/// Takes away what is about the model that stood in a folder before, so that nothing there is about another model than its own; says
+/// so. `selection`: the new one comes from `select`, else from `train`.
+pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
+    if !directory.join("model.safetensors").exists() {
+        return Ok(());
+    }
+    let others: &[&str] = if selection { &OF_TRAIN } else { &OF_SELECT };
+    let mut removed = Vec::new();
+    for name in others.iter().chain(&OF_MODEL) {
+        let path = directory.join(name);
+        if path.is_file() {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e, "check the folder's permissions"))?;
+            removed.push(*name);
+        }
+    }
+    if !removed.is_empty() {
+        let (directory, removed) = (directory.display(), removed.join(", "));
+        eprintln!("eigenlens: {directory}: removed {removed}, which were about the model that stood there before");
+    }
+    Ok(())
+}
 
 /// Everything about one training that files and pages are made from.
 pub struct Outcome<'a> {

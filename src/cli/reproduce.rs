@@ -113,7 +113,7 @@ fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, page: &Page
     let json = json!(numbers);
     let text = format!("{json:#}\n");
     write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
-    let report = output.run.save(page, &output.out)?;
+    let report = output.run.save(page, &output.out, "report")?;
     if output.run.json {
         print_json(&json)?;
     } else {

@@ -156,7 +156,7 @@ impl Args {
         let json = json(&selection, &dataset, device);
         save(&selection, &json, &dataset, &self.out)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
-        let report = self.run.save(&page, &self.out)?;
+        let report = self.run.save(&page, &self.out, "select")?;
         if self.run.json {
             return print_json(&json);
         }
@@ -166,6 +166,7 @@ impl Args {
 }
 
 fn save(selection: &Selection, json: &Value, dataset: &Dataset, out: &Path) -> Result<()> {
+    super::output::remove_stale(out, true)?;
     selection.compact.model.save(out.join("model.safetensors"))?;
     tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
     tables::write_path(out.join("path.csv"), selection)?;

@@ -130,7 +130,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         means: &means,
         regions: distinct,
     };
-    let report = args.run.save(&page.page(), &args.out)?;
+    let report = args.run.save(&page.page(), &args.out, "similarity")?;
     if args.run.json {
         print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
         return Ok(ExitCode::SUCCESS);

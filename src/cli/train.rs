@@ -77,6 +77,7 @@ pub fn train(
     let model = &fit.model;
     // Before the curve, which may take its time: whoever quits now has the model.
     write::create_dir(out)?;
+    output::remove_stale(out, false)?;
     model.save(out.join("model.safetensors"))?;
     let ranking = model.ranking();
     let resident = model.prepare(&mut dataset, &fit.split)?;
@@ -86,7 +87,7 @@ pub fn train(
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
     outcome.write(out)?;
-    let report = run.save(&outcome.page(), out)?;
+    let report = run.save(&outcome.page(), out, "report")?;
     if run.json {
         print_json(&outcome.metrics())?;
     } else {

@@ -10,22 +10,23 @@ use crate::write;
 /// What a page is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `report.html`: one file without network or scripts.
+    /// One file without network or scripts.
     Html,
-    /// `report.md`, for a terminal or a pull request.
+    /// For a terminal or a pull request.
     Markdown,
-    /// `report.json`, for programs.
+    /// For programs.
     Json,
 }
 
 impl Format {
-    /// The page in a directory.
-    pub fn file(self, directory: &Path) -> PathBuf {
-        directory.join(match self {
-            Format::Html => "report.html",
-            Format::Markdown => "report.md",
-            Format::Json => "report.json",
-        })
+    /// The page of this name in a directory.
+    pub fn file(self, directory: &Path, name: &str) -> PathBuf {
+        let extension = match self {
+            Format::Html => "html",
+            Format::Markdown => "md",
+            Format::Json => "json",
+        };
+        directory.join(format!("{name}.{extension}"))
     }
 
     /// The page as text.
@@ -51,14 +52,18 @@ impl FromStr for Format {
     }
 }
 
-/// Writes the page into a directory in every format asked for.
+/// Writes the page into a directory in every format asked for; the files, each once.
 ///
 /// # Errors
 /// [`crate::Error::Io`] when a file can't be written.
-pub fn save(page: &Page, directory: &Path, formats: &[Format]) -> crate::Result<()> {
-    let again = |i: usize| formats[..i].contains(&formats[i]);
-    (0..formats.len()).filter(|&i| !again(i)).map(|i| formats[i]).try_for_each(|format| {
-        let text = format.text(page);
-        write::atomic(format.file(directory), |out| out.write_all(text.as_bytes()))
-    })
+pub fn save(page: &Page, directory: &Path, name: &str, formats: &[Format]) -> crate::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for format in formats {
+        let file = format.file(directory, name);
+        if !files.contains(&file) {
+            write::atomic(&file, |out| out.write_all(format.text(page).as_bytes()))?;
+            files.push(file);
+        }
+    }
+    Ok(files)
 }
