@@ -66,7 +66,19 @@ fn a_table_goes_all_the_way() {
         assert!(predicted.status.success(), "{}", stderr(&predicted));
     }
     let predictions = fs::read_to_string(&same).unwrap();
-    assert_eq!(predictions.lines().next(), Some("row,no,yes"));
+    assert_eq!(predictions.lines().next(), Some("row,predicted,no,yes"));
+    let logits = eigenlens(&["predict", &model, &data, "--out", "-", "--logits", "--device", "cpu"]);
+    let logits = stdout(&logits);
+    assert_eq!(logits.lines().next(), Some("row,no,yes"));
+    for (answer, logits) in predictions.lines().zip(logits.lines()).skip(1) {
+        let (answer, logits): (Vec<&str>, Vec<&str>) = (answer.split(',').collect(), logits.split(',').collect());
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        let difference = number(logits[2]) - number(logits[1]);
+        // Probabilities are written as f32.
+        assert!((number(answer[3]) - 1.0 / (1.0 + (-difference).exp())).abs() < 1e-6, "{answer:?} {logits:?}");
+        assert!((number(answer[2]) + number(answer[3]) - 1.0).abs() < 1e-6);
+        assert_eq!(answer[1], if difference > 0.0 { "yes" } else { "no" });
+    }
     assert_eq!(predictions.lines().count(), 241);
     assert_eq!(predictions, fs::read_to_string(&other).unwrap(), "columns are found by name");
 

@@ -246,7 +246,7 @@ fn balanced_classes_are_said_everywhere() {
     assert!(selected.status.success() && stdout(&selected).contains("balanced accuracy"), "{}", stderr(&selected));
     let json: serde_json::Value = serde_json::from_str(&read("run/selection.json")).unwrap();
     assert_eq!((&json["metric"], &json["settings"]["balanced_classes"]), (&"balanced_accuracy".into(), &true.into()));
-    assert!(read("run/report.html").contains("every class counts the same"));
+    assert!(read("run/select.html").contains("every class counts the same"));
 
     // A class of one row is in training alone. All classes weigh the same there, and with so many rows rounding puts that one
     // first: answering it would be right in no other row, so the constant answer to beat is one of the two that occur.

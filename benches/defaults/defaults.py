@@ -87,7 +87,7 @@ def ours(binary, train, test, target, numbers, seed, place):
     command = [binary, "predict", place / "run/model.safetensors", place / "test.csv", "--out", place / "p.csv"]
     subprocess.run([*command, "--device", "cpu"], capture_output=True, check=True)
     outputs = pd.read_csv(place / "p.csv").drop(columns=["row"])
-    answers = outputs.iloc[:, 0].values if numbers else outputs.columns.values[outputs.values.argmax(axis=1)]
+    answers = outputs.iloc[:, 0].values if numbers else outputs["predicted"].values
     relevance = dict.fromkeys(test.columns.drop(target), 0.0)
     for row in csv.DictReader(open(place / "run/relevance.csv")):
         name = row["name"] if row["name"] in relevance else row["name"].split("=")[0]

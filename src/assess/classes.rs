@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::Resident;
 
+/// Classes whose confusions are told.
+const MOST_CONFUSED: usize = 100;
+
 /// One class on some rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
@@ -21,7 +24,8 @@ pub struct ClassScore {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
     pub classes: Vec<ClassScore>,
-    /// `[class][answer]`: how many rows of a class were given which answer.
+    /// `[class][answer]`: how many rows of a class were given which answer; empty with more than 100 classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<usize>>,
     /// Mean of the recalls over the classes that have rows.
     pub balanced_accuracy: f64,
@@ -66,7 +70,7 @@ impl ClassScores {
             auc: mean(classes.iter().filter_map(|c| c.auc).collect()),
             log_loss: log_loss / rows.len().max(1) as f64,
             classes,
-            confusion,
+            confusion: if m <= MOST_CONFUSED { confusion } else { Vec::new() },
         }
     }
 }

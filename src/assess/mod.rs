@@ -8,6 +8,8 @@ mod cross_validation;
 mod folds;
 mod rows;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 pub use classes::{ClassScore, ClassScores};
@@ -24,6 +26,8 @@ use crate::train::{Job, Metric, Resident};
 
 /// Standard errors by which something has to be better to be called so: one in forty would be by chance.
 pub const SURE: f64 = 2.0;
+/// Outputs of a part that are judged at most.
+const MOST_NUMBERS: usize = 20_000_000;
 /// Below this share of what the training rows gain over the constant answer, a model has learnt them by heart.
 const KEPT: f64 = 0.5;
 
@@ -130,6 +134,9 @@ pub(crate) fn assess(
     validated: Option<CrossValidated>,
 ) -> Result<Assessment> {
     let training = &data.list[data.train.clone()];
+    // Of an autoencoder of pictures every row has hundreds of outputs: so many rows say enough.
+    let most = MOST_NUMBERS / data.outputs.max(1);
+    let some = |range: &Range<usize>| range.start..range.end.min(range.start + most);
     let mut parts = Vec::new();
     let mut held: Option<(Vec<u32>, Vec<f64>)> = None;
     let cross_validation = validated.map(|v| {
@@ -141,13 +148,14 @@ pub(crate) fn assess(
         parts.extend(judgement.map(|j| (name.to_owned(), j)));
         judgement
     };
-    let train = judge("train", training, &mean_outputs(job, data.train.clone())?);
+    let shown = some(&data.train);
+    let train = judge("train", &data.list[shown.clone()], &mean_outputs(job, shown)?);
     if let Some((rows, outputs)) = &held {
         judge("cross-validation", rows, outputs);
     }
-    for (name, range) in [("validation", &data.validation), ("test", &data.test)] {
+    for (name, range) in [("validation", some(&data.validation)), ("test", some(&data.test))] {
         let rows = &data.list[range.clone()];
-        let outputs = mean_outputs(job, range.clone())?;
+        let outputs = mean_outputs(job, range)?;
         judge(name, rows, &outputs);
         // The validation rows may have chosen when to stop: they are asked only where there is nothing better.
         if name == "test" && !rows.is_empty() {
@@ -157,8 +165,8 @@ pub(crate) fn assess(
         }
     }
     if held.is_none() && !data.validation.is_empty() {
-        let rows = data.list[data.validation.clone()].to_vec();
-        held = Some((rows, mean_outputs(job, data.validation.clone())?));
+        let range = some(&data.validation);
+        held = Some((data.list[range.clone()].to_vec(), mean_outputs(job, range)?));
     }
     let held_out =
         held.as_ref().and_then(|(rows, outputs)| RowScores::new(data, metric, training, rows, outputs).judge());

@@ -108,7 +108,8 @@ impl RowScores {
             gain: if share { self.difference_of_shares(gain.value) } else { gain },
             loss_gain: of(&|r| r.constant_loss - r.loss),
             loss: of(&|r| r.loss),
-            r2: (!share).then(|| self.r2()),
+            // Of rows that are all alike there is none.
+            r2: (!share).then(|| self.r2()).filter(|r2| r2.value.is_finite()),
         })
     }
 
@@ -236,6 +237,9 @@ mod tests {
         let j = RowScores::new(&twice, Metric::Mae, &[0, 1], &[0, 1], &[1.5, 2.0]).judge().unwrap();
         close(j.score.value, 1.0 / 3.0);
         assert!(RowScores::new(&twice, Metric::Mae, &[0, 1], &[], &[]).judge().is_none());
+        // One row: nothing is known about the spread, and there is no variance to explain.
+        let j = RowScores::new(&twice, Metric::Mae, &[0, 1], &[1], &[2.5]).judge().unwrap();
+        assert!(j.score.value == 0.5 && j.score.se.is_infinite() && j.r2.is_none() && !j.gain.is_gain());
     }
 
     #[test]

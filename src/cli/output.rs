@@ -155,16 +155,28 @@ impl Outcome<'_> {
             None => format!("{of}, {kept} carry a relevance above {} % of the largest.", d.settings.threshold * 100.0),
         }];
         let judged = self.fit.assessment.part(&self.curve.rows);
-        if let Some(point) = judged.and_then(|judged| self.curve.enough(judged.score.se)) {
+        let enough = judged.and_then(|judged| self.curve.enough(judged.score.se));
+        // Of pictures with little uncertainty hundreds may be needed: what the papers' twenty do says more.
+        let shown = enough.or_else(|| self.curve.points.iter().find(|p| p.k == 20.min(n)));
+        if shown.is_some_and(|p| p.k == n) {
+            lines.push(format!(
+                "No fewer than all {n} come within one standard error of the {} {} of {}.",
+                self.curve.rows,
+                text::metric_name(self.curve.metric),
+                text::metric(self.curve.metric, self.curve.full)
+            ));
+            return lines;
+        }
+        if let Some(point) = shown {
             let k = point.k;
             let show = |x: f64| text::metric(self.curve.metric, x);
             let name = text::metric_name(self.curve.metric);
             lines.push(format!(
-                "With the {k} best {} alone (the others masked), the same network reaches a {} {name} of {}, within one standard error of \
-                 all {n}: {}; with {k} random {} {}.",
+                "With the {k} best {} alone (the others masked), the same network reaches a {} {name} of {}{}: {}; with {k} random {} {}.",
                 inputs(k),
                 self.curve.rows,
                 show(point.ranked),
+                if enough == Some(point) { format!(", within one standard error of all {n}") } else { format!(", with all {n}") },
                 show(self.curve.full),
                 if k == 1 { "one" } else { "ones" },
                 show(point.random_mean),

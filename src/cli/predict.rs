@@ -15,9 +15,12 @@ pub struct Args {
     model: PathBuf,
     /// Data with the model's columns; a target is not needed
     data: String,
-    /// The table of outputs
+    /// The table: of classes the answer and the probability of each, of numbers their values; - for stdout
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
+    /// The classes' logits instead of answers and probabilities
+    #[arg(long)]
+    logits: bool,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -104,6 +107,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     }
+    let answers = d.task == Task::Classify && !args.logits;
     if let Some(bad) = mean.iter().position(|y| !y.is_finite()) {
         return Err(Error::input(
             &args.data,
@@ -112,14 +116,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "check that row for extreme values",
         ));
     }
-    write::atomic(&args.out, |out| {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(std::iter::once("row").chain(d.targets.iter().map(String::as_str)))?;
-        for (r, row) in mean.chunks_exact(m).enumerate() {
-            writer.write_record(std::iter::once(r.to_string()).chain(row.iter().map(|y| (*y as f32).to_string())))?;
-        }
-        writer.flush()
-    })?;
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = ["row"].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
+    let in_memory = "invariant: a table in memory can be written";
+    writer.write_record(header).expect(in_memory);
+    for (r, row) in mean.chunks_exact(m).enumerate() {
+        let best = (0..m).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+        let sum: f64 = row.iter().map(|x| (x - row[best]).exp()).sum();
+        let value = |y: &f64| if answers { (y - row[best]).exp() / sum } else { *y };
+        let answer = answers.then(|| d.targets[best].clone());
+        let values = row.iter().map(|y| (value(y) as f32).to_string());
+        writer.write_record([r.to_string()].into_iter().chain(answer).chain(values)).expect(in_memory);
+    }
+    let table = writer.into_inner().expect(in_memory);
+    if args.out.as_os_str() == "-" {
+        print(&String::from_utf8_lossy(&table))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    write::atomic(&args.out, |out| out.write_all(&table))?;
     if args.json {
         print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;
     } else {

@@ -88,6 +88,12 @@ impl<'a> Facts<'a> {
         self.page.assessment.is_none_or(|a| a.verdict != Verdict::Unsupported)
     }
 
+    /// Dropped, or no more relevant than noise would be.
+    pub(crate) fn faint(&self, feature: &RankedFeature) -> bool {
+        let control = self.page.assessment.and_then(|a| a.control.as_ref());
+        self.dropped(feature) || !self.supported() || control.is_some_and(|control| !control.above[feature.feature])
+    }
+
     pub(crate) fn dropped(&self, feature: &RankedFeature) -> bool {
         feature.relevance <= 0.0 || self.share(feature) < self.page.threshold
     }
@@ -97,7 +103,10 @@ impl<'a> Facts<'a> {
     pub(crate) fn highlight(&self) -> Option<&CurvePoint> {
         let curve = self.page.curve?;
         if let Some(judged) = self.page.assessment.and_then(|a| a.part(&curve.rows)) {
-            return curve.enough(judged.score.se).filter(|p| p.k < self.page.columns);
+            let enough = curve.enough(judged.score.se).filter(|p| p.k < self.page.columns);
+            if enough.is_some() {
+                return enough;
+            }
         }
         let inside = curve.points.iter().filter(|p| p.k > 0 && p.k < self.page.columns);
         if self.page.columns > 2 * self.mark {

@@ -132,7 +132,7 @@ pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
     for (row, (f, name)) in shown.iter().zip(&names).enumerate() {
         let row = row as f64;
         let tip = format!("{} · λ = {}, ‖ψ‖ = {}", shorten(&f.name, 120), number(f.lambda), number(f.psi_norm));
-        let class = if facts.dropped(f) { "dropped" } else { "s1" };
+        let class = if facts.faint(f) { "dropped" } else { "s1" };
         plot.bar((0.0, row + 0.14), (f.relevance, row + 0.86), class, &tip);
         // A whisker narrower than its own ends says nothing.
         if f.relevance_std > 0.004 * end {
@@ -148,11 +148,14 @@ pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
         n if n > BARS => format!("The {BARS} best inputs"),
         _ => "All inputs, best first".to_owned(),
     };
-    let caption = match (spread, facts.kept) {
-        (_, 0) => "Every relevance is zero.",
-        (true, _) => "Mean over the replicas; the whiskers are one standard deviation.",
-        (false, _) => "",
+    let mut caption = match (spread, facts.kept) {
+        (_, 0) => "Every relevance is zero.".to_owned(),
+        (true, _) => "Mean over the replicas; the whiskers are one standard deviation. ".to_owned(),
+        (false, _) => String::new(),
     };
+    if facts.page.assessment.is_some_and(|a| a.control.is_some()) && shown.iter().any(|f| facts.faint(f)) {
+        caption.push_str("Grey: no more relevant than noise would be.");
+    }
     Figure::new(title, plot.finish("The best inputs and their relevance"), caption)
 }
 

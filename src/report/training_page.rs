@@ -162,7 +162,7 @@ fn ranking_table(facts: &Facts) -> Table {
         ];
         let std = spread.then(|| Cell::from(number(f.relevance_std)));
         let above = control.map(|control| control.above[f.feature]);
-        let tone = if facts.dropped(f) || above == Some(false) { Tone::Faint } else { Tone::Plain };
+        let tone = if facts.faint(f) { Tone::Faint } else { Tone::Plain };
         let above = above.map(|above| Cell::from(if above { "yes" } else { "no" }));
         cells.into_iter().chain(std).chain(above).collect::<Row>().tone(tone)
     };
