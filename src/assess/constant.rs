@@ -1,7 +1,5 @@
 //! What always giving the same answer is worth: the least that a selection has to beat.
 
-use std::ops::Range;
-
 use crate::kernels::LossKind;
 use crate::train::{Metric, Resident};
 
@@ -80,15 +78,15 @@ impl ConstantAnswer {
     }
 }
 
-/// The score, on some places of the row list, of the best constant answer to the training rows.
-pub(crate) fn constant_score(data: &Resident, metric: Metric, places: Range<usize>) -> f64 {
-    let rows = &data.list[places.clone()];
-    let total = data.total_weight(places);
-    let answer = ConstantAnswer::new(data, metric, &data.list[data.train.clone()], rows);
+/// The score, on some rows, of the best constant answer to the training rows.
+pub(crate) fn constant_score(data: &Resident, metric: Metric, train: &[u32], rows: &[u32]) -> f64 {
+    let total: f64 = rows.iter().map(|&row| data.weight(row)).sum();
+    let answer = ConstantAnswer::new(data, metric, train, rows);
     let weighted = || rows.iter().map(|&r| (r as usize, data.weight(r)));
     if metric.is_share() {
         let right = weighted().filter(|&(r, _)| data.targets[r] as usize == answer.class);
-        return right.map(|(_, weight)| weight).sum::<f64>() / total;
+        // Not sum(): of nothing that is −0.
+        return right.fold(0.0, |sum, (_, weight)| sum + weight) / total;
     }
     let m = data.outputs;
     let target = |r: usize, c: usize| f64::from(f32::from_bits(data.targets[r * m + c]));

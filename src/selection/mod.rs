@@ -247,7 +247,8 @@ pub fn select(
     let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
         retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
-    let constant_answer = constant_score(&prepared.data, prepared.metric, reported.clone());
+    let reported = &prepared.data.list[reported.clone()];
+    let constant_answer = constant_score(&prepared.data, prepared.metric, &prepared.fitted(), reported);
     let columns = prepared.columns_of(&ranking[..chosen]);
     let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;

@@ -166,10 +166,10 @@ impl Prepared {
 
     /// The constant answer's score on the validation rows, mean over the folds.
     pub fn constant_on_validation(&self) -> f64 {
-        let of = |list: &Vec<u32>| {
-            let data = Resident { list: list.clone(), ..self.data.clone() };
-            constant_score(&data, self.metric, data.validation.clone())
-        };
+        // To the rows of all folds: with balanced classes their weights are even over these alone.
+        let fitted = self.fitted();
+        let of =
+            |list: &Vec<u32>| constant_score(&self.data, self.metric, &fitted, &list[self.data.validation.clone()]);
         let lists = if self.lists.is_empty() { std::slice::from_ref(&self.data.list) } else { &self.lists[..] };
         lists.iter().map(of).sum::<f64>() / lists.len() as f64
     }
