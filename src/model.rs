@@ -202,7 +202,6 @@ impl Plan {
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let metric = Metric::of(task, self.balanced_classes);
         let clock = Instant::now();
-        let mut stopped = false;
         let mut settings = self.settings.clone();
         let mut validated = None;
         if let Some(tuning) = &self.tuning {
@@ -217,11 +216,8 @@ impl Plan {
             }
         }
         let mut job = Job::new(&network, &resident, &settings, None, device)?;
-        let history = job.train(&mut |progress| {
-            let flow = observe(progress);
-            stopped |= flow == Flow::Stop;
-            flow
-        })?;
+        let history = job.train(observe)?;
+        let stopped = job.stopped();
         let seconds = clock.elapsed().as_secs_f64();
         let mut scores = Vec::new();
         for (name, range) in

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::{argmax, log_probability, softmax};
 use crate::train::Resident;
 
 /// Classes whose confusions are told.
@@ -43,11 +44,9 @@ impl ClassScores {
         let mut confusion = vec![vec![0usize; m]; m];
         let (mut probabilities, mut log_loss) = (Vec::with_capacity(outputs.len()), 0.0);
         for (&label, row) in labels.iter().zip(outputs.chunks_exact(m)) {
-            let best = (0..m).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-            confusion[label][best] += 1;
-            let sum: f64 = row.iter().map(|x| (x - row[best]).exp()).sum();
-            probabilities.extend(row.iter().map(|x| (x - row[best]).exp() / sum));
-            log_loss -= row[label] - row[best] - sum.ln();
+            confusion[label][argmax(row)] += 1;
+            probabilities.extend(softmax(row));
+            log_loss -= log_probability(row, label);
         }
         let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
         let class = |c: usize| {

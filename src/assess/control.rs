@@ -37,15 +37,8 @@ pub struct Control {
     pub above: Vec<bool>,
 }
 
-impl Control {
-    /// Inputs above noise, a category counted once.
-    pub fn inputs_above(&self, features: &[Feature]) -> usize {
-        inputs(features).iter().filter(|columns| self.above[columns[0]]).count()
-    }
-}
-
 /// Columns of every input: those of a category together.
-pub fn inputs(features: &[Feature]) -> Vec<Vec<usize>> {
+fn inputs(features: &[Feature]) -> Vec<Vec<usize>> {
     let mut inputs: Vec<(Option<u32>, Vec<usize>)> = Vec::new();
     for (c, feature) in features.iter().enumerate() {
         match inputs.iter_mut().find(|(group, _)| group.is_some() && *group == feature.group) {
@@ -94,13 +87,8 @@ pub(crate) fn control(
             ..settings.clone()
         };
         let mut job = Job::new(&network, &doubled, &settings, None, device)?;
-        let mut stopped = false;
-        job.train(&mut |progress| {
-            let flow = observe(progress);
-            stopped |= flow == Flow::Stop;
-            flow
-        })?;
-        if stopped {
+        job.train(observe)?;
+        if job.stopped() {
             return Ok(None);
         }
         let mut of_copies = vec![0.0; inputs.len()];
@@ -133,14 +121,10 @@ pub(crate) fn control(
 /// The data with every column's copy behind, in which the training rows have changed places; an input's columns change together.
 fn beside_copies(data: &Resident, inputs: &[Vec<usize>], train: &[u32], mut random: Random) -> Resident {
     let (n, rows) = (data.columns, data.words.len() / data.stride);
-    let value = |row: usize, c: usize| match data.storage {
-        Storage::U8 => f32::from(data.words[row * data.stride + c / 4].to_le_bytes()[c % 4]),
-        Storage::F32 => f32::from_bits(data.words[row * data.stride + c]),
-    };
     let mut words = vec![0u32; rows * 2 * n];
     for row in 0..rows {
         for c in 0..n {
-            words[row * 2 * n + c] = value(row, c).to_bits();
+            words[row * 2 * n + c] = data.raw(row, c).to_bits();
         }
     }
     for columns in inputs {
@@ -148,7 +132,7 @@ fn beside_copies(data: &Resident, inputs: &[Vec<usize>], train: &[u32], mut rand
         random.shuffle(&mut from);
         for (&to, &from) in train.iter().zip(&from) {
             for &c in columns {
-                words[to as usize * 2 * n + n + c] = value(from as usize, c).to_bits();
+                words[to as usize * 2 * n + n + c] = data.raw(from as usize, c).to_bits();
             }
         }
     }

@@ -112,13 +112,8 @@ pub(crate) fn cross_validate(
     let replica = |&(reg_lambda, reg_psi): &(f64, f64)| ReplicaSettings { reg_lambda, reg_psi, ..settings.replicas[0] };
     let replicas = tuning.penalties.iter().flat_map(|p| parts.iter().map(move |_| replica(p))).collect();
     let mut job = Job::new(network, &folded, &Settings { replicas, ..settings.clone() }, None, device)?;
-    let mut stopped = false;
-    job.train(&mut |progress| {
-        let flow = observe(progress);
-        stopped |= flow == Flow::Stop;
-        flow
-    })?;
-    if stopped {
+    job.train(observe)?;
+    if job.stopped() {
         return Ok(None);
     }
     let mut answers = Vec::new();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::constant::ConstantAnswer;
 use super::{Estimate, Judgement};
 use crate::Result;
+use crate::host::{argmax, log_probability};
 use crate::train::{Job, Metric, Resident};
 
 /// Rows whose outputs are read at once.
@@ -54,8 +55,7 @@ impl RowScores {
             let weight = data.weight(row);
             if metric.is_share() {
                 let label = data.targets[row as usize] as usize;
-                // The first of equals, as everywhere.
-                let best = (0..m).fold(0, |best, c| if outputs[c] > outputs[best] { c } else { best });
+                let best = argmax(outputs);
                 let right = |answer: usize| f64::from(u8::from(answer == label));
                 return RowScore {
                     weight,
@@ -81,13 +81,6 @@ impl RowScores {
             rows.iter().flat_map(|&row| (0..m).map(move |c| target(row, c))).collect()
         };
         RowScores { metric, rows: scores, targets }
-    }
-
-    /// These rows and others of the same data.
-    pub fn join(mut self, other: RowScores) -> Self {
-        self.rows.extend(other.rows);
-        self.targets.extend(other.targets);
-        self
     }
 
     /// `None` without rows.
@@ -175,13 +168,6 @@ impl RowScores {
     }
 }
 
-/// Of a class, by the softmax of the outputs.
-fn log_probability(outputs: &[f64], class: usize) -> f64 {
-    let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = outputs.iter().map(|o| (o - largest).exp()).sum();
-    outputs[class] - largest - sum.ln()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,8 +234,7 @@ mod tests {
         let all: Vec<u32> = (0..5).collect();
         // Logits (0, x): class 1 where x > 0. Four of five right; always class 0 has three.
         let outputs = [0.0, -1.0, 0.0, -2.0, 0.0, 1.0, 0.0, 3.0, 0.0, 0.5];
-        let scores = RowScores::new(&data, Metric::Accuracy, &all, &all, &outputs);
-        let j = scores.judge().unwrap();
+        let j = RowScores::new(&data, Metric::Accuracy, &all, &all, &outputs).judge().unwrap();
         close(j.score.value, 0.8);
         close(j.constant.value, 0.6);
         let p = 6.0 / 9.0f64;
@@ -266,6 +251,5 @@ mod tests {
         let right = RowScores::new(&data, Metric::Accuracy, &all, &all[..3], &outputs[..4].repeat(2)[..6]);
         let right = right.judge().unwrap();
         assert!(right.score.value == 1.0 && right.score.se > 0.1 && !right.gain.is_gain());
-        assert!(scores.clone().join(scores).judge().unwrap().rows == 10);
     }
 }

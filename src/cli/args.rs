@@ -309,11 +309,11 @@ impl TrainingArgs {
     /// [`Error::Usage`] for --folds beside an option that chooses otherwise, or for a number of folds that makes no sense.
     pub fn plan(&self, network: &NetworkArgs, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Result<Plan> {
         let mut architecture = network.sequential()?;
-        let one_layer = vec![100];
-        // One layer whose penalty is tuned is as good as three on small tables, and doesn't learn them by heart (docs/defaults.md).
-        let narrow = network.hidden.is_none() && network.activation.len() == 1 && !network.residual;
-        let tuned =
-            Sequential { hidden: if narrow { one_layer } else { architecture.hidden.clone() }, ..architecture.clone() };
+        let mut tuned = architecture.clone();
+        if network.hidden.is_none() && network.activation.len() == 1 && !network.residual {
+            // Where its penalty is tuned one layer is as good as three, and doesn't learn the rows by heart (docs/defaults.md).
+            tuned.hidden = vec![100];
+        }
         let tuning = self.tuning(&tuned, dataset)?;
         if tuning.is_some() {
             architecture = tuned;

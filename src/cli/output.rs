@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::assess::Verdict;
 use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
+use crate::host::argmax;
 use crate::model::{Fit, Model};
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
@@ -273,10 +274,7 @@ pub fn examples(
         let row = rows[i] as usize;
         let output = job.predict(0, start + i..start + i + 1)?;
         let (label, predicted) = match &dataset.y {
-            Targets::Classes { labels, names } => {
-                let best = (0..outputs).fold(0, |best, c| if output[c] > output[best] { c } else { best });
-                (names[labels[row] as usize].clone(), names[best].clone())
-            }
+            Targets::Classes { labels, names } => (names[labels[row] as usize].clone(), names[argmax(&output)].clone()),
             Targets::Numbers { values, .. } => {
                 let y = output[0] / f64::from(d.target_scaling.scale[0]) + f64::from(d.target_scaling.shift[0]);
                 (text::number(values[row * outputs].into()), text::number(y))

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::args::{DataArgs, DeviceArgs, say_notes};
 use super::{print, print_json};
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
+use crate::host::{argmax, softmax};
 use crate::model::Model;
 use crate::{Error, Result, write};
 
@@ -121,11 +122,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let in_memory = "invariant: a table in memory can be written";
     writer.write_record(header).expect(in_memory);
     for (r, row) in mean.chunks_exact(m).enumerate() {
-        let best = (0..m).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-        let sum: f64 = row.iter().map(|x| (x - row[best]).exp()).sum();
-        let value = |y: &f64| if answers { (y - row[best]).exp() / sum } else { *y };
-        let answer = answers.then(|| d.targets[best].clone());
-        let values = row.iter().map(|y| (value(y) as f32).to_string());
+        let answer = answers.then(|| d.targets[argmax(row)].clone());
+        let values = if answers { softmax(row) } else { row.to_vec() };
+        let values = values.into_iter().map(|y| (y as f32).to_string());
         writer.write_record([r.to_string()].into_iter().chain(answer).chain(values)).expect(in_memory);
     }
     let table = writer.into_inner().expect(in_memory);

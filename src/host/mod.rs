@@ -2,12 +2,14 @@
 //! and whatever else computes on the host.
 
 mod denormals;
+mod logits;
 mod product;
 mod real;
 mod rows;
 mod team;
 
 pub use denormals::FlushToZero;
+pub use logits::{argmax, log_probability, softmax};
 pub use product::{Operand, product};
 pub use real::Real;
 pub use rows::{column_sums, for_rows, split_rows, vectorised, widest};

@@ -8,6 +8,7 @@ use super::feature_sets::Variant;
 use super::measures::{Check, Spread};
 use crate::data::{self, Axis, Dataset, Request, Targets};
 use crate::engine::Device;
+use crate::host::argmax;
 use crate::model::{Fit, PartScore, Plan};
 use crate::network::{Place, Sequential};
 use crate::relevance::{Curve, CurveOptions, RankedFeature, curve, order, steps_of_k};
@@ -351,7 +352,7 @@ fn samples(job: &mut Job, dataset: &Dataset, fit: &Fit, data: &Resident, best: &
     for i in places {
         let row = rows[i] as usize;
         let output = job.predict(0, data.test.start + i..data.test.start + i + 1)?;
-        let class = (0..names.len()).fold(0, |best, c| if output[c] > output[best] { c } else { best });
+        let class = argmax(&output);
         let values: Vec<f32> = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
         samples.push(Sample {
             row,

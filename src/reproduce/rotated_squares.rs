@@ -214,13 +214,8 @@ fn train_and_analyse(
             job.set_parameters(r, &parameters)?;
         }
     }
-    let mut stopped = false;
-    job.train(&mut |progress| {
-        let flow = observe(progress);
-        stopped |= flow == Flow::Stop;
-        flow
-    })?;
-    if stopped {
+    job.train(observe)?;
+    if job.stopped() {
         return Err(Error::Stopped("stopped before the training was done; nothing was written".into()));
     }
     let r2 = |job: &mut Job, range: std::ops::Range<usize>, rows: &[u32]| -> Result<Vec<f64>> {

@@ -98,13 +98,8 @@ impl Ensemble<'_> {
         members: &[Member],
         observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
     ) -> Result<Vec<Trained>> {
-        let mut stopped = false;
-        job.train(&mut |progress| {
-            let flow = observe(progress);
-            stopped |= flow == Flow::Stop;
-            flow
-        })?;
-        if stopped {
+        job.train(observe)?;
+        if job.stopped() {
             return Err(Error::Stopped("stopped before a selection was made; nothing was written".into()));
         }
         let masked = members.iter().any(|m| m.columns.is_some());

@@ -21,6 +21,7 @@
 mod ensemble;
 mod order;
 mod path;
+mod prepared;
 mod sizes;
 mod substitutes;
 mod units;
@@ -224,7 +225,7 @@ pub fn select(
     let clock = std::time::Instant::now();
     settings.check()?;
     settings.check_target(dataset)?;
-    let prepared = path::Prepared::new(dataset, groups, settings)?;
+    let prepared = prepared::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
         return Err(Error::Usage(format!(
             "--features is {k}, but {} has only {} that are not constant; ask for fewer",

@@ -3,19 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
-use super::units::{Unit, units};
+use super::prepared::{Prepared, STEPS, rows_se};
+use super::units::Unit;
 use super::{Score, SelectSettings, Stage};
-use crate::assess::{constant_loss, constant_score};
-use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::assess::constant_loss;
 use crate::engine::Device;
-use crate::model::Plan;
-use crate::network::{Layout, Network, Parameters};
+use crate::network::{Layout, Parameters};
 use crate::train::Metric;
-use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
+use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
 
-/// Steps on the path, about; the dense start takes a share of them, and so does the refit.
-const STEPS: usize = 900;
 const DENSE_SHARE: f64 = 0.8;
 const REFIT_SHARE: f64 = 0.5;
 /// Of a penalty that starts from where the weaker one ended.
@@ -35,211 +32,6 @@ const ALL: f64 = 0.95;
 /// A network whose loss on the training rows is not below this share of a constant answer's uses nothing, whatever its
 /// weights say: relevance is relative, and something is always the largest.
 const NOTHING: f64 = 0.99;
-
-/// The data as they are trained on, without constant columns.
-pub(super) struct Prepared {
-    pub dataset: Dataset,
-    pub data: Resident,
-    /// Training, validation and test rows: those of the first fold, where there are folds.
-    pub split: Split,
-    /// Each fold's rows in the same three parts; empty: `split` for all.
-    pub lists: Vec<Vec<u32>>,
-    /// How many folds hold every row out once; 0: fixed validation rows.
-    pub folds: usize,
-    pub network: Network,
-    pub plan: Plan,
-    /// Of the columns that vary, numbered among themselves.
-    pub units: Vec<Unit>,
-    /// Columns that vary, as numbered in the data as they were read.
-    pub columns: Vec<usize>,
-    pub constant: Vec<String>,
-    pub metric: Metric,
-    pub rows: &'static str,
-    scale: ScaleKind,
-    /// Root mean square of the inputs' standard deviations.
-    spread: f64,
-}
-
-impl Prepared {
-    pub fn new(dataset: &mut Dataset, groups: &[Unit], settings: &SelectSettings) -> Result<Self> {
-        let parts = split(dataset, settings.validation, settings.test, settings.seed)?;
-        if parts.validation.is_empty() {
-            return Err(nothing_to_choose_by(dataset, settings.validation));
-        }
-        let (parts, folded) = settings.fold(dataset, parts);
-        let lists: Vec<Vec<u32>> =
-            folded.iter().map(|(train, held)| [&train[..], held, &parts.test].concat()).collect();
-        let fitted = fitted(&parts, !lists.is_empty());
-        let all = Split { train: fitted.clone(), validation: Vec::new(), test: parts.test.clone() };
-        dataset.weigh(if lists.is_empty() { &parts } else { &all }, settings.balanced_classes)?;
-        let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let scaling = Scaling::fit(kind, dataset, &fitted)?;
-        scaling.fill_missing(dataset);
-        let varies = |c: &usize| scaling.std[*c] > 0.0;
-        let columns: Vec<usize> = (0..dataset.columns).filter(varies).collect();
-        let constant = (0..dataset.columns).filter(|c| !varies(c)).map(|c| dataset.features[c].name.clone()).collect();
-        if columns.is_empty() {
-            return Err(Error::input(
-                &dataset.source,
-                "columns",
-                "every one is constant on the training rows",
-                "give at least one that varies",
-            ));
-        }
-        let place = |c: usize| columns.binary_search(&c).ok();
-        let groups: Vec<Unit> = groups
-            .iter()
-            .map(|g| Unit { name: g.name.clone(), columns: g.columns.iter().filter_map(|&c| place(c)).collect() })
-            .filter(|g| !g.columns.is_empty())
-            .collect();
-        let dataset = dataset.select_columns(&columns);
-        let scaling = Scaling::fit(kind, &dataset, &fitted)?;
-        let plan = settings.plan(&dataset, true);
-        let (outputs, task) = match &dataset.y {
-            Targets::Classes { names, .. } => (names.len(), Task::Classify),
-            Targets::Numbers { names, .. } => (names.len(), Task::Regress),
-            _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
-        };
-        let metric = Metric::of(task, settings.balanced_classes);
-        let network = plan.architecture.build(dataset.columns, outputs)?;
-        let target = TargetScaling::fit(&dataset, &fitted);
-        let data = Resident::of(&dataset, &scaling, &target, &parts);
-        let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
-        let spread = (squares / scaling.std.len() as f64).sqrt();
-        let rows = if parts.test.is_empty() { "validation" } else { "test" };
-        let units = units(&dataset.features, &groups);
-        let scale = kind;
-        Ok(Prepared {
-            dataset,
-            data,
-            folds: if lists.is_empty() { 0 } else { fitted.len().div_ceil(parts.validation.len()) },
-            split: parts,
-            lists,
-            network,
-            plan,
-            units,
-            columns,
-            constant,
-            metric,
-            rows,
-            scale,
-            spread,
-        })
-    }
-
-    /// The settings with what was left to the data filled in.
-    pub fn settings_used(&self, settings: &SelectSettings) -> SelectSettings {
-        let batch = self.plan.settings.batch;
-        SelectSettings {
-            loss: Some(self.plan.settings.loss),
-            scale: Some(self.scale),
-            epochs: Some(settings.epochs(self.training_rows(), batch, STEPS, 1.0)),
-            batch: Some(batch),
-            folds: Some(self.folds),
-            ..settings.clone()
-        }
-    }
-
-    /// Columns (among those that vary) of some units, ascending.
-    pub fn columns_of(&self, chosen: &[usize]) -> Vec<usize> {
-        let mut columns: Vec<usize> = chosen.iter().flat_map(|&u| self.units[u].columns.clone()).collect();
-        columns.sort_unstable();
-        columns
-    }
-
-    /// The units with the column numbers of the data as they were read.
-    pub fn original_units(&self) -> Vec<Unit> {
-        let columns = |unit: &Unit| unit.columns.iter().map(|&c| self.columns[c]).collect();
-        self.units.iter().map(|unit| Unit { name: unit.name.clone(), columns: columns(unit) }).collect()
-    }
-
-    /// Columns that share an eigenvalue.
-    fn groups(&self) -> Vec<Vec<u32>> {
-        let several = self.units.iter().filter(|unit| unit.columns.len() > 1);
-        several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
-    }
-
-    /// The rows that scalings are fitted on: training rows, of any fold.
-    pub fn fitted(&self) -> Vec<u32> {
-        fitted(&self.split, !self.lists.is_empty())
-    }
-
-    /// The constant answer's score on the validation rows, mean over the folds.
-    pub fn constant_on_validation(&self) -> f64 {
-        // To the rows of all folds: with balanced classes their weights are even over these alone.
-        let fitted = self.fitted();
-        let of =
-            |list: &Vec<u32>| constant_score(&self.data, self.metric, &fitted, &list[self.data.validation.clone()]);
-        let lists = if self.lists.is_empty() { std::slice::from_ref(&self.data.list) } else { &self.lists[..] };
-        lists.iter().map(of).sum::<f64>() / lists.len() as f64
-    }
-
-    /// Training rows.
-    pub fn training_rows(&self) -> usize {
-        self.data.train.len()
-    }
-}
-
-/// Training rows, and with folds those that the first one holds out.
-fn fitted(parts: &Split, folds: bool) -> Vec<u32> {
-    let mut rows = parts.train.clone();
-    if folds {
-        rows.extend(&parts.validation);
-        rows.sort_unstable();
-    }
-    rows
-}
-
-impl SelectSettings {
-    /// The folds of the rows that aren't for the test, one for each seed, and a split by the first; none where the validation rows
-    /// are fixed.
-    #[allow(clippy::type_complexity)]
-    fn fold(&self, dataset: &Dataset, parts: Split) -> (Split, Vec<(Vec<u32>, Vec<u32>)>) {
-        /// Validation rows from which on a share of right answers is certain to a few hundredths.
-        const ENOUGH: usize = 80;
-        let few = if parts.validation.len() < ENOUGH { 5 } else { 0 };
-        let folds = self.folds.unwrap_or(few);
-        let mut rows = [&parts.train[..], &parts.validation].concat();
-        rows.sort_unstable();
-        if folds < 2 || rows.len() < 2 * folds {
-            return (parts, Vec::new());
-        }
-        let class = |row: u32| match &dataset.y {
-            Targets::Classes { labels, .. } => labels[row as usize],
-            _ => 0,
-        };
-        let round = |r: u64| crate::assess::folds(&rows, &class, folds, self.seed.wrapping_add(r));
-        let folded: Vec<_> = (0..self.seeds.div_ceil(folds) as u64).flat_map(round).take(self.seeds).collect();
-        let (train, validation) = folded[0].clone();
-        (Split { train, validation, test: parts.test }, folded)
-    }
-}
-
-/// Why there are no validation rows: classes that can't spare any, or too few rows.
-fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
-    let own = dataset.test_from.unwrap_or(dataset.rows);
-    if let Targets::Classes { names, .. } = &dataset.y {
-        let single = names.len() == own;
-        if single || (own as f64 * share).round() >= 1.0 {
-            let problem = if single {
-                format!("each of the {own} classes has one row")
-            } else {
-                format!("{own} rows of {} classes leave none for validation", names.len())
-            };
-            let number = names.iter().all(|name| name.trim().parse::<f64>().is_ok());
-            let remedy = if number {
-                "use --task regress if the target is a number, otherwise group the classes"
-            } else {
-                "group the classes into fewer, or give more rows of each"
-            };
-            return Error::input(&dataset.source, "target", problem, remedy);
-        }
-    }
-    Error::Usage(format!(
-        "{} has {own} rows, of which --validation {share} takes none; select needs some to choose by",
-        dataset.source
-    ))
-}
 
 /// One penalty of the path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -486,28 +278,6 @@ impl<'a> Walker<'a> {
         };
         grid.iter().enumerate().map(point).collect()
     }
-}
-
-/// Standard error over the validation rows of a mean score: of a share of right answers, or of a mean absolute error.
-pub(super) fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
-    let n = networks.len().max(1) as f64;
-    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
-    let metric = mean(&|s| s.metric);
-    // A weighted mean is as uncertain as that of fewer rows of one weight; each fold has rows of its own.
-    let folds = prepared.lists.len().min(networks.len()).max(1) as f64;
-    let held = prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0);
-    let all = (prepared.data.train.len() + prepared.data.validation.len()) as f64;
-    let rows = (folds * held).min(all);
-    let variance = match prepared.metric {
-        // Never 0, however few are all right: two rows right and two wrong are added (Agresti and Coull, as in `assess`).
-        Metric::Accuracy | Metric::BalancedAccuracy => {
-            let p = (metric * rows + 2.0) / (rows + 4.0);
-            p * (1.0 - p)
-        }
-        // With several targets the two are in standard deviations.
-        Metric::Mae => (mean(&|s| s.square) * prepared.data.unit.powi(2) - metric * metric).max(0.0),
-    };
-    (variance / rows).sqrt()
 }
 
 /// `count` values from the first to the last with even ratios.

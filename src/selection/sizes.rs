@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
-use super::path::{Prepared, rows_se};
+use super::prepared::{Prepared, rows_se};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::Result;
 use crate::data::Dataset;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::host::argmax;
 use crate::{Error, Result};
 
 /// Which output is explained.
@@ -38,7 +39,7 @@ impl Output {
     /// The output of one sample: itself, with a prediction looked up.
     pub(super) fn of(self, y: &[f64]) -> Output {
         match self {
-            Output::Predicted => Output::Index((0..y.len()).fold(0, |best, i| if y[i] > y[best] { i } else { best })),
+            Output::Predicted => Output::Index(argmax(y)),
             fixed => fixed,
         }
     }

@@ -38,6 +38,7 @@ pub struct Job {
     classify: bool,
     batch: usize,
     step: u64,
+    stopped: bool,
     /// Most steps between two looks at their results.
     pub(super) longest_stretch: usize,
 }
@@ -118,6 +119,7 @@ impl Job {
             classify: settings.loss == LossKind::Ce,
             batch,
             step: 0,
+            stopped: false,
             longest_stretch: SLOTS,
         };
         for r in 0..settings.replicas.len() {
@@ -134,6 +136,11 @@ impl Job {
     /// Training steps done.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// The observer of [`Job::train`] has ended it.
+    pub fn stopped(&self) -> bool {
+        self.stopped
     }
 
     pub fn set_parameters(&mut self, replica: usize, parameters: &Parameters) -> Result<()> {
@@ -198,6 +205,7 @@ impl Job {
                     record: None,
                 };
                 if observe(&progress) == Flow::Stop {
+                    self.stopped = true;
                     break 'epochs;
                 }
                 first = last;
@@ -213,10 +221,10 @@ impl Job {
                 metric: record.train_metric,
                 record: Some(&record),
             };
-            let flow = observe(&progress);
+            self.stopped = observe(&progress) == Flow::Stop;
             history.push(record);
             let patience = self.settings.early_stop.is_some_and(|patience| epoch - best_epoch >= patience);
-            if flow == Flow::Stop || patience {
+            if self.stopped || patience {
                 break;
             }
         }

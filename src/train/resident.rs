@@ -113,13 +113,18 @@ impl Resident {
         let scaled = |value: f32, c: usize| f64::from((value - shift[c] as f32) * scale[c] as f32);
         let mut inputs = Vec::with_capacity(rows.len() * self.columns);
         for &row in rows {
-            let words = &self.words[row as usize * self.stride..][..self.stride];
-            inputs.extend((0..self.columns).map(|c| match self.storage {
-                Storage::U8 => scaled(f32::from(words[c / 4].to_le_bytes()[c % 4]), c),
-                Storage::F32 => scaled(f32::from_bits(words[c]), c),
-            }));
+            inputs.extend((0..self.columns).map(|c| scaled(self.raw(row as usize, c), c)));
         }
         inputs
+    }
+
+    /// A value as it came.
+    pub fn raw(&self, row: usize, column: usize) -> f32 {
+        let words = &self.words[row * self.stride..][..self.stride];
+        match self.storage {
+            Storage::U8 => f32::from(words[column / 4].to_le_bytes()[column % 4]),
+            Storage::F32 => f32::from_bits(words[column]),
+        }
     }
 
     /// What a row of the data counts.

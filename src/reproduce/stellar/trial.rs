@@ -247,13 +247,8 @@ impl Trial<'_> {
 
 /// Trains to the end, or gives up the whole experiment where the observer says so.
 fn train(job: &mut Job, observe: &mut dyn FnMut(&Progress<'_>) -> Flow) -> Result<()> {
-    let mut stopped = false;
-    job.train(&mut |progress| {
-        let flow = observe(progress);
-        stopped |= flow == Flow::Stop;
-        flow
-    })?;
-    if stopped {
+    job.train(observe)?;
+    if job.stopped() {
         return Err(Error::Stopped("stopped before the training was done; nothing was written".into()));
     }
     Ok(())
