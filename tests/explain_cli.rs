@@ -81,6 +81,11 @@ fn explanations_add_up_in_the_files() {
             // f32 sums of terms of order 1.
             assert!((total - y).abs() < 1e-5 * y.abs().max(1.0), "{total} is not {y}");
             assert!(number(&e["residual"]) < 1e-5);
+            // By feature it is the same output: slopes times inputs, and the intercepts as the base.
+            let by_feature = number(&e["base"]) + e["parts"].as_array().unwrap().iter().map(number).sum::<f64>();
+            assert!((by_feature - y).abs() < 1e-5 * y.abs().max(1.0), "{by_feature} is not {y}");
+            let lengths = ["features", "values", "parts"].map(|key| e[key].as_array().unwrap().len());
+            assert!(lengths[0] > 0 && lengths.iter().all(|&n| n == lengths[0]));
             assert_eq!(e["is_cut"], Value::Bool(cut));
             let shares: Vec<f64> =
                 e["contributions"].as_array().unwrap().iter().filter_map(|c| c["share"].as_f64()).collect();
@@ -96,16 +101,19 @@ fn explanations_add_up_in_the_files() {
     check_maps(&out);
 }
 
+/// An array of maps.npz: its shape and its values.
+fn array(out: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let file = fs::File::open(format!("{out}/maps.npz")).unwrap();
+    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
+    let array = archive.by_name(name).unwrap().unwrap_or_else(|| panic!("no {name}"));
+    let shape: Vec<usize> = array.shape().iter().map(|&n| n as usize).collect();
+    (shape, array.into_vec::<f32>().unwrap())
+}
+
 /// The maps add up to the contributions, array by array.
 fn check_maps(out: &str) {
     let list = explanations(out);
-    let file = fs::File::open(format!("{out}/maps.npz")).unwrap();
-    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
-    let mut read = |name: &str| {
-        let array = archive.by_name(name).unwrap().unwrap_or_else(|| panic!("no {name}"));
-        let shape: Vec<usize> = array.shape().iter().map(|&n| n as usize).collect();
-        (shape, array.into_vec::<f32>().unwrap())
-    };
+    let read = |name: &str| array(out, name);
     for (index, e) in list.iter().enumerate() {
         let splits = list.len() / 5;
         let (shape, maps) = read(&format!("A_{}", e["split"].as_str().unwrap()));
@@ -168,7 +176,7 @@ fn wrong_requests_get_one_sentence() {
         (&["--rows", "many"], "many", 2),
         (&["--output", "2"], "0 to 1", 2),
         (&["--output", "1-1"], "always zero", 2),
-        (&["--output", "yes"], "predicted", 2),
+        (&["--output", "maybe"], "no, yes", 2),
         (&["--reduce", "half"], "pro-rata", 2),
         (&["--axis", "channel"], "feature", 2),
         (&["--components", "0"], "1 at least", 2),
@@ -498,7 +506,83 @@ fn a_prediction_is_told_in_its_units() {
     }
     assert!(String::from_utf8_lossy(&done.stdout).contains("in the target's units"));
     let page = fs::read_to_string(format!("{why}/explain.html")).unwrap();
-    assert!(page.contains("in the target&#39;s units)") && page.contains("standard deviations"));
+    assert!(page.contains("in the target&#39;s units") && page.contains("standard deviations"));
+}
+
+/// A table whose answer is a sum that we know: every feature's part is what it adds, a category's columns together, in the answer's
+/// units; few rows are spread from the smallest answer to the largest.
+#[test]
+fn features_add_what_they_add() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, run, why) = (path("prices.csv"), path("run"), path("why"));
+    let colours = [("red", 0), ("blue", 300), ("green", 900)];
+    let row = |i: u32| {
+        let (size, noise, (colour, extra)) = (i * 37 % 100, i * 7919 % 101, colours[(i * 31 % 7 % 3) as usize]);
+        format!("{size},{noise},{colour},{}\n", 1000 + 25 * size + extra)
+    };
+    fs::write(&data, format!("size,noise,colour,price\n{}", (0..300).map(row).collect::<String>())).unwrap();
+    let done = eigenlens(&[
+        "train",
+        &data,
+        "--target",
+        "price",
+        "--out",
+        &run,
+        "--hidden",
+        "8",
+        "--activation",
+        "identity",
+        "--epochs",
+        "400",
+        "--reg-lambda",
+        "0",
+        "--reg-psi",
+        "0",
+        "--device",
+        "cpu",
+    ]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let model = format!("{run}/model.safetensors");
+    let explain = |more: &[&str]| {
+        let arguments = ["explain", &model, &data, "--out", &why, "--device", "cpu"];
+        eigenlens(&[arguments.as_slice(), more].concat())
+    };
+    let done = explain(&["--rows", "all", "--top", "2", "--output", "price"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let list = explanations(&why);
+    let texts = |value: &Value| value.as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>();
+    let part = |e: &Value, at: usize| number(&e["parts"][at]);
+    for e in &list {
+        assert_eq!(texts(&e["features"]), ["\"size\"", "\"noise\"", "\"colour\""]);
+        let prediction = number(&e["prediction"]);
+        let sum = number(&e["base"]) + (0..3).map(|at| part(e, at)).sum::<f64>();
+        // Prices of some thousands in f32, each sum of five terms.
+        assert!((sum - prediction).abs() < 0.01, "{sum} is not {prediction}");
+        let first = &list[0];
+        // The training ends where the price is right to about ten; between two rows a feature's part differs by what it adds.
+        let sizes = number(&e["values"][0]) - number(&first["values"][0]);
+        assert!((part(e, 0) - part(first, 0) - 25.0 * sizes).abs() < 40.0, "{e}");
+        let extra = |e: &Value| f64::from(colours.iter().find(|c| e["values"][2] == c.0).expect("a colour by name").1);
+        assert!((part(e, 2) - part(first, 2) - (extra(e) - extra(first))).abs() < 40.0, "{e}");
+        assert!((part(e, 1) - part(first, 1)).abs() < 40.0, "{e}");
+    }
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.contains("size = ") && said.contains("colour = green") && said.contains("1 more feature "), "{said}");
+    assert!(said.contains("more in explanations.json"), "{said}");
+    let page = fs::read_to_string(format!("{why}/explain.html")).unwrap();
+    assert!(page.contains("the first 12 of 300") && page.contains("What each feature adds"));
+    let (shape, parts) = array(&why, "parts");
+    assert_eq!((shape, array(&why, "base").0), (vec![300, 3], vec![300]));
+    // Parts of some thousands in f32.
+    assert!((f64::from(parts[0]) - part(&list[0], 0)).abs() < 1e-3);
+
+    assert!(explain(&["--rows", "all:3"]).status.success());
+    let answers: Vec<f64> = explanations(&why).iter().map(|e| e["label"].as_str().unwrap().parse().unwrap()).collect();
+    let (low, high) = answers.iter().fold((f64::MAX, 0.0f64), |(low, high), &a| (low.min(a), high.max(a)));
+    assert!(answers.len() == 3 && low < 2100.0 && high > 3000.0, "{answers:?}");
+    let done = explain(&["--output", "cost"]);
+    assert!(done.status.code() == Some(2) && stderr(&done).contains("price"), "{}", stderr(&done));
 }
 
 #[test]

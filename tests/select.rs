@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use eigenlens::data::synthetic;
-use eigenlens::selection::{SelectSettings, Stage, Unit, select};
+use eigenlens::data::{Unit, synthetic};
+use eigenlens::selection::{SelectSettings, Stage, select};
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
 use serde_json::Value;

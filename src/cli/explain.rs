@@ -10,15 +10,18 @@ use super::args::{DataArgs, RunArgs};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
+use crate::data::{Unit, units};
 use crate::engine::Device;
 use crate::model::Model;
 use crate::network::NodeId;
 use crate::network::local::SlopeForm;
 use crate::report::explain_page::{self, ExplainPage, Shown, Units};
+use crate::report::feature_figures::{OneRow, category, component_name, feature_value, with_sign};
 use crate::report::npz::Npz;
+use crate::report::text::{many, number, shorten};
 use crate::specxai::{
-    ExplainSettings, Explanation, Output, Reduction, Spectrum, axis, contract, explain_each, similarity, tolerance,
-    top_vector,
+    Contribution, ExplainSettings, Explanation, FeatureParts, Output, Reduction, Spectrum, axis, contract,
+    explain_each, similarity, tolerance, top_vector,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -40,12 +43,16 @@ pub struct Args {
     /// activation]
     #[arg(long, value_name = "NODE|all")]
     split: Option<String>,
-    /// The output explained: its number from 0, predicted (the largest of each row), or a difference A-B
-    #[arg(long, default_value = "predicted", value_name = "J|predicted|A-B")]
-    output: Output,
+    /// The output explained: a class or target by name (or by number from 0), predicted (the largest of each row), or a
+    /// difference A-B
+    #[arg(long, default_value = "predicted", value_name = "NAME|predicted|A-B")]
+    output: String,
     /// Maps written for each row and split, largest singular values first
     #[arg(long, default_value_t = 16, value_name = "K")]
     components: usize,
+    /// Features printed and drawn for each row, largest parts first; the others as their sum
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    top: usize,
     /// How contributions that work against each other are reduced: cancel, pro-rata, top:N, quantile:Q or none
     #[arg(long, default_value = "cancel", value_name = "HOW")]
     reduce: Reduction,
@@ -78,6 +85,8 @@ const MOST_MAPS: usize = 4 << 30;
 struct Collected<'a> {
     model: &'a Model,
     rows: &'a Rows,
+    /// What counts as one feature.
+    units: Vec<Unit>,
     splits: Vec<String>,
     components: usize,
     /// Of the contracted axis, its place.
@@ -85,6 +94,8 @@ struct Collected<'a> {
     json: Vec<serde_json::Value>,
     maps: Vec<SplitMaps>,
     shown: Vec<Explanation>,
+    /// Of every row, in the target's units, with the factor from the output's own scale.
+    parts: Vec<(FeatureParts, f64)>,
     spectra: Vec<Spectrum>,
     vectors: Vec<(usize, Vec<f64>)>,
     /// The largest residual allowed.
@@ -116,6 +127,12 @@ struct Entry<'a> {
     /// y in the target's units, for numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     prediction: Option<f64>,
+    /// `base + Σ parts` is the prediction (y, for classes).
+    #[serde(flatten)]
+    parts: &'a FeatureParts,
+    features: Vec<&'a str>,
+    /// What the row holds of each feature: a number, or a category.
+    values: Vec<serde_json::Value>,
 }
 
 impl Collected<'_> {
@@ -129,9 +146,17 @@ impl Collected<'_> {
         let label = self.rows.labels.as_ref().map(|labels| labels[index].as_str());
         explanation.check(self.tolerance)?;
         let description = &self.model.description;
-        let prediction = Units::of(explanation.output, description).map(|units| units.convert(explanation.y));
+        let units = Units::of(explanation.output, description);
+        let prediction = units.map(|units| units.convert(explanation.y));
         let output_name = self.name(explanation.output);
-        self.json.push(json!(Entry { explanation: &explanation, output_name, label, prediction }));
+        let (parts, factor) = self.parts_of(&explanation);
+        let (features, values) = (self.units.iter().map(|unit| unit.name.as_str()).collect(), self.values(index));
+        let entry =
+            Entry { explanation: &explanation, output_name, label, prediction, parts: &parts, features, values };
+        self.json.push(json!(entry));
+        if place == 0 {
+            self.parts.push((parts, factor));
+        }
         self.worst = self.worst.max(explanation.residual);
         self.worst_map = self.worst_map.max(explanation.map_residual);
         let n = explanation.attribution.len();
@@ -182,12 +207,50 @@ impl Collected<'_> {
         Ok(())
     }
 
+    /// What each feature adds, in the target's units where the output has them, and the factor to these.
+    fn parts_of(&self, explanation: &Explanation) -> (FeatureParts, f64) {
+        let own = FeatureParts::of(explanation, &self.units);
+        match Units::of(explanation.output, &self.model.description) {
+            Some(units) => {
+                let parts = own.parts.iter().map(|part| part * units.factor()).collect();
+                (FeatureParts { base: units.convert(own.base), parts }, units.factor())
+            }
+            None => (own, 1.0),
+        }
+    }
+
+    /// What a row holds of each feature.
+    fn values(&self, index: usize) -> Vec<serde_json::Value> {
+        let row = self.input(index);
+        let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
+            Some(name) => json!(name),
+            None => json!(row[unit.columns[0]]),
+        };
+        self.units.iter().map(value).collect()
+    }
+
+    /// A row as it came.
+    fn input(&self, index: usize) -> &[f32] {
+        let n = self.model.network.input_width();
+        &self.rows.raw[index * n..][..n]
+    }
+
+    /// A row by feature.
+    fn by_feature(&self, index: usize) -> OneRow<'_> {
+        let (parts, factor) = &self.parts[index];
+        let features = &self.model.description.features;
+        OneRow { features, units: &self.units, input: self.input(index), parts, factor: *factor }
+    }
+
     /// The content of maps.npz.
     fn npz(&self) -> Npz {
         let (rows, n) = (self.rows.numbers.len(), self.size.len());
         let mut npz = Npz::default();
         npz.ints("rows", &[rows], self.rows.numbers.iter().map(|&r| i64::from(r)).collect());
         npz.floats("x", &[rows, n], self.rows.inputs.iter().map(|&x| x as f32).collect());
+        let parts = self.parts.iter().flat_map(|(of, _)| of.parts.iter().map(|&part| part as f32));
+        npz.floats("parts", &[rows, self.units.len()], parts.collect());
+        npz.floats("base", &[rows], self.parts.iter().map(|(of, _)| of.base as f32).collect());
         for (name, maps) in self.splits.iter().zip(&self.maps) {
             npz.floats(&format!("A_{name}"), &[rows, self.components, n], maps.maps.clone());
             npz.floats(&format!("A_rest_{name}"), &[rows, n], maps.rest.clone());
@@ -208,7 +271,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let most = model.parameters.len() - 1;
         return Err(Error::Usage(format!("--replica {}: the model's replicas are numbered 0 to {most}", args.replica)));
     };
-    args.output.check(model.network.output().width())?;
+    let output = output(&model, &args.output)?;
     if args.components == 0 {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
@@ -229,7 +292,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     write::create_dir(&args.out)?;
     let settings = ExplainSettings {
         splits: splits.clone(),
-        output: args.output,
+        output,
         components: args.components,
         reduction: args.reduce,
         form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
@@ -239,11 +302,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut collected = Collected {
         model: &model,
         rows: &rows,
+        units: units(&model.description.features, &[]),
         components: args.components,
         along,
         json: Vec::new(),
         maps: names.iter().map(|_| SplitMaps::default()).collect(),
         shown: Vec::new(),
+        parts: Vec::new(),
         spectra: names.iter().map(|name| Spectrum::new(name)).collect(),
         vectors: Vec::new(),
         tolerance: tolerance(&device),
@@ -275,6 +340,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     finish(args, &collected, regions.as_deref(), &splits, &device, seconds)
 }
 
+/// The output that is asked for. An autoencoder's are called by numbers.
+fn output(model: &Model, text: &str) -> Result<Output> {
+    let width = model.network.output().width();
+    let names = &model.description.targets;
+    if names.len() == width {
+        return Output::parse(text, names);
+    }
+    Output::parse(text, &(0..width).map(|j| j.to_string()).collect::<Vec<_>>())
+}
+
 /// Writes the files and prints the table.
 fn finish(
     args: &Args,
@@ -292,14 +367,13 @@ fn finish(
     })?;
     collected.npz().save(&args.out.join("maps.npz"))?;
     let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
-    let n = model.network.input_width();
     let shown: Vec<Shown<'_>> = collected
         .shown
         .chunks(splits.len())
         .enumerate()
         .map(|(i, at_splits)| Shown {
             explanation: &at_splits[0],
-            input: &collected.rows.raw[i * n..][..n],
+            input: collected.input(i),
             label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
             at_splits,
         })
@@ -326,6 +400,8 @@ fn finish(
         along: collected.along,
         reduction: args.reduce,
         shown,
+        by_feature: (0..collected.parts.len()).map(|i| collected.by_feature(i)).collect(),
+        top: args.top,
         spectra: &collected.spectra,
         order: collected.vectors.iter().map(|(row, _)| *row).collect(),
         labels: collected.rows.labels.as_deref(),
@@ -344,7 +420,7 @@ fn finish(
     }
     let mut text = String::new();
     for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
-        text.push_str(&table(collected, e));
+        text.push_str(&table(collected, e, args.top));
     }
     if collected.json.len() > collected.shown.len() {
         text.push_str(&format!("… {} more in explanations.json\n\n", collected.json.len() - collected.shown.len()));
@@ -363,31 +439,23 @@ fn finish(
     Ok(ExitCode::SUCCESS)
 }
 
-/// One explanation as text: the five largest contributions and what completes the sum.
-fn table(collected: &Collected<'_>, e: &Explanation) -> String {
-    const LARGEST: usize = 5;
-    let label = e_label(collected, e).map_or_else(String::new, |label| format!(", label {label}"));
-    let units = Units::text(e.output, e.y, &collected.model.description);
+/// One explanation as text: what each feature adds, for pictures the largest components; then what completes the sum.
+fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> String {
+    let description = &collected.model.description;
+    let index = collected.rows.numbers.iter().position(|&row| row as usize == e.row);
+    let index = index.expect("invariant: a row asked for");
+    let label = collected.rows.labels.as_ref().map_or_else(String::new, |labels| format!(", label {}", labels[index]));
+    let value = Units::text(e.output, e.y, description);
     let name = collected.name(e.output);
-    let mut text = format!("row {}{label}: output {name} = {:.4}{units}, split at {}\n", e.row, e.y, e.split);
-    let order = e.by_size();
-    for &k in order.iter().take(LARGEST) {
-        let c = &e.contributions[k];
-        let share = c.share.map_or_else(|| "      –".into(), |s| format!("{:6.1} %", tenths(100.0 * s)));
-        text.push_str(&format!("  α_{k:<4} {:>10.4} {share}   σ {:.4}\n", c.alpha, c.sigma));
+    let mut text = format!("row {}{label}: {name} = {value}, split at {}\n", e.row, e.split);
+    if description.axes.len() < 2 && e.split == collected.splits[0] {
+        text.push_str(&features(&collected.by_feature(index), top));
     }
-    if order.len() > LARGEST {
-        let rest: f64 = order[LARGEST..].iter().map(|&k| e.contributions[k].alpha).sum();
-        text.push_str(&format!(
-            "  {:<6} {rest:>10.4}            {} more components\n",
-            "others",
-            order.len() - LARGEST
-        ));
-    }
-    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<6} {value:>10.4}\n"));
-    line("Σβ", e.beta_sum());
+    text.push_str(&components(collected, e));
+    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<32} {:>10}\n", with_sign(value)));
+    line("intercepts Σβ", e.beta_sum());
     if e.remainder.abs() > 1e-6 {
-        line("rest", e.remainder);
+        line("remainder", e.remainder);
     }
     if !e.is_cut {
         line("bypass", e.bypass);
@@ -396,13 +464,57 @@ fn table(collected: &Collected<'_>, e: &Explanation) -> String {
     text
 }
 
+/// The features with the largest parts, from the base to the sum.
+fn features(row: &OneRow<'_>, top: usize) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {:<32} {value:>10}\n", shorten(name, 32)));
+    line("base", number(row.parts.base));
+    let order = row.parts.by_size();
+    let (shown, rest) = order.split_at(top.min(order.len()));
+    for &i in shown {
+        let unit = &row.units[i];
+        let value = feature_value(unit, row.features, row.input);
+        line(&format!("{} = {}", shorten(&unit.name, 20), shorten(&value, 9)), with_sign(row.parts.parts[i]));
+    }
+    if !rest.is_empty() {
+        line(&many(rest.len(), "more feature"), with_sign(rest.iter().map(|&i| row.parts.parts[i]).sum()));
+    }
+    line("= output", number(row.parts.total()));
+    text
+}
+
+/// The components that the reduction leaves most of. Their shares and that of the others add up to 100 %.
+fn components(collected: &Collected<'_>, e: &Explanation) -> String {
+    const LARGEST: usize = 5;
+    let share = |share: Option<f64>, cancelled: bool| match share {
+        _ if cancelled => "cancelled".into(),
+        Some(share) => format!("{:.1} %", tenths(100.0 * share)),
+        None => "–".into(),
+    };
+    let order = e.by_share();
+    // What is less than a tenth of a percent counts among the others.
+    let visible = |k: &&usize| e.contributions[**k].share.is_none_or(|share| share.abs() >= 5e-4);
+    let visible = order.iter().take(LARGEST).take_while(visible).count();
+    let (shown, rest) = order.split_at(visible);
+    let mut text = String::new();
+    for &k in shown {
+        let c = &e.contributions[k];
+        let made_of = component_name(e, k, &collected.units).filter(|_| collected.model.description.axes.len() < 2);
+        let made_of = made_of.map_or_else(String::new, |made_of| format!("  {made_of}"));
+        let share = share(c.share, c.alpha_reduced == 0.0 && c.alpha != 0.0);
+        text.push_str(&format!("  {:<32} {:>10} {share:>10}{made_of}\n", format!("component {k}"), with_sign(c.alpha)));
+    }
+    if !rest.is_empty() {
+        let sum = |part: fn(&Contribution) -> f64| rest.iter().map(|&k| part(&e.contributions[k])).sum::<f64>();
+        let cancelled = rest.iter().all(|&k| e.contributions[k].alpha_reduced == 0.0);
+        let known = e.contributions[rest[0]].share.map(|_| sum(|c| c.share.unwrap_or(0.0)));
+        let name = many(rest.len(), "more component");
+        text.push_str(&format!("  {name:<32} {:>10} {:>10}\n", with_sign(sum(|c| c.alpha)), share(known, cancelled)));
+    }
+    text
+}
+
 /// Rounded to tenths, and without the sign that a rounded zero may keep.
 fn tenths(value: f64) -> f64 {
     (10.0 * value).round() / 10.0 + 0.0
-}
-
-fn e_label<'a>(collected: &'a Collected<'_>, e: &Explanation) -> Option<&'a str> {
-    let labels = collected.rows.labels.as_ref()?;
-    let index = collected.rows.numbers.iter().position(|&row| row as usize == e.row)?;
-    Some(&labels[index])
 }

@@ -25,7 +25,7 @@ pub struct Rows {
 }
 
 /// Reads the data and picks rows: numbers and ranges as in `0,5,10..20` (without 20), `all`, or `test`, `validation`,
-/// `train` with at most so many as in `test:100`.
+/// `train` with at most so many, spread over the classes or the answers, as in `test:100`.
 pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Result<Rows> {
     let mut request = read.request(source, model.description.split_seed);
     // Only tables may lack their target; for the others the classes decide which rows there are.
@@ -59,7 +59,7 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
 }
 
 fn choose(dataset: &Dataset, parts: Option<&Split>, wanted: &str) -> Result<(Vec<u32>, Option<&'static str>)> {
-    let rows = dataset.rows;
+    let everything: Vec<u32> = (0..dataset.rows as u32).collect();
     let (name, count) = match wanted.split_once(':') {
         Some((name, count)) => (
             name,
@@ -70,18 +70,50 @@ fn choose(dataset: &Dataset, parts: Option<&Split>, wanted: &str) -> Result<(Vec
         None => (wanted, usize::MAX),
     };
     let named = match name {
-        "all" => return Ok(((0..rows as u32).take(count).collect(), None)),
+        "all" => return Ok((spread(dataset, &everything, count), None)),
         "test" => parts.map(|p| ("test", &p.test)),
         "validation" => parts.map(|p| ("validation", &p.validation)),
         "train" => parts.map(|p| ("training", &p.train)),
         _ => return Ok((numbers(dataset, wanted)?, None)),
     };
     match named {
-        Some((part, list)) if !list.is_empty() => Ok((list.iter().copied().take(count).collect(), Some(part))),
+        Some((part, list)) if !list.is_empty() => Ok((spread(dataset, list, count), Some(part))),
         // Other data than the model was trained on: every row is new to it.
-        None if name == "test" => Ok(((0..rows as u32).take(count).collect(), None)),
+        None if name == "test" => Ok((spread(dataset, &everything, count), None)),
         _ => Err(Error::Usage(format!("--rows {wanted}: {} has no such rows; name them by number", dataset.source))),
     }
+}
+
+/// So many of the rows, ascending: the next of each class in turn; of a single number evenly from the smallest answer to the largest;
+/// else evenly from the first row to the last.
+fn spread(dataset: &Dataset, rows: &[u32], count: usize) -> Vec<u32> {
+    if count >= rows.len() {
+        return rows.to_vec();
+    }
+    let evenly =
+        |rows: &[u32]| -> Vec<u32> { (0..count).map(|i| rows[(2 * i + 1) * rows.len() / (2 * count)]).collect() };
+    let mut chosen = match &dataset.y {
+        Targets::Classes { labels, names } => {
+            // Each row's turn: how many of its class come before it.
+            let mut seen = vec![0usize; names.len()];
+            let mut order: Vec<(usize, u32)> = Vec::new();
+            for &row in rows {
+                let turn = &mut seen[labels[row as usize] as usize];
+                order.push((*turn, row));
+                *turn += 1;
+            }
+            order.sort_by_key(|&(turn, _)| turn);
+            order.into_iter().take(count).map(|(_, row)| row).collect()
+        }
+        Targets::Numbers { values, names } if names.len() == 1 => {
+            let mut order = rows.to_vec();
+            order.sort_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
+            evenly(&order)
+        }
+        _ => evenly(rows),
+    };
+    chosen.sort_unstable();
+    chosen
 }
 
 fn numbers(dataset: &Dataset, wanted: &str) -> Result<Vec<u32>> {
@@ -137,5 +169,28 @@ pub fn splits(model: &Model, name: Option<&str>) -> Result<Vec<NodeId>> {
             let first = all.iter().find(|&&id| matches!(network.nodes[id].layer, crate::network::Layer::Activation(_)));
             Ok(vec![*first.or(all.last()).expect("invariant: the output is a cut")])
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic;
+
+    #[test]
+    fn few_rows_are_spread() {
+        let mut dataset = synthetic::gaussian(1, 10).dataset;
+        let rows: Vec<u32> = (1..10).collect();
+        let names = || vec!["a".to_owned(), "b".to_owned()];
+        // The only row of class b is the last.
+        dataset.y = Targets::Classes { labels: vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1], names: names() };
+        assert_eq!(spread(&dataset, &rows, 3), [1, 2, 9]);
+        let values = vec![0.0, 9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0];
+        dataset.y = Targets::Numbers { values, names: vec!["y".into()] };
+        // In order of their answers: 2, 4, 6, 8, 9, 7, 5, 3, 1; the middles of three thirds.
+        assert_eq!(spread(&dataset, &rows, 3), [3, 4, 9]);
+        dataset.y = Targets::None;
+        assert_eq!(spread(&dataset, &rows, 3), [2, 5, 8]);
+        assert_eq!(spread(&dataset, &rows, 100), rows);
     }
 }

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, ScaleKind, Task};
+use crate::data::{self, Dataset, ScaleKind, Task, Unit, read_groups};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
-use crate::selection::{Score, SelectSettings, Selection, Unit, read_groups, select};
+use crate::selection::{Score, SelectSettings, Selection, select};
 use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]

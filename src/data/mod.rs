@@ -7,6 +7,7 @@ mod scale;
 mod split;
 mod summary;
 pub mod synthetic;
+mod units;
 mod weights;
 
 use std::path::Path;
@@ -17,6 +18,8 @@ pub(crate) use csv::sniff_delimiter;
 pub(crate) use npz::arrays;
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
+pub(crate) use units::source_name;
+pub use units::{Unit, read_groups, units};
 
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! What was found out about a model as a whole, in words and tables.
 
 use super::page::{Block, Cell, Column, Row, Table, Text, Tone};
-use super::text::{self, count, number, percent, shorten};
+use super::text::{self, NARROW, count, number, percent, shorten};
 use crate::assess::{Assessment, Estimate, Judgement, Verdict};
 use crate::train::Metric;
 
@@ -17,7 +17,9 @@ pub fn estimate(kind: Metric, e: Estimate) -> String {
         return percent(e.value);
     }
     let value = percent(e.value);
-    format!("{} ± {}", value.trim_end_matches(|c: char| !c.is_ascii_digit()), percent(e.se))
+    // The error is never 0, and not shown as if it were.
+    let spread = if e.se < 0.0005 { format!("{}{NARROW}%", text::short(100.0 * e.se)) } else { percent(e.se) };
+    format!("{} ± {spread}", value.trim_end_matches(|c: char| !c.is_ascii_digit()))
 }
 
 /// What a verdict is said by: accuracy, or R² and the absolute error.

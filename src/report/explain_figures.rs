@@ -28,22 +28,22 @@ fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |a: f64, b| a.max(b.abs()))
 }
 
-/// Components whose maps were kept, largest |α| first.
-fn drawn(e: &Explanation) -> Vec<usize> {
-    e.by_size().into_iter().filter(|&k| k < e.maps.len()).take(MAPS).collect()
+/// Components whose maps were kept, as [`Explanation::by_share`] has them.
+pub(crate) fn components_of(e: &Explanation) -> Vec<usize> {
+    e.by_share().into_iter().filter(|&k| k < e.maps.len()).take(MAPS).collect()
 }
 
 fn caption_of(e: &Explanation, k: usize) -> Text {
     let c = &e.contributions[k];
     let share = match c.share {
-        Some(0.0) => "reduced to 0".to_owned(),
+        Some(0.0) => "cancelled".to_owned(),
         Some(share) => percent(share),
         None => "no share".to_owned(),
     };
     Text::marked(format!("**α_{{{k}}} = {}**\n{share}", short(c.alpha)))
 }
 
-/// The input and its maps in the input's own shape; for tables the features with the largest parts.
+/// The input and its maps in the input's own shape.
 pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> Vec<Block> {
     match shape {
         Shape::Image { rows, columns } => images(e, input, rows, columns),
@@ -53,7 +53,7 @@ pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String
 }
 
 fn images(e: &Explanation, input: &[f32], rows: usize, columns: usize) -> Vec<Block> {
-    let drawn = drawn(e);
+    let drawn = components_of(e);
     // One scale for all maps of a sample, so that their colours can be compared.
     let end = drawn.iter().map(|&k| largest(&e.maps[k])).fold(largest(&e.attribution), f64::max);
     let map =
@@ -78,7 +78,7 @@ fn images(e: &Explanation, input: &[f32], rows: usize, columns: usize) -> Vec<Bl
 
 fn lines(e: &Explanation) -> Figure {
     let n = e.attribution.len() as f64;
-    let drawn = drawn(e);
+    let drawn = components_of(e);
     let values = drawn.first().map_or(&e.attribution, |&k| &e.maps[k]);
     let scale = Scale::round(e.attribution.iter().chain(values).copied());
     let mut plot = Plot::new(WIDE, 240.0, [64.0, 20.0, 30.0, 46.0], Scale::Linear(0.0, n - 1.0), scale);
@@ -98,7 +98,7 @@ fn lines(e: &Explanation) -> Figure {
 fn table(e: &Explanation, input: &[f32], names: &[String]) -> Table {
     let mut order: Vec<usize> = (0..e.attribution.len()).collect();
     order.sort_by(|&a, &b| e.attribution[b].abs().total_cmp(&e.attribution[a].abs()));
-    let drawn: Vec<usize> = drawn(e).into_iter().take(3).collect();
+    let drawn: Vec<usize> = components_of(e).into_iter().take(3).collect();
     let mut columns = vec![Column::text("input"), Column::number("value"), Column::number("part in the output")];
     columns.extend(drawn.iter().map(|k| Column::number(Text::marked(format!("A_{{{k}}}")))));
     let row = |&i: &usize| {
@@ -119,7 +119,7 @@ pub(crate) fn over_layers(at_splits: &[Explanation], shape: Shape) -> Vec<Block>
         let alpha = Text::marked(format!("\nα_{{{k}}} = {}", short(e.contributions[k].alpha)));
         Figure::new("", picture, Text::strong(shorten(&e.split, 18)).then(alpha))
     };
-    let with_map = at_splits.iter().filter_map(|e| drawn(e).first().map(|&k| (e, k)));
+    let with_map = at_splits.iter().filter_map(|e| components_of(e).first().map(|&k| (e, k)));
     let tiles = Tiles::new(with_map.map(tile).collect());
     vec![Block::Heading("The main component at every split".into()), tiles.into()]
 }
@@ -131,7 +131,7 @@ pub(crate) fn has_remainder(e: &Explanation) -> bool {
 
 /// How the output comes about, from the intercepts over the largest contributions to y.
 pub(crate) fn waterfall(e: &Explanation, output: &str) -> Figure {
-    let order = e.by_size();
+    let order = e.by_share();
     let mut steps = vec![("intercepts Σβ".to_owned(), e.beta_sum())];
     steps.extend(order.iter().take(STEPS).map(|&k| (format!("component {k}"), e.contributions[k].alpha)));
     if order.len() > STEPS {

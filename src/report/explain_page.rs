@@ -2,6 +2,7 @@
 
 use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
+use super::feature_figures::{self, OneRow};
 use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
 use super::text::{count, number, short, shorten};
 use crate::data::{Axis, Task};
@@ -33,6 +34,10 @@ pub struct ExplainPage<'a> {
     /// What the reduced contributions and the shares are of.
     pub reduction: Reduction,
     pub shown: Vec<Shown<'a>>,
+    /// Every row explained, by feature; those shown are its first.
+    pub by_feature: Vec<OneRow<'a>>,
+    /// Features that stand in a row's figures, the others as their sum.
+    pub top: usize,
     pub spectra: &'a [Spectrum],
     /// Rows whose main singular vectors `similarity` compares, by their place among the rows.
     pub order: Vec<usize>,
@@ -76,6 +81,11 @@ impl Units {
         Some(Units { factor: 1.0 / f64::from(*scaling.scale.get(j)?), shift: f64::from(*scaling.shift.get(j)?) })
     }
 
+    /// Target's units for one of the output.
+    pub fn factor(self) -> f64 {
+        self.factor
+    }
+
     pub fn convert(self, y: f64) -> f64 {
         y * self.factor + self.shift
     }
@@ -85,20 +95,22 @@ impl Units {
         self.factor == 1.0 && self.shift == 0.0
     }
 
-    /// What stands behind an output's value to tell its units; nothing for classes, and for numbers that were not scaled.
+    /// An output's value in the target's units, with how it came from the network's own; as it is for classes, and for numbers that
+    /// were not scaled.
     pub fn text(output: Output, y: f64, description: &Description) -> String {
         match Self::of(output, description) {
             Some(units) if !units.trivial() => {
                 let (sign, shift) = if units.shift < 0.0 { ('−', -units.shift) } else { ('+', units.shift) };
                 format!(
-                    " (scaled as in training; × {} {sign} {} = {} in the target's units)",
+                    "{} (in the target's units: {} × {} {sign} {})",
+                    number(units.convert(y)),
+                    number(y),
                     number(units.factor),
                     number(shift),
-                    number(units.convert(y))
                 )
             }
-            None if description.task != Task::Classify => " (scaled as in training)".into(),
-            _ => String::new(),
+            None if description.task != Task::Classify => format!("{} (scaled as in training)", number(y)),
+            _ => number(y),
         }
     }
 }
@@ -112,24 +124,32 @@ impl ExplainPage<'_> {
         let mut page = Page {
             kind: "Explanation report",
             title: format!("Why these outputs? {}", self.description.source),
-            lead: vec![self.lead(correlation)],
+            lead: vec![self.lead(shape, correlation)],
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::SpecXai,
         };
-        page.section("Row by row", self.shown.iter().map(|shown| self.row(shown, shape)).collect());
+        if shape == Shape::Table {
+            page.section(
+                "Over the rows, by feature",
+                feature_figures::over_rows(&self.by_feature, &self.scale_of_parts()),
+            );
+        }
+        let rows =
+            self.shown.iter().zip(&self.by_feature).map(|(shown, by_feature)| self.row(shown, by_feature, shape));
+        page.section(self.rows_title(), rows.collect());
         page.section("Over the layers, means over the rows", figures::spectra(self.spectra).into_iter().collect());
         let across = [self.similarity_figure(), figures::intercepts(&self.beta)];
         let across = across.map(|figure| figure.into_iter().map(Block::from).collect());
         page.section("Across the rows", vec![Block::Columns(across.to_vec())]);
         let agreement = figures::agreement(self.relevance, self.size, shape, correlation);
         page.section("Ranking and explanations side by side", agreement);
-        page.section("How to read this", self.reading());
+        page.section("How to read this", self.reading(shape == Shape::Table));
         page.section("How it was made", vec![Definitions::new("Settings", self.settings.iter().cloned()).into()]);
         page
     }
 
-    fn reading(&self) -> Vec<Block> {
+    fn reading(&self, by_feature: bool) -> Vec<Block> {
         let all = || self.shown.iter().flat_map(|shown| shown.at_splits);
         let left_over = |e: &Explanation| !e.bounds.is_empty() || figures::has_remainder(e);
         let d = self.description;
@@ -137,18 +157,25 @@ impl ExplainPage<'_> {
             remainder: all().any(left_over),
             bypass: all().any(|e| !e.is_cut),
             shown: Some(self.reduction),
+            by_feature,
             scaled: (0..d.targets.len()).any(|j| Units::of(Output::Index(j), d).is_some_and(|units| !units.trivial())),
         }
         .blocks()
     }
 
-    fn lead(&self, correlation: Option<f64>) -> String {
+    fn lead(&self, shape: Shape, correlation: Option<f64>) -> String {
         let split = self.spectra.first().map_or("", |s| s.split.as_str());
         let part = self.part.map_or_else(String::new, |part| format!(" {part}"));
-        let mut lead = format!(
-            "The outputs for {}{part} rows, each as an exact sum of spectral contributions split at {split}.",
-            count(self.rows)
-        );
+        let mut lead = format!("The outputs for {}{part} rows, each as an exact sum", count(self.rows));
+        let most = feature_figures::in_words(&self.by_feature);
+        if shape == Shape::Table && !most.is_empty() {
+            lead.push_str(&format!(
+                " of what its features add. On average {most} add or take away most. The sums are also split at {split} into \
+                 spectral components."
+            ));
+        } else {
+            lead.push_str(&format!(" of spectral contributions split at {split}."));
+        }
         if let Some(s) = self.spectra.first().filter(|s| !s.reduced.is_empty()) {
             let half = s
                 .reduced
@@ -159,9 +186,10 @@ impl ExplainPage<'_> {
                 })
                 .position(|sum| sum > 0.9);
             lead.push_str(&format!(
-                " Of {:.0} components a row on average, {} carry 90 % of {}.",
+                " Of {:.0} components a row on average, {} {} 90 % of {}.",
                 s.rank,
                 half.map_or(s.reduced.len(), |k| k + 1),
+                if half == Some(0) { "carries" } else { "carry" },
                 if self.reduction == Reduction::None { "Σ|α|" } else { "what is left after the reduction" }
             ));
         }
@@ -210,19 +238,41 @@ impl ExplainPage<'_> {
         maps
     }
 
-    fn row(&self, shown: &Shown<'_>, shape: Shape) -> Block {
+    /// What the parts of all rows are of.
+    fn scale_of_parts(&self) -> String {
+        let first = self.shown.first().map(|shown| shown.explanation.output);
+        let same = self.shown.iter().all(|shown| Some(shown.explanation.output) == first);
+        match first {
+            Some(output) if same => output_name(output, &self.description.targets),
+            _ => "each row's predicted output".into(),
+        }
+    }
+
+    fn rows_title(&self) -> String {
+        match (self.shown.len(), self.rows) {
+            (shown, rows) if shown < rows => format!("Row by row (the first {} of {})", count(shown), count(rows)),
+            _ => "Row by row".into(),
+        }
+    }
+
+    fn row(&self, shown: &Shown<'_>, by_feature: &OneRow<'_>, shape: Shape) -> Block {
         let e = shown.explanation;
         let output = output_name(e.output, &self.description.targets);
         let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
         let title = format!(
-            "Row {}{}: output {} = {}{}",
+            "Row {}{}: {} = {}",
             e.row,
             shorten(&label, 60),
             shorten(&output, 60),
-            number(e.y),
             Units::text(e.output, e.y, self.description)
         );
-        let mut blocks = self.maps(shown, shape);
+        let mut blocks = match shape {
+            Shape::Table if self.along.is_none() => {
+                let left = by_feature.waterfall(self.top, &output);
+                vec![Block::pair(left, by_feature.table(self.top, e))]
+            }
+            _ => self.maps(shown, shape),
+        };
         blocks.push(Block::pair(figures::waterfall(e, &output), figures::components(e)));
         if shown.at_splits.len() > 1 {
             blocks.extend(figures::over_layers(shown.at_splits, shape));
@@ -287,6 +337,8 @@ struct Reading {
     bypass: bool,
     /// Maps and shares are on the page, after this reduction.
     shown: Option<Reduction>,
+    /// What each feature adds is on the page.
+    by_feature: bool,
     /// Outputs are not in the targets' units.
     scaled: bool,
 }
@@ -334,11 +386,20 @@ impl Reading {
                 .into(),
             );
         }
+        if self.by_feature {
+            out.push(
+                "By feature, an output is a base and what each feature adds, slope times scaled input (a categorical variable's columns \
+                 together). The base is Σβ: what the affine map of this row gives where every input is zero after scaling, which with \
+                 standardised inputs is their training mean. Parts of correlated features are shares of one effect: change one \
+                 alone, and the others would not stay as they are."
+                    .into(),
+            );
+        }
         if self.scaled {
             out.push(
-                "The network was trained on scaled targets: y, α, β and the maps are in that scale (standard deviations, with \
-                 standardised targets). Multiplied by the factor beside an output they are in the target's units; shares are the \
-                 same in both."
+                "The network was trained on scaled targets: α, β and the maps are in that scale (standard deviations, with \
+                 standardised targets). Multiplied by the factor beside an output they are in the target's units, as the features' \
+                 parts are; shares are the same in both."
                     .into(),
             );
         }
@@ -422,7 +483,7 @@ impl SimilarityPage<'_> {
             method: Method::SpecXai,
         };
         page.section("Row against row", Block::pairs(self.figures()));
-        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, scaled: false };
+        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, by_feature: false, scaled: false };
         page.section("How to read this", reading.blocks());
         page
     }

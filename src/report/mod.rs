@@ -4,6 +4,7 @@
 //! - [`page`]: a page as data; [`html`] and [`markdown`] render it, [`formats`] writes it;
 //! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`explain_page`], [`selection_page`]: what
 //!   each page holds;
+//! - [`feature_figures`]: explanations by feature;
 //! - [`npz`]: arrays for NumPy;
 //! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
 //! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
@@ -13,6 +14,7 @@ pub(crate) mod examples;
 mod explain_figures;
 pub mod explain_page;
 pub(crate) mod facts;
+pub mod feature_figures;
 pub(crate) mod figures;
 pub mod formats;
 pub mod html;

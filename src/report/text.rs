@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::train::Metric;
 
 /// A space that doesn't break, before units.
-const NARROW: char = '\u{202f}';
+pub const NARROW: char = '\u{202f}';
 const MINUS: char = '\u{2212}';
 
 /// Text safe between tags and inside quoted attributes. Control characters become spaces.
@@ -42,6 +42,16 @@ pub fn shorten(text: &str, limit: usize) -> String {
 /// Four significant digits, for tables; very large and very small ones as `1.234×10⁻⁶`.
 pub fn number(value: f64) -> String {
     significant(value, 4)
+}
+
+/// A value as it stands in the data: whole numbers whole, others as [`number`].
+pub fn datum(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e6 { signed(&grouped(&format!("{value:.0}"))) } else { number(value) }
+}
+
+/// `1 component`, `3 components`.
+pub fn many(number: usize, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Three significant digits, for plots and headlines.

@@ -66,7 +66,9 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
             None => (assessment::estimate(held.metric, held.score), text::metric_name(held.metric)),
         };
         let (value, spread) = value.split_once(" ± ").unwrap_or((&value, "?"));
-        add(value.to_owned(), format!("± {spread} {name} on rows it hadn't seen, all inputs"));
+        // A share has its unit once in a line of text, behind the error.
+        let unit = if spread.ends_with('%') { format!("{}%", text::NARROW) } else { String::new() };
+        add(format!("{value}{unit}"), format!("± {spread} {name} on rows it hadn't seen, all inputs"));
         if !facts.supported() {
             add("nothing".into(), "that a constant answer doesn't know".into());
         }

@@ -24,17 +24,15 @@ mod path;
 mod prepared;
 mod sizes;
 mod substitutes;
-mod units;
 
 use serde::{Deserialize, Serialize};
 
 pub use path::{Path, PathPoint};
 pub use sizes::{Footprint, SizePoint};
 pub use substitutes::Substitute;
-pub use units::{Unit, read_groups, units};
 
 use crate::assess::constant_score;
-use crate::data::{Dataset, Missing, ScaleKind, Targets, Task};
+use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, source_name};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
@@ -294,7 +292,7 @@ impl Selection {
     pub fn source_columns(&self, dataset: &Dataset) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for feature in self.chosen_columns().iter().filter_map(|&c| dataset.features.get(c)) {
-            let name = units::source_name(feature);
+            let name = source_name(feature);
             // Other columns may stand between those of a group, but never between those of a category.
             if names.last().is_none_or(|last| last != name) {
                 names.push(name.to_owned());

@@ -1,7 +1,7 @@
 //! Two orders of the units: by relevance, and by what each adds to those before it.
 
-use super::Unit;
 use super::substitutes::centred;
+use crate::data::Unit;
 use crate::train::Resident;
 
 /// Units that may be placed by what they add, the most relevant ones.
@@ -104,7 +104,7 @@ mod tests {
         let n = dataset.columns;
         let rows: Vec<u32> = (0..500).collect();
         let data = Resident::new(&dataset, (&vec![0.0; n], &vec![1.0; n]), (&[], &[]), [&rows, &[], &[]]);
-        let units = crate::selection::units(&dataset.features, &[]);
+        let units = crate::data::units(&dataset.features, &[]);
         let name = |u: usize| units[u].name.as_str();
         let relevance: Vec<f64> =
             (0..n).map(|u| if name(u).starts_with('s') { 1.0 - 0.01 * u as f64 } else { 0.1 }).collect();

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
 use super::prepared::{Prepared, STEPS, rows_se};
-use super::units::Unit;
 use super::{Score, SelectSettings, Stage};
 use crate::assess::constant_loss;
+use crate::data::Unit;
 use crate::engine::Device;
 use crate::network::{Layout, Parameters};
 use crate::train::Metric;

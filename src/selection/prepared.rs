@@ -2,9 +2,8 @@
 
 use super::SelectSettings;
 use super::ensemble::Trained;
-use super::units::{Unit, units};
 use crate::assess::constant_score;
-use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Unit, split, units};
 use crate::model::Plan;
 use crate::network::Network;
 use crate::train::{Metric, Resident, Scores};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Unit;
+use crate::data::Unit;
 use crate::train::Resident;
 
 /// Correlations from which on one input says much the same as another.

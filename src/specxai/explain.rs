@@ -107,6 +107,18 @@ impl Explanation {
         rest
     }
 
+    /// Places of the components in `contributions`: what the reduction left most of first, then, of what it cancelled, the largest
+    /// |α|.
+    pub fn by_share(&self) -> Vec<usize> {
+        let size = |k: usize| (self.contributions[k].alpha_reduced.abs(), self.contributions[k].alpha.abs());
+        let mut order: Vec<usize> = (0..self.contributions.len()).collect();
+        order.sort_by(|&a, &b| {
+            let ((reduced_a, a), (reduced_b, b)) = (size(a), size(b));
+            reduced_b.total_cmp(&reduced_a).then(b.total_cmp(&a))
+        });
+        order
+    }
+
     /// Places of the components in `contributions`, largest |α| first.
     pub fn by_size(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.contributions.len()).collect();

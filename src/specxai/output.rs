@@ -1,7 +1,5 @@
 //! Which output an explanation is of.
 
-use std::str::FromStr;
-
 use serde::{Serialize, Serializer};
 
 use crate::host::argmax;
@@ -17,25 +15,36 @@ pub enum Output {
     Difference(usize, usize),
 }
 
-impl FromStr for Output {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let number = |text: &str| text.trim().parse::<usize>().ok();
-        let parsed = match text.split_once('-') {
-            _ if text == "predicted" => Some(Output::Predicted),
-            Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| Output::Difference(a, b)),
-            None => number(text).map(Output::Index),
-        };
-        parsed.ok_or_else(|| {
-            Error::Usage(format!(
-                "--output {text} is not an output; give its number from 0, predicted, or A-B for a difference"
-            ))
-        })
-    }
-}
-
 impl Output {
+    /// Reads `predicted`, an output, or a difference `A-B` of two. An output is one of `names` (classes or targets), or, where
+    /// nothing is called like that, its number from 0.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for anything else; [`Output::check`]'s.
+    pub fn parse(text: &str, names: &[String]) -> Result<Self> {
+        let one = |text: &str| {
+            let text = text.trim();
+            names.iter().position(|name| name == text).or_else(|| text.parse().ok())
+        };
+        // Names may have a hyphen themselves: each may be the one that stands for the difference.
+        let difference = || text.match_indices('-').find_map(|(at, _)| one(&text[..at]).zip(one(&text[at + 1..])));
+        let parsed = match one(text) {
+            Some(j) => Some(Output::Index(j)),
+            None if text == "predicted" => Some(Output::Predicted),
+            None => difference().map(|(a, b)| Output::Difference(a, b)),
+        };
+        let output = parsed.ok_or_else(|| {
+            const LISTED: usize = 10;
+            let more = if names.len() > LISTED { ", …" } else { "" };
+            Error::Usage(format!(
+                "--output {text} is not an output; give its name ({}{more}), its number from 0, predicted, or A-B for a difference",
+                names[..names.len().min(LISTED)].join(", ")
+            ))
+        })?;
+        output.check(names.len())?;
+        Ok(output)
+    }
+
     /// The output of one sample: itself, with a prediction looked up.
     pub(super) fn of(self, y: &[f64]) -> Output {
         match self {
@@ -94,5 +103,24 @@ impl Serialize for Output {
             Output::Index(j) => serializer.serialize_u64(*j as u64),
             other => serializer.serialize_str(&other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_have_names_and_numbers() {
+        let names = ["setosa", "half-wild", "wild", "1"].map(str::to_owned);
+        let parse = |text: &str| Output::parse(text, &names).ok();
+        assert_eq!(parse("predicted"), Some(Output::Predicted));
+        assert_eq!(parse("setosa"), Some(Output::Index(0)));
+        assert_eq!(parse("half-wild"), Some(Output::Index(1)));
+        assert_eq!(parse("half-wild-wild"), Some(Output::Difference(1, 2)));
+        assert_eq!(parse("2-setosa"), Some(Output::Difference(2, 0)));
+        // A name goes before a number.
+        assert_eq!((parse("1"), parse("0"), parse("3")), (Some(Output::Index(3)), Some(Output::Index(0)), parse("1")));
+        assert!(["4", "rose", "wild-wild", "", "-", "-1"].iter().all(|text| parse(text).is_none()));
     }
 }

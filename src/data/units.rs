@@ -1,12 +1,12 @@
-//! What lives and dies together: a column on its own, or a group of columns.
+//! What lives and dies, and is explained, together: a column on its own, or a group of columns.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::{Dataset, Feature, sniff_delimiter};
+use super::{Dataset, Feature, sniff_delimiter};
 use crate::{Error, Result};
 
-/// One unit of selection: a column, or the columns of a categorical variable or of a group that the user named.
+/// One feature to a person, and one unit of selection: a column, or the columns of a categorical variable or of a group that the user named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
     pub name: String,
@@ -46,7 +46,7 @@ pub fn units(features: &[Feature], named: &[Unit]) -> Vec<Unit> {
 }
 
 /// The column that a feature came from: `colour` of the one-hot column `colour=red`.
-pub(super) fn source_name(feature: &Feature) -> &str {
+pub(crate) fn source_name(feature: &Feature) -> &str {
     match (feature.group, feature.name.split_once('=')) {
         (Some(_), Some((name, _))) => name,
         _ => &feature.name,
