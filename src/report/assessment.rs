@@ -1,7 +1,7 @@
 //! What was found out about a model as a whole, in words and tables.
 
 use super::page::{Block, Cell, Column, Row, Table, Text, Tone};
-use super::text::{self, NARROW, count, number, percent, shorten};
+use super::text::{self, NARROW, count, many, number, percent, shorten};
 use crate::assess::{Assessment, Estimate, Judgement, Verdict};
 use crate::train::Metric;
 
@@ -42,7 +42,7 @@ pub fn verdict(a: &Assessment) -> String {
         return "No rows were held out, so nothing says whether this holds for other rows: give --test or --validation a share."
             .to_owned();
     };
-    let rows = format!("On {} rows that it hadn't seen", count(held.rows));
+    let rows = format!("On {} that it hadn't seen", many(held.rows, "row"));
     match a.verdict {
         Verdict::Unsupported => format!(
             "{rows} the network is no better than a constant answer: {}; {}. What it uses says nothing about the target that \
@@ -93,7 +93,12 @@ pub fn rare_classes(a: &Assessment) -> Option<String> {
 pub fn lines(a: &Assessment) -> String {
     let width = a.parts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let line = |(name, j): &(String, Judgement)| {
-        format!("{name:<width$}  {}, constant {} ({} rows)\n", scores(j), estimate(j.metric, j.constant), count(j.rows))
+        format!(
+            "{name:<width$}  {}, constant {} ({})\n",
+            scores(j),
+            estimate(j.metric, j.constant),
+            many(j.rows, "row")
+        )
     };
     a.parts.iter().map(line).collect()
 }

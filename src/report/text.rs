@@ -81,7 +81,9 @@ pub fn with_spread(value: f64, se: f64) -> String {
     // What rounds to zero has no sign.
     let rounded = |x: f64| if x.abs() < 0.5 * 10f64.powi(-(digits as i32)) { 0.0 } else { x };
     let show = |x: f64| signed(&grouped(&format!("{:.digits$}", rounded(x))));
-    format!("{} ± {}", show(value), show(se))
+    // The error is above zero, and not shown as if it were zero.
+    let se = if se < 0.5e-4 { short(se) } else { show(se) };
+    format!("{} ± {se}", show(value))
 }
 
 /// A share as a percentage: one decimal, two where one would round to 100 without being it.
@@ -189,6 +191,7 @@ mod tests {
             (44.2561, 1.5623, "44.3 ± 1.6"),
             (-0.000822, 0.00142, "−0.0008 ± 0.0014"),
             (0.488, 0.0338, "0.488 ± 0.034"),
+            (1.0, 3.21e-5, "1.0000 ± 3.21×10⁻⁵"),
             (12345.6, 230.0, "12,346 ± 230"),
             (-1e-7, 1e-6, "0.0000 ± 0.0000"),
             (0.5, f64::INFINITY, "0.500"),
