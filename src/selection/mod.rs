@@ -208,7 +208,7 @@ pub struct Selection {
 }
 
 /// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from
-/// [`read_groups`], are units of several columns. `observe` may stop it.
+/// [`read_groups`](crate::data::read_groups), are units of several columns. `observe` may stop it.
 ///
 /// # Errors
 /// [`Error::Usage`] for settings that make no sense; [`Error::Input`] when no input tells anything about the target;
