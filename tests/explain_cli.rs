@@ -48,23 +48,9 @@ fn explanations_add_up_in_the_files() {
     let out = place.path().join("why").to_str().unwrap().to_owned();
     for (split, output, cut) in [("activation1", "predicted", true), ("activation2", "0-1", false), ("all", "1", true)]
     {
-        let done = eigenlens(&[
-            "explain",
-            &model,
-            &data,
-            "--out",
-            &out,
-            "--rows",
-            "3,10..14",
-            "--split",
-            split,
-            "--output",
-            output,
-            "--components",
-            "3",
-            "--device",
-            "cpu",
-        ]);
+        let rows = ["--rows", "3,10..14", "--split", split, "--output", output, "--components", "3"];
+        let arguments = ["explain", &model, &data, "--out", &out, "--device", "cpu"];
+        let done = eigenlens(&[arguments.as_slice(), &rows].concat());
         assert!(done.status.success(), "{}", stderr(&done));
         let list = explanations(&out);
         let splits = list.len() / 5;
@@ -591,22 +577,8 @@ fn an_autoencoder_knows_its_own_digits() {
     let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
     let (run, why) = (path("run"), path("why"));
     let mnist = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
-    let done = eigenlens(&[
-        "train",
-        mnist,
-        "--task",
-        "autoencode",
-        "--classes",
-        "0,1",
-        "--hidden",
-        "4",
-        "--epochs",
-        "1",
-        "--out",
-        &run,
-        "--device",
-        "cpu",
-    ]);
+    let what = ["--task", "autoencode", "--classes", "0,1", "--hidden", "4", "--epochs", "1"];
+    let done = eigenlens(&[["train", mnist, "--out", &run, "--device", "cpu"].as_slice(), &what].concat());
     assert!(done.status.success(), "{}", stderr(&done));
     let model = format!("{run}/model.safetensors");
     let done = eigenlens(&["explain", &model, mnist, "--out", &why, "--rows", "test:3", "--device", "cpu"]);

@@ -159,35 +159,31 @@ pub(crate) fn over_rows(rows: &[OneRow<'_>], output: &str) -> Vec<Block> {
     if rows.len() < 3 {
         return Vec::new();
     }
-    let means = mean_sizes(rows);
-    let mut order: Vec<usize> = (0..means.len()).collect();
-    order.sort_by(|&a, &b| means[b].total_cmp(&means[a]));
+    let (means, order) = mean_sizes(rows);
     let shown = &order[..order.len().min(FEATURES)];
-    let left_out = match order.len() - shown.len() {
-        0 => String::new(),
-        1 => " 1 more feature has smaller parts.".to_owned(),
-        n => format!(" {} have smaller parts.", many(n, "more feature")),
-    };
     let mut bars = mean_parts(rows, shown, &means, output);
-    bars.caption = bars.caption.then(left_out);
+    if shown.len() < order.len() {
+        bars.caption = bars.caption.then(format!(" Smaller: {}.", many(order.len() - shown.len(), "more feature")));
+    }
     vec![Block::pair(bars, beeswarm(rows, shown, output))]
 }
 
-/// The magnitude of each feature's part, mean over the rows.
-fn mean_sizes(rows: &[OneRow<'_>]) -> Vec<f64> {
+/// The magnitude of each feature's part, mean over the rows, and the features by it, largest first.
+fn mean_sizes(rows: &[OneRow<'_>]) -> (Vec<f64>, Vec<usize>) {
     let units = rows.first().map_or(0, |row| row.units.len());
     let mean = |i: usize| rows.iter().map(|row| row.parts.parts[i].abs()).sum::<f64>() / rows.len() as f64;
-    (0..units).map(mean).collect()
+    let means: Vec<f64> = (0..units).map(mean).collect();
+    let mut order: Vec<usize> = (0..units).collect();
+    order.sort_by(|&a, &b| means[b].total_cmp(&means[a]));
+    (means, order)
 }
 
 /// The features that add or take away most over the rows, with how much: `bmi (18.0), s5 (17.5)`.
 pub(crate) fn in_words(rows: &[OneRow<'_>]) -> String {
     const NAMED: usize = 3;
-    let means = mean_sizes(rows);
-    let mut order: Vec<usize> = (0..means.len()).filter(|&i| means[i] > 0.0).collect();
-    order.sort_by(|&a, &b| means[b].total_cmp(&means[a]));
+    let (means, order) = mean_sizes(rows);
     let name = |&i: &usize| format!("{} ({})", shorten(&rows[0].units[i].name, 30), short(means[i]));
-    order.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ")
+    order.iter().filter(|&&i| means[i] > 0.0).take(NAMED).map(name).collect::<Vec<_>>().join(", ")
 }
 
 const LEFT: f64 = 140.0;
