@@ -28,9 +28,9 @@ fn main() -> eigenlens::Result<()> {
         let others: Vec<&str> = substitutes.iter().map(|s| s.name.as_str()).collect();
         let instead = if others.is_empty() { String::new() } else { format!("   or {}", others.join(", ")) };
         println!(
-            "{:<20} kept by {:>3.0} % of the networks{instead}",
+            "{:<20} chosen by {:>3.0} % of the halves{instead}",
             selection.units[u].name,
-            100.0 * selection.stability[u]
+            100.0 * selection.stability.share[u]
         );
     }
     println!(

@@ -61,7 +61,8 @@ fn redundant_copies_are_found_and_named() {
         Flow::Continue
     })
     .unwrap();
-    for stage in [Stage::Dense, Stage::Grid, Stage::Path, Stage::Refit, Stage::Sizes, Stage::Compact] {
+    for stage in [Stage::Dense, Stage::Grid, Stage::Path, Stage::Refit, Stage::Stability, Stage::Sizes, Stage::Compact]
+    {
         assert!(stages.contains(&stage), "{stage:?} was never shown");
     }
     let chosen: Vec<&str> =
@@ -221,7 +222,7 @@ fn the_command_writes_what_it_promises() {
     let point = &json["path"][0];
     assert!(["penalty", "kept", "score", "score_se", "rows_se"].iter().all(|key| point[key].is_number()));
     let relevance = std::fs::read_to_string(out.join("relevance.csv")).unwrap();
-    assert!(relevance.starts_with("rank,feature,name,unit,chosen,stability,relevance,relative_relevance\n"));
+    assert!(relevance.starts_with("rank,feature,name,unit,chosen,stability,relevance,relative_relevance,kept_by\n"));
     assert_eq!(relevance.lines().count(), 1 + 3 + 2, "three colours, size and noise");
     let path = std::fs::read_to_string(out.join("path.csv")).unwrap();
     assert!(path.starts_with("penalty,kept,score,score_se,rows_se,test_score,test_score_se,chosen\n"));

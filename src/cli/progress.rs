@@ -127,6 +127,7 @@ impl StageBar {
             Stage::Grid => "range of penalties",
             Stage::Path => "path of penalties",
             Stage::Refit => "refit on what was kept",
+            Stage::Stability => "halves of the rows",
             Stage::Sizes => "k best against k random",
             Stage::Compact => "compact model",
         };

@@ -67,9 +67,12 @@ pub struct Args {
     /// Draws of random features for comparison at each size
     #[arg(long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
     controls: usize,
-    /// Units of the hidden layers
-    #[arg(long, default_value = "100", value_delimiter = ',', value_name = "N,N,…", help_heading = "Network")]
-    hidden: Vec<usize>,
+    /// Complementary pairs of half samples that say how stable the choice is: a network on each half
+    #[arg(long, default_value_t = SelectSettings::default().pairs, value_name = "N", help_heading = "Selection")]
+    pairs: usize,
+    /// Units of the hidden layers [default: 100; fewer above 1,000 inputs, 16 at least]
+    #[arg(long, value_delimiter = ',', value_name = "N,N,…", help_heading = "Network")]
+    hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity
     #[arg(long, default_value = "relu", value_parser = by_name::<Activation>, help_heading = "Network")]
     activation: Activation,
@@ -93,7 +96,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if args.hidden.contains(&0) {
+    if args.hidden.iter().flatten().any(|&units| units == 0) {
         return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
     }
     let settings = args.settings();
@@ -133,6 +136,7 @@ impl Args {
             warm: self.warm,
             threshold: self.threshold,
             controls: self.controls,
+            pairs: self.pairs,
             validation: self.validation.unwrap_or(SelectSettings::default().validation),
             folds: if self.validation.is_some() { Some(0) } else { self.folds },
             test: self.test,
@@ -182,7 +186,13 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     let name = |u: usize| selection.units[u].name.clone();
     let chosen = &selection.ranking[..selection.chosen];
     let stability: Map<String, Value> =
-        selection.ranking.iter().map(|&u| (name(u), json!(selection.stability[u]))).collect();
+        selection.ranking.iter().map(|&u| (name(u), json!(selection.stability.share[u]))).collect();
+    let kept_by: Map<String, Value> =
+        selection.ranking.iter().map(|&u| (name(u), json!(selection.kept_by[u]))).collect();
+    let s = &selection.stability;
+    let resampling = json!({ "pairs": s.pairs, "limit": s.limit, "chosen": s.chosen, "threshold": s.threshold,
+        "false_ones": s.false_ones,
+        "stable": selection.ranking.iter().filter(|&&u| s.is_stable(u)).map(|&u| name(u)).collect::<Vec<_>>() });
     let substitutes: Map<String, Value> =
         chosen.iter().zip(&selection.substitutes).map(|(&u, s)| (name(u), json!(s))).collect();
     let path: Vec<Value> = selection
@@ -198,7 +208,9 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
     let sizes: Vec<Value> = selection
         .sizes
         .iter()
-        .map(|s| json!({ "k": s.k, "best": scored(s.best), "random": s.random.map(scored) }))
+        .map(|s| {
+            json!({ "k": s.k, "best": scored(s.best), "validation": scored(s.validation), "random": s.random.map(scored) })
+        })
         .collect();
     json!({
         "source": dataset.source,
@@ -219,6 +231,8 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "path": path,
         "sizes": sizes,
         "stability": stability,
+        "resampling": resampling,
+        "kept_by": kept_by,
         "substitutes": substitutes,
         "constant": selection.constant,
         "full_model": selection.full,
@@ -241,6 +255,7 @@ fn settings(selection: &Selection) -> Value {
         // With exact zeros what isn't 0 is kept.
         "threshold": (!s.exact).then_some(s.threshold),
         "controls": s.controls,
+        "pairs": s.pairs,
         "hidden": s.hidden,
         "activation": s.activation,
         "architecture": selection.compact.model.description.architecture,
@@ -286,7 +301,7 @@ fn table(selection: &Selection) -> String {
             "{:>4}  {:<width$}  {:>8.0} %  {}",
             i + 1,
             selection.units[u].name,
-            100.0 * selection.stability[u],
+            100.0 * selection.stability.share[u],
             others.join(", ")
         );
         text.push_str(line.trim_end());

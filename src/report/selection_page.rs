@@ -7,7 +7,7 @@ use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{self, count, number, percent, serde_name, shorten};
 use crate::data::Dataset;
-use crate::selection::{Footprint, Order, Score, Selection, SizePoint};
+use crate::selection::{Footprint, Score, Selection, SizePoint};
 use crate::train::Metric;
 
 /// Colours of the path picture's lines that get a name.
@@ -20,9 +20,6 @@ const LINES: usize = 120;
 const BARS: usize = 30;
 const OPEN_ROWS: usize = 50;
 const TABLE_ROWS: usize = 400;
-
-/// Share of the networks from which on all count as having kept a feature.
-const ALWAYS: f64 = 0.999;
 
 /// Five lines in plain language.
 pub fn summary(selection: &Selection, dataset: &Dataset) -> String {
@@ -83,40 +80,40 @@ fn was(n: usize) -> String {
     format!("{} {}", count(n), verb(n))
 }
 
-/// How far the networks at the chosen penalty agree.
+/// How far networks on halves of the rows agree.
 fn certainty(selection: &Selection) -> String {
     if !selection.tells_anything {
         return "On the validation rows that is not clearly better than the constant answer (by two standard errors): nothing says \
                 that the features tell the target, so take the choice as chance, or give more rows."
             .to_owned();
     }
-    let seeds = selection.path.kept_at(selection.penalty).len();
-    if seeds < 2 {
-        return "Only one network was trained at each penalty, so nothing is known about chance; use more --seeds."
-            .to_owned();
-    }
-    let k = selection.chosen;
-    let kept = |u: usize| selection.stability[u] >= ALWAYS;
-    let certain = selection.ranking[..k].iter().filter(|&&u| kept(u)).count();
-    let all = (0..selection.units.len()).filter(|&u| kept(u)).count();
-    let all_of_them = if seeds == 2 { "both".to_owned() } else { format!("all {seeds}") };
-    let networks = format!("{all_of_them} networks at the chosen penalty");
+    let stability = &selection.stability;
+    let (halves, k) = (2 * stability.pairs, selection.chosen);
+    let stable: Vec<usize> = selection.ranking.iter().copied().filter(|&u| stability.is_stable(u)).collect();
+    let chosen = &selection.ranking[..k];
+    let certain = stable.iter().filter(|u| chosen.contains(u)).count();
+    let by = format!("by at least {} of {halves} networks on halves of the rows", percent(stability.threshold));
     let head = match (certain, k) {
-        (1, 1) => format!("The chosen one was kept by {networks}"),
-        (0, _) => format!("None of the chosen was kept by {networks}"),
-        _ => format!("{} of the {} chosen {} kept by {networks}", count(certain), count(k), verb(certain)),
+        (0, 1) => format!("Not chosen {by}: another sample of rows may well choose another feature"),
+        (0, _) => format!("None of them was chosen {by}: another sample of rows may well choose others"),
+        (1, 1) => format!("It was chosen {by}"),
+        (c, k) if c == k => format!("All {} were chosen {by}", count(k)),
+        (c, k) => {
+            let others = if k - c == 1 { "other depends" } else { "others depend" };
+            format!("{} of the {} {} chosen {by}; the {others} on which rows there are", count(c), count(k), verb(c))
+        }
     };
-    if 5 * all > 6 * k {
-        let by = match selection.order {
-            Order::Relevance => "relevance",
-            Order::Novelty => "what each adds to those before it",
-        };
-        format!("{head}, and so {} {} in all; the order among them was by {by}.", verb(all), features(all))
-    } else if 2 * certain > k {
-        format!("{head}, so the choice is mostly certain.")
+    let more = match stable.len() - certain {
+        0 => String::new(),
+        1 => " (and so was 1 that isn't needed beside them)".to_owned(),
+        m => format!(" (and so were {} that aren't needed beside them)", count(m)),
+    };
+    let by_chance = if stable.is_empty() {
+        String::new()
     } else {
-        format!("{head}, so the choice is partly a matter of chance.")
-    }
+        format!(" Of features that stable, {} at most are expected by chance.", number(stability.false_ones))
+    };
+    format!("{head}{more}.{by_chance}")
 }
 
 fn verb(n: usize) -> &'static str {
@@ -206,7 +203,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
     let s = &selection.settings;
     let d = &selection.compact.model.description;
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
-    let hidden: Vec<String> = s.hidden.iter().map(ToString::to_string).collect();
+    let hidden: Vec<String> = s.hidden.iter().flatten().map(ToString::to_string).collect();
     let number_or = |value: Option<usize>| value.map_or_else(|| "–".to_owned(), count);
     let way = match (s.exact, s.warm) {
         (false, false) => "all penalties side by side",
@@ -237,6 +234,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
             if s.exact { "exactly 0".to_owned() } else { format!("{} of the largest relevance", percent(s.threshold)) },
         ),
         ("random draws at each size", count(s.controls)),
+        ("pairs of halves", count(s.pairs)),
         ("hidden layers", format!("{}, {}", list(&hidden), serde_name(&s.activation))),
         ("loss", s.loss.map(|loss| serde_name(&loss)).unwrap_or_default()),
         ("epochs on the path", number_or(s.epochs)),
@@ -369,17 +367,23 @@ fn sizes(selection: &Selection) -> Figure {
     Figure::new("What k features can do", plot.finish("Score against the number of features"), caption)
 }
 
-/// The features as an image, or bars of the share of networks that keep each.
+/// The features as an image, or bars of the share of the halves that choose each.
 fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
+    let resampled = &selection.stability;
+    let halves = 2 * resampled.pairs;
     if let Shape::Image { rows, columns } = shape_of(&dataset.axes, dataset.columns) {
         let mut share = vec![0.0; dataset.columns];
         for (u, unit) in selection.units.iter().enumerate() {
-            unit.columns.iter().for_each(|&c| share[c] = selection.stability[u]);
+            unit.columns.iter().for_each(|&c| share[c] = resampled.share[u]);
         }
         let chosen = selection.chosen_columns();
-        let title = "Share of the networks that keep each pixel";
+        let title = "Share of the halves that choose each pixel";
         let picture = pixels(rows, columns, &share, Palette::Grey, &chosen, title);
-        let caption = "White: all networks at the chosen penalty keep the pixel; black: none. Outlined: chosen.";
+        let caption = format!(
+            "White: all {halves} networks on halves of the rows choose the pixel (each its {} most relevant at most); black: none. \
+             Outlined: chosen.",
+            count(resampled.limit)
+        );
         return Figure::new("Stability", picture, caption);
     }
     let shown: Vec<usize> = selection.ranking.iter().copied().take(BARS).collect();
@@ -389,10 +393,11 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let left = (longest as f64 * 7.2 + 12.0).clamp(50.0, 172.0);
     let mut plot = Plot::new(HALF, height, [left, 16.0, 8.0, 46.0], Scale::Linear(0.0, 1.0), y);
-    plot.x_axis("share of the networks that keep it", Ticks::Percent);
+    plot.x_axis("share of the halves that choose it", Ticks::Percent);
+    plot.upright(resampled.threshold, "limit");
     for (i, &u) in shown.iter().enumerate() {
         let class = if i < selection.chosen { "s1" } else { "faint" };
-        let share = selection.stability[u];
+        let share = resampled.share[u];
         plot.bar((0.0, i as f64 + 0.18), (share, i as f64 + 0.82), class, &selection.units[u].name);
         let middle = plot.py(i as f64 + 0.5) + 4.0;
         plot.text(left - 8.0, middle, Anchor::End, "row", &names[i]);
@@ -408,8 +413,15 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
         plot.text(at, middle, anchor, class, &label);
     }
     let caption = format!(
-        "Share of the networks at the chosen penalty that keep the feature: the {} best of the ranking; blue: chosen.",
-        count(shown.len())
+        "Networks on {halves} halves of the rows ({} complementary pairs), each of which chooses its {} most relevant features at most; \
+         a half chose {} in the mean. Shown are the {} best of the ranking; blue: chosen in the end. From {} on (the upright line) \
+         a feature is called stable: {} such at most are expected by chance (Shah and Samworth's bound).",
+        count(resampled.pairs),
+        count(resampled.limit),
+        number(resampled.chosen),
+        count(shown.len()),
+        percent(resampled.threshold),
+        number(resampled.false_ones),
     );
     Figure::new("", plot.finish("Stability of the best features"), caption)
 }
@@ -437,7 +449,7 @@ fn chosen(selection: &Selection) -> Vec<Block> {
         let cells = [
             (i + 1).to_string().into(),
             Cell::from(shorten(&unit.name, 40) + &columns).tip(shorten(&unit.name, 200) + &columns),
-            percent(selection.stability[u]).into(),
+            percent(selection.stability.share[u]).into(),
             number(relevance).into(),
             substitutes.join("; ").into(),
         ];
@@ -446,7 +458,7 @@ fn chosen(selection: &Selection) -> Vec<Block> {
     let columns = vec![
         Column::number("rank"),
         Column::text("feature"),
-        Column::number("kept by"),
+        Column::number("stability"),
         Column::number("λ̃"),
         Column::text("substitutes (r; kept instead / kept both)"),
     ];
@@ -472,7 +484,9 @@ const EXPLANATION: [&str; 3] = [
     "Networks were trained under a row of growing penalties, several at each. The penalty pulls an input's eigenvalue λ and its \
      eigenvector entries ψ to zero together, unless the input earns its place; it is a group lasso over the inputs. What survives \
      longest counts most.",
-    "The share of networks that keep a feature says how much of the choice is chance. Substitutes are features that are strongly \
+    "Stability says how much of the choice is chance: networks are trained at the chosen penalty on halves of the rows, two halves \
+     without a row in common at a time, and the share of the halves that choose a feature is counted. Networks that see the same rows and \
+     differ by their seed would agree on what fits these rows by chance. Substitutes are features that are strongly \
      correlated with a chosen one (r is Pearson's, over the training rows); “kept instead” is the share of the networks at the \
      chosen penalty that kept the substitute and not the feature, “kept both” the share that kept both. What is always kept \
      together is correlated, but nothing says that it could stand in.",

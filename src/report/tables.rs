@@ -28,14 +28,16 @@ pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Res
 /// at the chosen penalty, mean over the seeds; `relative_relevance` is relative to each network's largest, root mean square over
 /// the penalties that score within one standard error of the best.
 pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: &[Feature]) -> Result<()> {
-    let header = ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance"];
+    let header =
+        ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance", "kept_by"];
     let point = &selection.path.points[selection.penalty];
     let rows = selection.ranking.iter().enumerate().flat_map(|(i, &u)| {
         let unit = &selection.units[u];
         unit.columns.iter().map(move |&c| {
             let mut row = vec![(i + 1).to_string(), c.to_string(), features[c].name.clone(), unit.name.clone()];
             row.push(u8::from(i < selection.chosen).to_string());
-            row.extend([selection.stability[u], point.relevance[u], selection.relative[u]].map(float));
+            let stability = selection.stability.share[u];
+            row.extend([stability, point.relevance[u], selection.relative[u], selection.kept_by[u]].map(float));
             row
         })
     });

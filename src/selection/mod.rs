@@ -14,21 +14,24 @@
 //!    inputs can do, and not what the penalty costs.
 //! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (among those
 //!    that keep as many features as are asked for), and the relevance of the features up to there.
-//! 6. *Sizes.* Networks trained anew on the first k features, ordered by relevance and by what each adds to those before it. The
+//! 6. *Stability.* Networks at that penalty on halves of the rows, by complementary pairs: how often each feature is chosen.
+//! 7. *Sizes.* Networks trained anew on the first k features, ordered by relevance and by what each adds to those before it. The
 //!    validation rows choose the order, and the fewest features within one standard error of the best.
-//! 7. *Compact model.* Networks on the chosen columns alone, trained anew.
+//! 8. *Compact model.* Networks on the chosen columns alone, trained anew.
 
 mod ensemble;
 mod order;
 mod path;
 mod prepared;
 mod sizes;
+mod stability;
 mod substitutes;
 
 use serde::{Deserialize, Serialize};
 
 pub use path::{Path, PathPoint};
 pub use sizes::{Footprint, SizePoint};
+pub use stability::Stability;
 pub use substitutes::Substitute;
 
 use crate::assess::constant_score;
@@ -50,8 +53,8 @@ pub struct SelectSettings {
     pub seeds: usize,
     /// Penalties on the path.
     pub penalties: usize,
-    /// Widths of the hidden layers.
-    pub hidden: Vec<usize>,
+    /// Widths of the hidden layers; `None`: one of 100, of fewer where that would be more than 100,000 weights, 16 at least.
+    pub hidden: Option<Vec<usize>>,
     pub activation: Activation,
     /// `None`: ce for classes, mse for numbers.
     pub loss: Option<LossKind>,
@@ -70,6 +73,8 @@ pub struct SelectSettings {
     pub threshold: f64,
     /// Draws of as many random features, for comparison at every size.
     pub controls: usize,
+    /// Complementary pairs of half samples for [`Stability`].
+    pub pairs: usize,
     pub validation: f64,
     /// Instead of fixed validation rows: network s of every penalty holds out fold s of so many, in turn and, where there are more networks,
     /// with the rows dealt anew. 0: fixed validation rows; `None`: 5 where there would be fewer than 80 of them.
@@ -97,7 +102,7 @@ impl Default for SelectSettings {
             features: None,
             seeds: 5,
             penalties: 12,
-            hidden: vec![100],
+            hidden: None,
             activation: Activation::Relu,
             loss: None,
             scale: None,
@@ -108,6 +113,7 @@ impl Default for SelectSettings {
             warm: false,
             threshold: 0.01,
             controls: 3,
+            pairs: 25,
             validation: 0.1,
             folds: None,
             test: 0.2,
@@ -130,6 +136,7 @@ pub enum Stage {
     Grid,
     Path,
     Refit,
+    Stability,
     Sizes,
     Compact,
 }
@@ -178,7 +185,8 @@ pub struct Selection {
     /// standard error of the best, `[unit]`. What [`Order::Relevance`] orders by.
     pub relative: Vec<f64>,
     /// Share of the networks at the chosen penalty that keep a unit, `[unit]`.
-    pub stability: Vec<f64>,
+    pub kept_by: Vec<f64>,
+    pub stability: Stability,
     pub path: Path,
     /// Which penalty of the path was chosen.
     pub penalty: usize,
@@ -231,12 +239,14 @@ pub fn select(
             prepared.units.len()
         )));
     }
-    let walked = path::walk(&prepared, settings, device, observe)?;
+    let walker = path::Walker::new(&prepared, settings, device);
+    let walked = path::walk(&walker, observe)?;
     let path::Choice { penalty, count: suggested, relative } = walked.choose(settings, prepared.metric)?;
-    let stability = walked.path.stability(penalty);
-    // Not by stability itself: of two features that say the same every network keeps one, so neither is kept by all, while
+    let stability = stability::resample(&walker, walked.path.points[penalty].penalty, settings.pairs, observe)?;
+    let kept_by = walked.path.kept_by(penalty);
+    // Not by that share itself: of two features that say the same every network keeps one, so neither is kept by all, while
     // noise that happens to fit these rows may be.
-    let first: Vec<bool> = stability.iter().map(|&s| settings.features.is_some() || 2.0 * s >= 1.0).collect();
+    let first: Vec<bool> = kept_by.iter().map(|&s| settings.features.is_some() || 2.0 * s >= 1.0).collect();
     let by_relevance = order::by_relevance(&relative, &first);
     let ks = sizes::sizes(suggested, settings.features.is_some(), by_relevance.len());
     let most = ks.last().copied().unwrap_or(suggested);
@@ -260,6 +270,7 @@ pub fn select(
         order,
         chosen,
         relative,
+        kept_by,
         stability,
         path: walked.path,
         penalty,
@@ -316,6 +327,7 @@ impl SelectSettings {
         };
         at_least("--seeds", self.seeds, 1)?;
         at_least("--penalties", self.penalties, 2)?;
+        at_least("--pairs", self.pairs, 1)?;
         at_least("--features", self.features.unwrap_or(1), 1)?;
         at_least("--epochs", self.epochs.unwrap_or(1), 1)?;
         if let Some(folds @ 1..) = self.folds
@@ -352,7 +364,7 @@ impl SelectSettings {
         let loss = self.loss.unwrap_or(if classes { LossKind::Ce } else { LossKind::Mse });
         Plan {
             architecture: Sequential {
-                hidden: self.hidden.clone(),
+                hidden: self.hidden_for(dataset.columns),
                 activations: vec![self.activation],
                 ridge,
                 // The proximal operator works on W itself.
@@ -380,6 +392,11 @@ impl SelectSettings {
             classes: self.classes.clone(),
             missing: self.missing,
         }
+    }
+
+    fn hidden_for(&self, columns: usize) -> Vec<usize> {
+        const WEIGHTS: usize = 100_000;
+        self.hidden.clone().unwrap_or_else(|| vec![(WEIGHTS / columns.max(1)).clamp(16, 100)])
     }
 
     /// Passes that make about so many steps of `rows` training rows, or what was asked for times `share`.

@@ -68,7 +68,7 @@ impl Path {
     }
 
     /// Share of the networks at a penalty that keep each unit.
-    pub fn stability(&self, penalty: usize) -> Vec<f64> {
+    pub fn kept_by(&self, penalty: usize) -> Vec<f64> {
         let networks = &self.kept[penalty];
         let share = |u: usize| networks.iter().filter(|k| k[u]).count() as f64 / networks.len() as f64;
         (0..networks[0].len()).map(share).collect()
@@ -83,15 +83,9 @@ pub(super) struct Walked {
 }
 
 /// Trains dense networks, finds the grid, walks the path and refits.
-pub(super) fn walk(
-    prepared: &Prepared,
-    settings: &SelectSettings,
-    device: &Device,
-    observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-) -> Result<Walked> {
-    let walker = Walker::new(prepared, settings, device);
+pub(super) fn walk(walker: &Walker<'_>, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Walked> {
     let dense = walker.dense(observe)?;
-    let grid = geometric(walker.ends(&dense[0].parameters, observe)?, settings.penalties);
+    let grid = geometric(walker.ends(&dense[0].parameters, observe)?, walker.settings.penalties);
     let walked = walker.path(&grid, &dense, observe)?;
     let kept: Vec<Vec<bool>> = walked.iter().map(|t| walker.strength.kept(t)).collect();
     let refitted = walker.refit(&grid, &walked, &kept, observe)?;
@@ -105,17 +99,17 @@ pub(super) fn walk(
 }
 
 /// What the stages of a path share. Networks of several penalties are in the order `[penalty][seed]`.
-struct Walker<'a> {
-    prepared: &'a Prepared,
-    settings: &'a SelectSettings,
-    device: &'a Device,
-    strength: Strength<'a>,
+pub(super) struct Walker<'a> {
+    pub prepared: &'a Prepared,
+    pub settings: &'a SelectSettings,
+    pub device: &'a Device,
+    pub strength: Strength<'a>,
     /// Of the stages with a penalty on the inputs.
-    training: Settings,
+    pub training: Settings,
 }
 
 impl<'a> Walker<'a> {
-    fn new(prepared: &'a Prepared, settings: &'a SelectSettings, device: &'a Device) -> Self {
+    pub fn new(prepared: &'a Prepared, settings: &'a SelectSettings, device: &'a Device) -> Self {
         let (data, base) = (&prepared.data, &prepared.plan.settings);
         let lasso = || Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM };
         let training = Settings {
@@ -139,7 +133,12 @@ impl<'a> Walker<'a> {
 
     /// Passes that make this share of the path's steps.
     fn epochs(&self, share: f64) -> usize {
-        self.settings.epochs(self.prepared.training_rows(), self.training.batch, STEPS, share)
+        self.epochs_of(self.prepared.training_rows(), share)
+    }
+
+    /// The same for so many training rows.
+    pub fn epochs_of(&self, rows: usize, share: f64) -> usize {
+        self.settings.epochs(rows, self.training.batch, STEPS, share)
     }
 
     fn train(
@@ -157,7 +156,7 @@ impl<'a> Walker<'a> {
 
     /// A seed's penalties. κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along
     /// the path.
-    fn replica(&self, kappa: f64, seed: usize) -> ReplicaSettings {
+    pub fn replica(&self, kappa: f64, seed: usize) -> ReplicaSettings {
         ReplicaSettings { reg_lambda: kappa / 2.0 / RATIO, reg_psi: kappa / 2.0 * RATIO, ..self.seeds()[seed] }
     }
 
@@ -297,7 +296,7 @@ fn ends(probes: &[f64], kept: &[usize], units: usize) -> Option<(f64, f64)> {
 }
 
 /// Says what a network kept.
-struct Strength<'a> {
+pub(super) struct Strength<'a> {
     prepared: &'a Prepared,
     layout: Layout,
     constant_loss: f64,
@@ -306,13 +305,13 @@ struct Strength<'a> {
 
 impl Strength<'_> {
     /// ‖W[:,g]‖_F of every unit.
-    fn relevance(&self, trained: &Trained) -> Vec<f64> {
+    pub fn relevance(&self, trained: &Trained) -> Vec<f64> {
         let columns = input_relevance(&self.prepared.network, &self.layout, &trained.parameters);
         let norm = |unit: &Unit| unit.columns.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt();
         self.prepared.units.iter().map(norm).collect()
     }
 
-    fn kept(&self, trained: &Trained) -> Vec<bool> {
+    pub fn kept(&self, trained: &Trained) -> Vec<bool> {
         let relevance = self.relevance(trained);
         let largest = relevance.iter().fold(0.0f64, |a, &b| a.max(b));
         let answers = trained.train.loss < NOTHING * self.constant_loss;
@@ -391,7 +390,7 @@ impl Walked {
 
     /// Units that at least half of a penalty's networks keep.
     fn most(&self, penalty: usize) -> usize {
-        self.path.stability(penalty).iter().filter(|&&share| share >= 0.5).count()
+        self.path.kept_by(penalty).iter().filter(|&&share| share >= 0.5).count()
     }
 }
 

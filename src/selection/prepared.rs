@@ -105,6 +105,7 @@ impl Prepared {
     pub fn settings_used(&self, settings: &SelectSettings) -> SelectSettings {
         let batch = self.plan.settings.batch;
         SelectSettings {
+            hidden: Some(self.plan.architecture.hidden.clone()),
             loss: Some(self.plan.settings.loss),
             scale: Some(self.scale),
             epochs: Some(settings.epochs(self.training_rows(), batch, STEPS, 1.0)),
