@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use crate::assess::Tuning;
-use crate::data::{Dataset, Missing, Request, ScaleKind, Targets, Task, is_table};
+use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_table};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
@@ -95,6 +95,10 @@ pub struct DataArgs {
     /// Missing cells: refuse, mean (of the training rows), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
+    /// Where the channels of an array of pictures stand: channels-first or channels-last [default: first where a row's first
+    /// axis has 1 or 3 and its last has not]
+    #[arg(long, value_parser = by_name::<Layout>)]
+    pub layout: Option<Layout>,
 }
 
 impl DataArgs {
@@ -104,6 +108,7 @@ impl DataArgs {
             task: self.task,
             classes: self.classes.clone(),
             missing: self.missing,
+            layout: self.layout,
             seed,
             ..Request::new(source)
         }
@@ -133,9 +138,9 @@ impl LearnArgs {
     }
 }
 
-/// Says on stderr what a table's columns were taken for, which is guessed, and what the reader did.
+/// Says on stderr what a file's columns or axes were taken for, which is guessed, and what the reader did.
 pub fn announce(dataset: &Dataset, request: &Request) {
-    if is_table(&request.source) {
+    if Path::new(&request.source).extension().is_some() {
         let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
         let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
         eprintln!("eigenlens: {name}: {summary}");

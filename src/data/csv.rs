@@ -41,13 +41,15 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     } else {
         plan.check_numbers(&table, &surveys)?;
     }
+    let mut notes = Vec::new();
     let y = match target {
-        Some(target) => target.finish(&table, request.task)?,
+        Some(target) => target.finish(&table, request.task, &mut notes)?,
         None => Targets::None,
     };
     let mut filled = fill(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         filled.notes.extend(plan.identifiers(&table, &surveys));
+        filled.notes.extend(notes);
     }
     let columns = plan.features.len();
     Ok(Dataset {

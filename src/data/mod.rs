@@ -100,6 +100,16 @@ pub enum Missing {
     Drop,
 }
 
+/// Where the channels of a picture in an array stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// [rows, channels, height, width], as PyTorch has them.
+    ChannelsFirst,
+    /// [rows, height, width, channels], as Keras and most files have them.
+    ChannelsLast,
+}
+
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -118,6 +128,8 @@ pub struct Request {
     /// Only these classes, in this order.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
+    /// Of an array with four axes; `None`: channels first where the first axis of a row has 1 or 3 and the last has not.
+    pub layout: Option<Layout>,
     /// Of the synthetic generators.
     pub seed: u64,
     /// Whether the data must have a target (training, curves) or may lack it (prediction).
@@ -138,6 +150,7 @@ impl Request {
             task: None,
             classes: None,
             missing: Missing::Refuse,
+            layout: None,
             seed: 0,
             need_target: true,
             expect: None,
@@ -222,6 +235,20 @@ fn places(features: &[Feature], request: &Request) -> Option<Vec<usize>> {
 pub(crate) fn is_table(source: &str) -> bool {
     let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default();
     ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind))
+}
+
+/// What to say of a target of whole numbers that could be meant either way, when nobody said.
+fn either_way(name: &str, distinct: usize, classes: bool) -> Option<String> {
+    /// Few are classes, and so many are a number.
+    const DOUBTFUL: std::ops::RangeInclusive<usize> = 8..=200;
+    let (taken, other) = if classes {
+        ("classes", "--task regress takes them as a number")
+    } else {
+        ("a number", "--task classify takes them as classes")
+    };
+    DOUBTFUL
+        .contains(&distinct)
+        .then(|| format!("{name} has {distinct} different whole numbers, taken for {taken}; {other}"))
 }
 
 impl Dataset {

@@ -12,7 +12,7 @@ use npyz::npz::NpzArchive;
 pub(crate) use self::named::arrays;
 use self::npy::{Array, Kind};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
-use super::{Axis, Dataset, Feature, Missing, Request, Targets, Task, Values};
+use super::{Axis, Dataset, Feature, Layout, Missing, Request, Targets, Task, Values, either_way};
 use crate::{Error, Result};
 
 /// Classes that a target may have.
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
-    let (axes, mut features) = describe(&shape[1..]);
+    let (axes, mut features) = describe(&shape[1..], layout(path, &x, request.layout)?);
     // More columns, those that the model chose among them, are cut down later.
     if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
         if expected.len() != features.len() {
@@ -84,6 +84,9 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         // Only now: a class whose rows are all dropped is none.
         let kept = if request.missing == Missing::Drop { kept(&target_values, &missing) } else { target_values };
         dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task)?;
+        if let (None, None, Targets::Classes { names, .. }) = (request.task, &request.expect, &dataset.y) {
+            dataset.notes.extend(either_way(&y.name, names.len(), true));
+        }
     }
     Ok(dataset)
 }
@@ -176,7 +179,7 @@ fn check_rows(path: &Path, x: &Array, y: Option<&Array>) -> Result<()> {
             path,
             x.name.as_str(),
             format!("its shape {:?} has {} axes", x.shape, x.shape.len()),
-            "give it as [rows, columns] or as pictures [rows, height, width] or [rows, height, width, channels]",
+            "give it as [rows, columns] or as pictures [rows, height, width], [rows, height, width, channels] or [rows, channels, height, width]",
         ));
     }
     let Some(y) = y else { return Ok(()) };
@@ -209,25 +212,52 @@ fn check_test(path: &Path, x: &Array, test: &Array) -> Result<()> {
     Ok(())
 }
 
-/// Axes and feature names of one row.
-fn describe(shape: &[usize]) -> (Vec<Axis>, Vec<Feature>) {
-    let columns: usize = shape.iter().product();
-    let names: &[&str] = if shape.len() == 1 { &["feature"] } else { &["row", "column", "channel"] };
-    let axes = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
-    let digits = |n: usize| (n.max(2) - 1).to_string().len();
-    let name = |i: usize| match *shape {
-        [height, width] => {
-            let d = digits(height.max(width));
-            format!("r{:0d$}c{:0d$}", i / width, i % width)
-        }
-        [height, width, channels] => {
-            let (d, k) = (digits(height.max(width)), digits(channels));
-            let pixel = i / channels;
-            format!("r{:0d$}c{:0d$}ch{:0k$}", pixel / width, pixel % width, i % channels)
-        }
-        _ => format!("x{i}"),
+/// Where the channels of pictures stand, as asked for or as the lengths suggest.
+fn layout(path: &Path, x: &Array, asked: Option<Layout>) -> Result<Layout> {
+    let guess = match x.shape[1..] {
+        [1 | 3, _, last] if last != 1 && last != 3 => Layout::ChannelsFirst,
+        _ => Layout::ChannelsLast,
     };
-    (axes, (0..columns).map(|i| Feature { name: name(i), group: None }).collect())
+    match asked {
+        Some(_) if x.shape.len() != 4 => Err(Error::Usage(format!(
+            "--layout says where the channels of a [rows, ., ., .] array stand, and {} of {} has the shape {:?}; leave it out",
+            x.name,
+            path.display(),
+            x.shape
+        ))),
+        asked => Ok(asked.unwrap_or(guess)),
+    }
+}
+
+/// Axes and feature names of one row.
+fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
+    let columns: usize = shape.iter().product();
+    let names: &[&str] = match (shape.len(), layout) {
+        (1, _) => &["feature"],
+        (3, Layout::ChannelsFirst) => &["channel", "row", "column"],
+        _ => &["row", "column", "channel"],
+    };
+    let axes: Vec<Axis> = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
+    let digits = |n: usize| (n.max(2) - 1).to_string().len();
+    let name = |i: usize| {
+        let [Some((row, height)), Some((column, width)), channel] =
+            ["row", "column", "channel"].map(|name| place_along(&axes, name, i))
+        else {
+            return format!("x{i}");
+        };
+        let d = digits(height.max(width));
+        let channel = channel.map_or_else(String::new, |(channel, of)| format!("ch{channel:0k$}", k = digits(of)));
+        format!("r{row:0d$}c{column:0d$}{channel}")
+    };
+    let features = (0..columns).map(|i| Feature { name: name(i), group: None }).collect();
+    (axes, features)
+}
+
+/// Where place `i` of a row stands along the axis of a name, and how long that is.
+fn place_along(axes: &[Axis], name: &str, i: usize) -> Option<(usize, usize)> {
+    let at = axes.iter().position(|axis| axis.name == name)?;
+    let inner: usize = axes[at + 1..].iter().map(|axis| axis.len).product();
+    Some((i / inner % axes[at].len, axes[at].len))
 }
 
 /// Refuses what isn't finite; marks the rows with NaN where that is allowed.

@@ -18,6 +18,17 @@ impl Dataset {
     }
 
     fn inputs(&self) -> String {
+        let length = |name: &str| self.axes.iter().find(|axis| axis.name == name).map(|axis| axis.len);
+        if let (Some(rows), Some(columns)) = (length("row"), length("column")) {
+            let first = self.axes.first().is_some_and(|axis| axis.name == "channel");
+            let channels = match length("channel") {
+                None => String::new(),
+                Some(n) => {
+                    format!(" with {} ({})", counted(n, "channel", "channels"), if first { "first" } else { "last" })
+                }
+            };
+            return format!("pictures of {rows} rows × {columns} columns{channels}");
+        }
         let numbers = self.features.iter().filter(|f| f.group.is_none()).count();
         // [name, values], in the order of the columns; a category's columns stand together.
         let mut categories: Vec<(u32, &str, Vec<&str>)> = Vec::new();

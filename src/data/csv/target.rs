@@ -7,7 +7,7 @@ use ::csv::ByteRecord;
 
 use super::cell::number;
 use super::{Bad, Table};
-use crate::data::{Targets, Task};
+use crate::data::{Targets, Task, either_way};
 use crate::{Error, Result};
 
 /// Classes that a target may have.
@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// Classes or numbers, as asked for or as the cells suggest.
-    pub(super) fn finish(self, table: &Table, task: Option<Task>) -> Result<Targets> {
+    pub(super) fn finish(self, table: &Table, task: Option<Task>, notes: &mut Vec<String>) -> Result<Targets> {
         let column = self.column;
         let mostly_numbers = 2 * self.numbers > self.values.len();
         if let Some(bad) = &self.bad {
@@ -71,8 +71,11 @@ impl Target {
         distinct.sort_unstable_by(f64::total_cmp);
         distinct.dedup();
         let whole = distinct.iter().all(|v| v.fract() == 0.0);
-        let task =
-            task.unwrap_or(if whole && distinct.len() <= GUESSED_CLASSES { Task::Classify } else { Task::Regress });
+        let guess = if whole && distinct.len() <= GUESSED_CLASSES { Task::Classify } else { Task::Regress };
+        if task.is_none() && whole {
+            notes.extend(either_way(&table.names[column], distinct.len(), guess == Task::Classify));
+        }
+        let task = task.unwrap_or(guess);
         if task == Task::Regress {
             let values = self.values.into_iter().map(|v| v as f32).collect();
             return Ok(Targets::Numbers { values, names: vec![table.names[column].clone()] });
