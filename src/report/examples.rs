@@ -1,6 +1,6 @@
 //! Single inputs as the network sees them: the whole one, and what is left of it with only the best features kept.
 
-use super::facts::{Example, Facts, Shape};
+use super::facts::{Example, Facts, Grid, Shape};
 use super::figures::{Along, HALF, LINE_POINTS};
 use super::page::{Block, Cell, Column, Figure, Picture, Row, Table, Text, Tiles, Tone};
 use super::picture::{self, Palette};
@@ -22,7 +22,7 @@ pub(crate) fn examples(facts: &Facts) -> Vec<Block> {
         return Vec::new();
     }
     match facts.shape {
-        Shape::Image { rows, columns } => vec![images(facts, &fitting, rows, columns).into()],
+        Shape::Image(grid) => vec![images(facts, &fitting, grid).into()],
         Shape::Spectrum => Block::pairs(lines(facts, &fitting)),
         Shape::Table => vec![table(facts, &fitting).into()],
     }
@@ -53,25 +53,30 @@ fn tiles_per_row(tiles: usize, side: usize) -> usize {
     widths.into_iter().min_by_key(left_over).unwrap_or(6)
 }
 
-fn images(facts: &Facts, examples: &[&Example], rows: usize, columns: usize) -> Tiles {
+fn images(facts: &Facts, examples: &[&Example], grid: Grid) -> Tiles {
+    let Grid { rows, columns, channels, .. } = grid;
+    let marked = grid.pixels_of(&facts.marked);
     let all = || examples.iter().flat_map(|e| &e.values).copied().filter(|v| v.is_finite());
     let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
     let width = f64::from(high - low);
     let share = |v: f32| if width > 0.0 { f64::from(v - low) / width } else { 0.0 };
-    let outline = picture::outline(columns, &facts.marked);
+    let outline = picture::outline(columns, &marked);
     let shown = &examples[..examples.len().min(IMAGES)];
     let one = |example: &&Example| {
         let shares: Vec<f64> = example.values.iter().map(|&v| share(v)).collect();
         let whole = format!(
             "<image class=\"pixels\" width=\"{columns}\" height=\"{rows}\" href=\"{}\"/><path class=\"outline\" d=\"{outline}\"/>",
-            picture::data_uri(rows, columns, &shares, Palette::Grey)
+            picture::seen_uri(grid, &shares)
         );
         let mut left = String::new();
-        for &pixel in &facts.marked {
-            let [grey, ..] = Palette::Grey.color(shares[pixel]);
-            let class = if shares[pixel] > 0.25 { "active" } else { "idle" };
+        for &pixel in &marked {
+            let share = |channel: usize| shares[grid.input(pixel, channel)];
+            let mean = (0..channels).map(share).sum::<f64>() / channels as f64;
+            let class = if mean > 0.25 { "active" } else { "idle" };
+            let of = |channel| if channels == 3 { share(channel) } else { mean };
+            let [red, green, blue] = [0, 1, 2].map(|channel| Palette::Grey.color(of(channel))[0]);
             left.push_str(&format!(
-                "<rect class=\"{class}\" x=\"{}.08\" y=\"{}.08\" width=\".84\" height=\".84\" fill=\"rgb({grey} {grey} {grey})\"/>",
+                "<rect class=\"{class}\" x=\"{}.08\" y=\"{}.08\" width=\".84\" height=\".84\" fill=\"rgb({red} {green} {blue})\"/>",
                 pixel % columns,
                 pixel / columns
             ));

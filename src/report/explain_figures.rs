@@ -1,9 +1,9 @@
 //! Figures of the explanation pages: maps, waterfall, spectra, similarity.
 
-use super::facts::Shape;
+use super::facts::{Grid, Shape};
 use super::figures::{HALF, LINE_POINTS, WIDE};
 use super::page::{Block, Cell, Column, Figure, Row, Table, Text, Tiles};
-use super::picture::{self, Palette, diverging, pixels};
+use super::picture::{self, Palette, diverging, pixels, seen};
 use super::svg::{Anchor, Plot, Scale, Ticks, thin};
 use super::text::{number, percent, short, shorten};
 use crate::specxai::{Explanation, Spectrum};
@@ -46,31 +46,30 @@ fn caption_of(e: &Explanation, k: usize) -> Text {
 /// The input and its maps in the input's own shape.
 pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> Vec<Block> {
     match shape {
-        Shape::Image { rows, columns } => images(e, input, rows, columns),
+        Shape::Image(grid) => images(e, input, grid),
         Shape::Spectrum => vec![lines(e).into()],
         Shape::Table => vec![table(e, input, names).into()],
     }
 }
 
-fn images(e: &Explanation, input: &[f32], rows: usize, columns: usize) -> Vec<Block> {
+fn images(e: &Explanation, input: &[f32], grid: Grid) -> Vec<Block> {
     let drawn = components_of(e);
+    let by_pixel = |values: &[f64]| grid.by_pixel(values, |a, b| a + b);
     // One scale for all maps of a sample, so that their colours can be compared.
-    let end = drawn.iter().map(|&k| largest(&e.maps[k])).fold(largest(&e.attribution), f64::max);
-    let map =
-        |values: &[f64], title: &str| pixels(rows, columns, &diverging(values, end), Palette::Diverging, &[], title);
+    let end = drawn.iter().map(|&k| largest(&by_pixel(&e.maps[k]))).fold(largest(&by_pixel(&e.attribution)), f64::max);
+    let map = |values: &[f64], title: &str| {
+        pixels(grid.rows, grid.columns, &diverging(&by_pixel(values), end), Palette::Diverging, &[], title)
+    };
     let all = format!("**all together {}**\nJ ⊙ x̃", short(e.attribution.iter().sum()));
     let mut tiles = vec![
-        Figure::new(
-            "",
-            pixels(rows, columns, &grey(input), Palette::Grey, &[], "The input"),
-            Text::strong("the input"),
-        ),
+        Figure::new("", seen(grid, &grey(input), "The input"), Text::strong("the input")),
         Figure::new("", map(&e.attribution, "Slope times input"), Text::marked(all)),
     ];
     let component = |k: usize| Figure::new("", map(&e.maps[k], &format!("Map of component {k}")), caption_of(e, k));
     tiles.extend(drawn.into_iter().map(component));
+    let channels = if grid.channels > 1 { " A pixel shows the sum over its channels." } else { "" };
     let note = format!(
-        "Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, ± {}.",
+        "Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, ± {}.{channels}",
         short(end)
     );
     vec![Tiles::new(tiles).into(), Block::Note(note.into())]
@@ -111,11 +110,12 @@ fn table(e: &Explanation, input: &[f32], names: &[String]) -> Table {
 
 /// The main map of one row at each split, from the first layer to the last.
 pub(crate) fn over_layers(at_splits: &[Explanation], shape: Shape) -> Vec<Block> {
-    let Shape::Image { rows, columns } = shape else { return Vec::new() };
+    let Shape::Image(grid) = shape else { return Vec::new() };
     let tile = |(e, k): (&Explanation, usize)| {
-        let map = &e.maps[k];
+        let map = grid.by_pixel(&e.maps[k], |a, b| a + b);
         let title = format!("Main map split at {}", e.split);
-        let picture = pixels(rows, columns, &diverging(map, largest(map)), Palette::Diverging, &[], &title);
+        let shares = diverging(&map, largest(&map));
+        let picture = pixels(grid.rows, grid.columns, &shares, Palette::Diverging, &[], &title);
         let alpha = Text::marked(format!("\nα_{{{k}}} = {}", short(e.contributions[k].alpha)));
         Figure::new("", picture, Text::strong(shorten(&e.split, 18)).then(alpha))
     };
@@ -333,14 +333,15 @@ pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlati
         return Vec::new();
     }
     let said = correlation.map_or_else(String::new, |r| format!("Rank correlation {}.", short(r)));
-    if let Shape::Image { rows, columns } = shape {
-        let tile = |values: &[f64], most: f64, title: &str| {
+    if let Shape::Image(grid) = shape {
+        let tile = |values: Vec<f64>, title: &str| {
+            let most = largest(&values);
             let shares: Vec<f64> = values.iter().map(|v| v / most).collect();
-            Figure::new(title, pixels(rows, columns, &shares, Palette::Viridis, &[], title), "")
+            Figure::new(title, pixels(grid.rows, grid.columns, &shares, Palette::Viridis, &[], title), "")
         };
         let pictures = Block::pair(
-            tile(relevance, most_relevance, "Relevance λ̃ of the training"),
-            tile(size, most_size, "Mean |A| of the explanations"),
+            tile(grid.by_pixel(relevance, f64::hypot), "Relevance λ̃ of the training"),
+            tile(grid.by_pixel(size, |a, b| a + b), "Mean |A| of the explanations"),
         );
         return vec![pictures, Block::Note(format!("{said} Both scaled to their largest value.").into())];
     }

@@ -47,9 +47,63 @@ pub struct Example {
 /// How the input is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    Image { rows: usize, columns: usize },
+    Image(Grid),
     Spectrum,
     Table,
+}
+
+/// A picture's pixels: how the columns of a row are laid out over them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) channels: usize,
+    /// Whether a row holds its channels one after the other instead of pixel by pixel.
+    pub(crate) first: bool,
+}
+
+impl Grid {
+    fn of(axes: &[Axis]) -> Option<Grid> {
+        let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
+        let (rows, columns, channels, first) = match names[..] {
+            ["row", "column"] => (axes[0].len, axes[1].len, 1, false),
+            ["row", "column", "channel"] => (axes[0].len, axes[1].len, axes[2].len, false),
+            ["channel", "row", "column"] => (axes[1].len, axes[2].len, axes[0].len, true),
+            _ => return None,
+        };
+        Some(Grid { rows, columns, channels, first })
+    }
+
+    pub(crate) fn pixels(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// The pixel that an input belongs to.
+    pub(crate) fn pixel(self, input: usize) -> usize {
+        if self.first { input % self.pixels() } else { input / self.channels }
+    }
+
+    /// The input that a channel of a pixel is.
+    pub(crate) fn input(self, pixel: usize, channel: usize) -> usize {
+        if self.first { channel * self.pixels() + pixel } else { pixel * self.channels + channel }
+    }
+
+    /// One value for each pixel: its channels' values, put together.
+    pub(crate) fn by_pixel(self, values: &[f64], together: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let channels = |pixel| (0..self.channels).map(move |channel| values[self.input(pixel, channel)]);
+        (0..self.pixels()).map(|pixel| channels(pixel).reduce(&together).unwrap_or(0.0)).collect()
+    }
+
+    /// The pixels of some inputs, each once, in the inputs' order.
+    pub(crate) fn pixels_of(self, inputs: &[usize]) -> Vec<usize> {
+        let mut pixels = Vec::new();
+        for pixel in inputs.iter().map(|&input| self.pixel(input)) {
+            if !pixels.contains(&pixel) {
+                pixels.push(pixel);
+            }
+        }
+        pixels
+    }
 }
 
 /// A page's data with what every figure derives from it.
@@ -123,17 +177,36 @@ impl<'a> Facts<'a> {
 
 /// How an input of these axes is drawn.
 pub(crate) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
-    match axes {
-        [row, column]
-            if row.name == "row"
-                && column.name == "column"
-                && row.len > 0
-                && row.len.checked_mul(column.len) == Some(inputs)
-                && inputs > 0 =>
-        {
-            Shape::Image { rows: row.len, columns: column.len }
-        }
-        [_] if inputs > SPECTRUM_FROM => Shape::Spectrum,
+    let fits = |grid: &Grid| inputs > 0 && grid.pixels().checked_mul(grid.channels) == Some(inputs);
+    match (Grid::of(axes).filter(fits), axes) {
+        (Some(grid), _) => Shape::Image(grid),
+        (None, [_]) if inputs > SPECTRUM_FROM => Shape::Spectrum,
         _ => Shape::Table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_stand_first_or_last() {
+        let axes = |names: [(&str, usize); 3]| names.map(|(name, len)| Axis { name: name.into(), len });
+        let last = shape_of(&axes([("row", 2), ("column", 4), ("channel", 3)]), 24);
+        let first = shape_of(&axes([("channel", 3), ("row", 2), ("column", 4)]), 24);
+        let (Shape::Image(last), Shape::Image(first)) = (last, first) else { panic!("pictures") };
+        for pixel in 0..8 {
+            for channel in 0..3 {
+                assert_eq!(last.input(pixel, channel), 3 * pixel + channel);
+                assert_eq!(first.input(pixel, channel), 8 * channel + pixel);
+                assert_eq!(last.pixel(last.input(pixel, channel)), pixel);
+                assert_eq!(first.pixel(first.input(pixel, channel)), pixel);
+            }
+        }
+        let values: Vec<f64> = (0..24).map(f64::from).collect();
+        assert_eq!(first.by_pixel(&values, |a, b| a + b)[5], 5.0 + 13.0 + 21.0);
+        assert_eq!(last.by_pixel(&values, f64::max)[7], 23.0);
+        assert_eq!(first.pixels_of(&[21, 5, 2, 13]), [5, 2]);
+        assert_eq!(shape_of(&axes([("row", 2), ("column", 4), ("channel", 3)]), 23), Shape::Table);
     }
 }

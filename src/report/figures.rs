@@ -1,6 +1,6 @@
 //! The figures of a training's page: relevance as image, bars, spectrum and distribution; the k-curve; the course of training.
 
-use super::facts::{Facts, Shape};
+use super::facts::{Facts, Grid, Shape};
 use super::page::{Block, Figure, Picture};
 use super::picture::{self, Palette};
 use super::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
@@ -22,20 +22,26 @@ pub(crate) const LINE_POINTS: usize = 1200;
 /// λ̃ over the input in the form that suits it.
 pub(crate) fn relevance(facts: &Facts) -> Figure {
     match facts.shape {
-        Shape::Image { rows, columns } => relevance_map(facts, rows, columns),
+        Shape::Image(grid) => relevance_map(facts, grid),
         Shape::Spectrum => spectrum(facts),
         Shape::Table => ranking_bars(facts),
     }
 }
 
 /// λ̃ of every pixel in its place.
-pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Figure {
-    let mut shares = vec![0.0; rows * columns];
+pub(crate) fn relevance_map(facts: &Facts, grid: Grid) -> Figure {
+    let Grid { rows, columns, channels, .. } = grid;
+    let mut relevance = vec![0.0; facts.page.columns];
     for f in &facts.ranked {
-        if let Some(share) = shares.get_mut(f.feature) {
-            *share = facts.share(f);
+        if let Some(relevance) = relevance.get_mut(f.feature) {
+            *relevance = f.relevance;
         }
     }
+    // A pixel's channels together are a group: the norm of all their columns.
+    let relevance = grid.by_pixel(&relevance, f64::hypot);
+    let most = relevance.iter().copied().fold(0.0, f64::max);
+    let shares: Vec<f64> = relevance.iter().map(|x| if most > 0.0 { x / most } else { 0.0 }).collect();
+    let marked = grid.pixels_of(&facts.marked);
     let (left, top) = (30.0, 24.0);
     let cell = (394.0 / columns as f64).min(440.0 / rows as f64);
     let (width, height) = (cell * columns as f64, cell * rows as f64);
@@ -54,10 +60,11 @@ pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Figur
     ));
     plot.raw(&format!(
         "<path class=\"outline\" transform=\"translate({left} {top}) scale({cell:.4})\" d=\"{}\"/>",
-        picture::outline(columns, &facts.marked)
+        picture::outline(columns, &marked)
     ));
-    for f in facts.ranked.iter().take(facts.marked.len()).filter(|f| f.feature < rows * columns) {
-        let (x, y) = ((f.feature % columns) as f64, (f.feature / columns) as f64);
+    for f in facts.ranked.iter().take(facts.marked.len()).filter(|f| f.feature < facts.page.columns) {
+        let pixel = grid.pixel(f.feature);
+        let (x, y) = ((pixel % columns) as f64, (pixel / columns) as f64);
         plot.raw(&format!(
             "<rect class=\"tip\" x=\"{:.2}\" y=\"{:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\"><title>{}</title></rect>",
             left + x * cell,
@@ -78,15 +85,18 @@ pub(crate) fn relevance_map(facts: &Facts, rows: usize, columns: usize) -> Figur
     }
     plot.text(left + width / 2.0, top + height + 35.0, Anchor::Middle, "name", "column");
     plot.text(0.0, top - 10.0, Anchor::Start, "name", "row");
-    color_bar(&mut plot, left + width + 16.0, top, height, facts.max);
-    let marked = facts.marked.len();
-    let caption = match marked {
+    color_bar(&mut plot, left + width + 16.0, top, height, most);
+    let marked = marked.len();
+    let mut caption = match marked {
         0 => "No pixel is above the threshold.".to_owned(),
         1 => "Every pixel in its place. The best one is outlined.".to_owned(),
         _ => {
             format!("Every pixel in its place. The {marked} best are outlined; rest the pointer on one for its value.")
         }
     };
+    if channels > 1 {
+        caption.push_str(&format!(" A pixel's relevance is that of its {channels} channels together."));
+    }
     Figure::new("Relevance over the image", plot.finish("Relevance of every pixel, as an image"), caption)
 }
 
@@ -117,7 +127,7 @@ pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
     let rows = shown.len() as f64;
     // Beside an image the bars match its height; else they fill the height of the two figures at their side.
     let pitch = match facts.shape {
-        Shape::Image { .. } => 18.0,
+        Shape::Image(_) => 18.0,
         _ => (640.0 / rows.max(1.0)).clamp(18.0, 28.0),
     };
     let mut plot = Plot::new(
@@ -400,7 +410,7 @@ fn course(series: Vec<Series>, name: &str, kind: Ticks) -> Picture {
 pub(crate) fn ranking(facts: &Facts) -> Vec<Block> {
     let (histogram, curve): (Block, _) = (histogram(facts).into(), curve(facts).map(Block::from));
     let bars: Block = ranking_bars(facts).into();
-    let Shape::Image { rows, columns } = facts.shape else {
+    let Shape::Image(grid) = facts.shape else {
         let line = (facts.shape == Shape::Spectrum).then(|| spectrum(facts).into());
         // Columns of about equal height: many bars need one for themselves.
         let columns = match (facts.ranked.len() > 14, curve) {
@@ -410,7 +420,7 @@ pub(crate) fn ranking(facts: &Facts) -> Vec<Block> {
         };
         return line.into_iter().chain([Block::Columns(columns)]).collect();
     };
-    let map = relevance_map(facts, rows, columns).into();
+    let map = relevance_map(facts, grid).into();
     let below = [histogram].into_iter().chain(curve).map(|figure| vec![figure]).collect();
     vec![Block::Columns(vec![vec![map], vec![bars]]), Block::Columns(below)]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::facts::Grid;
 use super::page::Picture;
 use super::text::escape;
 
@@ -87,6 +88,45 @@ pub fn data_uri(rows: usize, columns: usize, shares: &[f64], palette: Palette) -
     format!("data:image/png;base64,{}", base64(&png))
 }
 
+/// A row-major picture `[rows, columns]` of red, green and blue, 0..1 each, as a `data:` URI of a PNG. Above 256 a side every so many
+/// pixels are drawn as their mean.
+pub fn colour_uri(rows: usize, columns: usize, shares: &[[f64; 3]]) -> String {
+    assert_eq!(shares.len(), rows * columns, "a picture needs one value a pixel");
+    let block = rows.max(columns).div_ceil(MAX_SIDE).max(1);
+    let (height, width) = (rows.div_ceil(block), columns.div_ceil(block));
+    let mut sums = vec![([0.0; 3], 0.0); height * width];
+    for (i, share) in shares.iter().enumerate() {
+        let (sum, count) = &mut sums[i / columns / block * width + i % columns / block];
+        sum.iter_mut().zip(share).for_each(|(sum, x)| *sum += x.clamp(0.0, 1.0));
+        *count += 1.0;
+    }
+    let bytes: Vec<u8> =
+        sums.iter().flat_map(|(sum, count)| sum.map(|x| (x / f64::max(*count, 1.0) * 255.0 + 0.5) as u8)).collect();
+    let png = encode_colour(width as u32, height as u32, &bytes).expect("writing a PNG to memory can't fail");
+    format!("data:image/png;base64,{}", base64(&png))
+}
+
+fn encode_colour(width: u32, height: u32, bytes: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(bytes)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+/// An input as people see it, its values (0..1) in colour where it has three channels, else their mean in grey.
+pub(crate) fn seen_uri(grid: Grid, shares: &[f64]) -> String {
+    if grid.channels == 3 {
+        let colour = |pixel| std::array::from_fn(|channel| shares[grid.input(pixel, channel)]);
+        return colour_uri(grid.rows, grid.columns, &(0..grid.pixels()).map(colour).collect::<Vec<_>>());
+    }
+    let mean: Vec<f64> = grid.by_pixel(shares, |a, b| a + b).iter().map(|x| x / grid.channels as f64).collect();
+    data_uri(grid.rows, grid.columns, &mean, Palette::Grey)
+}
+
 fn encode(width: u32, height: u32, pixels: &[u8], colors: Vec<u8>) -> Result<Vec<u8>, png::EncodingError> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, width, height);
@@ -138,6 +178,11 @@ pub fn outline(columns: usize, chosen: &[usize]) -> String {
     path
 }
 
+/// An input as people see it, its values 0..1.
+pub(crate) fn seen(grid: Grid, shares: &[f64], title: &str) -> Picture {
+    framed(grid.rows, grid.columns, &seen_uri(grid, shares), "", title)
+}
+
 /// A pixel picture, `[rows, columns]` shares 0..1, with pixels outlined where `marked` says so.
 pub(crate) fn pixels(
     rows: usize,
@@ -151,11 +196,14 @@ pub(crate) fn pixels(
         [] => String::new(),
         marked => format!("<path class=\"outline\" d=\"{}\"/>", outline(columns, marked)),
     };
+    framed(rows, columns, &data_uri(rows, columns, shares, palette), &outlined, title)
+}
+
+fn framed(rows: usize, columns: usize, uri: &str, above: &str, title: &str) -> Picture {
     let svg = format!(
         "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"pixels\" \
-         width=\"{columns}\" height=\"{rows}\" href=\"{1}\"/>{outlined}</svg>",
+         width=\"{columns}\" height=\"{rows}\" href=\"{uri}\"/>{above}</svg>",
         escape(title),
-        data_uri(rows, columns, shares, palette)
     );
     Picture { alternative: title.to_owned(), svg }
 }

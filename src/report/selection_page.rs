@@ -371,14 +371,15 @@ fn sizes(selection: &Selection) -> Figure {
 fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     let resampled = &selection.stability;
     let halves = 2 * resampled.pairs;
-    if let Shape::Image { rows, columns } = shape_of(&dataset.axes, dataset.columns) {
+    if let Shape::Image(grid) = shape_of(&dataset.axes, dataset.columns) {
         let mut share = vec![0.0; dataset.columns];
         for (u, unit) in selection.units.iter().enumerate() {
             unit.columns.iter().for_each(|&c| share[c] = resampled.share[u]);
         }
         let chosen = selection.chosen_columns();
         let title = "Share of the halves that choose each pixel";
-        let picture = pixels(rows, columns, &share, Palette::Grey, &chosen, title);
+        let share = grid.by_pixel(&share, f64::max);
+        let picture = pixels(grid.rows, grid.columns, &share, Palette::Grey, &grid.pixels_of(&chosen), title);
         let caption = format!(
             "White: all {halves} networks on halves of the rows choose the pixel (each its {} most relevant at most); black: none. \
              Outlined: chosen.",

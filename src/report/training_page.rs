@@ -141,8 +141,8 @@ fn scores(scores: &[(String, Vec<(String, f64)>)]) -> Option<Table> {
 fn examples_title(facts: &Facts) -> String {
     match (facts.shape, facts.marked.len()) {
         (Shape::Table, _) | (_, 0) => "Examples".to_owned(),
-        (Shape::Image { .. }, 1) => "Examples, whole and with the best pixel alone".to_owned(),
-        (Shape::Image { .. }, n) => format!("Examples, whole and with the {n} best pixels alone"),
+        (Shape::Image(_), 1) => "Examples, whole and with the best pixel alone".to_owned(),
+        (Shape::Image(_), n) => format!("Examples, whole and with the {n} best pixels alone"),
         (Shape::Spectrum, n) => format!("Examples, with the {n} best inputs marked"),
     }
 }
