@@ -36,6 +36,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         weights: None,
         test_from: None,
         notes: Vec::new(),
+        filled: Vec::new(),
     }
 }
 

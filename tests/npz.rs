@@ -309,3 +309,64 @@ fn npz_damaged() {
     }
     bad_npz(|npz| raw(npz, "X.npy", b"nothing"), &["X", "header breaks off"]);
 }
+
+/// Channels first or last: guessed from the lengths, said, and to be chosen.
+#[test]
+fn pictures_with_channels() {
+    use eigenlens::data::Layout;
+    let with = |shape: [u64; 4], layout: Option<Layout>| {
+        let values: Vec<f32> = (0..shape.iter().product::<u64>()).map(|i| i as f32).collect();
+        let file = npz(|npz| {
+            add(npz, "X", &shape, &values);
+            add(npz, "y", &[shape[0]], &[0i64, 1]);
+        });
+        let mut request = file.request();
+        request.layout = layout;
+        load(&request).unwrap()
+    };
+    let axes = |d: &Dataset| d.axes.iter().map(|a| format!("{} {}", a.name, a.len)).collect::<Vec<_>>().join(", ");
+    let first = with([2, 3, 4, 5], None);
+    assert_eq!(axes(&first), "channel 3, row 4, column 5");
+    // Value 3·4·5 − 1 is the last pixel of the last channel; 20 the first of channel 1.
+    assert_eq!((first.features[59].name.as_str(), first.features[20].name.as_str()), ("r3c4ch2", "r0c0ch1"));
+    assert!(first.summary(None, None).starts_with("pictures of 4 rows × 5 columns with 3 channels (first); target: y"));
+    let last = with([2, 4, 5, 3], None);
+    assert_eq!(axes(&last), "row 4, column 5, channel 3");
+    assert_eq!((last.features[59].name.as_str(), last.features[20].name.as_str()), ("r3c4ch2", "r1c1ch2"));
+    // 3 at both ends is taken as most files have it.
+    assert_eq!(axes(&with([2, 3, 4, 3], None)), "row 3, column 4, channel 3");
+    assert_eq!(axes(&with([2, 3, 4, 3], Some(Layout::ChannelsFirst))), "channel 3, row 4, column 3");
+    let flat = npz(|npz| {
+        add(npz, "X", &[2, 2], &[1.0f32, 2.0, 3.0, 4.0]);
+        add(npz, "y", &[2], &[0i64, 1]);
+    });
+    let mut request = flat.request();
+    request.layout = Some(Layout::ChannelsLast);
+    refused(load(&request), &["--layout", "arrays.npz", "[2, 2]", "leave it out"]);
+}
+
+/// Whole numbers may be classes or a number: which was taken is said, unless somebody said it.
+#[test]
+fn doubtful_labels_are_pointed_out() {
+    let labels = |task: Option<Task>| {
+        let file = npz(|npz| {
+            add(npz, "X", &[62, 1], &(0..62).map(|i| i as f32).collect::<Vec<_>>());
+            add(npz, "y", &[62], &(0..62i64).map(|i| i % 31).collect::<Vec<_>>());
+        });
+        let mut request = file.request();
+        request.task = task;
+        load(&request).unwrap().notes
+    };
+    assert_eq!(
+        labels(None),
+        ["y has 31 different whole numbers, taken for classes; --task regress takes them as a number"]
+    );
+    assert!(labels(Some(Task::Classify)).is_empty() && labels(Some(Task::Regress)).is_empty());
+    let table = Fixture::new("t.csv", &(0..62).fold("a,y\n".to_owned(), |t, i| format!("{t}{i}.5,{}\n", i % 31)));
+    let mut request = table.request();
+    request.target = Some("y".into());
+    assert_eq!(
+        load(&request).unwrap().notes,
+        ["y has 31 different whole numbers, taken for a number; --task classify takes them as classes"]
+    );
+}

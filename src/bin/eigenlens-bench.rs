@@ -359,6 +359,7 @@ impl Net {
             weights: None,
             test_from: None,
             notes: Vec::new(),
+            filled: Vec::new(),
         }
     }
 

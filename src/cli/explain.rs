@@ -219,10 +219,11 @@ impl Collected<'_> {
         }
     }
 
-    /// What a row holds of each feature.
+    /// What a row holds of each feature; null where the cell was missing.
     fn values(&self, index: usize) -> Vec<serde_json::Value> {
         let row = self.input(index);
         let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
+            Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
             Some(name) => json!(name),
             None => json!(row[unit.columns[0]]),
         };

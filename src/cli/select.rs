@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
     scale: Option<ScaleKind>,
     /// Everything is chosen by rows that are held out: by K folds, network s of every penalty without fold s, or with 0 by
-    /// --validation [default: 5 where --validation would have fewer than 80 rows and isn't given, else 0]
+    /// --validation [default: 5 where --validation would have fewer than 400 rows and isn't given, else 0]
     #[arg(long, value_name = "K", conflicts_with = "validation", help_heading = "Data")]
     folds: Option<usize>,
     /// Share of the rows for validation, the same for all networks [default: 0.1]

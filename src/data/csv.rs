@@ -63,6 +63,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         weights,
         test_from: None,
         notes: filled.notes,
+        filled: Vec::new(),
     })
 }
 

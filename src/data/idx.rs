@@ -55,6 +55,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         weights: None,
         test_from,
         notes: Vec::new(),
+        filled: Vec::new(),
     })
 }
 

@@ -76,6 +76,8 @@ pub struct Dataset {
     pub test_from: Option<usize>,
     /// What the reader did that a person should know (rows dropped, cells to be filled).
     pub notes: Vec<String>,
+    /// Cells that were missing and hold a fill by now ([`Scaling::fill_missing`]): `row · columns + column`, ascending.
+    pub filled: Vec<usize>,
 }
 
 /// What kind of target.
@@ -344,6 +346,7 @@ impl Dataset {
             axes: self.axes.clone(),
             weights: None,
             test_from: None,
+            filled: Vec::new(),
             notes: self.notes.clone(),
         }
     }
@@ -419,8 +422,11 @@ impl Dataset {
         hash
     }
 
-    /// One input as it came.
+    /// One input as it came: NaN for a cell that was missing, whatever it holds by now.
     pub fn value(&self, row: usize, column: usize) -> f32 {
+        if self.filled.binary_search(&(row * self.columns + column)).is_ok() {
+            return f32::NAN;
+        }
         match &self.x {
             Values::U8(v) => f32::from(v[row * self.columns + column]),
             Values::F32(v) => v[row * self.columns + column],

@@ -76,9 +76,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         }
     };
     let source = path.display().to_string();
-    let notes = Vec::new();
+    let (notes, filled) = (Vec::new(), Vec::new());
     let y_later = Targets::None;
-    let dataset = Dataset { source, rows: all_rows, columns, x, y: y_later, features, axes, weights, test_from, notes };
+    let dataset =
+        Dataset { source, rows: all_rows, columns, x, y: y_later, features, axes, weights, test_from, notes, filled };
     let mut dataset = treat_missing(dataset, request.missing, &missing);
     if let Some(y) = y {
         // Only now: a class whose rows are all dropped is none.

@@ -138,11 +138,13 @@ impl Scaling {
     /// Replaces missing cells.
     pub fn fill_missing(&self, dataset: &mut Dataset) {
         if let Values::F32(values) = &mut dataset.x {
-            for row in values.chunks_exact_mut(dataset.columns) {
-                for (x, &fill) in row.iter_mut().zip(&self.fill).filter(|(x, _)| x.is_nan()) {
+            for (row, values) in values.chunks_exact_mut(dataset.columns).enumerate() {
+                for (c, (x, &fill)) in values.iter_mut().zip(&self.fill).enumerate().filter(|(_, (x, _))| x.is_nan()) {
                     *x = fill;
+                    dataset.filled.push(row * dataset.columns + c);
                 }
             }
+            dataset.filled.sort_unstable();
         }
     }
 }

@@ -111,6 +111,7 @@ mod tests {
             weights: None,
             test_from: None,
             notes: Vec::new(),
+            filled: Vec::new(),
         }
     }
 

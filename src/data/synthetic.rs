@@ -62,6 +62,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
         weights: None,
         test_from: None,
         notes: Vec::new(),
+        filled: Vec::new(),
     }
 }
 
@@ -77,6 +78,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         weights: None,
         test_from: None,
         notes: Vec::new(),
+        filled: Vec::new(),
     }
 }
 

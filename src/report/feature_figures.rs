@@ -21,9 +21,12 @@ pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f32]) -> String {
     }
 }
 
-/// The category that a row has, of a categorical variable; `other` where it is none that the model knows.
+/// The category that a row has, of a categorical variable; `other` where it is none that the model knows, `missing` where the cell was.
 pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option<&'a str> {
     features[unit.columns[0]].group?;
+    if row[unit.columns[0]].is_nan() {
+        return Some("missing");
+    }
     let column = unit.columns.iter().find(|&&c| row[c] > 0.5);
     let name = column.and_then(|&c| features[c].name.split_once('='));
     Some(name.map_or("other", |(_, category)| category))
@@ -138,7 +141,7 @@ pub fn with_sign(value: f64) -> String {
     if value > 0.0 { format!("+{}", short(value)) } else { short(value) }
 }
 
-/// Rows' values of one feature as shares of their order, 0 the lowest; equal values have one share.
+/// Rows' values of one feature as shares of their order, 0 the lowest; equal values have one share, and a missing one is in the middle.
 fn shares(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -146,7 +149,7 @@ fn shares(values: &[f64]) -> Vec<f64> {
     let last = values.len().saturating_sub(1).max(1) as f64;
     let mut begin = 0;
     while begin < order.len() {
-        let same = order[begin..].iter().take_while(|&&i| values[i] == values[order[begin]]).count();
+        let same = order[begin..].iter().take_while(|&&i| values[i].total_cmp(&values[order[begin]]).is_eq()).count();
         let share = (begin as f64 + (same - 1) as f64 / 2.0) / last;
         order[begin..begin + same].iter().for_each(|&i| out[i] = share);
         begin += same;

@@ -44,8 +44,11 @@ pub fn number(value: f64) -> String {
     significant(value, 4)
 }
 
-/// A value as it stands in the data: whole numbers whole, others as [`number`].
+/// A value as it stands in the data: whole numbers whole, others as [`number`]; NaN is a cell that was missing.
 pub fn datum(value: f64) -> String {
+    if value.is_nan() {
+        return "missing".into();
+    }
     if value.fract() == 0.0 && value.abs() < 1e6 { signed(&grouped(&format!("{value:.0}"))) } else { number(value) }
 }
 

@@ -77,7 +77,7 @@ pub struct SelectSettings {
     pub pairs: usize,
     pub validation: f64,
     /// Instead of fixed validation rows: network s of every penalty holds out fold s of so many, in turn and, where there are more networks,
-    /// with the rows dealt anew. 0: fixed validation rows; `None`: 5 where there would be fewer than 80 of them.
+    /// with the rows dealt anew. 0: fixed validation rows; `None`: 5 where there would be fewer than 400 of them.
     pub folds: Option<usize>,
     pub test: f64,
     /// Of the split, and of the first network.

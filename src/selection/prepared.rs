@@ -169,8 +169,8 @@ impl SelectSettings {
     /// A split by the first fold of the rows that aren't for the test, and the row list of every seed's fold; none where the
     /// validation rows are fixed.
     fn fold(&self, dataset: &Dataset, parts: Split) -> (Split, Vec<Vec<u32>>) {
-        /// Validation rows from which on a share of right answers is certain to a few hundredths.
-        const ENOUGH: usize = 80;
+        /// Validation rows from which on a share of right answers around 0.95 is certain to a hundredth.
+        const ENOUGH: usize = 400;
         let few = if parts.validation.len() < ENOUGH { 5 } else { 0 };
         let folds = self.folds.unwrap_or(few);
         let mut rows = [&parts.train[..], &parts.validation].concat();

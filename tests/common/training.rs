@@ -48,6 +48,7 @@ pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut ran
         weights: None,
         test_from: None,
         notes: Vec::new(),
+        filled: Vec::new(),
     }
 }
 

@@ -114,6 +114,7 @@ impl Spectra {
             weights: None,
             test_from: None,
             notes: Vec::new(),
+            filled: Vec::new(),
         }
     }
 }

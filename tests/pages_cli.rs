@@ -1,0 +1,89 @@
+//! What pages of real commands show: pictures in colour, cells that were missing.
+
+use std::fs;
+
+use eigenlens::random::Random;
+use npyz::WriterBuilder;
+
+mod common;
+use common::program::{eigenlens, stderr, stdout};
+
+fn run(arguments: &[&str]) -> (String, String) {
+    let output = eigenlens(&[arguments, &["--device", "cpu"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    (stdout(&output), stderr(&output))
+}
+
+/// Pictures `[rows, channels, height, width]` whose class is in the blue channel of one pixel.
+fn pictures(path: &str) {
+    let (rows, shape) = (120, [3, 6, 5]);
+    let mut random = Random::new(3, 0);
+    let mut npz = npyz::npz::NpzWriter::create(path).unwrap();
+    let mut x: Vec<u8> = Vec::new();
+    let labels: Vec<i64> = (0..rows).map(|r| r % 2).collect();
+    for &label in &labels {
+        let from = x.len();
+        x.extend((0..shape.iter().product::<usize>()).map(|_| random.below(256) as u8));
+        // Channel 2, row 4, column 1.
+        x[from + 2 * 30 + 4 * 5 + 1] = if label == 1 { 230 } else { 20 };
+    }
+    let shape: Vec<u64> = [rows as u64].into_iter().chain(shape.map(|n| n as u64)).collect();
+    let mut writer =
+        npz.array::<u8>("X", Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
+    writer.extend(x).unwrap();
+    writer.finish().unwrap();
+    let mut writer =
+        npz.array::<i64>("y", Default::default()).unwrap().default_dtype().shape(&[rows as u64]).begin_nd().unwrap();
+    writer.extend(labels).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn pictures_are_seen_in_colour() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, why) = (path("arrays.npz"), path("run"), path("why"));
+    pictures(&data);
+    let (text, said) = run(&["train", &data, "--out", &out, "--epochs", "40", "--hidden", "20"]);
+    assert!(said.contains("arrays.npz: pictures of 6 rows × 5 columns with 3 channels (first)"), "{said}");
+    assert!(text.contains("r4c1ch2"), "{text}");
+    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+    assert!(page.contains("viewBox=\"0 0 5 6\"") && page.contains("its 3 channels together"), "drawn by pixel");
+    let model = format!("{out}/model.safetensors");
+    run(&["explain", &model, &data, "--out", &why, "--rows", "0,1"]);
+    let page = fs::read_to_string(format!("{why}/explain.html")).unwrap();
+    assert!(page.contains("viewBox=\"0 0 5 6\"") && page.contains("A pixel shows the sum over its channels."));
+    let first = fs::read_to_string(format!("{why}/explanations.json")).unwrap();
+    assert!(first.contains("r4c1ch2"));
+}
+
+/// A missing cell is computed with as the training rows' mean, and never shown as if it had been there.
+#[test]
+fn missing_cells_are_called_so() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, why) = (path("table.csv"), path("run"), path("why"));
+    let mut random = Random::new(1, 0);
+    let mut text = String::from("a,b,kind,y\n");
+    for i in 0..120 {
+        let (a, b) = (random.normal(), random.normal());
+        let kind = if i % 2 == 0 { "x" } else { "z" };
+        let y = 2.0 * a + b + if i % 2 == 0 { 1.0 } else { 0.0 };
+        let a = if i % 3 == 0 { "NA".into() } else { format!("{a:.3}") };
+        text.push_str(&format!("{a},{b:.3},{kind},{y:.3}\n"));
+    }
+    fs::write(&data, text).unwrap();
+    run(&["train", &data, "--target", "y", "--missing", "mean", "--out", &out, "--folds", "0", "--epochs", "40"]);
+    let page = fs::read_to_string(format!("{out}/report.html")).unwrap();
+    assert!(page.contains("<td>missing</td>") || page.contains(">missing<"), "the examples' table says so");
+    let model = format!("{out}/model.safetensors");
+    let (text, _) = run(&["explain", &model, &data, "--out", &why, "--rows", "0..6", "--missing", "mean"]);
+    assert!(text.contains("a = missing"), "{text}");
+    let list: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(format!("{why}/explanations.json")).unwrap()).unwrap();
+    for (i, e) in list.as_array().unwrap().iter().enumerate() {
+        let at = e["features"].as_array().unwrap().iter().position(|f| f == "a").unwrap();
+        assert_eq!(e["values"][at].is_null(), i % 3 == 0, "row {i}: {}", e["values"]);
+    }
+    assert!(fs::read_to_string(format!("{why}/explain.html")).unwrap().contains("a = missing"));
+}
