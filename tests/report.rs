@@ -10,6 +10,7 @@ use eigenlens::report::{Example, TrainPage};
 use eigenlens::train::EpochRecord;
 use eigenlens::train::Metric;
 use eigenlens::write;
+use sha2::{Digest, Sha256};
 
 /// Even numbers from 0 to 1 that are the same on every machine.
 struct Noise(u64);
@@ -137,19 +138,32 @@ fn axis(name: &str, len: usize) -> Axis {
     Axis { name: name.into(), len }
 }
 
+const SCRIPT: &str = include_str!("../src/report/page.js");
+
+/// What a page says that it may load, with the script by its hash.
+fn policy() -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digest: Vec<u8> = Sha256::digest(SCRIPT).into_iter().chain([0]).collect();
+    let sextets = digest.chunks(3).flat_map(|c| [c[0] >> 2, c[0] << 4 | c[1] >> 4, c[1] << 2 | c[2] >> 6, c[2]]);
+    let hash: String = sextets.map(|sextet| ALPHABET[usize::from(sextet & 63)] as char).take(43).collect();
+    format!(
+        "Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+         script-src 'sha256-{hash}='; base-uri 'none'; form-action 'none'\""
+    )
+}
+
 /// Writes a page where it can be looked at, and checks what must hold for every page.
 fn show(name: &str, page: &TrainPage) -> String {
     let html = Format::Html.text(&page.page());
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
     write::atomic(path, |out| out.write_all(html.as_bytes())).unwrap();
     assert!(html.len() < 1_000_000, "{name}: {} bytes", html.len());
-    assert!(
-        html.contains(
-            "Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-        )
-    );
+    assert!(html.contains(&policy()), "{name} allows its own script and nothing else");
+    // The script stands at the end, once.
+    let (body, script) = html.split_once("<script>").unwrap_or_default();
+    assert!(script.starts_with(SCRIPT) && script[SCRIPT.len()..].starts_with("</script></body></html>"), "{name}");
     for forbidden in ["http://", "https://", "<script", "NaN", "inf\"", "@import"] {
-        assert!(!html.contains(forbidden), "{name} contains {forbidden}");
+        assert!(!body.contains(forbidden) && !script.contains("http"), "{name} contains {forbidden}");
     }
     for tag in ["figure", "svg", "table", "section", "div", "dl", "details", "text"] {
         let opened = html.matches(&format!("<{tag} ")).count() + html.matches(&format!("<{tag}>")).count();

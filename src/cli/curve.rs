@@ -1,15 +1,21 @@
 //! `eigenlens curve`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::args::{DataArgs, DeviceArgs, say_notes};
+use super::args::{DataArgs, RunArgs, say_notes};
+use super::output::metric_of;
 use super::{print, print_json};
+use crate::assess::{RowScores, mean_outputs};
+use crate::engine::Device;
 use crate::model::Model;
 use crate::relevance::{CurveOptions, MaskFill, curve};
+use crate::report::curve_page::CurvePage;
 use crate::report::tables;
+use crate::train::Resident;
 use crate::{Error, Result, write};
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -32,7 +38,7 @@ pub struct Args {
     /// The data it was trained on, or others with the same columns; row weights of the training weigh the scores too, where
     /// the data have them
     data: String,
-    /// Where curve.csv goes
+    /// Where curve.csv and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Largest number of inputs kept
@@ -53,15 +59,12 @@ pub struct Args {
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the curve as JSON
-    #[arg(long)]
-    json: bool,
+    run: RunArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let model = Model::load(&args.model)?;
-    let device = args.device.open()?;
+    let device = args.run.device.open()?;
     write::create_dir(&args.out)?;
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);
@@ -102,10 +105,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         retrain: args.retrain,
     };
     let count = range.len();
-    let curve = curve(&model, &resident, (name, range), &options, &device)?;
+    let curve = curve(&model, &resident, (name, range.clone()), &options, &device)?;
     let path = args.out.join("curve.csv");
     tables::write_curve(&path, &curve)?;
-    if args.json {
+    let ranking = model.ranking();
+    let page = CurvePage {
+        source: &args.data,
+        curve: &curve,
+        rows: count,
+        se: standard_error(&model, &resident, range, &device)?,
+        names: ranking.iter().map(|feature| feature.name.as_str()).collect(),
+        replicas: model.parameters.len(),
+        settings: vec![
+            ("model".into(), args.model.display().to_string()),
+            ("data".into(), args.data.clone()),
+            ("rows".into(), format!("{name}, {count}")),
+            ("largest number of inputs".into(), args.max_k.min(ranking.len()).to_string()),
+            ("random orderings".into(), args.controls.to_string()),
+            ("masked inputs".into(), curve.mask.clone()),
+            ("trained anew".into(), if args.retrain { "yes".into() } else { "no".into() }),
+            ("engine".into(), device.to_string()),
+        ],
+    };
+    let report = args.run.save(&page.page(), &args.out, "curve")?;
+    if args.run.json {
         print_json(&serde_json::json!(curve))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -121,7 +144,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         text.push('\n');
     }
-    text.push_str(&format!("Curve: {}\n", path.display()));
+    text.push_str(&format!("Curve: {}\n{report}", path.display()));
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of the score with every input, over the rows.
+fn standard_error(model: &Model, data: &Resident, range: Range<usize>, device: &Device) -> Result<f64> {
+    let rows = &data.list[range.clone()];
+    // The best constant answer is asked for nothing here: without training rows that to the rows themselves will do.
+    let training = if data.train.is_empty() { rows } else { &data.list[data.train.clone()] };
+    let outputs = mean_outputs(&mut model.job(data, None, device)?, range)?;
+    let judged = RowScores::new(data, metric_of(model), training, rows, &outputs).judge();
+    Ok(judged.map_or(f64::INFINITY, |judged| judged.score.se))
 }

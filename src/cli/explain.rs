@@ -94,8 +94,8 @@ struct Collected<'a> {
     json: Vec<serde_json::Value>,
     maps: Vec<SplitMaps>,
     shown: Vec<Explanation>,
-    /// Of every row, in the target's units, with the factor from the output's own scale.
-    parts: Vec<(FeatureParts, f64)>,
+    /// Of every row, in the target's units, with the factor from the output's own scale, and the output.
+    parts: Vec<(FeatureParts, f64, Output)>,
     spectra: Vec<Spectrum>,
     vectors: Vec<(usize, Vec<f64>)>,
     /// The largest residual allowed.
@@ -155,7 +155,7 @@ impl Collected<'_> {
             Entry { explanation: &explanation, output_name, label, prediction, parts: &parts, features, values };
         self.json.push(json!(entry));
         if place == 0 {
-            self.parts.push((parts, factor));
+            self.parts.push((parts, factor, explanation.output));
         }
         self.worst = self.worst.max(explanation.residual);
         self.worst_map = self.worst_map.max(explanation.map_residual);
@@ -238,9 +238,16 @@ impl Collected<'_> {
 
     /// A row by feature.
     fn by_feature(&self, index: usize) -> OneRow<'_> {
-        let (parts, factor) = &self.parts[index];
-        let features = &self.model.description.features;
-        OneRow { features, units: &self.units, input: self.input(index), parts, factor: *factor }
+        let (parts, factor, output) = &self.parts[index];
+        OneRow {
+            row: self.rows.numbers[index] as usize,
+            output: *output,
+            features: &self.model.description.features,
+            units: &self.units,
+            input: self.input(index),
+            parts,
+            factor: *factor,
+        }
     }
 
     /// The content of maps.npz.
@@ -249,9 +256,9 @@ impl Collected<'_> {
         let mut npz = Npz::default();
         npz.ints("rows", &[rows], self.rows.numbers.iter().map(|&r| i64::from(r)).collect());
         npz.floats("x", &[rows, n], self.rows.inputs.iter().map(|&x| x as f32).collect());
-        let parts = self.parts.iter().flat_map(|(of, _)| of.parts.iter().map(|&part| part as f32));
+        let parts = self.parts.iter().flat_map(|(of, ..)| of.parts.iter().map(|&part| part as f32));
         npz.floats("parts", &[rows, self.units.len()], parts.collect());
-        npz.floats("base", &[rows], self.parts.iter().map(|(of, _)| of.base as f32).collect());
+        npz.floats("base", &[rows], self.parts.iter().map(|(of, ..)| of.base as f32).collect());
         for (name, maps) in self.splits.iter().zip(&self.maps) {
             npz.floats(&format!("A_{name}"), &[rows, self.components, n], maps.maps.clone());
             npz.floats(&format!("A_rest_{name}"), &[rows, n], maps.rest.clone());

@@ -20,7 +20,10 @@ use crate::{Error, Result, write};
 const OF_TRAIN: [&str; 6] = ["report.html", "report.md", "report.json", "metrics.json", "history.csv", "curve.csv"];
 const OF_SELECT: [&str; 7] =
     ["select.html", "select.md", "select.json", "selection.json", "columns.txt", "path.csv", "path_relevance.csv"];
-const OF_MODEL: [&str; 9] = [
+const OF_MODEL: [&str; 12] = [
+    "curve.html",
+    "curve.md",
+    "curve.json",
     "explain.html",
     "explain.md",
     "explain.json",

@@ -13,6 +13,8 @@ const MAPS: usize = 5;
 const STEPS: usize = 7;
 /// Components drawn in a spectrum.
 const COMPONENTS: usize = 40;
+/// Points that are named, where there is room.
+const NAMED: usize = 8;
 /// Features of a table that are listed.
 const FEATURES: usize = 12;
 
@@ -189,15 +191,15 @@ pub(crate) fn components(e: &Explanation) -> Figure {
     let list = &e.contributions[..shown];
     let x = Scale::Linear(0.0, shown as f64);
     let mut sigma = Plot::new(HALF, 130.0, [52.0, 12.0, 26.0, 22.0], x, Scale::Linear(0.0, list[0].sigma));
-    sigma.y_axis("singular value σ", Ticks::Plain);
+    sigma.y_axis("singular value", Ticks::Plain);
     for (k, c) in list.iter().enumerate() {
         let k = k as f64;
         sigma.bar((k + 0.12, 0.0), (k + 0.88, c.sigma), "dropped", &format!("σ_{k} = {}", number(c.sigma)));
     }
     let scale = Scale::round(list.iter().flat_map(|c| [c.alpha, c.alpha_reduced]).chain([0.0]));
     let mut alpha = Plot::new(HALF, 190.0, [52.0, 12.0, 26.0, 44.0], x, scale);
-    alpha.y_axis("contribution α", Ticks::Plain);
-    alpha.x_axis("component k", Ticks::Whole);
+    alpha.y_axis("contribution to the output", Ticks::Plain);
+    alpha.x_axis("component", Ticks::Whole);
     for (k, c) in list.iter().enumerate() {
         let at = k as f64;
         let tip = format!("α_{k} = {}, reduced {}", number(c.alpha), number(c.alpha_reduced));
@@ -207,7 +209,7 @@ pub(crate) fn components(e: &Explanation) -> Figure {
     }
     let more = e.contributions.len() - shown;
     let caption = format!(
-        "Grey: every contribution; in colour what the reduction leaves of it.{}",
+        "Above the singular values σ; below, grey, every contribution α, in colour what the reduction leaves of it.{}",
         if more > 0 { format!(" {more} smaller components are not drawn.") } else { String::new() }
     );
     let pictures = vec![sigma.finish("Singular values"), alpha.finish("Contributions")];
@@ -221,13 +223,13 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> Option<Block> {
         return None;
     }
     type Part = fn(&Spectrum) -> &Vec<f64>;
-    let parts: [(&str, &str, Part); 3] = [
-        ("Singular values", "σ_k / σ₀", |s| &s.sigma),
-        ("Contributions by size", "share of Σ|α|", |s| &s.alpha),
-        ("After the reduction", "share of Σ|α̂|", |s| &s.reduced),
+    let parts: [(&str, &str, &str, Part); 3] = [
+        ("Singular values", "relative to the largest", "σ_{k} / σ_{0}", |s| &s.sigma),
+        ("Contributions by size", "share of all contributions", "|α_{k}| / Σ|α|", |s| &s.alpha),
+        ("After the reduction", "share of what is left", "The same of the reduced α.", |s| &s.reduced),
     ];
     let mut columns = Vec::new();
-    for (title, axis, part) in parts {
+    for (title, axis, caption, part) in parts {
         // As far as any line is visibly above zero.
         let visible = |s: &&Spectrum| part(s).iter().rposition(|&v| v > 0.005).map_or(0, |last| last + 2);
         let longest = with_any.iter().map(visible).max().unwrap_or(0).clamp(6, COMPONENTS);
@@ -247,7 +249,7 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> Option<Block> {
         for (trace, class, name) in &traces {
             plot.label(trace, class, name);
         }
-        columns.push(vec![Figure::new(title, plot.finish(title), "").into()]);
+        columns.push(vec![Figure::new(title, plot.finish(title), Text::marked(caption)).into()]);
     }
     Some(Block::Columns(columns))
 }
@@ -270,7 +272,7 @@ pub(crate) fn similarity(
     if count < 2 {
         return None;
     }
-    let (left, top, side) = (64.0, 22.0, 396.0);
+    let (left, top, side) = (64.0, 22.0, HALF - 104.0);
     let scale = Scale::Linear(0.0, count as f64);
     let mut plot = Plot::new(
         HALF,
@@ -313,7 +315,7 @@ pub(crate) fn intercepts(beta: &[(String, f64)]) -> Option<Figure> {
     let rows = beta.len() as f64;
     let scale = Scale::round(beta.iter().map(|(_, b)| *b).chain([0.0]));
     let mut plot = Plot::new(HALF, rows * 24.0 + 52.0, [118.0, 62.0, 4.0, 48.0], scale, Scale::Linear(rows, 0.0));
-    plot.x_axis("β, mean over the rows", Ticks::Plain);
+    plot.x_axis("part in the output, mean over the rows", Ticks::Plain);
     for (row, (name, value)) in beta.iter().enumerate() {
         let row = row as f64;
         let class = if *value < 0.0 { "s2" } else { "s1" };
@@ -322,17 +324,26 @@ pub(crate) fn intercepts(beta: &[(String, f64)]) -> Option<Figure> {
         plot.text(110.0, y, Anchor::End, "row", &shorten(name, 16));
         plot.text(plot.px(value.max(0.0)) + 6.0, y, Anchor::Start, "tick", &short(*value));
     }
-    let caption = "Biases, batch norm and curved activations, node by node.";
+    let caption = "The intercepts β: biases, batch norm and curved activations, node by node.";
     Some(Figure::new("What the intercepts add", plot.finish("Intercepts by node"), caption))
 }
 
 /// λ̃ beside the mean |A|: as two pictures for an image, else as a scatter plot.
-pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlation: Option<f64>) -> Vec<Block> {
+pub(crate) fn agreement(
+    relevance: &[f64],
+    size: &[f64],
+    names: &[&str],
+    shape: Shape,
+    correlation: Option<f64>,
+) -> Vec<Block> {
     let (most_relevance, most_size) = (largest(relevance), largest(size));
     if most_relevance == 0.0 || most_size == 0.0 || relevance.len() != size.len() {
         return Vec::new();
     }
-    let said = correlation.map_or_else(String::new, |r| format!("Rank correlation {}.", short(r)));
+    let said = correlation.map_or_else(String::new, |r| format!(" Rank correlation {}.", short(r)));
+    let said = Text::marked(format!(
+        "λ̃ of the training, and Σ_{{k}} |A_{{k}}| of the explanations, mean over the rows.{said}"
+    ));
     if let Shape::Image(grid) = shape {
         let tile = |values: Vec<f64>, title: &str| {
             let most = largest(&values);
@@ -340,16 +351,27 @@ pub(crate) fn agreement(relevance: &[f64], size: &[f64], shape: Shape, correlati
             Figure::new(title, pixels(grid.rows, grid.columns, &shares, Palette::Viridis, &[], title), "")
         };
         let pictures = Block::pair(
-            tile(grid.by_pixel(relevance, f64::hypot), "Relevance λ̃ of the training"),
-            tile(grid.by_pixel(size, |a, b| a + b), "Mean |A| of the explanations"),
+            tile(grid.by_pixel(relevance, f64::hypot), "Relevance in the training"),
+            tile(grid.by_pixel(size, |a, b| a + b), "Part in the explanations"),
         );
-        return vec![pictures, Block::Note(format!("{said} Both scaled to their largest value.").into())];
+        return vec![pictures, Block::Note(said.then(" Both scaled to their largest value."))];
     }
     let scale = |most: f64| Scale::round([0.0, most]);
     let mut plot = Plot::new(HALF, 320.0, [58.0, 20.0, 30.0, 46.0], scale(most_relevance), scale(most_size));
-    plot.x_axis("relevance λ̃ of the training", Ticks::Plain);
-    plot.y_axis("mean |A| of the explanations", Ticks::Plain);
-    plot.dots(&relevance.iter().copied().zip(size.iter().copied()).collect::<Vec<_>>(), "s1");
+    plot.x_axis("relevance in the training", Ticks::Plain);
+    plot.y_axis("part in the explanations", Ticks::Plain);
+    let points: Vec<(f64, f64)> = relevance.iter().copied().zip(size.iter().copied()).collect();
+    for (&point, name) in points.iter().zip(names) {
+        let tip = format!("{}: relevance {}, part {}", shorten(name, 60), number(point.0), number(point.1));
+        plot.dot(point, "s1", &tip);
+    }
+    // The leading ones get their names as far as there is room.
+    let lead = |&i: &usize| (points[i].0 / most_relevance).max(points[i].1 / most_size);
+    let mut order: Vec<usize> = (0..points.len().min(names.len())).collect();
+    order.sort_by(|a, b| lead(b).total_cmp(&lead(a)));
+    for &i in order.iter().take(NAMED) {
+        plot.name(points[i], &shorten(names[i], 18));
+    }
     // In a pair even alone: half a page wide, as it is drawn. The section's heading is its title.
     let figure = Figure::new("", plot.finish("Relevance against mean attribution"), said);
     vec![Block::Columns(vec![vec![figure.into()], vec![]])]

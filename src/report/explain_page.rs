@@ -1,5 +1,6 @@
 //! The pages of explanations and of similarities.
 
+use super::dependence_figures::dependence;
 use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
@@ -130,10 +131,9 @@ impl ExplainPage<'_> {
             method: Method::SpecXai,
         };
         if shape == Shape::Table {
-            page.section(
-                "Over the rows, by feature",
-                feature_figures::over_rows(&self.by_feature, &self.scale_of_parts()),
-            );
+            let mut across = feature_figures::over_rows(&self.by_feature, &self.scale_of_parts());
+            across.extend(self.dependence());
+            page.section("Over the rows, by feature", across);
         }
         let rows =
             self.shown.iter().zip(&self.by_feature).map(|(shown, by_feature)| self.row(shown, by_feature, shape));
@@ -142,7 +142,8 @@ impl ExplainPage<'_> {
         let across = [self.similarity_figure(), figures::intercepts(&self.beta)];
         let across = across.map(|figure| figure.into_iter().map(Block::from).collect());
         page.section("Across the rows", vec![Block::Columns(across.to_vec())]);
-        let agreement = figures::agreement(self.relevance, self.size, shape, correlation);
+        let names: Vec<&str> = self.description.features.iter().map(|f| f.name.as_str()).collect();
+        let agreement = figures::agreement(self.relevance, self.size, &names, shape, correlation);
         page.section("Ranking and explanations side by side", agreement);
         page.section("How to read this", self.reading(shape == Shape::Table));
         page.section("How it was made", vec![Definitions::new("Settings", self.settings.iter().cloned()).into()]);
@@ -238,10 +239,35 @@ impl ExplainPage<'_> {
         maps
     }
 
+    /// Parts against values, of the output that most rows are explained for: what raises one class lowers another.
+    fn dependence(&self) -> Vec<Block> {
+        let rows = &self.by_feature;
+        let of = |output: Output| rows.iter().filter(move |row| row.output == output);
+        let mut outputs: Vec<Output> = Vec::new();
+        for row in rows {
+            if !outputs.contains(&row.output) {
+                outputs.push(row.output);
+            }
+        }
+        // Of several with as many rows the first.
+        let Some(most) = outputs.into_iter().rev().max_by_key(|&output| of(output).count()) else { return Vec::new() };
+        let alike: Vec<OneRow<'_>> = of(most).copied().collect();
+        let name = output_name(most, &self.description.targets);
+        let mut blocks = vec![Block::Heading("What a feature adds, by its value".into())];
+        let Some(plots) = dependence(&alike, &name) else { return Vec::new() };
+        blocks.push(plots);
+        if alike.len() < rows.len() {
+            let (some, all) = (count(alike.len()), count(rows.len()));
+            blocks
+                .push(Block::Note(format!("The {some} of {all} rows whose output is {}.", shorten(&name, 60)).into()));
+        }
+        blocks
+    }
+
     /// What the parts of all rows are of.
     fn scale_of_parts(&self) -> String {
-        let first = self.shown.first().map(|shown| shown.explanation.output);
-        let same = self.shown.iter().all(|shown| Some(shown.explanation.output) == first);
+        let first = self.by_feature.first().map(|row| row.output);
+        let same = self.by_feature.iter().all(|row| Some(row.output) == first);
         match first {
             Some(output) if same => output_name(output, &self.description.targets),
             _ => "each row's predicted output".into(),
@@ -268,7 +294,8 @@ impl ExplainPage<'_> {
         );
         let mut blocks = match shape {
             Shape::Table if self.along.is_none() => {
-                let left = by_feature.waterfall(self.top, &output);
+                let mut left = by_feature.waterfall(self.top, &output);
+                left.pictures.splice(0..0, by_feature.force());
                 vec![Block::pair(left, by_feature.table(self.top, e))]
             }
             _ => self.maps(shown, shape),

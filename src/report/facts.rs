@@ -8,6 +8,8 @@ use crate::train::{EpochRecord, Metric};
 
 /// More features than this on a single axis read better as a line.
 const SPECTRUM_FROM: usize = 200;
+/// What the axis of a table is called.
+const TABLE_AXIS: &str = "feature";
 
 /// What a training's page shows.
 #[derive(Debug, Clone)]
@@ -180,7 +182,8 @@ pub(crate) fn shape_of(axes: &[Axis], inputs: usize) -> Shape {
     let fits = |grid: &Grid| inputs > 0 && grid.pixels().checked_mul(grid.channels) == Some(inputs);
     match (Grid::of(axes).filter(fits), axes) {
         (Some(grid), _) => Shape::Image(grid),
-        (None, [_]) if inputs > SPECTRUM_FROM => Shape::Spectrum,
+        // The columns of a table have no order that a line could show.
+        (None, [axis]) if inputs > SPECTRUM_FROM && axis.name != TABLE_AXIS => Shape::Spectrum,
         _ => Shape::Table,
     }
 }

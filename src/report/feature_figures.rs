@@ -6,7 +6,7 @@ use super::page::{Block, Cell, Column, Figure, Row, Table, Text, Tone};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{count, datum, many, number, short, shorten};
 use crate::data::{Feature, Unit};
-use crate::specxai::{Explanation, FeatureParts, by_feature, leading};
+use crate::specxai::{Explanation, FeatureParts, Output, by_feature, leading};
 
 /// Features drawn over many rows, rows drawn, and components beside the features.
 const FEATURES: usize = 15;
@@ -47,6 +47,10 @@ pub fn component_name(e: &Explanation, k: usize, units: &[Unit]) -> Option<Strin
 /// One row of many: its input as it came, and what its features add.
 #[derive(Debug, Clone, Copy)]
 pub struct OneRow<'a> {
+    /// Its number in the data.
+    pub row: usize,
+    /// What is explained.
+    pub output: Output,
     pub features: &'a [Feature],
     pub units: &'a [Unit],
     pub input: &'a [f32],
@@ -56,7 +60,7 @@ pub struct OneRow<'a> {
 }
 
 impl OneRow<'_> {
-    fn named(&self, i: usize) -> String {
+    pub(crate) fn named(&self, i: usize) -> String {
         let unit = &self.units[i];
         format!("{} = {}", shorten(&unit.name, 16), shorten(&feature_value(unit, self.features, self.input), 10))
     }
@@ -77,7 +81,7 @@ impl OneRow<'_> {
         // The base may be far from zero: a scale from zero would leave nothing to see of the parts.
         let scale = Scale::round(ends.chain([base, total]));
         let rows = steps.len() as f64 + 2.0;
-        let left = 196.0;
+        let left = room(steps.iter().map(|(name, _)| name.as_str()));
         let mut plot = Plot::new(HALF, rows * 24.0 + 52.0, [left, 62.0, 4.0, 48.0], scale, Scale::Linear(rows, 0.0));
         plot.x_axis(&shorten(output, 40), Ticks::Plain);
         let line = |plot: &mut Plot, row: f64, name: &str, class: &str, end: f64, value: String| {
@@ -126,7 +130,7 @@ impl OneRow<'_> {
         let mut rows: Vec<Row> = shown.iter().map(row).collect();
         if !rest.is_empty() {
             let of = |values: &[f64]| rest.iter().map(|&i| values[i]).sum();
-            rows.push(sum(format!("{} more", count(rest.len())), of(&self.parts.parts), &of).tone(Tone::Faint));
+            rows.push(sum(format!("{} more", count(rest.len())), of(&self.parts.parts), &of).tone(Tone::Rest));
         }
         let of = |values: &[f64]| values.iter().sum();
         rows.push(sum("all features".into(), of(&self.parts.parts), &of).tone(Tone::Total));
@@ -136,13 +140,19 @@ impl OneRow<'_> {
     }
 }
 
+/// Room that a list of names takes to the left of a plot.
+fn room<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or(0) as f64;
+    (longest * 6.8 + 16.0).clamp(64.0, 196.0)
+}
+
 /// With `+` or `−` before it.
 pub fn with_sign(value: f64) -> String {
     if value > 0.0 { format!("+{}", short(value)) } else { short(value) }
 }
 
-/// Rows' values of one feature as shares of their order, 0 the lowest; equal values have one share, and a missing one is in the middle.
-fn shares(values: &[f64]) -> Vec<f64> {
+/// Rows' values of one feature as shares of their order, 0 the lowest; equal values have one share.
+pub(crate) fn in_order(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut out = vec![0.5; values.len()];
@@ -155,6 +165,23 @@ fn shares(values: &[f64]) -> Vec<f64> {
         begin += same;
     }
     out
+}
+
+/// Which third of the values a share of their order is in.
+pub(crate) fn third(share: f64) -> usize {
+    match share {
+        s if s < 1.0 / 3.0 => 0,
+        s if s > 2.0 / 3.0 => 2,
+        _ => 1,
+    }
+}
+
+/// Of many rows some, evenly: as many as can be drawn.
+pub(crate) fn drawn<'a, 'b>(rows: &'a [OneRow<'b>]) -> Vec<&'a OneRow<'b>> {
+    match rows.len() {
+        n if n > ROWS => (0..ROWS).map(|r| &rows[r * n / ROWS]).collect(),
+        _ => rows.iter().collect(),
+    }
 }
 
 /// Over the rows: the mean size of each feature's part with its spread, and every row's part as a dot.
@@ -172,7 +199,7 @@ pub(crate) fn over_rows(rows: &[OneRow<'_>], output: &str) -> Vec<Block> {
 }
 
 /// The magnitude of each feature's part, mean over the rows, and the features by it, largest first.
-fn mean_sizes(rows: &[OneRow<'_>]) -> (Vec<f64>, Vec<usize>) {
+pub(crate) fn mean_sizes(rows: &[OneRow<'_>]) -> (Vec<f64>, Vec<usize>) {
     let units = rows.first().map_or(0, |row| row.units.len());
     let mean = |i: usize| rows.iter().map(|row| row.parts.parts[i].abs()).sum::<f64>() / rows.len() as f64;
     let means: Vec<f64> = (0..units).map(mean).collect();
@@ -189,8 +216,13 @@ pub(crate) fn in_words(rows: &[OneRow<'_>]) -> String {
     order.iter().filter(|&&i| means[i] > 0.0).take(NAMED).map(name).collect::<Vec<_>>().join(", ")
 }
 
-const LEFT: f64 = 140.0;
+/// Height of a feature's line.
 const PITCH: f64 = 28.0;
+
+/// A feature's name beside its line.
+fn line_name(row: &OneRow<'_>, i: usize) -> String {
+    shorten(&row.units[i].name, 17)
+}
 
 fn mean_parts(rows: &[OneRow<'_>], shown: &[usize], means: &[f64], output: &str) -> Figure {
     let spread = |i: usize| {
@@ -201,7 +233,9 @@ fn mean_parts(rows: &[OneRow<'_>], shown: &[usize], means: &[f64], output: &str)
     let spreads: Vec<[f64; 2]> = shown.iter().map(|&i| spread(i)).collect();
     let scale = Scale::round(spreads.iter().map(|s| s[1]).chain(shown.iter().map(|&i| means[i])).chain([0.0]));
     let height = shown.len() as f64;
-    let mut plot = Plot::new(HALF, height * PITCH + 52.0, [LEFT, 62.0, 4.0, 48.0], scale, Scale::Linear(height, 0.0));
+    let names: Vec<String> = shown.iter().map(|&i| line_name(&rows[0], i)).collect();
+    let left = room(names.iter().map(String::as_str));
+    let mut plot = Plot::new(HALF, height * PITCH + 52.0, [left, 62.0, 4.0, 48.0], scale, Scale::Linear(height, 0.0));
     plot.x_axis(&format!("size of the part in {}", shorten(output, 30)), Ticks::Plain);
     for (row, (&i, [low, high])) in shown.iter().zip(spreads).enumerate() {
         let row = row as f64;
@@ -216,7 +250,7 @@ fn mean_parts(rows: &[OneRow<'_>], shown: &[usize], means: &[f64], output: &str)
             plot.whisker(low, high, row + 0.5);
         }
         let y = plot.py(row + 0.5) + 4.0;
-        plot.text(LEFT - 8.0, y, Anchor::End, "row", &shorten(name, 17));
+        plot.text(left - 8.0, y, Anchor::End, "row", &names[row as usize]);
         plot.text(plot.px(high.max(means[i])) + 6.0, y, Anchor::Start, "tick", &short(means[i]));
     }
     let caption = "Mean magnitude over the rows; whiskers: from the tenth to the ninetieth of a hundred rows.";
@@ -225,25 +259,24 @@ fn mean_parts(rows: &[OneRow<'_>], shown: &[usize], means: &[f64], output: &str)
 
 /// Every row's parts as dots, those that would lie on one another side by side.
 fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
-    let drawn: Vec<&OneRow<'_>> = match rows.len() {
-        n if n > ROWS => (0..ROWS).map(|r| &rows[r * n / ROWS]).collect(),
-        _ => rows.iter().collect(),
-    };
+    let drawn = drawn(rows);
     let all = drawn.iter().flat_map(|row| shown.iter().map(|&i| row.parts.parts[i]));
     let scale = Scale::round(all.chain([0.0]));
     let height = shown.len() as f64;
-    let mut plot = Plot::new(HALF, height * PITCH + 52.0, [LEFT, 16.0, 4.0, 48.0], scale, Scale::Linear(height, 0.0));
+    let names: Vec<String> = shown.iter().map(|&i| line_name(&rows[0], i)).collect();
+    let left = room(names.iter().map(String::as_str));
+    let mut plot = Plot::new(HALF, height * PITCH + 52.0, [left, 16.0, 4.0, 48.0], scale, Scale::Linear(height, 0.0));
     plot.x_axis(&format!("part in {}", shorten(output, 40)), Ticks::Plain);
     plot.upright(0.0, "s3 thin");
     let mut categorical = false;
     for (line, &i) in shown.iter().enumerate() {
         let unit = &rows[0].units[i];
         let middle = line as f64 + 0.5;
-        plot.text(LEFT - 8.0, plot.py(middle) + 4.0, Anchor::End, "row", &shorten(&unit.name, 17));
+        plot.text(left - 8.0, plot.py(middle) + 4.0, Anchor::End, "row", &names[line]);
         let is_category = rows[0].features[unit.columns[0]].group.is_some();
         categorical |= is_category;
         let values: Vec<f64> = drawn.iter().map(|row| f64::from(row.input[unit.columns[0]])).collect();
-        let shares = if is_category { vec![0.5; values.len()] } else { shares(&values) };
+        let shares = if is_category { vec![0.5; values.len()] } else { in_order(&values) };
         let mut taken = std::collections::HashMap::<i64, usize>::new();
         for (row, share) in drawn.iter().zip(shares) {
             let part = row.parts.parts[i];
@@ -251,12 +284,9 @@ fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
             // 0, 1, −1, 2, −2 … dots from the middle, no further than the line's own height.
             let step = place.div_ceil(2) as f64 * if *place % 2 == 1 { 1.0 } else { -1.0 };
             *place += 1;
-            let class = match share {
-                s if s < 1.0 / 3.0 => "s1",
-                s if s > 2.0 / 3.0 => "s2",
-                _ => "s3",
-            };
-            plot.dots(&[(part, middle + (step * 3.6 / PITCH).clamp(-0.42, 0.42))], class);
+            let class = ["s1", "s3", "s2"][third(share)];
+            let tip = format!("row {}: {} adds {}", row.row, row.named(i), with_sign(part));
+            plot.dot((part, middle + (step * 3.6 / PITCH).clamp(-0.42, 0.42)), class, &tip);
         }
     }
     let mut caption =
@@ -276,8 +306,8 @@ mod tests {
 
     #[test]
     fn rows_are_ordered_by_value() {
-        assert_eq!(shares(&[3.0, 1.0, 2.0]), [1.0, 0.0, 0.5]);
-        assert_eq!(shares(&[1.0, 1.0, 5.0]), [0.25, 0.25, 1.0]);
+        assert_eq!(in_order(&[3.0, 1.0, 2.0]), [1.0, 0.0, 0.5]);
+        assert_eq!(in_order(&[1.0, 1.0, 5.0]), [0.25, 0.25, 1.0]);
     }
 
     #[test]

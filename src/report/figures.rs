@@ -5,15 +5,18 @@ use super::page::{Block, Figure, Picture};
 use super::picture::{self, Palette};
 use super::svg::{Anchor, Plot, Scale, Ticks, Trace, thin};
 use super::text::{self, count, escape, number, percent, shorten};
-use crate::relevance::{CurvePoint, RankedFeature};
+use crate::relevance::{Curve, CurvePoint, RankedFeature};
 use crate::train::Metric;
 
-/// Width of a figure that shares its row, and of one that has it alone, in CSS pixels at full page width: text keeps its size.
-pub(crate) const HALF: f64 = 500.0;
+/// Width of a figure that shares its row, and of one that has it alone, and of one of three. At full page width text is a little
+/// larger than it was drawn, and on a telephone, where each has 370 pixels or so, still more than 10 pixels high.
+pub(crate) const HALF: f64 = 440.0;
 pub(crate) const WIDE: f64 = 1032.0;
 const THIRD: f64 = 322.0;
 /// Bars shown.
 const BARS: usize = 25;
+/// Features from which on their relevances make a distribution.
+const HISTOGRAM_FROM: usize = 20;
 /// Peaks of a spectrum that are tried for a name.
 const PEAKS: usize = 16;
 /// Points of a drawn line: more can't be seen at these widths.
@@ -43,7 +46,7 @@ pub(crate) fn relevance_map(facts: &Facts, grid: Grid) -> Figure {
     let shares: Vec<f64> = relevance.iter().map(|x| if most > 0.0 { x / most } else { 0.0 }).collect();
     let marked = grid.pixels_of(&facts.marked);
     let (left, top) = (30.0, 24.0);
-    let cell = (394.0 / columns as f64).min(440.0 / rows as f64);
+    let cell = ((HALF - 106.0) / columns as f64).min(400.0 / rows as f64);
     let (width, height) = (cell * columns as f64, cell * rows as f64);
     let whole = Scale::Linear(0.0, columns as f64);
     let mut plot = Plot::new(
@@ -257,7 +260,7 @@ pub(crate) fn histogram(facts: &Facts) -> Figure {
         let tip = format!("{} inputs from {from:.3} to {to:.3}", count(height));
         plot.bar((from + 0.002, 0.6), (to - 0.002, height as f64), "s1", &tip);
     }
-    plot.x_axis("relevance relative to the largest, λ̃ / max λ̃", Ticks::Plain);
+    plot.x_axis("relevance relative to the largest", Ticks::Plain);
     let dropped = facts.page.columns - facts.kept;
     let threshold = facts.page.threshold.clamp(0.0, 1.0);
     plot.upright(threshold, "limit");
@@ -279,9 +282,13 @@ fn plain(value: f64) -> String {
     if value != 0.0 && value < 1e-4 { number(value) } else { format!("{value}") }
 }
 
-/// The metric with only the k best inputs kept, beside random ones.
+/// The training's own curve.
 pub(crate) fn curve(facts: &Facts) -> Option<Figure> {
-    let curve = facts.page.curve.filter(|curve| !curve.points.is_empty())?;
+    inputs_kept(facts.page.curve?, facts.page.columns, facts.highlight())
+}
+
+/// The metric with only the k best of `columns` inputs kept, beside random ones; `highlight` is the point to remember.
+pub(crate) fn inputs_kept(curve: &Curve, columns: usize, highlight: Option<&CurvePoint>) -> Option<Figure> {
     let mut points: Vec<&CurvePoint> = curve.points.iter().filter(|p| p.k > 0).collect();
     points.sort_by_key(|p| p.k);
     let last = points.last()?.k.max(2) as f64;
@@ -319,9 +326,9 @@ pub(crate) fn curve(facts: &Facts) -> Option<Figure> {
     let anew = (!retrained.is_empty()).then(|| plot.line(&retrained, "s2"));
     plot.dots(&retrained, "s2");
     let ranked = plot.line(&series(|p| p.ranked), "s1 bold");
-    plot.x_axis(if log { "inputs kept, k (log scale)" } else { "inputs kept, k" }, Ticks::Whole);
-    let all = format!("all {}: {}", count(facts.page.columns), text::metric(curve.metric, curve.full));
-    if let Some(p) = facts.highlight() {
+    plot.x_axis(if log { "inputs kept (log scale)" } else { "inputs kept" }, Ticks::Whole);
+    let all = format!("all {}: {}", count(columns), text::metric(curve.metric, curve.full));
+    if let Some(p) = highlight {
         let value = text::metric(curve.metric, p.ranked);
         plot.callout((p.k as f64, p.ranked), "s1", &format!("{} best: {value}", count(p.k)));
     }
@@ -408,19 +415,20 @@ fn course(series: Vec<Series>, name: &str, kind: Ticks) -> Picture {
 
 /// The ranking's own figures in the order that suits the input: image and bars side by side, or a line above both.
 pub(crate) fn ranking(facts: &Facts) -> Vec<Block> {
-    let (histogram, curve): (Block, _) = (histogram(facts).into(), curve(facts).map(Block::from));
+    // Of few features the bars say more.
+    let histogram = (facts.page.columns >= HISTOGRAM_FROM).then(|| histogram(facts).into());
+    let curve = curve(facts).map(Block::from);
     let bars: Block = ranking_bars(facts).into();
     let Shape::Image(grid) = facts.shape else {
         let line = (facts.shape == Shape::Spectrum).then(|| spectrum(facts).into());
         // Columns of about equal height: many bars need one for themselves.
         let columns = match (facts.ranked.len() > 14, curve) {
-            (true, curve) => vec![vec![bars], [histogram].into_iter().chain(curve).collect()],
-            (false, None) => vec![vec![bars], vec![histogram]],
-            (false, Some(curve)) => vec![vec![bars, histogram], vec![curve]],
+            (false, Some(curve)) => vec![[bars].into_iter().chain(histogram).collect(), vec![curve]],
+            (_, curve) => vec![vec![bars], histogram.into_iter().chain(curve).collect()],
         };
         return line.into_iter().chain([Block::Columns(columns)]).collect();
     };
     let map = relevance_map(facts, grid).into();
-    let below = [histogram].into_iter().chain(curve).map(|figure| vec![figure]).collect();
+    let below = histogram.into_iter().chain(curve).map(|figure| vec![figure]).collect();
     vec![Block::Columns(vec![vec![map], vec![bars]]), Block::Columns(below)]
 }

@@ -10,7 +10,7 @@ use crate::write;
 /// What a page is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One file without network or scripts.
+    /// One file without network.
     Html,
     /// For a terminal or a pull request.
     Markdown,

@@ -2,26 +2,30 @@
 //!
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
 //! - [`page`]: a page as data; [`html`] and [`markdown`] render it, [`formats`] writes it;
-//! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`explain_page`], [`selection_page`]: what
+//! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`curve_page`], [`explain_page`], [`selection_page`]: what
 //!   each page holds;
-//! - [`feature_figures`]: explanations by feature;
+//! - [`feature_figures`] (with `force_figure` and `dependence_figures`): explanations by feature;
 //! - [`npz`]: arrays for NumPy;
-//! - [`svg`] and [`picture`]: the plots and pixel pictures that every page is made of;
+//! - [`svg`] (with [`scale`]) and [`picture`]: the plots and pixel pictures that every page is made of;
 //! - [`text`]: escaping and number formats, the same in every table, plot and sentence.
 
 pub mod assessment;
+pub mod curve_page;
+mod dependence_figures;
 pub(crate) mod examples;
 mod explain_figures;
 pub mod explain_page;
 pub(crate) mod facts;
 pub mod feature_figures;
 pub(crate) mod figures;
+mod force_figure;
 pub mod formats;
 pub mod html;
 pub mod markdown;
 pub mod npz;
 pub mod page;
 pub mod picture;
+pub mod scale;
 pub mod selection_page;
 pub mod svg;
 pub mod tables;

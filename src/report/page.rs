@@ -147,6 +147,8 @@ pub enum Tone {
     Plain,
     /// Of little account.
     Faint,
+    /// What is not listed, in one: stays where it is when the rows are sorted.
+    Rest,
     /// A sum, or what the rows above come to.
     Total,
 }
