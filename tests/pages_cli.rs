@@ -87,3 +87,81 @@ fn missing_cells_are_called_so() {
     }
     assert!(fs::read_to_string(format!("{why}/explain.html")).unwrap().contains("a = missing"));
 }
+
+/// Several numbers are explained one by one, each with a page of its own; the pages of a folder lead to each other; rows have names.
+#[test]
+fn two_targets_and_named_rows() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, out) = (path("arrays.npz"), path("run"));
+    let mut random = Random::new(5, 0);
+    let x: Vec<f32> = (0..300).map(|_| random.normal() as f32).collect();
+    let y: Vec<f32> = x.chunks_exact(3).flat_map(|r| [2.0 * r[0], 10.0 - r[1]]).collect();
+    let mut npz = npyz::npz::NpzWriter::create(&data).unwrap();
+    for (name, values, columns) in [("X", &x, 3), ("y", &y, 2)] {
+        let options = npz.array::<f32>(name, Default::default()).unwrap();
+        let mut writer = options.default_dtype().shape(&[100, columns]).begin_nd().unwrap();
+        writer.extend(values.iter().copied()).unwrap();
+        writer.finish().unwrap();
+    }
+    drop(npz);
+    run(&["train", &data, "--out", &out, "--epochs", "60", "--hidden", "20"]);
+    let model = format!("{out}/model.safetensors");
+    run(&["curve", &model, &data, "--out", &out]);
+    let (text, _) = run(&["explain", &model, &data, "--out", &out, "--rows", "0..4"]);
+    assert!(text.contains(": y0 = ") && text.contains(": y1 = "), "{text}");
+    let list: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(format!("{out}/explanations.json")).unwrap()).unwrap();
+    let outputs: Vec<&str> = list.as_array().unwrap().iter().map(|e| e["output_name"].as_str().unwrap()).collect();
+    assert_eq!(outputs, ["y0", "y0", "y0", "y0", "y1", "y1", "y1", "y1"]);
+    for e in list.as_array().unwrap() {
+        let parts: f64 = e["parts"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).sum();
+        let (sum, prediction) = (e["base"].as_f64().unwrap() + parts, e["prediction"].as_f64().unwrap());
+        // f32 sums of a few terms of order 10.
+        assert!((sum - prediction).abs() < 1e-4, "{sum} is not {prediction}");
+    }
+    let links = |page: &str| {
+        let page = fs::read_to_string(format!("{out}/{page}.html")).unwrap();
+        let from = page.find("<nav").unwrap();
+        page[from..page[from..].find("</nav>").unwrap() + from].matches("href=").count()
+    };
+    for page in ["report", "curve", "explain-y0", "explain-y1"] {
+        assert_eq!(links(page), 3, "{page} leads to the others");
+    }
+    assert!(fs::exists(format!("{out}/maps-y0.npz")).unwrap() && !fs::exists(format!("{out}/explain.html")).unwrap());
+    // One by name has the plain files' names, and a training anew takes those of the model before away.
+    let (text, _) = run(&["explain", &model, &data, "--out", &path("one"), "--rows", "0", "--output", "y1"]);
+    assert!(text.contains("y1 = ") && !text.contains("y0 = ") && fs::exists(path("one/explain.html")).unwrap());
+    run(&["train", &data, "--out", &out, "--epochs", "5", "--hidden", "20"]);
+    assert!(
+        !fs::exists(format!("{out}/explain-y0.html")).unwrap() && !fs::exists(format!("{out}/maps-y1.npz")).unwrap()
+    );
+
+    let (table, out) = (path("table.csv"), path("named"));
+    let rows =
+        |from: usize| (from..from + 60).map(|i| format!("s{i},{}.5,{}\n", i % 7, 2 * (i % 7))).collect::<String>();
+    fs::write(&table, format!("sample,a,y\n{}", rows(0))).unwrap();
+    run(&[
+        "train", &table, "--target", "y", "--task", "regress", "--drop", "sample", "--out", &out, "--folds", "0",
+        "--epochs", "5",
+    ]);
+    fs::write(
+        &table,
+        format!(
+            "sample,a\n{}",
+            rows(100).lines().map(|l| format!("{}\n", l.rsplit_once(',').unwrap().0)).collect::<String>()
+        ),
+    )
+    .unwrap();
+    let model = format!("{out}/model.safetensors");
+    let (text, _) = run(&["predict", &model, &table, "--out", "-", "--id", "sample"]);
+    let first: Vec<&str> = text.lines().take(3).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(first, ["sample", "s100", "s101"]);
+    let wrong = eigenlens(&["predict", &model, &table, "--out", "-", "--id", "name"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        stderr(&wrong).contains("there is no column \"name\"; name one that is there: sample, a"),
+        "{}",
+        stderr(&wrong)
+    );
+}

@@ -420,6 +420,7 @@ fn page_of(blocks: Vec<Block>) -> Page {
         numbers: vec![],
         sections: vec![],
         method: Method::Spectral,
+        links: vec![],
     };
     page.section("nothing", vec![Block::Columns(vec![vec![], vec![Block::List(vec![])]])]);
     page.section("S", blocks);

@@ -31,7 +31,7 @@ pub struct DeviceArgs {
     #[arg(long, default_value = "auto", value_name = "NAME", help_heading = "Engine")]
     pub device: String,
     /// Threads of the CPU engine; 0 takes every core
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Engine")]
+    #[arg(hide_short_help = true, long, default_value_t = 0, value_name = "N", help_heading = "Engine")]
     pub threads: usize,
 }
 
@@ -97,7 +97,7 @@ pub struct DataArgs {
     pub missing: Missing,
     /// Where the channels of an array of pictures stand: channels-first or channels-last [default: first where a row's first
     /// axis has 1 or 3 and its last has not]
-    #[arg(long, value_parser = by_name::<Layout>)]
+    #[arg(hide_short_help = true, long, value_parser = by_name::<Layout>)]
     pub layout: Option<Layout>,
 }
 
@@ -124,7 +124,7 @@ pub struct LearnArgs {
     pub drop: Vec<String>,
     /// How much each row counts, in loss, scores and scaling: a column of a table, which is then no input, or an array of an
     /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
-    #[arg(long, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, value_name = "NAME")]
     pub weights: Option<String>,
     /// Makes every class count the same, whatever its rows: a row weighs rows/(classes × rows of its class), times its weight.
     /// The accuracy is then the balanced accuracy, the mean over the classes
@@ -181,22 +181,28 @@ pub struct NetworkArgs {
     #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
     pub hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all hidden layers, or one for each
-    #[arg(long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
+    #[arg(hide_short_help = true, long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
     pub activation: Vec<Activation>,
     /// Batch normalisation, after the activation and before dropout
-    #[arg(long, default_value = "none")]
+    #[arg(hide_short_help = true, long, default_value = "none")]
     pub batch_norm: Layers,
     /// Probability to drop a unit, after the hidden layers named: 0.2@first or 0.2@all (the same as 0.2)
-    #[arg(long, default_value = "0", value_name = "P[@first|all]")]
+    #[arg(hide_short_help = true, long, default_value = "0", value_name = "P[@first|all]")]
     pub dropout: String,
     /// Which layers have a spectral weight; the others are ordinary dense layers
-    #[arg(long, default_value = "first")]
+    #[arg(hide_short_help = true, long, default_value = "first")]
     pub spectral: Layers,
     /// Adds a hidden layer's input to its output wherever both are equally wide (residual blocks)
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub residual: bool,
     /// What is trained: any of psi, lambda_in, lambda_out, bias
-    #[arg(long, default_value = "psi,lambda_in,bias", value_delimiter = ',', value_name = "PART,…")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        default_value = "psi,lambda_in,bias",
+        value_delimiter = ',',
+        value_name = "PART,…"
+    )]
     pub train: Vec<String>,
 }
 
@@ -249,52 +255,52 @@ impl NetworkArgs {
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
     /// ce for classes; mae, mse or huber for numbers [default: ce or mse]
-    #[arg(long, value_parser = by_name::<LossKind>)]
+    #[arg(hide_short_help = true, long, value_parser = by_name::<LossKind>)]
     pub loss: Option<LossKind>,
     /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic
     /// sets, else standard]
-    #[arg(long, value_parser = by_name::<ScaleKind>)]
+    #[arg(hide_short_help = true, long, value_parser = by_name::<ScaleKind>)]
     pub scale: Option<ScaleKind>,
     /// glorot or he
-    #[arg(long, default_value = "glorot", value_parser = by_name::<Initialisation>)]
+    #[arg(hide_short_help = true, long, default_value = "glorot", value_parser = by_name::<Initialisation>)]
     pub init: Initialisation,
     /// Start λ and ψ so that the penalties are smallest for the initial weight
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
+    #[arg(hide_short_help = true, long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
           require_equals = true)]
     pub balanced: bool,
     /// Penalty on the eigenvalues: X·Σλ² is part of the loss [default: by --folds; else 0.01, and for a .csv, .tsv or .txt
     /// table, unless --reg-psi is given, 30/√rows, from 0.01 to 3]
-    #[arg(long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X")]
     pub reg_lambda: Option<f64>,
     /// Penalty on the eigenvectors: X·Σψ² is part of the loss [default: by --folds; else 0.0001, and for such a table, unless
     /// --reg-lambda is given, 0.3/√rows, from 0.0001 to 0.03]
-    #[arg(long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X")]
     pub reg_psi: Option<f64>,
     /// A feature counts as dropped when its relevance is below this share of the largest
-    #[arg(long, default_value_t = 0.01, value_name = "X")]
+    #[arg(hide_short_help = true, long, default_value_t = 0.01, value_name = "X")]
     pub threshold: f64,
     /// Passes over the training rows
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub epochs: usize,
     /// Rows a step; more than there are means one batch [default: 500, or a twentieth of the rows where that is less, but
     /// 32 at least]
-    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N")]
     pub batch: Option<usize>,
     /// Adam's learning rate at the start
-    #[arg(long, default_value_t = 3e-3, value_name = "X")]
+    #[arg(hide_short_help = true, long, default_value_t = 3e-3, value_name = "X")]
     pub lr: f64,
     /// constant, cosine (to a hundredth) or step (a tenth at half, a hundredth at three quarters)
-    #[arg(long, default_value = "cosine", value_parser = by_name::<Schedule>)]
+    #[arg(hide_short_help = true, long, default_value = "cosine", value_parser = by_name::<Schedule>)]
     pub schedule: Schedule,
     /// Stop after N epochs without a better validation loss, and keep the best parameters
-    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N")]
     pub early_stop: Option<usize>,
     /// Choose the penalties by K-fold cross-validation over the training rows; 0: don't [default: 5 for a table that
     /// isn't too large, unless --reg-lambda, --reg-psi, --validation or --early-stop says how]
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
     /// Share of the rows for validation [default: 0.1; none with --folds, where every training row is held out in turn]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(hide_short_help = true, long, value_name = "SHARE")]
     pub validation: Option<f64>,
     /// Share of the rows for the test, where the data have no test rows of their own
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]

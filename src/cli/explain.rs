@@ -10,11 +10,11 @@ use super::args::{DataArgs, RunArgs};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
-use crate::data::{Unit, units};
+use crate::data::{Task, Unit, units};
 use crate::engine::Device;
 use crate::model::Model;
-use crate::network::NodeId;
 use crate::network::local::SlopeForm;
+use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown, Units};
 use crate::report::feature_figures::{OneRow, category, component_name, feature_value, with_sign};
 use crate::report::npz::Npz;
@@ -44,29 +44,29 @@ pub struct Args {
     #[arg(long, value_name = "NODE|all")]
     split: Option<String>,
     /// The output explained: a class or target by name (or by number from 0), predicted (the largest of each row), or a
-    /// difference A-B
-    #[arg(long, default_value = "predicted", value_name = "NAME|predicted|A-B")]
-    output: String,
+    /// difference A-B; several, by commas, or all, get a page each [default: all of several numbers, else predicted]
+    #[arg(long, value_name = "NAME,…|predicted|A-B|all")]
+    output: Option<String>,
     /// Maps written for each row and split, largest singular values first
-    #[arg(long, default_value_t = 16, value_name = "K")]
+    #[arg(hide_short_help = true, long, default_value_t = 16, value_name = "K")]
     components: usize,
     /// Features printed and drawn for each row, largest parts first; the others as their sum
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: usize,
     /// How contributions that work against each other are reduced: cancel, pro-rata, top:N, quantile:Q or none
-    #[arg(long, default_value = "cancel", value_name = "HOW")]
+    #[arg(hide_short_help = true, long, default_value = "cancel", value_name = "HOW")]
     reduce: Reduction,
     /// Also write the maps summed over this axis of the input (as in row or column of an image)
-    #[arg(long, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, value_name = "NAME")]
     axis: Option<String>,
     /// Secants through zero instead of tangents as slopes of smooth activations
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     secant: bool,
     /// Which of the model's replicas is explained
     #[arg(long, default_value_t = 0, value_name = "R")]
     replica: usize,
     /// MiB that the operator of one row may take; a larger one is never formed, and only its K largest components are found
-    #[arg(long, default_value_t = 256, value_name = "MIB")]
+    #[arg(hide_short_help = true, long, default_value_t = 256, value_name = "MIB")]
     memory: usize,
     #[command(flatten)]
     read: DataArgs,
@@ -279,14 +279,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let most = model.parameters.len() - 1;
         return Err(Error::Usage(format!("--replica {}: the model's replicas are numbered 0 to {most}", args.replica)));
     };
-    let output = output(&model, &args.output)?;
+    let outputs = outputs(&model, args.output.as_deref())?;
     if args.components == 0 {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
     let device = args.run.device.open()?;
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let n = model.network.input_width();
-    let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len()];
+    let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len(), outputs.len()];
     if sizes.iter().fold(4, |bytes: usize, &size| bytes.saturating_mul(size)) > MOST_MAPS {
         return Err(Error::Usage(format!(
             "{} maps of each of {} rows at {} splits would take more than {} GiB; ask for fewer --rows or --components",
@@ -298,153 +298,215 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     // Once the request is known to make sense, and before the work is done.
     write::create_dir(&args.out)?;
-    let settings = ExplainSettings {
-        splits: splits.clone(),
-        output,
-        components: args.components,
-        reduction: args.reduce,
-        form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
-        memory: args.memory.saturating_mul(1 << 20),
-    };
-    let names: Vec<String> = splits.iter().map(|&s| model.network.nodes[s].name.clone()).collect();
-    let mut collected = Collected {
-        model: &model,
-        rows: &rows,
-        units: units(&model.description.features, &[]),
-        components: args.components,
-        along,
-        json: Vec::new(),
-        maps: names.iter().map(|_| SplitMaps::default()).collect(),
-        shown: Vec::new(),
-        parts: Vec::new(),
-        spectra: names.iter().map(|name| Spectrum::new(name)).collect(),
-        vectors: Vec::new(),
-        tolerance: tolerance(&device),
-        size: vec![0.0; n],
-        beta: Vec::new(),
-        worst: 0.0,
-        worst_map: 0.0,
-        splits: names,
-    };
-    let bar = RowBar::new(rows.numbers.len());
-    let clock = std::time::Instant::now();
-    let (mut done, mut problem) = (0, None);
-    let regions = explain_each(&model.network, parameters, &rows.inputs, &settings, &device, &mut |explanation| {
-        if let Err(error) = collected.add(done / splits.len(), explanation) {
-            problem = Some(error);
-            return Flow::Stop;
-        }
-        done += 1;
-        bar.show(done / splits.len())
-    })?;
-    bar.finish();
-    if let Some(error) = problem {
-        return Err(error);
+    let mut done = Vec::new();
+    for (i, &output) in outputs.iter().enumerate() {
+        let named = explain_page::output_name(output, &model.description.targets);
+        // With one output the files have the plain names.
+        let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
+        done.push(
+            Asked { args, model: &model, parameters, rows: &rows, splits: &splits, along, output, suffix }
+                .explain(&device)?,
+        );
     }
-    if done < rows.numbers.len() * splits.len() {
-        return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    finish(args, &collected, regions.as_deref(), &splits, &device, seconds)
-}
-
-/// The output that is asked for. An autoencoder's are called by numbers.
-fn output(model: &Model, text: &str) -> Result<Output> {
-    let width = model.network.output().width();
-    let names = &model.description.targets;
-    if names.len() == width {
-        return Output::parse(text, names);
-    }
-    Output::parse(text, &(0..width).map(|j| j.to_string()).collect::<Vec<_>>())
-}
-
-/// Writes the files and prints the table.
-fn finish(
-    args: &Args,
-    collected: &Collected<'_>,
-    regions: Option<&[usize]>,
-    splits: &[NodeId],
-    device: &Device,
-    seconds: f64,
-) -> Result<ExitCode> {
-    let model = collected.model;
-    let list = serde_json::Value::Array(collected.json.clone());
+    let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
     write::atomic(args.out.join("explanations.json"), |out| {
         serde_json::to_writer(&mut *out, &list)?;
         out.write_all(b"\n")
     })?;
-    collected.npz().save(&args.out.join("maps.npz"))?;
-    let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
-    let shown: Vec<Shown<'_>> = collected
-        .shown
-        .chunks(splits.len())
-        .enumerate()
-        .map(|(i, at_splits)| Shown {
-            explanation: &at_splits[0],
-            input: collected.input(i),
-            label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
-            at_splits,
-        })
-        .collect();
-    let relevance: Vec<f64> = model.relevance().get(args.replica).map_or_else(Vec::new, |r| r.clone());
-    let distinct = regions.map(|regions| regions.iter().max().map_or(0, |m| m + 1));
-    let page = ExplainPage {
-        description: &model.description,
-        rows: collected.rows.numbers.len(),
-        part: collected.rows.part,
-        settings: vec![
-            ("model".into(), args.model.display().to_string()),
-            ("data".into(), args.data.clone()),
-            ("rows".into(), args.rows.clone()),
-            ("split".into(), collected.splits.join(", ")),
-            ("output".into(), args.output.to_string()),
-            ("reduce".into(), args.reduce.to_string()),
-            ("components".into(), args.components.to_string()),
-            ("memory".into(), format!("{} MiB", args.memory)),
-            ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
-            ("engine".into(), device.to_string()),
-            ("time".into(), format!("{seconds:.2} s")),
-        ],
-        along: collected.along,
-        reduction: args.reduce,
-        shown,
-        by_feature: (0..collected.parts.len()).map(|i| collected.by_feature(i)).collect(),
-        top: args.top,
-        spectra: &collected.spectra,
-        order: collected.vectors.iter().map(|(row, _)| *row).collect(),
-        labels: collected.rows.labels.as_deref(),
-        similarity: similarity(&vectors),
-        relevance: &relevance,
-        size: &collected.size,
-        beta: collected.beta.iter().map(|(n, b)| (n.clone(), b / collected.rows.numbers.len() as f64)).collect(),
-        regions: distinct,
-        worst: collected.worst,
-        worst_map: collected.worst_map,
-    };
-    let report = args.run.save(&page.page(), &args.out, "explain")?;
     if args.run.json {
-        print_json(&list)?;
-        return Ok(ExitCode::SUCCESS);
+        print_json(&list)?
+    } else {
+        print(&done.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n"))?
     }
-    let mut text = String::new();
-    for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
-        text.push_str(&table(collected, e, args.top));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What may stand in a file's name, with the output's place where nothing of its own name may.
+fn file_name(name: &str, place: usize) -> String {
+    let kept: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let plain = kept.chars().take(40).collect::<String>();
+    if plain == name { plain } else { format!("{plain}-{place}") }
+}
+
+/// One output that is explained.
+struct Asked<'a> {
+    args: &'a Args,
+    model: &'a Model,
+    parameters: &'a Parameters,
+    rows: &'a Rows,
+    splits: &'a [NodeId],
+    along: Option<usize>,
+    output: Output,
+    /// Of the names of its files.
+    suffix: String,
+}
+
+impl Asked<'_> {
+    /// Explains and writes all but explanations.json, whose entries it returns with the text to print.
+    fn explain(&self, device: &Device) -> Result<(Vec<serde_json::Value>, String)> {
+        let Asked { args, model, parameters, rows, splits, along, output, .. } = *self;
+        let settings = ExplainSettings {
+            splits: splits.to_vec(),
+            output,
+            components: args.components,
+            reduction: args.reduce,
+            form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+            memory: args.memory.saturating_mul(1 << 20),
+        };
+        let names: Vec<String> = splits.iter().map(|&s| model.network.nodes[s].name.clone()).collect();
+        let mut collected = Collected {
+            model,
+            rows,
+            units: units(&model.description.features, &[]),
+            components: args.components,
+            along,
+            json: Vec::new(),
+            maps: names.iter().map(|_| SplitMaps::default()).collect(),
+            shown: Vec::new(),
+            parts: Vec::new(),
+            spectra: names.iter().map(|name| Spectrum::new(name)).collect(),
+            vectors: Vec::new(),
+            tolerance: tolerance(device),
+            size: vec![0.0; model.network.input_width()],
+            beta: Vec::new(),
+            worst: 0.0,
+            worst_map: 0.0,
+            splits: names,
+        };
+        let bar = RowBar::new(rows.numbers.len());
+        let clock = std::time::Instant::now();
+        let (mut done, mut problem) = (0, None);
+        let regions = explain_each(&model.network, parameters, &rows.inputs, &settings, device, &mut |explanation| {
+            if let Err(error) = collected.add(done / splits.len(), explanation) {
+                problem = Some(error);
+                return Flow::Stop;
+            }
+            done += 1;
+            bar.show(done / splits.len())
+        })?;
+        bar.finish();
+        if let Some(error) = problem {
+            return Err(error);
+        }
+        if done < rows.numbers.len() * splits.len() {
+            return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
+        }
+        let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
+        Ok((collected.json, text))
     }
-    if collected.json.len() > collected.shown.len() {
-        text.push_str(&format!("… {} more in explanations.json\n\n", collected.json.len() - collected.shown.len()));
-    }
-    if let Some(distinct) = distinct {
-        text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
-    }
-    text.push_str(&format!(
+
+    /// Writes maps and page; the text to print.
+    fn finish(
+        &self,
+        collected: &Collected<'_>,
+        regions: Option<&[usize]>,
+        device: &Device,
+        seconds: f64,
+    ) -> Result<String> {
+        let Asked { args, model, splits, .. } = *self;
+        collected.npz().save(&args.out.join(format!("maps{}.npz", self.suffix)))?;
+        let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
+        let shown: Vec<Shown<'_>> = collected
+            .shown
+            .chunks(splits.len())
+            .enumerate()
+            .map(|(i, at_splits)| Shown {
+                explanation: &at_splits[0],
+                input: collected.input(i),
+                label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
+                at_splits,
+            })
+            .collect();
+        let relevance: Vec<f64> = model.relevance().get(args.replica).map_or_else(Vec::new, |r| r.clone());
+        let distinct = regions.map(|regions| regions.iter().max().map_or(0, |m| m + 1));
+        let page = ExplainPage {
+            description: &model.description,
+            rows: collected.rows.numbers.len(),
+            part: collected.rows.part,
+            settings: vec![
+                ("model".into(), args.model.display().to_string()),
+                ("data".into(), args.data.clone()),
+                ("rows".into(), args.rows.clone()),
+                ("split".into(), collected.splits.join(", ")),
+                ("output".into(), collected.name(self.output)),
+                ("reduce".into(), args.reduce.to_string()),
+                ("components".into(), args.components.to_string()),
+                ("memory".into(), format!("{} MiB", args.memory)),
+                ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
+                ("engine".into(), device.to_string()),
+                ("time".into(), format!("{seconds:.2} s")),
+            ],
+            along: collected.along,
+            reduction: args.reduce,
+            shown,
+            by_feature: (0..collected.parts.len()).map(|i| collected.by_feature(i)).collect(),
+            top: args.top,
+            spectra: &collected.spectra,
+            order: collected.vectors.iter().map(|(row, _)| *row).collect(),
+            labels: collected.rows.labels.as_deref(),
+            similarity: similarity(&vectors),
+            relevance: &relevance,
+            size: &collected.size,
+            beta: collected.beta.iter().map(|(n, b)| (n.clone(), b / collected.rows.numbers.len() as f64)).collect(),
+            regions: distinct,
+            worst: collected.worst,
+            worst_map: collected.worst_map,
+        };
+        let report = args.run.save(&page.page(), &args.out, &format!("explain{}", self.suffix))?;
+        let mut text = String::new();
+        for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
+            text.push_str(&table(collected, e, args.top));
+        }
+        if collected.json.len() > collected.shown.len() {
+            text.push_str(&format!("… {} more in explanations.json\n\n", collected.json.len() - collected.shown.len()));
+        }
+        if let Some(distinct) = distinct {
+            text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
+        }
+        text.push_str(&format!(
         "Every sum adds up: largest residual {:.1e}, of the maps {:.1e} ({:.0e} allowed). {:.2} s on {device}.\n{report}",
         collected.worst,
         collected.worst_map,
         collected.tolerance,
         seconds
     ));
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
+        Ok(text)
+    }
+}
+
+/// The outputs that are asked for, each once. An autoencoder's are called by numbers.
+fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
+    let width = model.network.output().width();
+    let targets = &model.description.targets;
+    let numbers: Vec<String>;
+    let names = if targets.len() == width {
+        targets
+    } else {
+        numbers = (0..width).map(|j| j.to_string()).collect();
+        &numbers
+    };
+    let all = || (0..width).map(Output::Index).collect();
+    let text = match asked {
+        // The largest of several numbers means nothing.
+        None if model.description.task == Task::Regress && width > 1 => return Ok(all()),
+        None => "predicted",
+        Some("all") if !names.iter().any(|name| name == "all") => return Ok(all()),
+        Some(text) => text,
+    };
+    // A name may have a comma itself.
+    let whole = Output::parse(text, names);
+    if whole.is_ok() || !text.contains(',') {
+        return whole.map(|output| vec![output]);
+    }
+    let mut outputs = Vec::new();
+    for one in text.split(',') {
+        let output = Output::parse(one.trim(), names)?;
+        if !outputs.contains(&output) {
+            outputs.push(output);
+        }
+    }
+    Ok(outputs)
 }
 
 /// One explanation as text: what each feature adds, for pictures the largest components; then what completes the sum.

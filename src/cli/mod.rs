@@ -19,7 +19,7 @@ mod train;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::Result;
 
@@ -27,8 +27,15 @@ use crate::Result;
 ///
 /// Trains spectral networks, whose eigenvalues rank the inputs as a by-product, on any GPU or on the CPU.
 #[derive(Parser)]
-#[command(name = "eigenlens", version, max_term_width = 110)]
+#[command(name = "eigenlens", version, max_term_width = 110, disable_help_flag = true)]
+#[command(after_help = "eigenlens COMMAND --help for the options that most people need, --help-all for every one")]
 struct Cli {
+    /// Print help; --help-all prints every option
+    #[arg(short, long, global = true, action = ArgAction::HelpShort, help_heading = "Help", display_order = 1000)]
+    help: Option<bool>,
+    /// Print help with every option
+    #[arg(long, global = true, action = ArgAction::HelpLong, hide_short_help = true, help_heading = "Help", display_order = 1001)]
+    help_all: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }

@@ -43,11 +43,12 @@ pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
     }
     let others: &[&str] = if selection { &OF_TRAIN } else { &OF_SELECT };
     let mut removed = Vec::new();
-    for name in others.iter().chain(&OF_MODEL) {
-        let path = directory.join(name);
+    let names = others.iter().chain(&OF_MODEL).map(|name| (*name).to_owned());
+    for name in names.chain(of_outputs(directory)) {
+        let path = directory.join(&name);
         if path.is_file() {
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e, "check the folder's permissions"))?;
-            removed.push(*name);
+            removed.push(name);
         }
     }
     if !removed.is_empty() {
@@ -55,6 +56,20 @@ pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
         eprintln!("eigenlens: {directory}: removed {removed}, which were about the model that stood there before");
     }
     Ok(())
+}
+
+/// What `explain` leaves of several outputs.
+fn of_outputs(directory: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let of_one = |name: &str, stem: &str, kinds: &[&str]| {
+        name.starts_with(stem) && kinds.iter().any(|kind| name.ends_with(kind))
+    };
+    let mut names: Vec<String> = names
+        .filter(|name| of_one(name, "maps-", &[".npz"]) || of_one(name, "explain-", &[".html", ".md", ".json"]))
+        .collect();
+    names.sort();
+    names
 }
 
 /// Everything about one training that files and pages are made from.

@@ -19,6 +19,9 @@ pub struct Args {
     /// The table: of classes the answer and the probability of each, of numbers their values; - for stdout
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
+    /// A column of the table that names its rows: its cells instead of the rows' numbers
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
     /// The classes' logits instead of answers and probabilities
     #[arg(long)]
     logits: bool,
@@ -88,6 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     request.need_target = false;
     fill_in(&mut request, &model);
     keep_every_row(&mut request, args.read.missing)?;
+    let ids = args.id.as_deref().map(|name| data::column(&args.data, name)).transpose()?;
     let mut dataset = data::load(&request)?;
     say_notes(&dataset);
     // Outputs don't depend on targets, which may be absent or of other classes.
@@ -118,14 +122,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ));
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = ["row"].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
+    let first = args.id.as_deref().unwrap_or("row");
+    let header = [first].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
     let in_memory = "invariant: a table in memory can be written";
     writer.write_record(header).expect(in_memory);
     for (r, row) in mean.chunks_exact(m).enumerate() {
         let answer = answers.then(|| d.targets[argmax(row)].clone());
         let values = if answers { softmax(row) } else { row.to_vec() };
         let values = values.into_iter().map(|y| (y as f32).to_string());
-        writer.write_record([r.to_string()].into_iter().chain(answer).chain(values)).expect(in_memory);
+        let id = ids.as_ref().map_or_else(|| r.to_string(), |ids| ids[r].clone());
+        writer.write_record([id].into_iter().chain(answer).chain(values)).expect(in_memory);
     }
     let table = writer.into_inner().expect(in_memory);
     if args.out.as_os_str() == "-" {

@@ -32,14 +32,14 @@ pub struct Args {
     groups: Option<PathBuf>,
     /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic sets,
     /// else standard]
-    #[arg(long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
+    #[arg(hide_short_help = true, long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
     scale: Option<ScaleKind>,
     /// Everything is chosen by rows that are held out: by K folds, network s of every penalty without fold s, or with 0 by
     /// --validation [default: 5 where --validation would have fewer than 400 rows and isn't given, else 0]
     #[arg(long, value_name = "K", conflicts_with = "validation", help_heading = "Data")]
     folds: Option<usize>,
     /// Share of the rows for validation, the same for all networks [default: 0.1]
-    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    #[arg(hide_short_help = true, long, value_name = "SHARE", help_heading = "Data")]
     validation: Option<f64>,
     /// Share of the rows for the test, where the data have no test rows of their own
     #[arg(long, default_value_t = SelectSettings::default().test, value_name = "SHARE", help_heading = "Data")]
@@ -51,21 +51,21 @@ pub struct Args {
     #[arg(long, default_value_t = SelectSettings::default().seeds, value_name = "S", help_heading = "Selection")]
     seeds: usize,
     /// Penalties on the path, from where everything is kept to where nothing is
-    #[arg(long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
+    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
     penalties: usize,
     /// Exact zeros: the first layer follows the group lasso by momentum SGD with its proximal operator, and a feature is kept when
     /// its weight isn't 0
-    #[arg(long, help_heading = "Selection")]
+    #[arg(hide_short_help = true, long, help_heading = "Selection")]
     exact: bool,
     /// Walk the path penalty by penalty, each network from where the weaker penalty left it and with a third of the steps, instead
     /// of training all penalties side by side from the dense networks
-    #[arg(long, help_heading = "Selection")]
+    #[arg(hide_short_help = true, long, help_heading = "Selection")]
     warm: bool,
     /// Otherwise a feature is kept when its relevance is above this share of the network's largest
-    #[arg(long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
+    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
     threshold: f64,
     /// Draws of random features for comparison at each size
-    #[arg(long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
+    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
     controls: usize,
     /// Complementary pairs of half samples that say how stable the choice is: a network on each half
     #[arg(long, default_value_t = SelectSettings::default().pairs, value_name = "N", help_heading = "Selection")]
@@ -74,19 +74,19 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N,N,…", help_heading = "Network")]
     hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity
-    #[arg(long, default_value = "relu", value_parser = by_name::<Activation>, help_heading = "Network")]
+    #[arg(hide_short_help = true, long, default_value = "relu", value_parser = by_name::<Activation>, help_heading = "Network")]
     activation: Activation,
     /// ce for classes; mae, mse or huber for numbers [default: ce or mse]
-    #[arg(long, value_parser = by_name::<LossKind>, help_heading = "Training")]
+    #[arg(hide_short_help = true, long, value_parser = by_name::<LossKind>, help_heading = "Training")]
     loss: Option<LossKind>,
     /// Passes over the training rows on the path [default: about 900 steps]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(hide_short_help = true, long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
     /// Rows a step [default: a twentieth of the rows, from 32 to 500]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(hide_short_help = true, long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
     /// Adam's learning rate at the start; it falls to a hundredth along a cosine
-    #[arg(long, default_value_t = SelectSettings::default().rate, value_name = "X", help_heading = "Training")]
+    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().rate, value_name = "X", help_heading = "Training")]
     lr: f64,
     /// Of the split and of the first network
     #[arg(long, default_value_t = 0, value_name = "S", help_heading = "Training")]

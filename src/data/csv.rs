@@ -67,6 +67,23 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     })
 }
 
+/// The cells of one column as they are written, in the order of the rows.
+pub(super) fn column(path: &Path, name: &str) -> Result<Vec<String>> {
+    let data =
+        std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
+    let table = Table::open(path, &data)?;
+    let Some(at) = table.names.iter().position(|other| other == name.trim()) else {
+        let problem = format!("there is no column {name:?}");
+        return Err(Error::input(path, "header", problem, format!("name one that is there: {}", listed(&table.names))));
+    };
+    let mut cells = Vec::new();
+    table.each_row(|record| {
+        cells.push(text_of(&record[at]).to_owned());
+        Ok(())
+    })?;
+    Ok(cells)
+}
+
 /// The text of the file and its header.
 struct Table<'a> {
     path: &'a Path,
@@ -435,15 +452,19 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
         notes.push(format!("{dropped} of {} rows were dropped for a missing cell", rows + dropped));
     }
     if absent > 0 {
-        notes.push(format!(
-            "{absent} missing cells: numbers are filled with the training rows' mean, categories are all zero"
-        ));
+        let cells =
+            if absent == 1 { "1 missing cell: a number is" } else { &format!("{absent} missing cells: numbers are") };
+        notes.push(format!("{cells} filled with the training rows' mean, a category is all zero"));
     }
     let mut unknown: Vec<_> = unknown.into_iter().collect();
     unknown.sort();
     notes.extend(unknown.into_iter().map(|(c, (count, text))| {
         let name = &table.names[c];
-        format!("column {name:?}: {count} cells with values the model doesn't know, such as {text:?}, count as none")
+        let cells = match count {
+            1 => format!("1 cell with a value the model doesn't know, {text:?}, counts"),
+            _ => format!("{count} cells with values the model doesn't know, such as {text:?}, count"),
+        };
+        format!("column {name:?}: {cells} as none")
     }));
     Ok(Filled { rows, x, notes })
 }

@@ -218,6 +218,17 @@ pub fn load(request: &Request) -> Result<Dataset> {
     })
 }
 
+/// The cells of a table's column as they are written, a row each: names of the rows, which no model reads.
+///
+/// # Errors
+/// [`Error::Usage`] for a source that is no table; [`Error::Input`] where there is no such column.
+pub fn column(source: &str, name: &str) -> Result<Vec<String>> {
+    if !is_table(source) {
+        return Err(Error::Usage(format!("--id names a column of a table, and {source} is none; leave it out")));
+    }
+    csv::column(Path::new(source), name)
+}
+
 /// Where fewer expected features stand among these, by name; `None` unless all do. Arrays name their columns by number, so x0, x1
 /// and x2 of a wider array are only meant if they were chosen from one of that width: otherwise the model was made of
 /// narrower arrays.

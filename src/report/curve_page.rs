@@ -34,6 +34,7 @@ impl CurvePage<'_> {
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::Spectral,
+            links: Vec::new(),
         };
         let figure = inputs_kept(self.curve, self.names.len(), self.enough());
         let mut figure: Vec<Block> = figure.into_iter().map(Block::from).collect();

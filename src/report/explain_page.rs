@@ -129,6 +129,7 @@ impl ExplainPage<'_> {
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::SpecXai,
+            links: Vec::new(),
         };
         if shape == Shape::Table {
             let mut across = feature_figures::over_rows(&self.by_feature, &self.scale_of_parts());
@@ -508,6 +509,7 @@ impl SimilarityPage<'_> {
             numbers: self.means.iter().enumerate().take(4).map(number).collect(),
             sections: Vec::new(),
             method: Method::SpecXai,
+            links: Vec::new(),
         };
         page.section("Row against row", Block::pairs(self.figures()));
         let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, by_feature: false, scaled: false };

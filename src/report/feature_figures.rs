@@ -21,7 +21,8 @@ pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f32]) -> String {
     }
 }
 
-/// The category that a row has, of a categorical variable; `other` where it is none that the model knows, `missing` where the cell was.
+/// The category that a row has, of a categorical variable; `unknown` where it is none that the model knows, which is what a missing cell
+/// counts as in a table; `missing` where it was filled.
 pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option<&'a str> {
     features[unit.columns[0]].group?;
     if row[unit.columns[0]].is_nan() {
@@ -29,7 +30,7 @@ pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option
     }
     let column = unit.columns.iter().find(|&&c| row[c] > 0.5);
     let name = column.and_then(|&c| features[c].name.split_once('='));
-    Some(name.map_or("other", |(_, category)| category))
+    Some(name.map_or("unknown", |(_, category)| category))
 }
 
 /// A component by the features that it is made of: `bmi, s5 against s3`.
@@ -268,7 +269,7 @@ fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
     let mut plot = Plot::new(HALF, height * PITCH + 52.0, [left, 16.0, 4.0, 48.0], scale, Scale::Linear(height, 0.0));
     plot.x_axis(&format!("part in {}", shorten(output, 40)), Ticks::Plain);
     plot.upright(0.0, "s3 thin");
-    let mut categorical = false;
+    let (mut categorical, mut missing) = (false, false);
     for (line, &i) in shown.iter().enumerate() {
         let unit = &rows[0].units[i];
         let middle = line as f64 + 0.5;
@@ -276,24 +277,28 @@ fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
         let is_category = rows[0].features[unit.columns[0]].group.is_some();
         categorical |= is_category;
         let values: Vec<f64> = drawn.iter().map(|row| f64::from(row.input[unit.columns[0]])).collect();
+        missing |= values.iter().any(|value| value.is_nan());
         let shares = if is_category { vec![0.5; values.len()] } else { in_order(&values) };
         let mut taken = std::collections::HashMap::<i64, usize>::new();
-        for (row, share) in drawn.iter().zip(shares) {
+        for ((row, share), value) in drawn.iter().zip(shares).zip(&values) {
             let part = row.parts.parts[i];
             let place = taken.entry((plot.px(part) / 4.0).round() as i64).or_default();
             // 0, 1, −1, 2, −2 … dots from the middle, no further than the line's own height.
             let step = place.div_ceil(2) as f64 * if *place % 2 == 1 { 1.0 } else { -1.0 };
             *place += 1;
-            let class = ["s1", "s3", "s2"][third(share)];
+            let class = if value.is_nan() { "s3" } else { ["s1", "s3", "s2"][third(share)] };
             let tip = format!("row {}: {} adds {}", row.row, row.named(i), with_sign(part));
             plot.dot((part, middle + (step * 3.6 / PITCH).clamp(-0.42, 0.42)), class, &tip);
         }
     }
     let mut caption =
         "Every dot is a row. Blue: the lowest third of the feature's values; orange: the highest third.".to_owned();
-    if categorical {
-        caption.push_str(" Categories are grey.");
-    }
+    caption.push_str(match (categorical, missing) {
+        (true, true) => " Categories and missing values are grey.",
+        (true, false) => " Categories are grey.",
+        (false, true) => " Missing values are grey.",
+        (false, false) => "",
+    });
     if drawn.len() < rows.len() {
         caption.push_str(&format!(" {} of {} rows are drawn.", count(drawn.len()), count(rows.len())));
     }
@@ -316,7 +321,7 @@ mod tests {
         let features = [feature("age", None), feature("colour=dark=red", Some(0)), feature("colour=blue", Some(0))];
         let unit = Unit { name: "colour".into(), columns: vec![1, 2] };
         assert_eq!(feature_value(&unit, &features, &[1.0, 1.0, 0.0]), "dark=red");
-        assert_eq!(feature_value(&unit, &features, &[1.0, 0.0, 0.0]), "other");
+        assert_eq!(feature_value(&unit, &features, &[1.0, 0.0, 0.0]), "unknown");
         let age = Unit { name: "age".into(), columns: vec![0] };
         assert_eq!(feature_value(&age, &features, &[41.5, 0.0, 0.0]), "41.50");
         assert_eq!(feature_value(&age, &features, &[1200.0, 0.0, 0.0]), "1,200");

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::page::{Block, Cell, Column, Definitions, Figure, Page, Row, Table, Text, Tiles, Tone};
+use super::page::{Block, Cell, Column, Definitions, Figure, Link, Page, Row, Table, Text, Tiles, Tone};
 use super::picture::base64;
 use super::text::{count, escape, shorten};
 
@@ -39,17 +39,36 @@ pub fn render(page: &Page) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"generator\" content=\"eigenlens {version}\"><meta name=\"color-scheme\" content=\"light dark\">\
          <title>{title} · eigenlens</title><style>{style}</style></head>\n<body><main><header><p class=\"kind\">{kind}</p>\
-         <h1>{title}</h1><div class=\"leads\">{leads}</div><dl class=\"numbers\">{numbers}</dl></header>\n{sections}</main>\n\
+         {nav}<h1>{title}</h1><div class=\"leads\">{leads}</div><dl class=\"numbers\">{numbers}</dl></header>\n{sections}</main>\n\
          <footer><p>{method}</p><p>eigenlens {version}</p></footer>\n<script>{SCRIPT}</script></body></html>\n",
         policy = policy(),
         version = env!("CARGO_PKG_VERSION"),
         style = include_str!("style.css"),
         kind = escape(page.kind),
+        nav = nav(&page.links),
         method = {
             let [authors, title, place] = page.method.source();
             format!("The method: {authors}, <cite>{title}</cite>, {place}.")
         },
     )
+}
+
+/// What stands around the links, so that a later page can put its own among them.
+const NAV: [&str; 2] = ["<nav aria-label=\"Pages of this run\">", "</nav>"];
+
+fn nav(links: &[Link]) -> String {
+    let [begin, end] = NAV;
+    let link = |link: &Link| format!("<a href=\"{}\">{}</a>", escape(&link.file), escape(&link.name));
+    let all: String = links.iter().map(link).collect();
+    format!("{begin}{all}{end}")
+}
+
+/// A page's text with these links instead of its own; `None` for a text that isn't such a page's.
+pub(super) fn with_links(text: &str, links: &[Link]) -> Option<String> {
+    let [begin, end] = NAV;
+    let from = text.find(begin)?;
+    let to = from + text[from..].find(end)? + end.len();
+    Some(format!("{}{}{}", &text[..from], nav(links), &text[to..]))
 }
 
 fn blocks(blocks: &[Block]) -> String {

@@ -15,6 +15,15 @@ pub struct Page {
     pub sections: Vec<Section>,
     /// The paper that the page cites at its end.
     pub method: Method,
+    /// Other pages of the same folder, by name; whoever saves the page knows them.
+    pub links: Vec<Link>,
+}
+
+/// Another page, as in `explain.html` of name "explain".
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Link {
+    pub name: String,
+    pub file: String,
 }
 
 /// A figure to remember, and what it is.

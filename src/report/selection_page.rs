@@ -186,6 +186,7 @@ pub fn page(selection: &Selection, dataset: &Dataset, device: &str) -> Page {
         numbers: key_figures(selection),
         sections: Vec::new(),
         method: Method::Spectral,
+        links: Vec::new(),
     };
     page.section("From everything to nothing", vec![Block::pair(path(selection), sizes(selection))]);
     page.section(

@@ -23,6 +23,7 @@ impl TrainPage<'_> {
             numbers: key_figures(&facts),
             sections: Vec::new(),
             method: Method::Spectral,
+            links: Vec::new(),
         };
         let supported = if facts.supported() { "" } else { " (not supported: see above)" };
         page.section(format!("Which inputs count{supported}"), figures::ranking(&facts));

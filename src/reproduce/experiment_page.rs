@@ -15,6 +15,7 @@ pub(super) fn reproduction(title: &str, lead: String, numbers: Vec<KeyFigure>, m
         numbers,
         sections: Vec::new(),
         method,
+        links: Vec::new(),
     }
 }
 
