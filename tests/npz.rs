@@ -362,7 +362,7 @@ fn doubtful_labels_are_pointed_out() {
         ["y has 31 different whole numbers, taken for classes; --task regress takes them as a number"]
     );
     assert!(labels(Some(Task::Classify)).is_empty() && labels(Some(Task::Regress)).is_empty());
-    let table = Fixture::new("t.csv", &(0..62).fold("a,y\n".to_owned(), |t, i| format!("{t}{i}.5,{}\n", i % 31)));
+    let table = Fixture::new("t.csv", (0..62).fold("a,y\n".to_owned(), |t, i| format!("{t}{i}.5,{}\n", i % 31)));
     let mut request = table.request();
     request.target = Some("y".into());
     assert_eq!(

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, ScaleKind, Task, Unit, read_groups};
+use crate::data::{self, Dataset, ScaleKind, Task, Unit, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
@@ -152,7 +152,7 @@ impl Args {
     }
 
     fn select(&self, mut dataset: Dataset, groups: &[Unit], settings: &SelectSettings, device: &Device) -> Result<()> {
-        let bar = StageBar::new();
+        let bar = StageBar::new(settings.work(units(&dataset.features, groups).len()));
         let selection =
             select(&mut dataset, groups, settings, device, &mut |stage, progress| bar.show(stage, progress));
         bar.finish();
@@ -165,7 +165,10 @@ impl Args {
             return print_json(&json);
         }
         let summary = selection_page::summary(&selection, &dataset);
-        print(&format!("{}\n{summary}{:.1} s on {device}.\n{report}", table(&selection), selection.seconds))
+        let table = table(&selection);
+        // That there is nothing to believe comes first.
+        let text = if selection.tells_anything { format!("{table}\n{summary}") } else { format!("{summary}\n{table}") };
+        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds))
     }
 }
 
@@ -295,8 +298,11 @@ fn table(selection: &Selection) -> String {
     let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", "feature");
     const SHOWN: usize = 40;
     for (i, &u) in selection.ranking[..selection.chosen].iter().enumerate().take(SHOWN) {
-        let others: Vec<String> =
-            selection.substitutes[i].iter().take(3).map(|s| format!("{} (r {:.2})", s.name, s.correlation)).collect();
+        let others: Vec<String> = selection.substitutes[i]
+            .iter()
+            .take(3)
+            .map(|s| format!("{} (r {})", s.name, selection_page::correlation(s.correlation)))
+            .collect();
         let line = format!(
             "{:>4}  {:<width$}  {:>8.0} %  {}",
             i + 1,

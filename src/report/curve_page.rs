@@ -29,7 +29,7 @@ impl CurvePage<'_> {
     pub fn page(&self) -> Page {
         let mut page = Page {
             kind: "Curve report",
-            title: format!("How few inputs are enough? {}", self.source),
+            title: format!("How few inputs are enough? {}", text::source_name(self.source)),
             lead: vec![self.lead()],
             numbers: self.key_figures(),
             sections: Vec::new(),

@@ -5,7 +5,7 @@ use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
 use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
-use super::text::{count, number, short, shorten};
+use super::text::{self, count, number, short, shorten};
 use crate::data::{Axis, Task};
 use crate::model::Description;
 use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
@@ -124,7 +124,7 @@ impl ExplainPage<'_> {
             rank_correlation(self.relevance, self.size).filter(|_| self.relevance.len() == self.size.len());
         let mut page = Page {
             kind: "Explanation report",
-            title: format!("Why these outputs? {}", self.description.source),
+            title: format!("Why these outputs? {}", text::source_name(&self.description.source)),
             lead: vec![self.lead(shape, correlation)],
             numbers: self.key_figures(),
             sections: Vec::new(),
@@ -504,7 +504,7 @@ impl SimilarityPage<'_> {
         };
         let mut page = Page {
             kind: "Similarity report",
-            title: format!("How alike are the explanations? {}", self.source),
+            title: format!("How alike are the explanations? {}", text::source_name(self.source)),
             lead: vec![lead],
             numbers: self.means.iter().enumerate().take(4).map(number).collect(),
             sections: Vec::new(),

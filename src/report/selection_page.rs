@@ -5,7 +5,7 @@ use super::figures::HALF;
 use super::page::{Block, Cell, Column, Definitions, Figure, KeyFigure, Method, Page, Row, Table};
 use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
-use super::text::{self, count, number, percent, serde_name, shorten};
+use super::text::{self, count, number, percent, serde_name, short, shorten};
 use crate::data::Dataset;
 use crate::selection::{Footprint, Score, Selection, SizePoint};
 use crate::train::Metric;
@@ -44,7 +44,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         format!("; {} {who} {reach} {}", count(k), value(score))
     });
     let (full, reduced) = (selection.full, selection.reduced);
-    [
+    let mut sentences = [
         format!("Of {} in {}, {} chosen: {}{more}{constant}.", features(n), name(dataset), was(k), head.join(", ")),
         format!(
             "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {} it is {}{random}; always giving {} {}.",
@@ -58,14 +58,13 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         ),
         certainty(selection),
         correlated(selection),
-        format!(
-            "The compact model has {} parameters instead of {} and takes {} instead of {} for 1,000 rows.",
-            count(reduced.parameters),
-            count(full.parameters),
-            milliseconds(reduced),
-            milliseconds(full)
-        ),
-    ]
+        footprint(full, reduced),
+    ];
+    // What a reader has to know before the rest.
+    if !selection.tells_anything {
+        sentences[..3].rotate_right(1);
+    }
+    sentences
 }
 
 fn constant_answer(selection: &Selection) -> &'static str {
@@ -83,8 +82,8 @@ fn was(n: usize) -> String {
 /// How far networks on halves of the rows agree.
 fn certainty(selection: &Selection) -> String {
     if !selection.tells_anything {
-        return "On the validation rows that is not clearly better than the constant answer (by two standard errors): nothing says \
-                that the features tell the target, so take the choice as chance, or give more rows."
+        return "Not supported: on the validation rows the chosen features are not clearly better than the constant answer (by two \
+                standard errors). Nothing says that they tell the target, so take the choice as chance, or give more rows."
             .to_owned();
     }
     let stability = &selection.stability;
@@ -92,11 +91,12 @@ fn certainty(selection: &Selection) -> String {
     let stable: Vec<usize> = selection.ranking.iter().copied().filter(|&u| stability.is_stable(u)).collect();
     let chosen = &selection.ranking[..k];
     let certain = stable.iter().filter(|u| chosen.contains(u)).count();
-    let by = format!("by at least {} of {halves} networks on halves of the rows", percent(stability.threshold));
+    let by = format!("by at least {:.0} % of {halves} networks on halves of the rows", 100.0 * stability.threshold);
     let head = match (certain, k) {
         (0, 1) => format!("Not chosen {by}: another sample of rows may well choose another feature"),
         (0, _) => format!("None of them was chosen {by}: another sample of rows may well choose others"),
         (1, 1) => format!("It was chosen {by}"),
+        (2, 2) => format!("Both were chosen {by}"),
         (c, k) if c == k => format!("All {} were chosen {by}", count(k)),
         (c, k) => {
             let others = if k - c == 1 { "other depends" } else { "others depend" };
@@ -111,7 +111,7 @@ fn certainty(selection: &Selection) -> String {
     let by_chance = if stable.is_empty() {
         String::new()
     } else {
-        format!(" Of features that stable, {} at most are expected by chance.", number(stability.false_ones))
+        format!(" Of features that stable, {} at most are expected by chance.", short(stability.false_ones))
     };
     format!("{head}{more}.{by_chance}")
 }
@@ -137,7 +137,8 @@ fn correlated(selection: &Selection) -> String {
     match (pairs.len(), instead.len()) {
         (0, _) => "No chosen feature is strongly correlated with another.".to_owned(),
         (all, 0) => format!(
-            "{} of the chosen {are} strongly correlated with other features ({}), but no network kept such a one instead.",
+            "{} of the chosen {are} strongly correlated with other features ({}); no network at the chosen penalty kept only the other of \
+             such a pair.",
             count(all),
             list(pairs)
         ),
@@ -152,7 +153,7 @@ fn correlated(selection: &Selection) -> String {
 }
 
 /// Pearson's r.
-fn correlation(r: f64) -> String {
+pub fn correlation(r: f64) -> String {
     format!("{r:.2}").replace('-', "\u{2212}")
 }
 
@@ -166,15 +167,24 @@ fn metric_name(selection: &Selection) -> String {
     }
 }
 
-/// What a person would call the data.
 fn name(dataset: &Dataset) -> String {
-    let path = dataset.source.strip_prefix("idx:").unwrap_or(&dataset.source);
-    let stem = std::path::Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    shorten(&stem.unwrap_or_else(|| path.to_owned()), 60)
+    text::source_name(&dataset.source)
 }
 
-fn milliseconds(footprint: Footprint) -> String {
-    format!("{} ms", number(footprint.milliseconds_per_1000_rows))
+/// What the compact model saves; its time only where that is more than two timings of one model differ by.
+fn footprint(full: Footprint, reduced: Footprint) -> String {
+    const TOLD_FROM: f64 = 1.5;
+    let [before, after] = [full, reduced].map(|f| f.milliseconds_per_1000_rows);
+    let time = if before > TOLD_FROM * after {
+        format!(" and takes {} ms instead of {} for 1,000 rows", short(after), short(before))
+    } else {
+        String::new()
+    };
+    format!(
+        "The compact model has {} parameters instead of {}{time}.",
+        count(reduced.parameters),
+        count(full.parameters)
+    )
 }
 
 /// The whole page.
@@ -229,7 +239,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
         ("features", s.features.map_or_else(|| "fewest within one standard error of the best".to_owned(), count)),
         ("penalties × seeds", format!("{} × {}", s.penalties, s.seeds)),
         ("path", way.to_owned()),
-        ("chosen penalty 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
+        ("chosen strength of the penalty, κ = 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
         (
             "kept above",
             if s.exact { "exactly 0".to_owned() } else { format!("{} of the largest relevance", percent(s.threshold)) },
@@ -283,7 +293,7 @@ fn path(selection: &Selection) -> Figure {
     let mut plot =
         Plot::new(520.0, 340.0, [50.0, 16.0, 34.0, 46.0], Scale::Log(first, last), Scale::round([0.0, largest * 1.05]));
     plot.y_axis("relevance λ̃, mean over seeds", Ticks::Plain);
-    plot.x_axis("penalty 2√(r_λ r_ψ) (log scale)", Ticks::Plain);
+    plot.x_axis("strength of the penalty (log scale)", Ticks::Plain);
     plot.upright(points[selection.penalty].penalty, "limit");
     let line = |u: usize| points.iter().map(|p| (p.penalty, p.relevance[u])).collect::<Vec<_>>();
     for &u in shown.iter().skip(selection.chosen).rev() {
@@ -407,9 +417,11 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
             Some(s) => format!("{} ({}: r {})", percent(share), shorten(&s.name, 16), correlation(s.correlation)),
             None => percent(share),
         };
+        // Inside a long bar, and before the upright line.
+        let end = plot.px(share.min(resampled.threshold)) - 6.0;
         let (at, anchor, class) = match (share > 0.5, i < selection.chosen) {
-            (true, true) => (plot.px(share) - 6.0, Anchor::End, "inside"),
-            (true, false) => (plot.px(share) - 6.0, Anchor::End, "tick"),
+            (true, true) => (end, Anchor::End, "inside"),
+            (true, false) => (end, Anchor::End, "tick"),
             (false, _) => (plot.px(share) + 6.0, Anchor::Start, "tick"),
         };
         plot.text(at, middle, anchor, class, &label);
@@ -420,10 +432,10 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
          a feature is called stable: {} such at most are expected by chance (Shah and Samworth's bound).",
         count(resampled.pairs),
         count(resampled.limit),
-        number(resampled.chosen),
+        short(resampled.chosen),
         count(shown.len()),
-        percent(resampled.threshold),
-        number(resampled.false_ones),
+        format_args!("{:.0} %", 100.0 * resampled.threshold),
+        short(resampled.false_ones),
     );
     Figure::new("", plot.finish("Stability of the best features"), caption)
 }

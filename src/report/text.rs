@@ -52,6 +52,13 @@ pub fn datum(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e6 { signed(&grouped(&format!("{value:.0}"))) } else { number(value) }
 }
 
+/// What a person would call the data: the file's name without folder and extension.
+pub fn source_name(source: &str) -> String {
+    let path = source.strip_prefix("idx:").unwrap_or(source);
+    let stem = std::path::Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    shorten(&stem.unwrap_or_else(|| path.to_owned()), 60)
+}
+
 /// `1 component`, `3 components`.
 pub fn many(number: usize, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })

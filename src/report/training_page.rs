@@ -140,7 +140,11 @@ fn scores(scores: &[(String, Vec<(String, f64)>)]) -> Option<Table> {
 }
 
 fn examples_title(facts: &Facts) -> String {
-    match (facts.shape, facts.marked.len()) {
+    let marked = match facts.shape {
+        Shape::Image(grid) => grid.pixels_of(&facts.marked).len(),
+        _ => facts.marked.len(),
+    };
+    match (facts.shape, marked) {
         (Shape::Table, _) | (_, 0) => "Examples".to_owned(),
         (Shape::Image(_), 1) => "Examples, whole and with the best pixel alone".to_owned(),
         (Shape::Image(_), n) => format!("Examples, whole and with the {n} best pixels alone"),

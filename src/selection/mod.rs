@@ -141,6 +141,16 @@ pub enum Stage {
     Compact,
 }
 
+/// How much work a stage is, about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StageWork {
+    pub stage: Stage,
+    /// In trainings of one network on all inputs.
+    pub work: f64,
+    /// How many trainings of an ensemble it is.
+    pub trainings: usize,
+}
+
 /// What orders the units of a selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -343,6 +353,31 @@ impl SelectSettings {
             ));
         }
         Ok(())
+    }
+
+    /// About how much work each stage is, for whoever shows how far a selection is.
+    pub fn work(&self, units: usize) -> Vec<StageWork> {
+        // Networks on few inputs take less, but not in the proportion: each training has its own costs.
+        const SMALL: f64 = 0.8;
+        let (seeds, penalties) = (self.seeds as f64, self.penalties as f64);
+        let ks = sizes::sizes(self.features.unwrap_or(units.min(20)), self.features.is_some(), units).len();
+        let orders = if self.features.is_some() { 1 } else { 2 };
+        let of = |stage, work, trainings| StageWork { stage, work, trainings };
+        let [dense, refit, warm] = [path::DENSE_SHARE, path::REFIT_SHARE, path::WARM_SHARE];
+        let walked = if self.warm { 1.0 + (penalties - 1.0) * warm } else { penalties };
+        vec![
+            of(Stage::Dense, dense * seeds, 1),
+            of(Stage::Grid, path::PROBES as f64, 1),
+            of(Stage::Path, walked * seeds, if self.warm { self.penalties } else { 1 }),
+            of(Stage::Refit, refit * penalties * seeds, 1),
+            of(Stage::Stability, 2.0 * self.pairs as f64, 1),
+            of(
+                Stage::Sizes,
+                SMALL * ks as f64 * (orders as f64 * seeds + self.controls as f64),
+                ks * (orders + self.controls),
+            ),
+            of(Stage::Compact, SMALL * seeds, 1),
+        ]
     }
 
     /// Refuses data without a target, and a loss that doesn't fit theirs.

@@ -13,16 +13,16 @@ use crate::train::Metric;
 use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
 
-const DENSE_SHARE: f64 = 0.8;
-const REFIT_SHARE: f64 = 0.5;
+pub(super) const DENSE_SHARE: f64 = 0.8;
+pub(super) const REFIT_SHARE: f64 = 0.5;
 /// Of a penalty that starts from where the weaker one ended.
-const WARM_SHARE: f64 = 1.0 / 3.0;
+pub(super) const WARM_SHARE: f64 = 1.0 / 3.0;
 /// r_ψ relative to √(r_λ r_ψ). The other layers are penalised with r_ψ as well: at 1 they die before the inputs do.
 const RATIO: f64 = 1.0 / 30.0;
 /// Of the SGD that the proximal operator follows.
 const MOMENTUM: f64 = 0.9;
 /// Penalties of the coarse path that finds the grid's ends, and their range for inputs of spread 1.
-const PROBES: usize = 12;
+pub(super) const PROBES: usize = 12;
 const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
 /// The same for inputs that need less: from so much lower, and how many (the last is the first of the others).
 const LOWER: f64 = 0.1;
