@@ -91,7 +91,11 @@ fn certainty(selection: &Selection) -> String {
     let stable: Vec<usize> = selection.ranking.iter().copied().filter(|&u| stability.is_stable(u)).collect();
     let chosen = &selection.ranking[..k];
     let certain = stable.iter().filter(|u| chosen.contains(u)).count();
-    let by = format!("by at least {:.0} % of {halves} networks on halves of the rows", 100.0 * stability.threshold);
+    let by = format!(
+        "by at least {:.0} % of {halves} networks on halves of the rows (each its {} most relevant at most)",
+        100.0 * stability.threshold,
+        count(stability.limit)
+    );
     let head = match (certain, k) {
         (0, 1) => format!("Not chosen {by}: another sample of rows may well choose another feature"),
         (0, _) => format!("None of them was chosen {by}: another sample of rows may well choose others"),
@@ -99,8 +103,8 @@ fn certainty(selection: &Selection) -> String {
         (2, 2) => format!("Both were chosen {by}"),
         (c, k) if c == k => format!("All {} were chosen {by}", count(k)),
         (c, k) => {
-            let others = if k - c == 1 { "other depends" } else { "others depend" };
-            format!("{} of the {} {} chosen {by}; the {others} on which rows there are", count(c), count(k), verb(c))
+            let others = if k - c == 1 { "other is" } else { "others are" };
+            format!("{} of the {} {} chosen {by}; the {others} less certain", count(c), count(k), verb(c))
         }
     };
     let more = match stable.len() - certain {
@@ -291,7 +295,7 @@ fn path(selection: &Selection) -> Figure {
     let shown: Vec<usize> = selection.ranking.iter().copied().take(LINES).collect();
     let largest = shown.iter().flat_map(|&u| points.iter().map(move |p| p.relevance[u])).fold(0.0f64, f64::max);
     let mut plot =
-        Plot::new(520.0, 340.0, [50.0, 16.0, 34.0, 46.0], Scale::Log(first, last), Scale::round([0.0, largest * 1.05]));
+        Plot::new(HALF, 340.0, [50.0, 16.0, 34.0, 46.0], Scale::Log(first, last), Scale::round([0.0, largest * 1.05]));
     plot.y_axis("relevance λ̃, mean over seeds", Ticks::Plain);
     plot.x_axis("strength of the penalty (log scale)", Ticks::Plain);
     plot.upright(points[selection.penalty].penalty, "limit");
@@ -344,7 +348,7 @@ fn sizes(selection: &Selection) -> Figure {
     let kept: Vec<_> = points.iter().filter(|p| p.kept >= 1.0).collect();
     let scores = scores.chain(kept.iter().map(|p| p.test));
     let y = Scale::round(scores.flat_map(|s| [s.mean - s.se, s.mean + s.se]));
-    let mut plot = Plot::new(520.0, 340.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last.max(2.0)), y);
+    let mut plot = Plot::new(HALF, 340.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last.max(2.0)), y);
     let ticks = if selection.metric.is_share() { Ticks::Percent } else { Ticks::Plain };
     plot.y_axis(&format!("{} on the {} rows", metric_name(selection), selection.rows), ticks);
     plot.x_axis("number of features (log scale)", Ticks::Whole);
