@@ -165,3 +165,20 @@ fn two_targets_and_named_rows() {
         stderr(&wrong)
     );
 }
+
+/// After one epoch a constant column still has its initial weight; it ranks last all the same, with relevance 0.
+#[test]
+fn a_constant_column_never_ranks() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (data, out) = (path("table.csv"), path("run"));
+    let mut random = Random::new(2, 0);
+    let rows: String = (0..80).map(|_| random.normal()).map(|a| format!("7,{a:.3},{:.3}\n", 2.0 * a)).collect();
+    fs::write(&data, format!("flat,a,y\n{rows}")).unwrap();
+    let (text, _) =
+        run(&["train", &data, "--target", "y", "--out", &out, "--folds", "0", "--epochs", "1", "--scale", "none"]);
+    assert!(text.contains("Of 2 inputs (1 of them constant), 1 carry") || text.contains("not supported"), "{text}");
+    let table = fs::read_to_string(format!("{out}/relevance.csv")).unwrap();
+    let last: Vec<&str> = table.lines().nth(2).unwrap().split(',').collect();
+    assert_eq!((last[2], last[5]), ("flat", "0"), "{table}");
+}

@@ -153,6 +153,21 @@ fn whoever_watches_may_stop_it() {
         if stage == Stage::Path { Flow::Stop } else { Flow::Continue }
     });
     assert!(matches!(stopped, Err(Error::Stopped(_))));
+    // Once a number of features was tried, what was tried is kept.
+    let (mut trainings, mut last) = (0, 0);
+    let selection = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 0 }, &mut |stage, progress| {
+        if stage == Stage::Sizes {
+            trainings += usize::from(progress.step < last || last == 0);
+            last = progress.step;
+        }
+        if trainings > 3 { Flow::Stop } else { Flow::Continue }
+    })
+    .unwrap();
+    assert!(selection.stopped && selection.sizes.len() == 3, "{:?}", selection.sizes);
+    assert!(selection.sizes.iter().all(|size| size.random.is_none()));
+    assert!(selection.sizes.iter().any(|size| size.k == selection.chosen));
+    let summary = eigenlens::report::selection_page::summary(&selection, &dataset);
+    assert!(summary.starts_with("Stopped before every number of features was tried."), "{summary}");
 }
 
 fn read(path: &Path) -> Value {

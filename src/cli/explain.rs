@@ -284,6 +284,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
     let device = args.run.device.open()?;
+    if model.parameters.len() > 1 {
+        let (one, all) = (args.replica, model.parameters.len());
+        eprintln!("eigenlens: replica {one} of {all} is explained (--replica); predict answers with the mean of all");
+    }
     let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
     let n = model.network.input_width();
     let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len(), outputs.len()];
@@ -520,6 +524,9 @@ fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> String {
     let mut text = format!("row {}{label}: {name} = {value}, split at {}\n", e.row, e.split);
     if description.axes.len() < 2 && e.split == collected.splits[0] {
         text.push_str(&features(&collected.by_feature(index), top));
+    }
+    if Units::of(e.output, description).is_some() {
+        text.push_str("  as components, in the scale of the training\n");
     }
     text.push_str(&components(collected, e));
     let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<32} {:>10}\n", with_sign(value)));

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::assess::Verdict;
-use crate::data::{Dataset, Split, Targets};
+use crate::data::{Dataset, Split, Targets, units};
 use crate::engine::Device;
 use crate::host::argmax;
 use crate::model::{Fit, Model};
@@ -164,13 +164,21 @@ impl Outcome<'_> {
             _ => format!("Of {n} inputs ({constant} of them constant)"),
         };
         let mut lines = vec![match &self.fit.assessment.control {
-            Some(control) => format!(
-                "{of}, {} {} more relevant than each of {} shuffled copies of the inputs, which reach {} of the largest relevance.",
-                control.above.iter().filter(|&&above| above).count(),
-                if control.above.iter().filter(|&&above| above).count() == 1 { "is" } else { "are" },
-                control.copies,
-                text::percent(control.noise)
-            ),
+            Some(control) => {
+                // A category is one input here: its columns are judged, and shuffled, together.
+                let inputs = units(&d.features, &[]);
+                let above = inputs.iter().filter(|input| control.above[input.columns[0]]).count();
+                let of = match inputs.len() {
+                    all if all == n => of,
+                    all => format!("Of {all} inputs (in {n} columns)"),
+                };
+                format!(
+                    "{of}, {above} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance.",
+                    if above == 1 { "is" } else { "are" },
+                    control.copies,
+                    text::percent(control.noise)
+                )
+            }
             None => format!("{of}, {kept} carry a relevance above {} % of the largest.", d.settings.threshold * 100.0),
         }];
         let judged = self.fit.assessment.part(&self.curve.rows);

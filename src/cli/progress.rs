@@ -118,7 +118,7 @@ pub struct StageBar {
 
 impl StageBar {
     pub fn new(work: Vec<StageWork>) -> Self {
-        catch_interrupt("a selection that isn't finished is not saved");
+        catch_interrupt("a selection is saved once it has tried a number of features");
         let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr_with_hz(8));
         let style =
             ProgressStyle::with_template("{bar:28} {percent:>3} %  {msg}").expect("invariant: the template is valid");

@@ -116,7 +116,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if outcome.is_err() {
         write::remove_empty_dirs(&made);
     }
-    outcome.map(|()| ExitCode::SUCCESS)
+    // As of a training that is stopped: written, and not done.
+    outcome.map(|stopped| if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 impl Args {
@@ -151,7 +152,13 @@ impl Args {
         }
     }
 
-    fn select(&self, mut dataset: Dataset, groups: &[Unit], settings: &SelectSettings, device: &Device) -> Result<()> {
+    fn select(
+        &self,
+        mut dataset: Dataset,
+        groups: &[Unit],
+        settings: &SelectSettings,
+        device: &Device,
+    ) -> Result<bool> {
         let bar = StageBar::new(settings.work(units(&dataset.features, groups).len()));
         let selection =
             select(&mut dataset, groups, settings, device, &mut |stage, progress| bar.show(stage, progress));
@@ -161,14 +168,15 @@ impl Args {
         save(&selection, &json, &dataset, &self.out)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
         let report = self.run.save(&page, &self.out, "select")?;
+        let stopped = selection.stopped;
         if self.run.json {
-            return print_json(&json);
+            return print_json(&json).map(|()| stopped);
         }
         let summary = selection_page::summary(&selection, &dataset);
         let table = table(&selection);
         // That there is nothing to believe comes first.
         let text = if selection.tells_anything { format!("{table}\n{summary}") } else { format!("{summary}\n{table}") };
-        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds))
+        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds)).map(|()| stopped)
     }
 }
 
@@ -228,6 +236,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "all_features_score": selection.all_features.mean,
         "constant_answer_score": selection.constant_answer,
         "tells_anything": selection.tells_anything,
+        "stopped": selection.stopped,
         "all_features_score_se": selection.all_features.se,
         "order": selection.order,
         "penalty": selection.path.points[selection.penalty].penalty,

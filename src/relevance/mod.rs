@@ -22,7 +22,7 @@ pub struct RankedFeature {
     pub lambda: f64,
     /// Mean over replicas of `‖ψ[:,i]‖₂`.
     pub psi_norm: f64,
-    /// Mean over replicas of `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂`.
+    /// Mean over replicas of `|λ̃_i| = |λ_in[i]|·‖ψ[:,i]‖₂`; 0 for an input that is constant on the training rows.
     pub relevance: f64,
     /// Standard deviation over replicas (0 for a single one).
     pub relevance_std: f64,

@@ -23,7 +23,8 @@ impl Model {
         norms
     }
 
-    /// Every input, most relevant first; ties by index. Over replicas: means, and the standard deviation of |λ̃_i|.
+    /// Every input, most relevant first; ties by index. Over replicas: means, and the standard deviation of |λ̃_i|. An input that is
+    /// constant on the training rows has relevance 0 and comes last, whatever is left of its initial weight: nothing can use it.
     pub fn ranking(&self) -> Vec<RankedFeature> {
         let layout = crate::network::Layout::new(&self.network);
         let replicas: Vec<_> = self.parameters.iter().map(|p| input_relevance(&self.network, &layout, p)).collect();
@@ -36,8 +37,9 @@ impl Model {
             .map(|(i, feature)| {
                 let mean =
                     |f: fn(&crate::train::InputRelevance) -> f64| replicas.iter().map(|r| f(&r[i])).sum::<f64>() / n;
-                let relevance = mean(|e| e.relevance);
-                let variance = replicas.iter().map(|r| (r[i].relevance - relevance).powi(2)).sum::<f64>() / n;
+                let varies = f64::from(u8::from(self.description.scaling.std[i] > 0.0));
+                let relevance = varies * mean(|e| e.relevance);
+                let variance = replicas.iter().map(|r| (varies * r[i].relevance - relevance).powi(2)).sum::<f64>() / n;
                 RankedFeature {
                     rank: 0,
                     feature: i,

@@ -64,6 +64,9 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     if !selection.tells_anything {
         sentences[..3].rotate_right(1);
     }
+    if selection.stopped {
+        sentences[0] = format!("Stopped before every number of features was tried. {}", sentences[0]);
+    }
     sentences
 }
 

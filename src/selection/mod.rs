@@ -212,6 +212,8 @@ pub struct Selection {
     /// Whether the chosen features score better than that on the validation rows, by more than two standard errors. If not, the
     /// choice is no better than chance.
     pub tells_anything: bool,
+    /// Whether `observe` stopped it before every size was tried.
+    pub stopped: bool,
     /// Scores of networks trained anew on the k best and on k random units.
     pub sizes: Vec<SizePoint>,
     /// Of each chosen unit, in the ranking's order.
@@ -226,7 +228,8 @@ pub struct Selection {
 }
 
 /// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from
-/// [`read_groups`](crate::data::read_groups), are units of several columns. `observe` may stop it.
+/// [`read_groups`](crate::data::read_groups), are units of several columns. `observe` may stop it: once sizes are
+/// tried, that leaves a selection of those.
 ///
 /// # Errors
 /// [`Error::Usage`] for settings that make no sense; [`Error::Input`] when no input tells anything about the target;
@@ -263,7 +266,7 @@ pub fn select(
     let by_novelty = order::by_novelty(&prepared.data, &prepared.units, &relative, &first, &by_relevance, most);
     let retrainer = sizes::Retrainer { prepared: &prepared, settings, device };
     let orders = [(Order::Relevance, by_relevance), (Order::Novelty, by_novelty)];
-    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything } =
+    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything, stopped } =
         retrainer.choose(orders, &ks, suggested, observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
     let reported = &prepared.data.list[reported.clone()];
@@ -290,6 +293,7 @@ pub fn select(
         all_features: walked.all_features,
         constant_answer,
         tells_anything,
+        stopped,
         sizes,
         substitutes,
         compact,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::prepared::{Prepared, rows_se};
 use super::{Order, Score, SelectSettings, Stage};
-use crate::Result;
 use crate::data::Dataset;
 use crate::engine::Device;
 use crate::model::{Fit, Model};
@@ -15,6 +14,7 @@ use crate::network::Parameters;
 use crate::random::Random;
 use crate::train::Metric;
 use crate::train::{Flow, Job, Progress, Resident, Settings};
+use crate::{Error, Result};
 
 /// Steps of a network that is trained anew, about.
 const STEPS: usize = 900;
@@ -72,6 +72,8 @@ pub(super) struct Chosen {
     pub sizes: Vec<SizePoint>,
     /// Whether they score better than the constant answer by more than two standard errors.
     pub tells_anything: bool,
+    /// Not every size was tried.
+    pub stopped: bool,
 }
 
 /// With `features`, the order whose first so many score best on the validation rows. Without, the fewest, up to `most`, that score
@@ -133,29 +135,31 @@ impl Retrainer<'_> {
         ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))
     }
 
-    /// The first k of an order, for every size.
-    pub fn first_of(
+    /// The first k of an order; `None` where `observe` stops it.
+    fn first(
         &self,
         order: &[usize],
-        sizes: &[usize],
+        k: usize,
         observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-    ) -> Result<Vec<Tried>> {
-        let mut tried = Vec::new();
-        for &k in sizes {
-            let trained = self.train(&order[..k], self.settings.seeds, self.settings.seed, observe)?;
-            let score = |of: fn(&Trained) -> f64| Score::of(&trained.iter().map(of).collect::<Vec<f64>>());
-            tried.push(Tried {
-                k,
-                validation: score(|t| t.validation.metric),
-                rows_se: rows_se(self.prepared, &trained),
-                test: score(|t| t.test.metric),
-            });
-        }
-        Ok(tried)
+    ) -> Result<Option<Tried>> {
+        let trained = match self.train(&order[..k], self.settings.seeds, self.settings.seed, observe) {
+            Err(Error::Stopped(_)) => return Ok(None),
+            trained => trained?,
+        };
+        let score = |of: fn(&Trained) -> f64| Score::of(&trained.iter().map(of).collect::<Vec<f64>>());
+        Ok(Some(Tried {
+            k,
+            validation: score(|t| t.validation.metric),
+            rows_se: rows_se(self.prepared, &trained),
+            test: score(|t| t.test.metric),
+        }))
     }
 
     /// Chooses order and size by the validation rows; `ks` are the sizes that are shown, `suggested` the most that may be chosen
-    /// where none is given.
+    /// where none is given. A stop leaves what was tried until then.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when nothing was; training's own.
     pub fn choose(
         &self,
         orders: [(Order, Vec<usize>); 2],
@@ -166,37 +170,64 @@ impl Retrainer<'_> {
         let Retrainer { prepared, settings, .. } = *self;
         // With a size that is given the orders are compared there alone.
         let compared = settings.features.map_or(ks.to_vec(), |k| vec![k]);
-        let mut tried = Vec::new();
-        for (_, ranking) in &orders {
-            tried.push(self.first_of(ranking, &compared, observe)?);
+        let mut tried = vec![Vec::new(); orders.len()];
+        let mut stopped = false;
+        for (of, (_, ranking)) in tried.iter_mut().zip(&orders) {
+            for &k in &compared {
+                if stopped {
+                    break;
+                }
+                let one = self.first(ranking, k, observe)?;
+                stopped |= one.is_none();
+                of.extend(one);
+            }
         }
         let choice = choose(&tried, settings.features, suggested, prepared.metric);
         let (order, ranking) = &orders[choice.order];
         let mut tried = tried.swap_remove(choice.order);
-        let missing: Vec<usize> = ks.iter().copied().filter(|k| !compared.contains(k)).collect();
-        tried.extend(self.first_of(ranking, &missing, observe)?);
+        let Some(on_validation) = tried.iter().find(|t| t.k == choice.k).copied() else {
+            return Err(Error::Stopped("stopped before any number of features was tried; nothing was written".into()));
+        };
+        for &k in ks.iter().filter(|k| !compared.contains(k)) {
+            if stopped {
+                break;
+            }
+            let one = self.first(ranking, k, observe)?;
+            stopped |= one.is_none();
+            tried.extend(one);
+        }
         tried.sort_by_key(|t| t.k);
-        let on_validation = *tried.iter().find(|t| t.k == choice.k).expect("invariant: the chosen size was tried");
         let mut sizes = Vec::new();
         for of in &tried {
             let validation = Score { se: of.validation.se.hypot(of.rows_se), ..of.validation };
-            sizes.push(SizePoint { k: of.k, best: of.test, validation, random: self.random(of.k, observe)? });
+            let random = if stopped { None } else { self.random(of.k, &mut stopped, observe)? };
+            sizes.push(SizePoint { k: of.k, best: of.test, validation, random });
         }
         let gained = on_validation.validation.mean - prepared.constant_on_validation();
         let gained = if prepared.metric.is_share() { gained } else { -gained };
         // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
         let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
-        Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, tells_anything })
+        Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, tells_anything, stopped })
     }
 
-    /// As many random units, on the test rows: over the settings' draws; `None` without any.
-    pub fn random(&self, k: usize, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Option<Score>> {
+    /// As many random units, on the test rows: over the settings' draws; `None` without any, or where it is stopped.
+    fn random(
+        &self,
+        k: usize,
+        stopped: &mut bool,
+        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
+    ) -> Result<Option<Score>> {
         let mut scores = Vec::new();
         for draw in 0..self.settings.controls as u64 {
             let mut units: Vec<usize> = (0..self.prepared.units.len()).collect();
             Random::new(self.settings.seed, 0xd0 + draw).shuffle(&mut units);
-            let trained = self.train(&units[..k], 1, self.settings.seed.wrapping_add(draw), observe)?;
-            scores.extend(trained.iter().map(|t| t.test.metric));
+            match self.train(&units[..k], 1, self.settings.seed.wrapping_add(draw), observe) {
+                Err(Error::Stopped(_)) => {
+                    *stopped = true;
+                    return Ok(None);
+                }
+                trained => scores.extend(trained?.iter().map(|t| t.test.metric)),
+            }
         }
         Ok((!scores.is_empty()).then(|| Score::of(&scores)))
     }
@@ -214,7 +245,7 @@ fn retraining(prepared: &Prepared, settings: &SelectSettings, networks: usize, s
     }
 }
 
-fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<crate::train::Resident> {
+fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<Resident> {
     let kind = prepared.plan.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
     let fitted = prepared.fitted();
     let scaling = crate::data::Scaling::fit(kind, dataset, &fitted)?;
@@ -233,10 +264,12 @@ pub(super) fn compact(
     let mut dataset = prepared.dataset.select_columns(columns);
     let mut plan = settings.plan(&dataset, false);
     plan.settings = retraining(prepared, settings, settings.seeds, settings.seed);
-    let mut fit = plan.fit_with(&mut dataset, device, &mut |progress| observe(Stage::Compact, progress))?;
-    if fit.stopped {
-        return Err(crate::Error::Stopped("stopped before a selection was made; nothing was written".into()));
-    }
+    // A stop is for what takes long: without this model, which is soon trained, there would be no selection.
+    let mut watch = |progress: &Progress<'_>| {
+        observe(Stage::Compact, progress);
+        Flow::Continue
+    };
+    let mut fit = plan.fit_with(&mut dataset, device, &mut watch)?;
     let data = fit.model.prepare(&mut dataset, &fit.split)?;
     let mut job = fit.model.job(&data, None, device)?;
     let validation = job.evaluate(data.validation.clone())?;
