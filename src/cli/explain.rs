@@ -466,7 +466,11 @@ impl Asked<'_> {
             text.push_str(&format!("… {} more in explanations.json\n\n", collected.json.len() - collected.shown.len()));
         }
         if let Some(distinct) = distinct {
-            text.push_str(&format!("{distinct} linear regions among {} rows\n", collected.rows.numbers.len()));
+            text.push_str(&format!(
+                "{} among {}\n",
+                many(distinct, "linear region"),
+                many(collected.rows.numbers.len(), "row")
+            ));
         }
         text.push_str(&format!(
         "Every sum adds up: largest residual {:.1e}, of the maps {:.1e} ({:.0e} allowed). {:.2} s on {device}.\n{report}",

@@ -163,10 +163,11 @@ impl Outcome<'_> {
             0 => format!("Of {n} inputs"),
             _ => format!("Of {n} inputs ({constant} of them constant)"),
         };
+        let inputs = units(&d.features, &[]);
+        let noun = if inputs.len() == n { "input" } else { "column" };
         let mut lines = vec![match &self.fit.assessment.control {
             Some(control) => {
                 // A category is one input here: its columns are judged, and shuffled, together.
-                let inputs = units(&d.features, &[]);
                 let above = inputs.iter().filter(|input| control.above[input.columns[0]]).count();
                 let of = match inputs.len() {
                     all if all == n => of,
@@ -199,8 +200,8 @@ impl Outcome<'_> {
             let show = |x: f64| text::metric(self.curve.metric, x);
             let name = text::metric_name(self.curve.metric);
             lines.push(format!(
-                "With the {k} best {} alone (the others masked), the same network reaches a {} {name} of {}{}: {}; with {k} random {} {}.",
-                inputs(k),
+                "With the {k} best {noun}{} alone (the others masked), the same network reaches a {} {name} of {}{}: {}; with {k} random {} {}.",
+                if k == 1 { "" } else { "s" },
                 self.curve.rows,
                 show(point.ranked),
                 if enough == Some(point) { format!(", within one standard error of all {n}") } else { format!(", with all {n}") },
@@ -211,11 +212,6 @@ impl Outcome<'_> {
         }
         lines
     }
-}
-
-/// One input, two inputs.
-fn inputs(number: usize) -> &'static str {
-    if number == 1 { "input" } else { "inputs" }
 }
 
 fn engine(device: &Device) -> &'static str {

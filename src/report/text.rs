@@ -49,7 +49,12 @@ pub fn datum(value: f64) -> String {
     if value.is_nan() {
         return "missing".into();
     }
-    if value.fract() == 0.0 && value.abs() < 1e6 { signed(&grouped(&format!("{value:.0}"))) } else { number(value) }
+    match value.abs() {
+        // Four digits may be a year.
+        size if value.fract() == 0.0 && size < 1e4 => signed(&format!("{value:.0}")),
+        size if value.fract() == 0.0 && size < 1e6 => signed(&grouped(&format!("{value:.0}"))),
+        _ => number(value),
+    }
 }
 
 /// What a person would call the data: the file's name without folder and extension.
