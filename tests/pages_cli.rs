@@ -180,5 +180,5 @@ fn a_constant_column_never_ranks() {
     assert!(text.contains("Of 2 inputs (1 of them constant), 1 carry") || text.contains("not supported"), "{text}");
     let table = fs::read_to_string(format!("{out}/relevance.csv")).unwrap();
     let last: Vec<&str> = table.lines().nth(2).unwrap().split(',').collect();
-    assert_eq!((last[2], last[5]), ("flat", "0"), "{table}");
+    assert_eq!((last[2], last[5]), ("flat", "0.0"), "{table}");
 }

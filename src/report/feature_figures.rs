@@ -324,6 +324,6 @@ mod tests {
         assert_eq!(feature_value(&unit, &features, &[1.0, 0.0, 0.0]), "unknown");
         let age = Unit { name: "age".into(), columns: vec![0] };
         assert_eq!(feature_value(&age, &features, &[41.5, 0.0, 0.0]), "41.50");
-        assert_eq!(feature_value(&age, &features, &[1200.0, 0.0, 0.0]), "1,200");
+        assert_eq!(feature_value(&age, &features, &[1200.0, 0.0, 0.0]), "1200");
     }
 }

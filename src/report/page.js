@@ -21,16 +21,16 @@
       })
       .replace(/−/g, '-');
     const found = plain.match(/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?/i);
-    return found ? Number(found[0]) : NaN;
+    return found ? Number(found[0]) : null;
   };
 
   // Cells without content come last in either direction, words after numbers.
   const compare = (a, b, direction, numeric) => {
-    const [x, y] = numeric ? [number(a), number(b)] : [NaN, NaN];
-    const kind = (text, value) => (text === '' || text === '–' ? 2 : numeric && Number.isNaN(value) ? 1 : 0);
+    const [x, y] = numeric ? [number(a), number(b)] : [null, null];
+    const kind = (text, value) => (text === '' || text === '–' ? 2 : numeric && value === null ? 1 : 0);
     const kinds = kind(a, x) - kind(b, y);
     if (kinds) return kinds;
-    const words = Number.isNaN(x) || Number.isNaN(y);
+    const words = x === null || y === null;
     return direction * (words ? a.localeCompare(b, undefined, { numeric: true }) : x - y);
   };
 
