@@ -21,7 +21,7 @@ const STEPS: usize = 900;
 /// Sizes that are tried, besides the one that is asked for or that the path suggests.
 const SIZES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 /// More of them, where the size is to be found.
-const BETWEEN: [usize; 4] = [3, 7, 15, 30];
+const BETWEEN: [usize; 5] = [3, 7, 15, 30, 40];
 /// Times a model is timed.
 const TIMINGS: usize = 5;
 
@@ -170,16 +170,26 @@ impl Retrainer<'_> {
         let Retrainer { prepared, settings, .. } = *self;
         // With a size that is given the orders are compared there alone.
         let compared = settings.features.map_or(ks.to_vec(), |k| vec![k]);
-        let mut tried = vec![Vec::new(); orders.len()];
+        let mut tried: Vec<Vec<Tried>> = vec![Vec::new(); orders.len()];
         let mut stopped = false;
-        for (of, (_, ranking)) in tried.iter_mut().zip(&orders) {
+        let first_of = |order: usize, k: usize| {
+            let mut units = orders[order].1[..k].to_vec();
+            units.sort_unstable();
+            units
+        };
+        for order in 0..orders.len() {
             for &k in &compared {
                 if stopped {
                     break;
                 }
-                let one = self.first(ranking, k, observe)?;
+                // Where the orders have the same units in front, they are the same networks.
+                let known = (0..order).find(|&other| first_of(other, k) == first_of(order, k));
+                let one = match known.and_then(|other| tried[other].iter().find(|t| t.k == k)) {
+                    Some(known) => Some(*known),
+                    None => self.first(&orders[order].1, k, observe)?,
+                };
                 stopped |= one.is_none();
-                of.extend(one);
+                tried[order].extend(one);
             }
         }
         let choice = choose(&tried, settings.features, suggested, prepared.metric);
