@@ -187,7 +187,7 @@ mod tests {
         };
         let points = ranked.iter().enumerate().map(point).collect();
         let curve = Curve { metric: Metric::Accuracy, rows: "test".into(), mask: "zero".into(), points, full: 0.95 };
-        let names = vec!["a", "<b>", "c", "d"];
+        let names = vec!["a", "b < c", "c", "d"];
         let settings = vec![("mask".to_owned(), "zero".to_owned())];
         CurvePage { source: "x.csv", curve: &curve, rows: 40, se, names, replicas: 1, settings }.page()
     }
@@ -211,9 +211,14 @@ mod tests {
 
     #[test]
     fn the_table_names_what_joins() {
-        let html = crate::report::html::render(&page(&[0.6, 0.93, 0.94, 0.95], 0.03));
-        assert!(html.contains("&lt;b&gt;</td>") && !html.contains("<b></td>"));
-        assert!(html.contains("<b>93.0\u{202f}%</b>"), "the row that is enough stands out");
-        assert_eq!(html.matches("class=\"sum\"").count(), 1);
+        let page = page(&[0.6, 0.93, 0.94, 0.95], 0.03);
+        let Block::Columns(columns) = &page.sections[0].blocks[0] else { panic!("two columns") };
+        let Block::Table(table) = &columns[1][0] else { panic!("a table") };
+        let joining: Vec<String> = table.rows.iter().map(|row| row.cells[1].text.plain()).collect();
+        assert_eq!(joining, ["a", "b < c", "c", "d", "all inputs"]);
+        let best: Vec<bool> = table.rows.iter().map(|row| row.cells[2].text.0.iter().any(|span| span.strong)).collect();
+        assert_eq!(best, [false, true, false, false, false], "the row that is enough stands out");
+        assert_eq!(table.rows.iter().filter(|row| row.tone == Tone::Total).count(), 1);
+        assert!(crate::report::html::render(&page).contains("b &lt; c"));
     }
 }
