@@ -363,6 +363,19 @@ fn extremes() {
     show("short", &TrainPage { history: first, curve: Some(&single), ..bare(&one, &axes) });
 }
 
+/// A line says that its points have an order, which the columns of a table don't have; a distribution is of many.
+#[test]
+fn figures_say_no_more_than_there_is() {
+    let ranking = rank((0..300).map(|i| 1.0 / f64::from(i + 1)).collect(), 0.0, |i| format!("gene {i}"));
+    let along = |name: &str| show(name, &bare(&ranking, &[axis(name, 300)])).contains("Relevance along the input");
+    assert!(along("wavelength") && !along("feature"));
+    let distribution = |columns: usize| {
+        let html = show("few", &bare(&ranking[..columns], &[axis("feature", columns)]));
+        html.contains("Distribution of relevance")
+    };
+    assert!(distribution(20) && !distribution(19));
+}
+
 /// The same page for programs and as text: every number of the HTML page's tables is in both, and names are text there too.
 #[test]
 fn the_other_formats_say_the_same() {

@@ -124,21 +124,27 @@ impl CurvePage<'_> {
         let row = |point: &CurvePoint| {
             let joining = self.joining(before, point.k);
             before = point.k;
-            let spread = Estimate { value: point.random_mean, se: point.random_std };
+            // Draws of all inputs are one and the same.
+            let random = match point.random_std {
+                0.0 => self.score(point.random_mean),
+                se => assessment::estimate(self.curve.metric, Estimate { value: point.random_mean, se }),
+            };
             let best = self.score(point.ranked);
             let mut cells = vec![
                 count(point.k).into(),
                 joining,
                 Cell::from(if enough == Some(point.k) { Text::strong(best) } else { best.into() }),
-                assessment::estimate(self.curve.metric, spread).into(),
+                random.into(),
             ];
             cells.extend(retrained.then(|| point.retrained.map_or_else(String::new, |v| self.score(v)).into()));
             cells.into_iter().collect::<Row>()
         };
         let mut rows: Vec<Row> = self.curve.points.iter().filter(|point| point.k > 0).map(row).collect();
-        let full = [count(self.names.len()), "all inputs".into(), self.score(self.curve.full), String::new()];
-        let full = full.into_iter().chain(retrained.then(String::new));
-        rows.push(full.collect::<Row>().tone(Tone::Total));
+        if before < self.names.len() {
+            let full = [count(self.names.len()), "all inputs".into(), self.score(self.curve.full), String::new()];
+            let full = full.into_iter().chain(retrained.then(String::new));
+            rows.push(full.collect::<Row>().tone(Tone::Total));
+        }
         Table::new(columns, rows).caption("k random: mean ± standard deviation over the draws.")
     }
 
@@ -188,7 +194,7 @@ mod tests {
         };
         let points = ranked.iter().enumerate().map(point).collect();
         let curve = Curve { metric: Metric::Accuracy, rows: "test".into(), mask: "zero".into(), points, full: 0.95 };
-        let names = vec!["a", "<i>", "c", "d"];
+        let names = vec!["a", "b < c", "c", "d"];
         let settings = vec![("mask".to_owned(), "zero".to_owned())];
         CurvePage { source: "x.csv", curve: &curve, rows: 40, se, names, replicas: 1, settings }.page()
     }
@@ -212,9 +218,14 @@ mod tests {
 
     #[test]
     fn the_table_names_what_joins() {
-        let html = crate::report::html::render(&page(&[0.6, 0.93, 0.94, 0.95], 0.03));
-        assert!(html.contains("&lt;i&gt;</td>") && !html.contains("<i></td>"));
-        assert!(html.contains(">93.0\u{202f}%</"), "the row that is enough stands out");
-        assert_eq!(html.matches("class=\"sum\"").count(), 1);
+        let page = page(&[0.6, 0.93, 0.94], 0.03);
+        let Block::Columns(columns) = &page.sections[0].blocks[0] else { panic!("two columns") };
+        let Block::Table(table) = &columns[1][0] else { panic!("a table") };
+        let joining: Vec<String> = table.rows.iter().map(|row| row.cells[1].text.plain()).collect();
+        assert_eq!(joining, ["a", "b < c", "c", "all inputs"]);
+        let best: Vec<bool> = table.rows.iter().map(|row| row.cells[2].text.0.iter().any(|span| span.strong)).collect();
+        assert_eq!(best, [false, true, false, false], "the row that is enough stands out");
+        assert_eq!(table.rows.iter().filter(|row| row.tone == Tone::Total).count(), 1);
+        assert!(crate::report::html::render(&page).contains("b &lt; c"));
     }
 }

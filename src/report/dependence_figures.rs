@@ -133,7 +133,11 @@ fn plot(rows: &[&OneRow<'_>], i: usize, output: &str) -> Figure {
             ))
         }
         None if rows.len() < ROWS_TO_EXPLAIN => Text::from("Every dot is a row."),
-        None => "Every dot is a row. No other feature explains how rows with similar values differ.".into(),
+        None => format!(
+            "Every dot is a row. No other feature explains {} of how rows with similar values differ.",
+            percent(EXPLAINED)
+        )
+        .into(),
     };
     Figure::new(name(i, 40), plot.finish(&format!("The part of {} against its value", name(i, 40))), caption)
 }

@@ -51,8 +51,11 @@ impl OneRow<'_> {
                 begin = end;
             }
         }
-        plot.upright(base, "s3 thin");
-        plot.upright(output, "s0 thin");
+        // Each where its lane begins or ends, out of the way of the names.
+        for (value, from, to) in [(base, -0.1, 1.0), (output, 1.0, 2.1)] {
+            let (x, from, to) = (plot.px(value), plot.py(from), plot.py(to));
+            plot.raw(&format!("<path class=\"axis\" d=\"M{x:.1} {from:.1}V{to:.1}\"/>"));
+        }
         let mut mark = |value: f64, name: &str, y: f64, class: &str| {
             let text = format!("{name} {}", number(value));
             let half = text.chars().count() as f64 * CHAR / 2.0;
