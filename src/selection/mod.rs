@@ -327,6 +327,9 @@ impl Selection {
     }
 }
 
+/// Pairs of halves whose shares are certain to a hundredth or two.
+const MOST_PAIRS: usize = 1000;
+
 impl SelectSettings {
     /// Refuses what makes no sense whatever the data are.
     ///
@@ -342,6 +345,9 @@ impl SelectSettings {
         at_least("--seeds", self.seeds, 1)?;
         at_least("--penalties", self.penalties, 2)?;
         at_least("--pairs", self.pairs, 1)?;
+        if self.pairs > MOST_PAIRS {
+            return Err(Error::Usage(format!("--pairs is {}; it can be {MOST_PAIRS} at most", self.pairs)));
+        }
         at_least("--features", self.features.unwrap_or(1), 1)?;
         at_least("--epochs", self.epochs.unwrap_or(1), 1)?;
         if let Some(folds @ 1..) = self.folds
