@@ -370,3 +370,38 @@ fn doubtful_labels_are_pointed_out() {
         ["y has 31 different whole numbers, taken for a number; --task classify takes them as classes"]
     );
 }
+
+/// A model of pictures reads the same pictures in the other layout in its own order, and refuses other shapes.
+#[test]
+fn a_model_reads_pictures_in_its_own_layout() {
+    let value = |c: u64, row: u64, column: u64| (100 * c + 10 * row + column) as f32;
+    let (height, width) = (4, 5);
+    let first: Vec<f32> =
+        (0..3).flat_map(|c| (0..height).flat_map(move |r| (0..width).map(move |w| value(c, r, w)))).collect();
+    let last: Vec<f32> =
+        (0..height).flat_map(|r| (0..width).flat_map(move |w| (0..3).map(move |c| value(c, r, w)))).collect();
+    let file = |shape: [u64; 4], values: &[f32]| npz(|npz| add(npz, "X", &shape, values));
+    let (first, last) = (file([1, 3, height, width], &first), file([1, height, width, 3], &last));
+    let with = |file: &Fixture, expect: Option<Vec<eigenlens::data::Feature>>| {
+        let mut request = file.request();
+        (request.need_target, request.expect) = (false, expect);
+        load(&request)
+    };
+    let model = with(&first, None).unwrap();
+    let read = with(&last, Some(model.features.clone())).unwrap();
+    assert_eq!(names(&read), names(&model));
+    for column in 0..60 {
+        assert_eq!(read.value(0, column), model.value(0, column), "{}", model.features[column].name);
+    }
+    assert!(read.notes[0].contains("channels elsewhere"), "{:?}", read.notes);
+    assert!(with(&first, Some(model.features.clone())).unwrap().notes.is_empty());
+    // 60 numbers too, but of pictures that lie down.
+    let turned = file([1, 3, width, height], &[0.0; 60]);
+    refused(
+        with(&turned, Some(model.features.clone())),
+        &["arrays.npz", "[3, 5, 4]", "r0c0ch0 to r3c4ch2", "--layout"],
+    );
+    // A plain array is meant in the model's order, as ever.
+    let plain = npz(|npz| add(npz, "X", &[1, 60], &[1.0f32; 60]));
+    assert_eq!(names(&with(&plain, Some(model.features.clone())).unwrap()), names(&model));
+}

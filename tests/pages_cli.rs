@@ -67,7 +67,13 @@ fn missing_cells_are_called_so() {
     let mut text = String::from("a,b,kind,y\n");
     for i in 0..120 {
         let (a, b) = (random.normal(), random.normal());
-        let kind = if i % 2 == 0 { "x" } else { "z" };
+        let kind = if i == 4 {
+            ""
+        } else if i % 2 == 0 {
+            "x"
+        } else {
+            "z"
+        };
         let y = 2.0 * a + b + if i % 2 == 0 { 1.0 } else { 0.0 };
         let a = if i % 3 == 0 { "NA".into() } else { format!("{a:.3}") };
         text.push_str(&format!("{a},{b:.3},{kind},{y:.3}\n"));
@@ -78,12 +84,14 @@ fn missing_cells_are_called_so() {
     assert!(page.contains("<td>missing</td>") || page.contains(">missing<"), "the examples' table says so");
     let model = format!("{out}/model.safetensors");
     let (text, _) = run(&["explain", &model, &data, "--out", &why, "--rows", "0..6", "--missing", "mean"]);
-    assert!(text.contains("a = missing"), "{text}");
+    assert!(text.contains("a = missing") && text.contains("kind = missing"), "{text}");
     let list: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(format!("{why}/explanations.json")).unwrap()).unwrap();
     for (i, e) in list.as_array().unwrap().iter().enumerate() {
         let at = e["features"].as_array().unwrap().iter().position(|f| f == "a").unwrap();
         assert_eq!(e["values"][at].is_null(), i % 3 == 0, "row {i}: {}", e["values"]);
+        let at = e["features"].as_array().unwrap().iter().position(|f| f == "kind").unwrap();
+        assert_eq!(e["values"][at].is_null(), i == 4, "row {i}: {}", e["values"]);
     }
     assert!(fs::read_to_string(format!("{why}/explain.html")).unwrap().contains("a = missing"));
 }

@@ -33,6 +33,9 @@ pub struct Control {
     pub noise: f64,
     /// Of each column: the mean relevance of its input (a category's columns together), relative to the largest.
     pub relative: Vec<f64>,
+    /// Inputs, a category's columns being one, and how many of them are above.
+    pub inputs: usize,
+    pub inputs_above: usize,
     /// Of each column: whether its input is more relevant than every copy, and than `threshold` of the largest.
     pub above: Vec<bool>,
 }
@@ -115,7 +118,8 @@ pub(crate) fn control(
             above[c] = relative[c] > noise.max(settings.threshold);
         }
     }
-    Ok(Some(Control { copies: copies.len(), noise, relative, above }))
+    let inputs_above = inputs.iter().filter(|of| above[of[0]]).count();
+    Ok(Some(Control { copies: copies.len(), noise, relative, inputs: inputs.len(), inputs_above, above }))
 }
 
 /// The data with every column's copy behind, in which the training rows have changed places; an input's columns change together.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::assess::Verdict;
-use crate::data::{Dataset, Split, Targets, units};
+use crate::data::{Dataset, Split, Targets};
 use crate::engine::Device;
 use crate::host::argmax;
 use crate::model::{Fit, Model};
@@ -163,23 +163,18 @@ impl Outcome<'_> {
             0 => format!("Of {n} inputs"),
             _ => format!("Of {n} inputs ({constant} of them constant)"),
         };
-        let inputs = units(&d.features, &[]);
-        let noun = if inputs.len() == n { "input" } else { "column" };
+        // A category is one input here: its columns are judged, and shuffled, together.
+        let inputs = self.fit.assessment.control.as_ref().map_or(n, |control| control.inputs);
+        let noun = if inputs == n { "input" } else { "column" };
         let mut lines = vec![match &self.fit.assessment.control {
-            Some(control) => {
-                // A category is one input here: its columns are judged, and shuffled, together.
-                let above = inputs.iter().filter(|input| control.above[input.columns[0]]).count();
-                let of = match inputs.len() {
-                    all if all == n => of,
-                    all => format!("Of {all} inputs (in {n} columns)"),
-                };
-                format!(
-                    "{of}, {above} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance.",
-                    if above == 1 { "is" } else { "are" },
-                    control.copies,
-                    text::percent(control.noise)
-                )
-            }
+            Some(control) => format!(
+                "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance.",
+                if inputs == n { of } else { format!("Of {inputs} inputs (in {n} columns)") },
+                control.inputs_above,
+                if control.inputs_above == 1 { "is" } else { "are" },
+                control.copies,
+                text::percent(control.noise)
+            ),
             None => format!("{of}, {kept} carry a relevance above {} % of the largest.", d.settings.threshold * 100.0),
         }];
         let judged = self.fit.assessment.part(&self.curve.rows);
@@ -303,7 +298,7 @@ pub fn examples(
             }
             Targets::Inputs | Targets::None => continue,
         };
-        let values = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
+        let values = (0..dataset.columns).map(|c| dataset.seen(row, c)).collect();
         examples.push(Example { values, label, predicted });
     }
     Ok(examples)

@@ -54,7 +54,7 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
         ));
     }
     let raw = numbers.iter().flat_map(|&r| (0..dataset.columns).map(move |c| (r as usize, c)));
-    let raw = raw.map(|(r, c)| dataset.value(r, c)).collect();
+    let raw = raw.map(|(r, c)| dataset.seen(r, c)).collect();
     Ok(Rows { numbers, inputs, raw, labels, part })
 }
 

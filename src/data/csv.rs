@@ -25,8 +25,7 @@ const MOST_DISTINCT: usize = 20;
 
 /// Reads a table.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let data =
-        std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
+    let data = bytes(path)?;
     let table = Table::open(path, &data)?;
     let target_at = table.find_target(request)?;
     let weights_at = table.find_weights(request, target_at)?;
@@ -63,14 +62,17 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         weights,
         test_from: None,
         notes: filled.notes,
-        filled: Vec::new(),
+        filled: filled.empty,
     })
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))
 }
 
 /// The cells of one column as they are written, in the order of the rows.
 pub(super) fn column(path: &Path, name: &str) -> Result<Vec<String>> {
-    let data =
-        std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
+    let data = bytes(path)?;
     let table = Table::open(path, &data)?;
     let Some(at) = table.names.iter().position(|other| other == name.trim()) else {
         let problem = format!("there is no column {name:?}");
@@ -416,6 +418,8 @@ struct Filled {
     rows: usize,
     x: Vec<f32>,
     notes: Vec<String>,
+    /// The columns of missing categories, as [`Dataset::filled`] has them.
+    empty: Vec<usize>,
 }
 
 /// The second way through the file: the numbers.
@@ -424,6 +428,7 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
     let mut x: Vec<f32> = Vec::new();
     let (mut rows, mut dropped, mut absent) = (0usize, 0usize, 0usize);
     let mut unknown: HashMap<usize, (usize, String)> = HashMap::new();
+    let mut empty: Vec<usize> = Vec::new();
     table.each_row(|record| {
         if missing == Missing::Drop && lacks_a_cell(record, plan) {
             dropped += 1;
@@ -440,8 +445,8 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
                 Kind::Number { to } => x[row + to] = number(text).filter(|_| known).map_or(f32::NAN, |v| v as f32),
                 Kind::OneHot { to } => match to.get(text) {
                     Some(to) => x[row + to] = 1.0,
-                    None if known => unknown.entry(c).or_insert_with(|| (0, shortened(text))).0 += 1,
-                    None => {}
+                    None if !known => empty.extend(to.values().map(|to| row + to)),
+                    None => unknown.entry(c).or_insert_with(|| (0, shortened(text))).0 += 1,
                 },
             }
         }
@@ -466,5 +471,6 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
         };
         format!("column {name:?}: {cells} as none")
     }));
-    Ok(Filled { rows, x, notes })
+    empty.sort_unstable();
+    Ok(Filled { rows, x, notes, empty })
 }

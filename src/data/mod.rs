@@ -76,7 +76,8 @@ pub struct Dataset {
     pub test_from: Option<usize>,
     /// What the reader did that a person should know (rows dropped, cells to be filled).
     pub notes: Vec<String>,
-    /// Cells that were missing and hold a fill by now ([`Scaling::fill_missing`]): `row · columns + column`, ascending.
+    /// Cells that were missing and hold something else by now, `row · columns + column`, ascending: numbers once they are filled
+    /// ([`Scaling::fill_missing`]), the columns of a category from the start, which are all zero then.
     pub filled: Vec<usize>,
 }
 
@@ -320,7 +321,12 @@ impl Dataset {
         };
         let weights = self.weights.as_ref().map(|weights| keep.iter().map(|&r| weights[r]).collect());
         let test_from = self.test_from.map(|from| keep.iter().filter(|&&r| r < from).count());
-        Dataset { rows: keep.len(), x, y, weights, test_from, ..self.clone_without_values() }
+        let filled_in = |(new, &r): (usize, &usize)| {
+            let [from, to] = [r, r + 1].map(|r| self.filled.partition_point(|&cell| cell < r * c));
+            self.filled[from..to].iter().map(move |cell| cell - r * c + new * c).collect::<Vec<_>>()
+        };
+        let filled = keep.iter().enumerate().flat_map(filled_in).collect();
+        Dataset { rows: keep.len(), x, y, weights, test_from, filled, ..self.clone_without_values() }
     }
 
     /// The given columns, in order, as a plain table.
@@ -433,11 +439,16 @@ impl Dataset {
         hash
     }
 
-    /// One input as it came: NaN for a cell that was missing, whatever it holds by now.
-    pub fn value(&self, row: usize, column: usize) -> f32 {
-        if self.filled.binary_search(&(row * self.columns + column)).is_ok() {
-            return f32::NAN;
+    /// One input as a person should see it: NaN for a cell that was missing, whatever it holds by now.
+    pub fn seen(&self, row: usize, column: usize) -> f32 {
+        match self.filled.binary_search(&(row * self.columns + column)) {
+            Ok(_) => f32::NAN,
+            Err(_) => self.value(row, column),
         }
+    }
+
+    /// One input as it is held.
+    pub fn value(&self, row: usize, column: usize) -> f32 {
         match &self.x {
             Values::U8(v) => f32::from(v[row * self.columns + column]),
             Values::F32(v) => v[row * self.columns + column],

@@ -32,6 +32,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
     let (axes, mut features) = describe(&shape[1..], layout(path, &x, request.layout)?);
+    let mut order = None;
     // More columns, those that the model chose among them, are cut down later.
     if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
         if expected.len() != features.len() {
@@ -42,7 +43,26 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
                 "give arrays like those trained on, or with the columns that the model was made of",
             ));
         }
-        features.clone_from(expected);
+        // The columns of a plain array have numbers instead of names.
+        match if axes.len() > 1 { by_name(expected, &features) } else { ByName::Others } {
+            ByName::Same => {}
+            ByName::Order(places) => order = Some(places),
+            // Columns without names of their own are meant in the model's order.
+            ByName::Others => features.clone_from(expected),
+            ByName::Some => {
+                return Err(Error::input(
+                    path,
+                    x.name,
+                    format!(
+                        "pictures of the shape {:?}, which isn't that of the model's ({} to {})",
+                        &shape[1..],
+                        expected[0].name,
+                        expected[expected.len() - 1].name
+                    ),
+                    "give pictures like those trained on; --layout says where their channels stand",
+                ));
+            }
+        }
     }
     let columns = features.len();
     let mut missing = vec![false; all_rows];
@@ -88,6 +108,15 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         if let (None, None, Targets::Classes { names, .. }) = (request.task, &request.expect, &dataset.y) {
             dataset.notes.extend(either_way(&y.name, names.len(), true));
         }
+    }
+    if let Some(places) = order {
+        let mut ordered = dataset.select_columns(&places);
+        let note = format!(
+            "{} has its channels elsewhere than what the model was trained on; they are put in its order",
+            path.display()
+        );
+        ordered.notes.push(note);
+        dataset = ordered;
     }
     Ok(dataset)
 }
@@ -211,6 +240,29 @@ fn check_test(path: &Path, x: &Array, test: &Array) -> Result<()> {
         return Err(Error::input(path, place(), problem, "convert one of them with .astype"));
     }
     Ok(())
+}
+
+/// How the columns of an array stand to those that a model expects.
+enum ByName {
+    Same,
+    /// The same ones: where each expected one is.
+    Order(Vec<usize>),
+    /// Some of them and others: another shape.
+    Some,
+    /// None of them: named otherwise.
+    Others,
+}
+
+fn by_name(expected: &[Feature], found: &[Feature]) -> ByName {
+    let place: std::collections::HashMap<&str, usize> =
+        found.iter().enumerate().map(|(c, feature)| (feature.name.as_str(), c)).collect();
+    let places: Vec<Option<usize>> = expected.iter().map(|feature| place.get(feature.name.as_str()).copied()).collect();
+    match places.iter().copied().collect::<Option<Vec<usize>>>() {
+        Some(places) if places.iter().enumerate().all(|(i, &c)| i == c) => ByName::Same,
+        Some(places) => ByName::Order(places),
+        None if places.iter().any(Option::is_some) => ByName::Some,
+        None => ByName::Others,
+    }
 }
 
 /// Where the channels of pictures stand, as asked for or as the lengths suggest.

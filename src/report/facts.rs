@@ -144,10 +144,11 @@ impl<'a> Facts<'a> {
         self.page.assessment.is_none_or(|a| a.verdict != Verdict::Unsupported)
     }
 
-    /// Dropped, or no more relevant than noise would be.
+    /// No more relevant than noise would be, or, where that isn't known, dropped. A category's columns are judged together, so one of
+    /// them may be above noise though it would count as dropped by itself.
     pub(crate) fn faint(&self, feature: &RankedFeature) -> bool {
         let control = self.page.assessment.and_then(|a| a.control.as_ref());
-        self.dropped(feature) || !self.supported() || control.is_some_and(|control| !control.above[feature.feature])
+        !self.supported() || control.map_or_else(|| self.dropped(feature), |control| !control.above[feature.feature])
     }
 
     pub(crate) fn dropped(&self, feature: &RankedFeature) -> bool {

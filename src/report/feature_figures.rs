@@ -21,8 +21,7 @@ pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f32]) -> String {
     }
 }
 
-/// The category that a row has, of a categorical variable; `unknown` where it is none that the model knows, which is what a missing cell
-/// counts as in a table; `missing` where it was filled.
+/// The category that a row has, of a categorical variable; `unknown` where it is none that the model knows, `missing` where the cell was.
 pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option<&'a str> {
     features[unit.columns[0]].group?;
     if row[unit.columns[0]].is_nan() {

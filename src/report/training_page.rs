@@ -82,8 +82,9 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
     let share = |n: usize| percent(n as f64 / page.columns.max(1) as f64);
     match page.assessment.and_then(|a| a.control.as_ref()) {
         Some(control) => {
-            let above = control.above.iter().filter(|&&above| above).count();
-            add(count(above), format!("of {} are more relevant than noise ({})", inputs(page.columns), share(above)));
+            let share = percent(control.inputs_above as f64 / control.inputs.max(1) as f64);
+            let of = inputs(control.inputs);
+            add(count(control.inputs_above), format!("of {of} are more relevant than noise ({share})"));
         }
         None if facts.supported() => {
             add(count(facts.kept), format!("of {} kept ({})", inputs(page.columns), share(facts.kept)));
