@@ -162,21 +162,30 @@ const FEW_ROWS: usize = 16;
 /// Columns that a row's sums are kept for while the weight's rows pass by: they stay in the first cache.
 const FEW_COLUMNS: usize = 512;
 
-/// Σ aᵢbᵢ in 64 interleaved sums, so that additions need not wait for each other.
+/// Σ aᵢbᵢ in 64 interleaved sums, so that additions need not wait for each other; halves are added until eight are left.
 #[inline(always)]
 fn long_dot<T: Real>(a: &[T], b: &[T]) -> T {
     const LANES: usize = 64;
-    let mut lanes = [T::ZERO; LANES];
     let (whole, rest) = a.split_at(a.len() / LANES * LANES);
+    let rest = dot(rest, &b[whole.len()..]);
+    if whole.is_empty() {
+        return rest;
+    }
+    let mut lanes = [T::ZERO; LANES];
     for (a, b) in whole.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
         for i in 0..LANES {
             lanes[i] += a[i] * b[i];
         }
     }
-    lanes.into_iter().fold(dot(rest, &b[whole.len()..]), |sum, lane| sum + lane)
+    for half in [32, 16, 8] {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(l, &mut h)| *l += h);
+    }
+    lanes[..8].iter().fold(rest, |sum, &lane| sum + lane)
 }
 
-/// [`product`] for few rows, `lhs` row-major, without memory of its own.
+/// [`product`] for few rows, `lhs` row-major, without memory of its own. Vector instructions are chosen once for the whole
+/// product: a small table's rows are shorter than that choice.
 fn few_rows_product<T: Real>(
     out: &mut [T],
     ld: usize,
@@ -184,26 +193,34 @@ fn few_rows_product<T: Real>(
     lhs: Operand<T>,
     rhs: Operand<T>,
 ) {
-    let row = |r: usize| &lhs.values[r * lhs.row..][..k];
-    if rhs.row == 1 {
-        // Each weight row is read once for all rows.
-        for j in 0..n {
-            let w = &rhs.values[j * rhs.column..][..k];
-            (0..m).for_each(|r| out[r * ld + j] = vectorised(|| long_dot(row(r), w)));
-        }
+    if m == 0 || n == 0 {
         return;
     }
-    for begin in (0..n).step_by(FEW_COLUMNS) {
-        let width = FEW_COLUMNS.min(n - begin);
-        (0..m).for_each(|r| out[r * ld + begin..][..width].fill(T::ZERO));
-        for i in 0..k {
-            let w = &rhs.values[i * rhs.row + begin..][..width];
+    vectorised(|| {
+        if rhs.row == 1 {
+            // Each weight row is read once for all rows.
+            for j in 0..n {
+                let w = &rhs.values[j * rhs.column..][..k];
+                for r in 0..m {
+                    out[r * ld + j] = long_dot(&lhs.values[r * lhs.row..][..k], w);
+                }
+            }
+            return;
+        }
+        for begin in (0..n).step_by(FEW_COLUMNS) {
+            let width = FEW_COLUMNS.min(n - begin);
             for r in 0..m {
-                let (x, sums) = (row(r)[i], &mut out[r * ld + begin..][..width]);
-                vectorised(|| sums.iter_mut().zip(w).for_each(|(s, &w)| *s += x * w));
+                out[r * ld + begin..][..width].fill(T::ZERO);
+            }
+            for i in 0..k {
+                let w = &rhs.values[i * rhs.row + begin..][..width];
+                for r in 0..m {
+                    let (x, sums) = (lhs.values[r * lhs.row + i], &mut out[r * ld + begin..][..width]);
+                    sums.iter_mut().zip(w).for_each(|(s, &w)| *s += x * w);
+                }
             }
         }
-    }
+    });
 }
 
 impl Pullback {
@@ -248,10 +265,15 @@ impl Pullback {
 #[inline(always)]
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::ZERO; 8];
-    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
-        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let (rest_a, rest_b) = (a.remainder(), b.remainder());
+    for (a, b) in a.zip(b) {
+        for i in 0..8 {
+            lanes[i] += a[i] * b[i];
         }
+    }
+    for (lane, (&a, &b)) in lanes.iter_mut().zip(rest_a.iter().zip(rest_b)) {
+        *lane += a * b;
     }
     lanes.into_iter().fold(T::ZERO, |sum, lane| sum + lane)
 }
