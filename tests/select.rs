@@ -154,16 +154,12 @@ fn whoever_watches_may_stop_it() {
     });
     assert!(matches!(stopped, Err(Error::Stopped(_))));
     // Once a number of features was tried, what was tried is kept.
-    let (mut trainings, mut last) = (0, 0);
-    let selection = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 0 }, &mut |stage, progress| {
-        if stage == Stage::Sizes {
-            trainings += usize::from(progress.step < last || last == 0);
-            last = progress.step;
-        }
-        if trainings > 3 { Flow::Stop } else { Flow::Continue }
+    let selection = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 2 }, &mut |stage, progress| {
+        if stage == Stage::Sizes && progress.epoch >= 3 { Flow::Stop } else { Flow::Continue }
     })
     .unwrap();
-    assert!(selection.stopped && selection.sizes.len() == 3, "{:?}", selection.sizes);
+    // Three trainings were done, and those that were under way may have ended before they heard of it.
+    assert!(selection.stopped && (3..6).contains(&selection.sizes.len()), "{:?}", selection.sizes);
     assert!(selection.sizes.iter().all(|size| size.random.is_none()));
     assert!(selection.sizes.iter().any(|size| size.k == selection.chosen));
     let summary = eigenlens::report::selection_page::summary(&selection, &dataset);

@@ -38,6 +38,23 @@ impl Device {
         matches!(self, Device::Gpu(gpu) if gpu.info().kind == AdapterKind::Software)
     }
 
+    /// Cores that programs run on: those of the CPU engine, and 1 for a GPU, which takes one program at a time.
+    pub fn cores(&self) -> usize {
+        match self {
+            Device::Cpu { threads } | Device::CpuF64 { threads } => crate::host::threads(*threads),
+            Device::Gpu(_) => 1,
+        }
+    }
+
+    /// The same engine on one core, for programs that run side by side.
+    pub fn on_one_core(&self) -> Self {
+        match self {
+            Device::Cpu { .. } => Device::Cpu { threads: 1 },
+            Device::CpuF64 { .. } => Device::CpuF64 { threads: 1 },
+            Device::Gpu(gpu) => Device::Gpu(gpu.clone()),
+        }
+    }
+
     /// Allocates a program's buffers on the engine.
     pub fn load(&self, program: Program) -> Result<Box<dyn Session>> {
         match self {

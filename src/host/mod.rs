@@ -13,4 +13,4 @@ pub use logits::{argmax, log_probability, softmax};
 pub use product::{Operand, product};
 pub use real::Real;
 pub use rows::{column_sums, for_rows, split_rows, vectorised, widest};
-pub use team::{Disjoint, Team};
+pub use team::{Disjoint, Team, threads};

@@ -50,13 +50,18 @@ pub struct Team {
     members: Vec<JoinHandle<()>>,
 }
 
+/// A number of threads as it is asked for: 0 is every core.
+pub fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n,
+    }
+}
+
 impl Team {
     /// A team of `threads` with the caller; 0 takes every core.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
-            n => n,
-        };
+        let threads = self::threads(threads);
         let shared = Arc::new(Shared {
             job: Mutex::new(None),
             round: AtomicU64::new(0),

@@ -23,6 +23,7 @@ mod ensemble;
 mod order;
 mod path;
 mod prepared;
+mod retrain;
 mod sizes;
 mod stability;
 mod substitutes;
@@ -264,10 +265,10 @@ pub fn select(
     let ks = sizes::sizes(suggested, settings.features.is_some(), by_relevance.len());
     let most = ks.last().copied().unwrap_or(suggested);
     let by_novelty = order::by_novelty(&prepared.data, &prepared.units, &relative, &first, &by_relevance, most);
-    let retrainer = sizes::Retrainer { prepared: &prepared, settings, device };
+    let retrainer = retrain::Retrainer { prepared: &prepared, settings, device };
     let orders = [(Order::Relevance, by_relevance), (Order::Novelty, by_novelty)];
-    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything, stopped } =
-        retrainer.choose(orders, &ks, suggested, observe)?;
+    let tried = sizes::Sizes { retrainer, orders, ks, suggested };
+    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything, stopped } = tried.choose(observe)?;
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
     let reported = &prepared.data.list[reported.clone()];
     let constant_answer = constant_score(&prepared.data, prepared.metric, &prepared.fitted(), reported);
@@ -381,11 +382,7 @@ impl SelectSettings {
             of(Stage::Path, walked * seeds, if self.warm { self.penalties } else { 1 }),
             of(Stage::Refit, refit * penalties * seeds, 1),
             of(Stage::Stability, 2.0 * self.pairs as f64, 1),
-            of(
-                Stage::Sizes,
-                SMALL * ks as f64 * (orders as f64 * seeds + self.controls as f64),
-                ks * (orders + self.controls),
-            ),
+            of(Stage::Sizes, SMALL * ks as f64 * (orders as f64 * seeds + self.controls as f64), 1),
             of(Stage::Compact, SMALL * seeds, 1),
         ]
     }

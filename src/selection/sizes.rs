@@ -4,20 +4,18 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::{Ensemble, Member, Trained};
+use super::ensemble::Trained;
 use super::prepared::{Prepared, rows_se};
+use super::retrain::{Request, Retrainer, Ticks, retraining};
 use super::{Order, Score, SelectSettings, Stage};
-use crate::data::Dataset;
 use crate::engine::Device;
 use crate::model::{Fit, Model};
 use crate::network::Parameters;
 use crate::random::Random;
 use crate::train::Metric;
-use crate::train::{Flow, Job, Progress, Resident, Settings};
+use crate::train::{Flow, Job, Progress, Settings};
 use crate::{Error, Result};
 
-/// Steps of a network that is trained anew, about.
-const STEPS: usize = 900;
 /// Sizes that are tried, besides the one that is asked for or that the path suggests.
 const SIZES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 /// More of them, where the size is to be found.
@@ -107,160 +105,133 @@ pub(super) fn sizes(suggested: usize, given: bool, units: usize) -> Vec<usize> {
     sizes
 }
 
-/// Trains networks on some units alone.
-pub(super) struct Retrainer<'a> {
-    pub prepared: &'a Prepared,
-    pub settings: &'a SelectSettings,
-    pub device: &'a Device,
+/// What there is to try, and how the choice is made.
+pub(super) struct Sizes<'a> {
+    pub retrainer: Retrainer<'a>,
+    pub orders: [(Order, Vec<usize>); 2],
+    /// Ascending.
+    pub ks: Vec<usize>,
+    /// The most that may be chosen where no size is given.
+    pub suggested: usize,
 }
 
-impl Retrainer<'_> {
-    fn train(
-        &self,
-        units: &[usize],
-        networks: usize,
-        seed: u64,
-        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-    ) -> Result<Vec<Trained>> {
-        let Retrainer { prepared, settings, device } = *self;
-        let training = retraining(prepared, settings, networks, seed);
-        let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
-        let data = data_of(prepared, &dataset)?;
-        let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
-        let ensemble = Ensemble { network: &network, data: &data, lists: &prepared.lists, settings: &training, device };
-        // The folds in turn, and with one network its seed's.
-        let first = seed.wrapping_sub(self.settings.seed) as usize;
-        let member = |(i, &settings)| Member { settings, start: None, columns: None, list: first.wrapping_add(i) };
-        let members: Vec<Member> = training.replicas.iter().enumerate().map(member).collect();
-        ensemble.train(&members, &mut |progress| observe(Stage::Sizes, progress))
+impl Sizes<'_> {
+    /// The first k of an order, over the settings' seeds.
+    fn best(&self, order: usize, k: usize) -> Request {
+        let SelectSettings { seeds, seed, .. } = *self.retrainer.settings;
+        Request { units: self.orders[order].1[..k].to_vec(), networks: seeds, seed }
     }
 
-    /// The first k of an order; `None` where `observe` stops it.
-    fn first(
-        &self,
-        order: &[usize],
-        k: usize,
-        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-    ) -> Result<Option<Tried>> {
-        let trained = match self.train(&order[..k], self.settings.seeds, self.settings.seed, observe) {
-            Err(Error::Stopped(_)) => return Ok(None),
-            trained => trained?,
-        };
+    /// As many random units, one network for each draw.
+    fn random(&self, k: usize) -> impl Iterator<Item = Request> {
+        let seed = self.retrainer.settings.seed;
+        (0..self.retrainer.settings.controls as u64).map(move |draw| {
+            let mut units: Vec<usize> = (0..self.orders[0].1.len()).collect();
+            Random::new(seed, 0xd0 + draw).shuffle(&mut units);
+            units.truncate(k);
+            Request { units, networks: 1, seed: seed.wrapping_add(draw) }
+        })
+    }
+
+    fn tried(&self, k: usize, trained: &[Trained]) -> Tried {
         let score = |of: fn(&Trained) -> f64| Score::of(&trained.iter().map(of).collect::<Vec<f64>>());
-        Ok(Some(Tried {
-            k,
-            validation: score(|t| t.validation.metric),
-            rows_se: rows_se(self.prepared, &trained),
-            test: score(|t| t.test.metric),
-        }))
+        let rows_se = rows_se(self.retrainer.prepared, trained);
+        Tried { k, validation: score(|t| t.validation.metric), rows_se, test: score(|t| t.test.metric) }
     }
 
-    /// Chooses order and size by the validation rows; `ks` are the sizes that are shown, `suggested` the most that may be chosen
-    /// where none is given. A stop leaves what was tried until then.
+    /// Chooses order and size by the validation rows. A stop leaves what was tried until then.
     ///
     /// # Errors
     /// [`Error::Stopped`] when nothing was; training's own.
-    pub fn choose(
-        &self,
-        orders: [(Order, Vec<usize>); 2],
-        ks: &[usize],
-        suggested: usize,
-        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-    ) -> Result<Chosen> {
-        let Retrainer { prepared, settings, .. } = *self;
-        // With a size that is given the orders are compared there alone.
-        let compared = settings.features.map_or(ks.to_vec(), |k| vec![k]);
-        let mut tried: Vec<Vec<Tried>> = vec![Vec::new(); orders.len()];
-        let mut stopped = false;
-        let first_of = |order: usize, k: usize| {
-            let mut units = orders[order].1[..k].to_vec();
-            units.sort_unstable();
-            units
-        };
-        for order in 0..orders.len() {
+    pub fn choose(&self, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<Chosen> {
+        let Retrainer { prepared, settings, .. } = self.retrainer;
+        // The orders are compared at the sizes that can be chosen; the others are for the chosen order's curve.
+        let (compared, shown): (Vec<usize>, Vec<usize>) =
+            self.ks.iter().partition(|&&k| settings.features.map_or(k <= self.suggested, |features| k == features));
+        let mut requests = Vec::new();
+        // Which request tells of an order's size: where the orders have the same units in front, they are the same networks.
+        let mut place = vec![Vec::new(); self.orders.len()];
+        for (order, places) in place.iter_mut().enumerate() {
             for &k in &compared {
-                if stopped {
-                    break;
+                let request = self.best(order, k);
+                let known = requests.iter().position(|r: &Request| r.same_units(&request));
+                places.push((k, known.unwrap_or(requests.len())));
+                if known.is_none() {
+                    requests.push(request);
                 }
-                // Where the orders have the same units in front, they are the same networks.
-                let known = (0..order).find(|&other| first_of(other, k) == first_of(order, k));
-                let one = match known.and_then(|other| tried[other].iter().find(|t| t.k == k)) {
-                    Some(known) => Some(*known),
-                    None => self.first(&orders[order].1, k, observe)?,
-                };
-                stopped |= one.is_none();
-                tried[order].extend(one);
             }
         }
-        let choice = choose(&tried, settings.features, suggested, prepared.metric);
-        let (order, ranking) = &orders[choice.order];
+        let controls = self.ks.len() * settings.controls;
+        let mut watch = Watch {
+            trainings: requests.len() + shown.len() + controls,
+            networks: settings.seeds * (requests.len() + shown.len()) + controls,
+            before: Ticks::default(),
+            observe,
+        };
+        let trained = self.retrainer.side_by_side(&requests, &mut |ticks| watch.show(ticks))?;
+        let mut stopped = trained.iter().any(Option::is_none);
+        let of = |&(k, place): &(usize, usize)| trained[place].as_ref().map(|t| self.tried(k, t));
+        let mut tried: Vec<Vec<Tried>> = place.iter().map(|places| places.iter().filter_map(of).collect()).collect();
+        let choice = choose(&tried, settings.features, self.suggested, prepared.metric);
+        let (order, ranking) = &self.orders[choice.order];
         let mut tried = tried.swap_remove(choice.order);
         let Some(on_validation) = tried.iter().find(|t| t.k == choice.k).copied() else {
             return Err(Error::Stopped("stopped before any number of features was tried; nothing was written".into()));
         };
-        for &k in ks.iter().filter(|k| !compared.contains(k)) {
-            if stopped {
-                break;
+        let mut random = vec![None; self.ks.len()];
+        if !stopped {
+            watch.before =
+                Ticks { finished: requests.len(), networks: (settings.seeds * requests.len()) as f64, ..watch.before };
+            let mut requests: Vec<Request> = shown.iter().map(|&k| self.best(choice.order, k)).collect();
+            requests.extend(self.ks.iter().flat_map(|&k| self.random(k)));
+            let trained = self.retrainer.side_by_side(&requests, &mut |ticks| watch.show(ticks))?;
+            stopped = trained.iter().any(Option::is_none);
+            let (best, controls) = trained.split_at(shown.len());
+            let of = |(&k, trained): (&usize, &Option<Vec<Trained>>)| Some(self.tried(k, trained.as_ref()?));
+            tried.extend(shown.iter().zip(best).filter_map(of));
+            tried.sort_by_key(|t| t.k);
+            for (score, draws) in random.iter_mut().zip(controls.chunks_exact(settings.controls.max(1))) {
+                let all: Option<Vec<f64>> = draws.iter().map(|t| Some(t.as_ref()?[0].test.metric)).collect();
+                *score = all.map(|scores| Score::of(&scores));
             }
-            let one = self.first(ranking, k, observe)?;
-            stopped |= one.is_none();
-            tried.extend(one);
         }
-        tried.sort_by_key(|t| t.k);
-        let mut sizes = Vec::new();
-        for of in &tried {
+        let size = |of: &Tried| {
             let validation = Score { se: of.validation.se.hypot(of.rows_se), ..of.validation };
-            let random = if stopped { None } else { self.random(of.k, &mut stopped, observe)? };
-            sizes.push(SizePoint { k: of.k, best: of.test, validation, random });
-        }
+            let random = self.ks.binary_search(&of.k).ok().and_then(|i| random[i]);
+            SizePoint { k: of.k, best: of.test, validation, random }
+        };
+        let sizes = tried.iter().map(size).collect();
         let gained = on_validation.validation.mean - prepared.constant_on_validation();
         let gained = if prepared.metric.is_share() { gained } else { -gained };
         // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
         let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
         Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, tells_anything, stopped })
     }
-
-    /// As many random units, on the test rows: over the settings' draws; `None` without any, or where it is stopped.
-    fn random(
-        &self,
-        k: usize,
-        stopped: &mut bool,
-        observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-    ) -> Result<Option<Score>> {
-        let mut scores = Vec::new();
-        for draw in 0..self.settings.controls as u64 {
-            let mut units: Vec<usize> = (0..self.prepared.units.len()).collect();
-            Random::new(self.settings.seed, 0xd0 + draw).shuffle(&mut units);
-            match self.train(&units[..k], 1, self.settings.seed.wrapping_add(draw), observe) {
-                Err(Error::Stopped(_)) => {
-                    *stopped = true;
-                    return Ok(None);
-                }
-                trained => scores.extend(trained?.iter().map(|t| t.test.metric)),
-            }
-        }
-        Ok((!scores.is_empty()).then(|| Score::of(&scores)))
-    }
 }
 
-/// How a network is trained anew: without penalties, the parameters of the best validation loss kept.
-fn retraining(prepared: &Prepared, settings: &SelectSettings, networks: usize, seed: u64) -> Settings {
-    let base = &prepared.plan.settings;
-    let epochs = settings.epochs(prepared.training_rows(), base.batch, STEPS, 1.0);
-    Settings {
-        epochs,
-        early_stop: Some(epochs),
-        replicas: Settings::ensemble(networks, seed, 0.0, 0.0),
-        ..base.clone()
-    }
+/// Shows the stage's trainings as one, of which an epoch is a training.
+struct Watch<'a> {
+    trainings: usize,
+    networks: usize,
+    before: Ticks,
+    observe: &'a mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
 }
 
-fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<Resident> {
-    let kind = prepared.plan.scale.unwrap_or_else(|| crate::data::ScaleKind::default_for(dataset));
-    let fitted = prepared.fitted();
-    let scaling = crate::data::Scaling::fit(kind, dataset, &fitted)?;
-    let target = crate::data::TargetScaling::fit(dataset, &fitted);
-    Ok(Resident::of(dataset, &scaling, &target, &prepared.split))
+impl Watch<'_> {
+    fn show(&mut self, ticks: Ticks) -> Flow {
+        // Steps of the bar for each network.
+        const PARTS: f64 = 1000.0;
+        let progress = Progress {
+            epoch: self.before.finished + ticks.finished,
+            epochs: self.trainings,
+            step: (PARTS * (self.before.networks + ticks.networks)) as u64,
+            steps: (PARTS * self.networks as f64) as u64,
+            loss: ticks.loss,
+            metric: ticks.metric,
+            record: None,
+        };
+        (self.observe)(Stage::Sizes, &progress)
+    }
 }
 
 /// Trains networks on some columns alone; the model is the one with the best validation loss, the score is over all.

@@ -24,13 +24,14 @@ impl Gemm {
         let psi = cx.view(self.b);
         let (lambda_in, lambda_out) = (cx.view(eigenvalues.lambda_in), cx.view(eigenvalues.lambda_out));
         scratch.resize(self.b.rows * self.b.ld, T::ZERO);
-        for ((w, psi), &out) in scratch.chunks_exact_mut(self.b.ld).zip(psi.chunks_exact(self.b.ld)).zip(lambda_out) {
-            vectorised(|| {
+        let ld = self.b.ld;
+        vectorised(|| {
+            for ((w, psi), &out) in scratch.chunks_exact_mut(ld).zip(psi.chunks_exact(ld)).zip(lambda_out) {
                 for ((w, &psi), &lambda) in w.iter_mut().zip(psi).zip(lambda_in) {
                     *w = (lambda - out) * psi;
                 }
-            });
-        }
+            }
+        });
     }
 
     /// `Nt` and `Nn`: one output row for each batch row.
@@ -234,29 +235,27 @@ impl Pullback {
         if let Some(view) = self.d_lambda_in {
             out[view.range()].fill(T::ZERO);
         }
-        for (j, &lambda_j) in lambda_out.iter().enumerate().take(self.psi.rows) {
-            let g = &g[j * self.g.ld..][..n];
-            let psi = &psi[j * self.psi.ld..][..n];
-            if let Some(view) = self.d_psi {
-                let row = &mut out[view.offset + j * view.ld..][..n];
-                vectorised(|| {
-                    for i in 0..n {
-                        row[i] = (lambda_in[i] - lambda_j) * g[i];
+        vectorised(|| {
+            for (j, &lambda_j) in lambda_out.iter().enumerate().take(self.psi.rows) {
+                let g = &g[j * self.g.ld..][..n];
+                let psi = &psi[j * self.psi.ld..][..n];
+                if let Some(view) = self.d_psi {
+                    let row = &mut out[view.offset + j * view.ld..][..n];
+                    for ((d, &lambda), &g) in row.iter_mut().zip(&lambda_in[..n]).zip(g) {
+                        *d = (lambda - lambda_j) * g;
                     }
-                });
-            }
-            if let Some(view) = self.d_lambda_in {
-                let row = &mut out[view.offset..][..n];
-                vectorised(|| {
-                    for i in 0..n {
-                        row[i] += psi[i] * g[i];
+                }
+                if let Some(view) = self.d_lambda_in {
+                    let row = &mut out[view.offset..][..n];
+                    for ((d, &psi), &g) in row.iter_mut().zip(psi).zip(g) {
+                        *d += psi * g;
                     }
-                });
+                }
+                if let Some(view) = self.d_lambda_out {
+                    out[view.offset + j] = -dot(psi, g);
+                }
             }
-            if let Some(view) = self.d_lambda_out {
-                out[view.offset + j] = -vectorised(|| dot(psi, g));
-            }
-        }
+        });
         cx.put(gradients, out);
     }
 }
