@@ -1,7 +1,7 @@
 //! Twins of the matrix products and of the pull-back to the spectral parameters.
 
 use super::Context;
-use super::activation::{activate, multiply_slope};
+use super::activation::{activate, activate_rows, multiply_slope};
 use super::skipping::Skipping;
 use crate::host::{Operand, Real, column_sums, for_rows, product, vectorised};
 use crate::kernels::{Activation, Form, Gemm, Pullback};
@@ -72,9 +72,7 @@ impl Gemm {
                     });
                 }
                 if self.pre.is_none() {
-                    for row in chunk.chunks_exact_mut(ld) {
-                        activate(self.activation, &mut row[..cols]);
-                    }
+                    activate_rows(self.activation, chunk, ld, cols);
                 }
                 if let Some((slope, saved)) = slope {
                     for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {

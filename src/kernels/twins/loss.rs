@@ -5,29 +5,30 @@ use crate::host::{Disjoint, Real, split_rows, vectorised};
 use crate::kernels::{Loss, LossKind, Reduce};
 use crate::program::RESULT_LEN;
 
-/// Loss, right or not, and the gradient of one row of logits (written over `gradient`, not yet divided by the batch).
+/// Rows whose exponentials are taken in one loop: over the few classes of one row it would not fill a vector.
+const BLOCK: usize = 64;
+
+/// The largest logit, and `e^(logit − largest)` up to the exponential, which is taken for many rows at once.
 #[inline(always)]
-fn cross_entropy<T: Real>(logits: &[T], label: usize, gradient: &mut [T]) -> [T; 4] {
-    let mut best = 0;
-    for (c, &o) in logits.iter().enumerate() {
-        if o > logits[best] {
-            best = c;
-        }
-    }
-    let max = logits[best];
-    let mut sum = T::ZERO;
-    for (g, &o) in gradient.iter_mut().zip(logits) {
-        *g = (o - max).exp();
-        sum += *g;
-    }
+fn shifted<T: Real>(logits: &[T], into: &mut [T]) -> T {
+    let max = logits.iter().fold(logits[0], |max, &o| if o > max { o } else { max });
+    into.iter_mut().zip(logits).for_each(|(s, &o)| *s = o - max);
+    max
+}
+
+/// Loss, right or not (the first of equal logits counts), and the gradient of one row (not yet divided by the batch), from what
+/// [`shifted`] left and its exponentials.
+#[inline(always)]
+fn cross_entropy<T: Real>(logits: &[T], max: T, exponentials: &[T], label: usize, gradient: &mut [T]) -> [T; 4] {
+    let sum = exponentials.iter().fold(T::ZERO, |sum, &e| sum + e);
     let loss = sum.ln() - (logits[label] - max);
     let share = T::ONE / sum;
-    for g in gradient.iter_mut() {
-        *g *= share;
+    for (g, &e) in gradient.iter_mut().zip(exponentials) {
+        *g = e * share;
     }
     gradient[label] -= T::ONE;
-    let right = if best == label { T::ONE } else { T::ZERO };
-    [loss, right, T::ZERO, T::ZERO]
+    let right = logits[label] == max && logits[..label].iter().all(|&o| o < max);
+    [loss, if right { T::ONE } else { T::ZERO }, T::ZERO, T::ZERO]
 }
 
 /// Mean loss, |e| and e² over one row's outputs, and the gradient (divided by the outputs, not by the batch).
@@ -72,29 +73,45 @@ impl Loss {
         // An exponential counts for some ten loads.
         split_rows(cx.team, 10 * rows * cols, rows, |first, count| {
             let mut discarded = vec![T::ZERO; cols];
+            let mut exponentials = vec![T::ZERO; if self.kind == LossKind::Ce { BLOCK * cols } else { 0 }];
+            let mut largest = [T::ZERO; BLOCK];
             vectorised(
                 #[inline(always)]
                 || {
-                    for r in first..first + count {
-                        let row = picked[r] as usize;
-                        let output = &output[r * self.output.ld..][..cols];
-                        let slot = match &gradient_rows {
-                            // SAFETY: every row belongs to one range.
-                            Some((view, rows)) => unsafe { rows.part(r * view.ld, cols) },
-                            None => &mut discarded[..],
-                        };
-                        let mut row_stats = match self.kind {
-                            LossKind::Ce => cross_entropy(output, targets[row] as usize, slot),
-                            kind => regression(kind, output, &targets[row * cols..][..cols], slot),
-                        };
-                        let mut scale = share;
-                        if let Some(weights) = weights {
-                            scale *= weights[row];
-                            row_stats.iter_mut().for_each(|s| *s *= weights[row]);
+                    for begin in (first..first + count).step_by(BLOCK) {
+                        let block = begin..(begin + BLOCK).min(first + count);
+                        let logits = |r: usize| &output[r * self.output.ld..][..cols];
+                        if self.kind == LossKind::Ce {
+                            let taken = &mut exponentials[..block.len() * cols];
+                            for (r, row) in block.clone().zip(taken.chunks_exact_mut(cols)) {
+                                largest[r - begin] = shifted(logits(r), row);
+                            }
+                            taken.iter_mut().for_each(|e| *e = e.exp());
                         }
-                        slot.iter_mut().for_each(|g| *g *= scale);
-                        // SAFETY: as above.
-                        unsafe { stats_rows.part(4 * r, 4) }.copy_from_slice(&row_stats);
+                        for r in block {
+                            let row = picked[r] as usize;
+                            let slot = match &gradient_rows {
+                                // SAFETY: every row belongs to one range.
+                                Some((view, rows)) => unsafe { rows.part(r * view.ld, cols) },
+                                None => &mut discarded[..],
+                            };
+                            let mut row_stats = match self.kind {
+                                LossKind::Ce => {
+                                    let exponentials = &exponentials[(r - begin) * cols..][..cols];
+                                    let label = targets[row] as usize;
+                                    cross_entropy(logits(r), largest[r - begin], exponentials, label, slot)
+                                }
+                                kind => regression(kind, logits(r), &targets[row * cols..][..cols], slot),
+                            };
+                            let mut scale = share;
+                            if let Some(weights) = weights {
+                                scale *= weights[row];
+                                row_stats.iter_mut().for_each(|s| *s *= weights[row]);
+                            }
+                            slot.iter_mut().for_each(|g| *g *= scale);
+                            // SAFETY: as above.
+                            unsafe { stats_rows.part(4 * r, 4) }.copy_from_slice(&row_stats);
+                        }
                     }
                 },
             );
