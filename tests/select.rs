@@ -158,8 +158,8 @@ fn whoever_watches_may_stop_it() {
         if stage == Stage::Sizes && progress.epoch >= 3 { Flow::Stop } else { Flow::Continue }
     })
     .unwrap();
-    // Three trainings were done, and those that were under way may have ended before they heard of it.
-    assert!(selection.stopped && (3..6).contains(&selection.sizes.len()), "{:?}", selection.sizes);
+    // Three trainings were done, of either order, and those under way may have ended before they heard of it.
+    assert!(selection.stopped && (1..6).contains(&selection.sizes.len()), "{:?}", selection.sizes);
     assert!(selection.sizes.iter().all(|size| size.random.is_none()));
     assert!(selection.sizes.iter().any(|size| size.k == selection.chosen));
     let summary = eigenlens::report::selection_page::summary(&selection, &dataset);
