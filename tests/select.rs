@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eigenlens::data::{Unit, synthetic};
-use eigenlens::selection::{SelectSettings, Stage, select};
+use eigenlens::selection::{SelectSettings, Selection, Stage, select};
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
 use serde_json::Value;
@@ -153,13 +153,22 @@ fn whoever_watches_may_stop_it() {
         if stage == Stage::Path { Flow::Stop } else { Flow::Continue }
     });
     assert!(matches!(stopped, Err(Error::Stopped(_))));
-    // Once a number of features was tried, what was tried is kept.
-    let selection = select(&mut dataset, &[], &quick(), &Device::Cpu { threads: 2 }, &mut |stage, progress| {
-        if stage == Stage::Sizes && progress.epoch >= 3 { Flow::Stop } else { Flow::Continue }
+    // Once a number of features was tried, what was tried is kept: the same numbers as in a run that nobody stops.
+    let device = Device::Cpu { threads: 2 };
+    let whole = select(&mut dataset, &[], &quick(), &device, &mut |_, _| Flow::Continue).unwrap();
+    let mut trainings = 0;
+    let selection = select(&mut dataset, &[], &quick(), &device, &mut |stage, progress| {
+        trainings = if stage == Stage::Sizes { progress.epoch } else { trainings };
+        if trainings >= 3 { Flow::Stop } else { Flow::Continue }
     })
     .unwrap();
-    // Three trainings were done, of either order, and those under way may have ended before they heard of it.
-    assert!(selection.stopped && (1..6).contains(&selection.sizes.len()), "{:?}", selection.sizes);
+    // Trainings are of both orders, and those under way may end before they hear of it.
+    assert!((3..=5).contains(&trainings), "{trainings}");
+    assert!(selection.stopped && !whole.stopped && selection.sizes.len() < whole.sizes.len());
+    let tried = |of: &Selection, n: usize| of.sizes[..n].iter().map(|s| (s.k, s.validation)).collect::<Vec<_>>();
+    let kept = selection.sizes.len();
+    assert!(kept > 0);
+    assert_eq!((selection.order, tried(&selection, kept)), (whole.order, tried(&whole, kept)));
     assert!(selection.sizes.iter().all(|size| size.random.is_none()));
     assert!(selection.sizes.iter().any(|size| size.k == selection.chosen));
     let summary = eigenlens::report::selection_page::summary(&selection, &dataset);
