@@ -17,7 +17,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let adapters = Adapters::list();
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let cores = crate::host::threads(0);
     let real = adapters.iter().find(|info| info.kind != AdapterKind::Software);
     let auto = real.map_or("cpu", |info| info.name.as_str());
     if args.json {

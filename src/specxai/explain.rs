@@ -299,7 +299,7 @@ impl AtSplit<'_> {
     /// Every sample of the batch, in parallel.
     fn explain_formed(&self, r: &Blocks) -> Vec<Explanation> {
         let rows = self.batch.rows();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(rows.max(1));
+        let threads = crate::host::threads(0).min(rows.max(1));
         // A few shares a thread: samples with more active units take longer.
         let share = rows.div_ceil(4 * threads).max(1);
         let next = std::sync::atomic::AtomicUsize::new(0);

@@ -12,7 +12,7 @@ fn normal_cdf<T: Real>(z: T) -> T {
 }
 
 /// `y ← σ(y)`.
-pub(super) fn activate<T: Real>(activation: Activation, y: &mut [T]) {
+fn activate<T: Real>(activation: Activation, y: &mut [T]) {
     let each = |f: fn(T) -> T, y: &mut [T]| y.iter_mut().for_each(|y| *y = f(*y));
     // Where a branch keeps y the compiler writes through a mask, which is slower than all the rest on some processors. It can't
     // tell that y + 0 is y (of −0 it isn't), so it writes every value.
@@ -94,8 +94,8 @@ impl Activate {
         for_rows(cx.team, rows * ld, &mut y[self.y.offset..][..rows * ld], ld, |first, chunk| {
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
                 row[..cols].copy_from_slice(&x[(first + r) * self.x.ld..][..cols]);
-                activate(self.activation, &mut row[..cols]);
             }
+            activate_rows(self.activation, chunk, ld, cols);
         });
         cx.put(self.y.buffer, y);
     }

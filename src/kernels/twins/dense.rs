@@ -1,7 +1,7 @@
 //! Twins of the matrix products and of the pull-back to the spectral parameters.
 
 use super::Context;
-use super::activation::{activate, activate_rows, multiply_slope};
+use super::activation::{activate_rows, multiply_slope};
 use super::skipping::Skipping;
 use crate::host::{Operand, Real, column_sums, for_rows, product, vectorised};
 use crate::kernels::{Activation, Form, Gemm, Pullback};
@@ -99,11 +99,11 @@ impl Gemm {
         let mut out = cx.take(self.out.buffer);
         let (z, rows, ld) = (cx.view(pre), cx.rows(self.seeds), self.out.ld);
         for_rows(cx.team, rows * ld, &mut out[self.out.offset..][..rows * ld], ld, |first, chunk| {
+            let cols = self.out.cols;
             for (r, row) in chunk.chunks_exact_mut(ld).enumerate() {
-                let cols = self.out.cols;
                 row[..cols].copy_from_slice(&z[(first + r) * pre.ld..][..cols]);
-                activate(self.activation, &mut row[..cols]);
             }
+            activate_rows(self.activation, chunk, ld, cols);
         });
         cx.put(self.out.buffer, out);
     }
@@ -192,9 +192,6 @@ fn few_rows_product<T: Real>(
     lhs: Operand<T>,
     rhs: Operand<T>,
 ) {
-    if m == 0 || n == 0 {
-        return;
-    }
     vectorised(|| {
         if rhs.row == 1 {
             // Each weight row is read once for all rows.

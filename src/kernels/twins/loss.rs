@@ -8,7 +8,7 @@ use crate::program::RESULT_LEN;
 /// Rows whose exponentials are taken in one loop: over the few classes of one row it would not fill a vector.
 const BLOCK: usize = 64;
 
-/// The largest logit, and `e^(logit − largest)` up to the exponential, which is taken for many rows at once.
+/// The largest logit; `into` gets every logit less that, and the exponentials are taken for many rows at once.
 #[inline(always)]
 fn shifted<T: Real>(logits: &[T], into: &mut [T]) -> T {
     let max = logits.iter().fold(logits[0], |max, &o| if o > max { o } else { max });
