@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
+use super::names::Names;
 use crate::assess::Tuning;
 use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_table};
 use crate::engine::Device;
@@ -89,9 +90,9 @@ pub struct DataArgs {
     /// classify or regress, guessed from the target unless given; autoencode to give back the inputs
     #[arg(long, value_parser = by_name::<Task>)]
     pub task: Option<Task>,
-    /// Only these classes, in this order, as in 0,1
-    #[arg(long, value_delimiter = ',', value_name = "A,B,…")]
-    pub classes: Option<Vec<String>>,
+    /// Only these classes, in this order, as in 0,1 (one with a comma in double quotes)
+    #[arg(long, value_name = "A,B,…")]
+    pub classes: Option<Names>,
     /// Missing cells: refuse, mean (of the training rows), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
@@ -106,7 +107,7 @@ impl DataArgs {
         Request {
             target: self.target.clone(),
             task: self.task,
-            classes: self.classes.clone(),
+            classes: self.classes.clone().map(|names| names.0),
             missing: self.missing,
             layout: self.layout,
             seed,
@@ -119,9 +120,10 @@ impl DataArgs {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Data")]
 pub struct LearnArgs {
-    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    pub drop: Vec<String>,
+    /// Columns of a table that are no inputs, such as a row's number; the model then doesn't need them either. A name
+    /// with a comma stands in double quotes, as in '"height, cm",id'
+    #[arg(long, value_name = "NAME,…")]
+    pub drop: Vec<Names>,
     /// How much each row counts, in loss, scores and scaling: a column of a table, which is then no input, or an array of an
     /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
     #[arg(hide_short_help = true, long, value_name = "NAME")]
@@ -133,8 +135,13 @@ pub struct LearnArgs {
 }
 
 impl LearnArgs {
+    /// Names of the columns that are no inputs.
+    pub fn dropped(&self) -> Vec<String> {
+        self.drop.iter().flat_map(|names| names.0.clone()).collect()
+    }
+
     pub fn request(&self, read: &DataArgs, source: &str, seed: u64) -> Request {
-        Request { drop: self.drop.clone(), weights: self.weights.clone(), ..read.request(source, seed) }
+        Request { drop: self.dropped(), weights: self.weights.clone(), ..read.request(source, seed) }
     }
 }
 
@@ -356,7 +363,7 @@ impl TrainingArgs {
             target_column: data.target.clone(),
             weight_column: learn.weights.clone(),
             balanced_classes: learn.balanced_classes,
-            classes: data.classes.clone(),
+            classes: data.classes.clone().map(|names| names.0),
             missing: data.missing,
         })
     }

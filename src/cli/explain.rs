@@ -9,6 +9,7 @@ use serde_json::json;
 mod text;
 
 use super::args::{DataArgs, RunArgs};
+use super::names::Names;
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
@@ -510,8 +511,9 @@ fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
         return whole.map(|output| vec![output]);
     }
     let mut outputs = Vec::new();
-    for one in text.split(',') {
-        let output = Output::parse(one.trim(), names)?;
+    let Names(listed) = text.parse().unwrap_or_default();
+    for one in &listed {
+        let output = Output::parse(one, names)?;
         if !outputs.contains(&output) {
             outputs.push(output);
         }

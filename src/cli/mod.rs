@@ -6,6 +6,7 @@ mod curve;
 mod demo;
 mod explain;
 mod inspect;
+mod names;
 mod output;
 mod predict;
 mod progress;
@@ -19,7 +20,7 @@ mod train;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::Result;
 
@@ -66,9 +67,17 @@ enum Command {
     Inspect(inspect::Args),
 }
 
+/// The command line as clap reads it, with -1 as a value: what is wrong with it is that the option doesn't take it.
+fn parse() -> Cli {
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let allow = |cli: clap::Command, name| cli.mut_subcommand(name, |command| command.allow_negative_numbers(true));
+    let matches = commands.into_iter().fold(Cli::command(), allow).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
 /// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage); a second Ctrl-C while training ends the program with 130.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Adapters(args) => adapters::run(args),

@@ -142,7 +142,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;
     } else {
-        print(&format!("{} rows, {m} outputs: {}\n", dataset.rows, args.out.display()))?;
+        let of = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        print(&format!("{}, {}: {}\n", of(dataset.rows, "row"), of(m, "output"), args.out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -145,9 +145,9 @@ impl Args {
             target_column: self.read.target.clone(),
             weight_column: self.learn.weights.clone(),
             balanced_classes: self.learn.balanced_classes,
-            classes: self.read.classes.clone(),
+            classes: self.read.classes.clone().map(|names| names.0),
             missing: self.read.missing,
-            drop: self.learn.drop.clone(),
+            drop: self.learn.dropped(),
             groups_file: self.groups.as_ref().map(|path| path.display().to_string()),
         }
     }
@@ -175,7 +175,8 @@ impl Args {
         let summary = selection_page::summary(&selection, &dataset);
         let table = table(&selection);
         // That there is nothing to believe comes first.
-        let text = if selection.tells_anything { format!("{table}\n{summary}") } else { format!("{summary}\n{table}") };
+        let text =
+            if selection.tells_anything() { format!("{table}\n{summary}") } else { format!("{summary}\n{table}") };
         print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds)).map(|()| stopped)
     }
 }
@@ -235,7 +236,8 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "score_se": selection.score.se,
         "all_features_score": selection.all_features.mean,
         "constant_answer_score": selection.constant_answer,
-        "tells_anything": selection.tells_anything,
+        "tells_anything": selection.tells_anything(),
+        "doubt": selection.doubt,
         "stopped": selection.stopped,
         "all_features_score_se": selection.all_features.se,
         "order": selection.order,

@@ -7,7 +7,7 @@ use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{self, count, number, percent, serde_name, short, shorten};
 use crate::data::Dataset;
-use crate::selection::{Footprint, Score, Selection, SizePoint};
+use crate::selection::{Doubt, Footprint, Score, Selection, SizePoint};
 use crate::train::Metric;
 
 /// Colours of the path picture's lines that get a name.
@@ -61,7 +61,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         footprint(full, reduced),
     ];
     // What a reader has to know before the rest.
-    if !selection.tells_anything {
+    if !selection.tells_anything() {
         sentences[..3].rotate_right(1);
     }
     if selection.stopped {
@@ -84,10 +84,26 @@ fn was(n: usize) -> String {
 
 /// How far networks on halves of the rows agree.
 fn certainty(selection: &Selection) -> String {
-    if !selection.tells_anything {
-        return "Not supported: on the validation rows the chosen features are not clearly better than the constant answer (by two \
-                standard errors). Nothing says that they tell the target, so take the choice as chance, or give more rows."
-            .to_owned();
+    match selection.doubt {
+        None => {}
+        Some(Doubt::Validation) => {
+            return "Not supported: on the validation rows the chosen features are not clearly better than the constant answer (by \
+                    two standard errors). Nothing says that they tell the target, so take the choice as chance, or give more rows."
+                .to_owned();
+        }
+        Some(Doubt::Unstable) => {
+            return format!(
+                "Not supported: none of the chosen features was chosen by at least {:.0} % of {} networks on halves of the rows, and {}. \
+                 Take the choice as chance, or give more rows.",
+                100.0 * selection.stability.threshold,
+                2 * selection.stability.pairs,
+                if selection.rows == "test" {
+                    "on the test rows they are not clearly better than the constant answer (by two standard errors)"
+                } else {
+                    "there are no test rows to say that they tell the target nevertheless"
+                }
+            );
+        }
     }
     let stability = &selection.stability;
     let (halves, k) = (2 * stability.pairs, selection.chosen);

@@ -98,6 +98,7 @@ impl Ensemble<'_> {
         members: &[Member],
         observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
     ) -> Result<Vec<Trained>> {
+        job.without_records();
         job.train(observe)?;
         if job.stopped() {
             return Err(Error::Stopped("stopped before a selection was made; nothing was written".into()));

@@ -210,9 +210,8 @@ pub struct Selection {
     pub all_features: Score,
     /// Of always giving the training rows' most frequent class, or their median.
     pub constant_answer: f64,
-    /// Whether the chosen features score better than that on the validation rows, by more than two standard errors. If not, the
-    /// choice is no better than chance.
-    pub tells_anything: bool,
+    /// Why the choice may be chance; `None` where nothing speaks for that.
+    pub doubt: Option<Doubt>,
     /// Whether `observe` stopped it before every size was tried.
     pub stopped: bool,
     /// Scores of networks trained anew on the k best and on k random units.
@@ -268,7 +267,13 @@ pub fn select(
     let retrainer = retrain::Retrainer { prepared: &prepared, settings, device };
     let orders = [(Order::Relevance, by_relevance), (Order::Novelty, by_novelty)];
     let tried = sizes::Sizes { retrainer, orders, ks, suggested };
-    let sizes::Chosen { order, ranking, k: chosen, sizes, tells_anything, stopped } = tried.choose(observe)?;
+    let sizes::Chosen { order, ranking, k: chosen, sizes, validated, tested, stopped } = tried.choose(observe)?;
+    let stable = ranking[..chosen].iter().any(|&unit| stability.is_stable(unit));
+    let doubt = match (validated, stable || tested) {
+        (true, true) => None,
+        (true, false) => Some(Doubt::Unstable),
+        (false, _) => Some(Doubt::Validation),
+    };
     let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
     let reported = &prepared.data.list[reported.clone()];
     let constant_answer = constant_score(&prepared.data, prepared.metric, &prepared.fitted(), reported);
@@ -293,7 +298,7 @@ pub fn select(
         score,
         all_features: walked.all_features,
         constant_answer,
-        tells_anything,
+        doubt,
         stopped,
         sizes,
         substitutes,
@@ -305,7 +310,23 @@ pub fn select(
     })
 }
 
+/// Why a choice may be no better than chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doubt {
+    /// On the validation rows the chosen features don't score better than the constant answer by more than two standard errors.
+    Validation,
+    /// They do, but they were chosen by rows of every fold; none of them is [stable](Stability), and on the test rows, that
+    /// nothing was chosen by, they don't.
+    Unstable,
+}
+
 impl Selection {
+    /// Whether nothing speaks for chance.
+    pub fn tells_anything(&self) -> bool {
+        self.doubt.is_none()
+    }
+
     /// Columns of the chosen units, ascending, as numbered in the data as they were read.
     pub fn chosen_columns(&self) -> Vec<usize> {
         let chosen = self.ranking[..self.chosen].iter();

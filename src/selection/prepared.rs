@@ -149,6 +149,12 @@ impl Prepared {
         lists.iter().map(of).sum::<f64>() / lists.len() as f64
     }
 
+    /// The same on the test rows; `None` without any.
+    pub fn constant_on_test(&self) -> Option<f64> {
+        let rows = &self.data.list[self.data.test.clone()];
+        (!rows.is_empty()).then(|| constant_score(&self.data, self.metric, &self.fitted(), rows))
+    }
+
     /// Training rows.
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
@@ -216,16 +222,27 @@ fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
     ))
 }
 
-/// Standard error over the validation rows of a mean score: of a share of right answers, or of a mean absolute error.
+/// Standard error of a mean score because there are only so many validation rows.
 pub(super) fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
-    let n = networks.len().max(1) as f64;
-    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(&t.validation)).sum::<f64>() / n;
-    let metric = mean(&|s| s.metric);
+    let data = &prepared.data;
     // A weighted mean is as uncertain as that of fewer rows of one weight; each fold has rows of its own.
     let folds = prepared.lists.len().min(networks.len()).max(1) as f64;
-    let held = prepared.data.effective_rows(prepared.data.validation.clone()).max(1.0);
-    let all = (prepared.data.train.len() + prepared.data.validation.len()) as f64;
-    let rows = (folds * held).min(all);
+    let held = data.effective_rows(data.validation.clone()).max(1.0);
+    let all = (data.train.len() + data.validation.len()) as f64;
+    mean_se(prepared, networks, |t| &t.validation, (folds * held).min(all))
+}
+
+/// The same for the test rows, which are all networks'.
+pub(super) fn test_rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
+    let rows = prepared.data.effective_rows(prepared.data.test.clone()).max(1.0);
+    mean_se(prepared, networks, |t| &t.test, rows)
+}
+
+/// Standard error over so many rows of a mean score: of a share of right answers, or of a mean absolute error.
+fn mean_se(prepared: &Prepared, networks: &[Trained], part: fn(&Trained) -> &Scores, rows: f64) -> f64 {
+    let n = networks.len().max(1) as f64;
+    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(part(t))).sum::<f64>() / n;
+    let metric = mean(&|s| s.metric);
     let variance = match prepared.metric {
         // Never 0, however few are all right: two rows right and two wrong are added (Agresti and Coull, as in `assess`).
         Metric::Accuracy | Metric::BalancedAccuracy => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::Trained;
-use super::prepared::{Prepared, rows_se};
+use super::prepared::{Prepared, rows_se, test_rows_se};
 use super::retrain::{Request, Retrainer, Ticks, retraining};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::engine::Device;
@@ -52,6 +52,8 @@ pub(super) struct Tried {
     /// Standard error of that because there are only so many validation rows.
     pub rows_se: f64,
     pub test: Score,
+    /// The same for the test rows.
+    pub test_rows_se: f64,
 }
 
 /// How many of which order.
@@ -68,8 +70,10 @@ pub(super) struct Chosen {
     pub ranking: Vec<usize>,
     pub k: usize,
     pub sizes: Vec<SizePoint>,
-    /// Whether they score better than the constant answer by more than two standard errors.
-    pub tells_anything: bool,
+    /// Whether they score better than the constant answer by more than two standard errors, on the validation rows.
+    pub validated: bool,
+    /// And on the test rows; without any they don't.
+    pub tested: bool,
     /// Not every size was tried.
     pub stopped: bool,
 }
@@ -135,8 +139,14 @@ impl Sizes<'_> {
 
     fn tried(&self, k: usize, trained: &[Trained]) -> Tried {
         let score = |of: fn(&Trained) -> f64| Score::of(&trained.iter().map(of).collect::<Vec<f64>>());
-        let rows_se = rows_se(self.retrainer.prepared, trained);
-        Tried { k, validation: score(|t| t.validation.metric), rows_se, test: score(|t| t.test.metric) }
+        let prepared = self.retrainer.prepared;
+        Tried {
+            k,
+            validation: score(|t| t.validation.metric),
+            rows_se: rows_se(prepared, trained),
+            test: score(|t| t.test.metric),
+            test_rows_se: test_rows_se(prepared, trained),
+        }
     }
 
     /// Chooses order and size by the validation rows. A stop leaves what was tried until then.
@@ -175,7 +185,7 @@ impl Sizes<'_> {
         let choice = choose(&tried, settings.features, self.suggested, prepared.metric);
         let (order, ranking) = &self.orders[choice.order];
         let mut tried = tried.swap_remove(choice.order);
-        let Some(on_validation) = tried.iter().find(|t| t.k == choice.k).copied() else {
+        let Some(picked) = tried.iter().find(|t| t.k == choice.k).copied() else {
             return Err(Error::Stopped("stopped before any number of features was tried; nothing was written".into()));
         };
         let mut random = vec![None; self.ks.len()];
@@ -201,11 +211,15 @@ impl Sizes<'_> {
             SizePoint { k: of.k, best: of.test, validation, random }
         };
         let sizes = tried.iter().map(size).collect();
-        let gained = on_validation.validation.mean - prepared.constant_on_validation();
-        let gained = if prepared.metric.is_share() { gained } else { -gained };
         // Two: the best of several orders, sizes and penalties is better than a constant by one now and then by luck.
-        let tells_anything = gained > 2.0 * on_validation.validation.se.hypot(on_validation.rows_se);
-        Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, tells_anything, stopped })
+        let better = |score: Score, rows_se: f64, constant: f64| {
+            let gained = if prepared.metric.is_share() { score.mean - constant } else { constant - score.mean };
+            gained > 2.0 * score.se.hypot(rows_se)
+        };
+        let validated = better(picked.validation, picked.rows_se, prepared.constant_on_validation());
+        let tested =
+            prepared.constant_on_test().is_some_and(|constant| better(picked.test, picked.test_rows_se, constant));
+        Ok(Chosen { order: *order, ranking: ranking.clone(), k: choice.k, sizes, validated, tested, stopped })
     }
 }
 
@@ -305,7 +319,10 @@ mod tests {
     fn the_fewest_within_one_standard_error() {
         let tried = |scores: &[(usize, f64)]| -> Vec<Tried> {
             let score = |mean| Score { mean, se: 0.03 };
-            scores.iter().map(|&(k, v)| Tried { k, validation: score(v), rows_se: 0.04, test: score(0.0) }).collect()
+            scores
+                .iter()
+                .map(|&(k, v)| Tried { k, validation: score(v), rows_se: 0.04, test: score(0.0), test_rows_se: 0.04 })
+                .collect()
         };
         let orders =
             [tried(&[(1, 0.5), (2, 0.7), (5, 0.84), (9, 0.9)]), tried(&[(1, 0.5), (2, 0.86), (5, 0.8), (9, 0.9)])];

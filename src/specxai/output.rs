@@ -37,7 +37,7 @@ impl Output {
             const LISTED: usize = 10;
             let more = if names.len() > LISTED { ", …" } else { "" };
             Error::Usage(format!(
-                "--output {text} is not an output; give its name ({}{more}), its number from 0, predicted, or A-B for a difference",
+                "--output {text:?} is not an output; give its name ({}{more}), its number from 0, predicted, or A-B for a difference",
                 names[..names.len().min(LISTED)].join(", ")
             ))
         })?;
