@@ -186,7 +186,9 @@ fn wrong_options_are_refused() {
     let place = Place::new();
     let (data, out) = (place.write("table.csv", table()), place.text("run"));
     let with = |more: &[&str]| train(&data, &out, &[&["--target", "class"], more].concat());
-    refused(&with(&["--hidden", "0"]), 2, &["--hidden", "0 units"]);
+    for units in ["0", "-1", "8,99999999999", "8,"] {
+        refused(&with(&["--hidden", units]), 2, &["--hidden", "1 to 16777216 units"]);
+    }
     refused(&with(&["--hidden", "1000000,1000000"]), 1, &["memory", "smaller network"]);
     refused(&with(&["--threads", "100000"]), 2, &["--threads", "1024"]);
     refused(&with(&["--early-stop", "0"]), 2, &["--early-stop", "above 0"]);

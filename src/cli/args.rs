@@ -10,6 +10,7 @@ use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, i
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
+use crate::network::dense::MOST_UNITS;
 use crate::network::{Initialisation, Place, Sequential, Spectral};
 use crate::report::formats::{self, Format};
 use crate::report::page::Page;
@@ -22,6 +23,12 @@ pub fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> 
         // serde's sentence lists the names that there are.
         e.to_string().replace("unknown variant", "there is no").replace("expected one of", "there are")
     })
+}
+
+/// How many units a layer has.
+pub fn width(text: &str) -> Result<usize, String> {
+    let units = text.trim().parse().ok().filter(|units| (1..=MOST_UNITS).contains(units));
+    units.ok_or_else(|| format!("a layer has 1 to {MOST_UNITS} units"))
 }
 
 /// What to compute on.
@@ -185,7 +192,7 @@ impl From<Layers> for Place {
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Units of the hidden layers [default: 100,100,50; 100 for a table whose penalties are chosen by cross-validation]
-    #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
+    #[arg(long, value_delimiter = ',', value_parser = width, value_name = "N,N,…")]
     pub hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all hidden layers, or one for each
     #[arg(hide_short_help = true, long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
@@ -222,8 +229,8 @@ impl NetworkArgs {
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
         let hidden = self.hidden.clone().unwrap_or_else(|| Sequential::default().hidden);
-        if hidden.contains(&0) {
-            return wrong("--hidden names a layer of 0 units; every layer needs 1 at least".into());
+        if let Some(units) = hidden.iter().find(|&&units| !(1..=MOST_UNITS).contains(&units)) {
+            return wrong(format!("--hidden names a layer of {units} units; it can have 1 to {MOST_UNITS}"));
         }
         if self.activation.len() != 1 && self.activation.len() != hidden.len() {
             return wrong(format!(

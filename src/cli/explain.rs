@@ -501,7 +501,7 @@ fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
     let text = match asked {
         // The largest of several numbers means nothing.
         None if model.description.task == Task::Regress && width > 1 => return Ok(all()),
-        None => "predicted",
+        None => return Ok(vec![Output::Predicted]),
         Some("all") if !names.iter().any(|name| name == "all") => return Ok(all()),
         Some(text) => text,
     };

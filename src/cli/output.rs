@@ -235,7 +235,7 @@ fn settings(model: &Model) -> Vec<(String, String)> {
         ("dropout", a.dropout.to_string()),
         ("loss", serde_name(&s.loss)),
         ("r_λ, r_ψ", format!("{}, {}", replica.reg_lambda, replica.reg_psi)),
-        ("group-lasso strength 2√(r_λ r_ψ)", format!("{:.3e}", 2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
+        ("group-lasso strength 2√(r_λ r_ψ)", text::short(2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
         ("start", format!("{}{}", serde_name(&s.initialisation), if s.balanced { ", balanced" } else { "" })),
         ("optimiser", format!("Adam, learning rate {}, {}", s.rate, serde_name(&s.schedule))),
         ("epochs, batch", format!("{}, {}", s.epochs, s.batch)),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name};
+use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::progress::StageBar;
 use super::{print, print_json};
 use crate::data::{self, Dataset, ScaleKind, Task, Unit, read_groups, units};
@@ -13,7 +13,7 @@ use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
 use crate::selection::{Score, SelectSettings, Selection, select};
-use crate::{Error, Result, write};
+use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, default_value_t = SelectSettings::default().pairs, value_name = "N", help_heading = "Selection")]
     pairs: usize,
     /// Units of the hidden layers [default: 100; fewer above 1,000 inputs, 16 at least]
-    #[arg(long, value_delimiter = ',', value_name = "N,N,…", help_heading = "Network")]
+    #[arg(long, value_delimiter = ',', value_parser = width, value_name = "N,N,…", help_heading = "Network")]
     hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity
     #[arg(hide_short_help = true, long, default_value = "relu", value_parser = by_name::<Activation>, help_heading = "Network")]
@@ -96,9 +96,6 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if args.hidden.iter().flatten().any(|&units| units == 0) {
-        return Err(Error::Usage("--hidden names a layer of 0 units; every layer needs 1 at least".into()));
-    }
     let settings = args.settings();
     settings.check()?;
     let device = args.run.device.open()?;

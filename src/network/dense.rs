@@ -50,7 +50,7 @@ impl From<Dense> for Layer {
 }
 
 /// More units than any layer needs; keeps sizes from a hostile model file from overflowing.
-const MOST_UNITS: usize = 1 << 24;
+pub(crate) const MOST_UNITS: usize = 1 << 24;
 
 /// Names of a dense layer's tensors.
 pub(crate) const WEIGHT: &str = "weight";
