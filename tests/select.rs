@@ -73,6 +73,11 @@ fn redundant_copies_are_found_and_named() {
     // One of each is enough, and two are tried as well as three.
     assert!(chosen.len() <= 4 && chosen.iter().all(|name| name.starts_with('s')), "{chosen:?}");
     assert!(selection.tells_anything() && selection.constant_answer < 0.6, "{}", selection.constant_answer);
+    // Shuffled copies are inputs of the halves' networks too: by lot a half would choose `limit` of the units.
+    let stability = &selection.stability;
+    assert_eq!((stability.copies.len(), stability.threshold), (stability.share.len().min(30), 0.9));
+    let mean = stability.copies.iter().sum::<f64>() / stability.copies.len() as f64;
+    assert!(mean < 0.5 * stability.limit as f64 / stability.share.len() as f64, "{:?}", stability.copies);
     for (&u, substitutes) in selection.ranking[..chosen.len()].iter().zip(&selection.substitutes) {
         let family = &selection.units[u].name[..2];
         assert_eq!(substitutes.len(), 3, "each has three relatives");

@@ -73,13 +73,14 @@ pub(crate) fn control(
     let draws = COPIES.div_ceil(inputs.len().max(1)).min(MOST_DRAWS) as u64;
     for draw in 0..draws {
         let held = parts[0].1.len();
+        let (doubled, copied) = beside_copies(data, &inputs, train, Random::new(seed, 0x5f0 + draw));
         let doubled = Resident {
             list: [&parts[0].0[..], &parts[0].1].concat(),
             lists: parts.iter().map(|(train, held)| [&train[..], held].concat()).collect(),
             train: 0..train.len() - held,
             validation: 0..0,
             test: 0..0,
-            ..beside_copies(data, &inputs, train, Random::new(seed, 0x5f0 + draw))
+            ..doubled
         };
         let replica = |r: usize| ReplicaSettings { seed: seed.wrapping_add(r as u64), ..settings.replicas[0] };
         // Groups would have to be doubled too; the relevance of an input is that of its columns together anyway.
@@ -98,12 +99,10 @@ pub(crate) fn control(
         for replica in 0..job.replicas() {
             let columns = input_relevance(&network, &layout, &job.parameters(replica)?);
             let share = 1.0 / job.replicas() as f64;
-            let norm = |of: &[usize], from: usize| {
-                of.iter().map(|&c| columns[from + c].relevance.powi(2)).sum::<f64>().sqrt() * share
-            };
-            for (i, of) in inputs.iter().enumerate() {
-                relevance[i] += norm(of, 0) / draws as f64;
-                of_copies[i] += norm(of, data.columns);
+            let norm = |of: &[usize]| of.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt() * share;
+            for (i, (of, copy)) in inputs.iter().zip(&copied).enumerate() {
+                relevance[i] += norm(of) / draws as f64;
+                of_copies[i] += norm(copy);
             }
         }
         copies.extend(of_copies);
@@ -122,30 +121,43 @@ pub(crate) fn control(
     Ok(Some(Control { copies: copies.len(), noise, relative, inputs: inputs.len(), inputs_above, above }))
 }
 
-/// The data with every column's copy behind, in which the training rows have changed places; an input's columns change together.
-fn beside_copies(data: &Resident, inputs: &[Vec<usize>], train: &[u32], mut random: Random) -> Resident {
-    let (n, rows) = (data.columns, data.words.len() / data.stride);
-    let mut words = vec![0u32; rows * 2 * n];
-    for row in 0..rows {
-        for c in 0..n {
-            words[row * 2 * n + c] = data.raw(row, c).to_bits();
-        }
+/// The data with copies of some inputs behind, in which the values of `rows` have changed places (an input's columns together),
+/// and the copies' columns. A copy has the distribution of its input and knows nothing of the target.
+pub(crate) fn beside_copies(
+    data: &Resident,
+    inputs: &[Vec<usize>],
+    rows: &[u32],
+    mut random: Random,
+) -> (Resident, Vec<Vec<usize>>) {
+    let (n, all) = (data.columns, data.words.len() / data.stride);
+    let mut columns = n;
+    let copies: Vec<Vec<usize>> = inputs
+        .iter()
+        .map(|input| {
+            columns += input.len();
+            (columns - input.len()..columns).collect()
+        })
+        .collect();
+    let mut words = vec![0u32; all * columns];
+    for (row, words) in words.chunks_exact_mut(columns).enumerate() {
+        (0..n).for_each(|c| words[c] = data.raw(row, c).to_bits());
     }
-    for columns in inputs {
-        let mut from = train.to_vec();
+    for (input, copy) in inputs.iter().zip(&copies) {
+        let mut from = rows.to_vec();
         random.shuffle(&mut from);
-        for (&to, &from) in train.iter().zip(&from) {
-            for &c in columns {
-                words[to as usize * 2 * n + n + c] = data.raw(from as usize, c).to_bits();
+        for (&to, &from) in rows.iter().zip(&from) {
+            for (&c, &copied) in input.iter().zip(copy) {
+                words[to as usize * columns + copied] = data.raw(from as usize, c).to_bits();
             }
         }
     }
     let (shift, scale) = data.scaling.split_at(data.scaling.len() / 2);
-    let twice = |values: &[f64]| {
-        let mut out = [&values[..n], &values[..n]].concat();
-        out.resize(pad4(2 * n), 0.0);
+    let longer = |values: &[f64]| {
+        let of_copies = inputs.iter().flatten().map(|&c| values[c]);
+        let mut out: Vec<f64> = values[..n].iter().copied().chain(of_copies).collect();
+        out.resize(pad4(columns), 0.0);
         out
     };
-    let scaling = [twice(shift), twice(scale)].concat();
-    Resident { storage: Storage::F32, stride: 2 * n, words, columns: 2 * n, scaling, ..data.clone() }
+    let scaling = [longer(shift), longer(scale)].concat();
+    (Resident { storage: Storage::F32, stride: columns, words, columns, scaling, ..data.clone() }, copies)
 }

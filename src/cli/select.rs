@@ -200,7 +200,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         selection.ranking.iter().map(|&u| (name(u), json!(selection.kept_by[u]))).collect();
     let s = &selection.stability;
     let resampling = json!({ "pairs": s.pairs, "limit": s.limit, "chosen": s.chosen, "threshold": s.threshold,
-        "false_ones": s.false_ones,
+        "copies": s.copies, "false_ones": s.false_ones,
         "stable": selection.ranking.iter().filter(|&&u| s.is_stable(u)).map(|&u| name(u)).collect::<Vec<_>>() });
     let substitutes: Map<String, Value> =
         chosen.iter().zip(&selection.substitutes).map(|(&u, s)| (name(u), json!(s))).collect();

@@ -7,7 +7,7 @@ use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{self, count, number, percent, serde_name, short, shorten};
 use crate::data::Dataset;
-use crate::selection::{Doubt, Footprint, Score, Selection, SizePoint};
+use crate::selection::{Doubt, Footprint, Score, Selection, SizePoint, Stability};
 use crate::train::Metric;
 
 /// Colours of the path picture's lines that get a name.
@@ -134,9 +134,25 @@ fn certainty(selection: &Selection) -> String {
     let by_chance = if stable.is_empty() {
         String::new()
     } else {
-        format!(" Of features that stable, {} at most are expected by chance.", short(stability.false_ones))
+        format!(
+            " Of features that stable, {} at most are expected by chance; {}.",
+            short(stability.false_ones),
+            copies(stability)
+        )
     };
     format!("{head}{more}.{by_chance}")
+}
+
+/// How often noise was chosen.
+fn copies(stability: &Stability) -> String {
+    let share = match stability.of_noise() {
+        0.0 => "none".to_owned(),
+        noise => format!("{:.0} %", 100.0 * noise),
+    };
+    match stability.copies.len() {
+        1 => format!("{share} of the halves chose a shuffled copy, which knows nothing of the target"),
+        n => format!("of {n} shuffled copies, which know nothing of the target, the luckiest was chosen by {share}"),
+    }
 }
 
 fn verb(n: usize) -> &'static str {
@@ -429,6 +445,7 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     let left = (longest as f64 * 7.2 + 12.0).clamp(50.0, 172.0);
     let mut plot = Plot::new(HALF, height, [left, 16.0, 8.0, 46.0], Scale::Linear(0.0, 1.0), y);
     plot.x_axis("share of the halves that choose it", Ticks::Percent);
+    plot.upright(resampled.of_noise(), "grid");
     plot.upright(resampled.threshold, "limit");
     for (i, &u) in shown.iter().enumerate() {
         let class = if i < selection.chosen { "s1" } else { "faint" };
@@ -452,13 +469,15 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     let caption = format!(
         "Networks on {halves} halves of the rows ({} complementary pairs), each of which chooses its {} most relevant features at most; \
          a half chose {} in the mean. Shown are the {} best of the ranking; blue: chosen in the end. From {} on (the upright line) \
-         a feature is called stable: {} such at most are expected by chance (Shah and Samworth's bound).",
+         a feature is called stable: {} such at most are expected by chance (Shah and Samworth's bound). The faint line: what the most \
+         often chosen of {} shuffled copies reaches, which know nothing of the target.",
         count(resampled.pairs),
         count(resampled.limit),
         short(resampled.chosen),
         count(shown.len()),
         format_args!("{:.0} %", 100.0 * resampled.threshold),
         short(resampled.false_ones),
+        resampled.copies.len(),
     );
     Figure::new("", plot.finish("Stability of the best features"), caption)
 }

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
-use super::prepared::{Prepared, STEPS, rows_se};
+use super::prepared::{Prepared, STEPS, rows_se, tied};
 use super::{Score, SelectSettings, Stage};
 use crate::assess::constant_loss;
 use crate::data::Unit;
 use crate::engine::Device;
-use crate::network::{Layout, Parameters};
+use crate::network::{Layout, Network, Parameters};
 use crate::train::Metric;
 use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
@@ -114,13 +114,14 @@ impl<'a> Walker<'a> {
         let lasso = || Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM };
         let training = Settings {
             epochs: settings.epochs(prepared.training_rows(), base.batch, STEPS, 1.0),
-            groups: prepared.groups(),
+            groups: tied(&prepared.units),
             lasso: settings.exact.then(lasso),
             ..base.clone()
         };
         let strength = Strength {
-            prepared,
+            network: &prepared.network,
             layout: Layout::new(&prepared.network),
+            units: &prepared.units,
             constant_loss: constant_loss(data, base.loss),
             threshold: if settings.exact { 0.0 } else { settings.threshold },
         };
@@ -297,18 +298,25 @@ fn ends(probes: &[f64], kept: &[usize], units: usize) -> Option<(f64, f64)> {
 
 /// Says what a network kept.
 pub(super) struct Strength<'a> {
-    prepared: &'a Prepared,
+    network: &'a Network,
     layout: Layout,
+    units: &'a [Unit],
     constant_loss: f64,
     threshold: f64,
 }
 
 impl Strength<'_> {
+    /// The same for a network of other units.
+    pub fn of<'b>(&self, network: &'b Network, units: &'b [Unit]) -> Strength<'b> {
+        let Strength { constant_loss, threshold, .. } = *self;
+        Strength { network, layout: Layout::new(network), units, constant_loss, threshold }
+    }
+
     /// ‖W[:,g]‖_F of every unit.
     pub fn relevance(&self, trained: &Trained) -> Vec<f64> {
-        let columns = input_relevance(&self.prepared.network, &self.layout, &trained.parameters);
+        let columns = input_relevance(self.network, &self.layout, &trained.parameters);
         let norm = |unit: &Unit| unit.columns.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt();
-        self.prepared.units.iter().map(norm).collect()
+        self.units.iter().map(norm).collect()
     }
 
     pub fn kept(&self, trained: &Trained) -> Vec<bool> {

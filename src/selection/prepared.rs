@@ -128,12 +128,6 @@ impl Prepared {
         self.units.iter().map(|unit| Unit { name: unit.name.clone(), columns: columns(unit) }).collect()
     }
 
-    /// Columns that share an eigenvalue.
-    pub fn groups(&self) -> Vec<Vec<u32>> {
-        let several = self.units.iter().filter(|unit| unit.columns.len() > 1);
-        several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
-    }
-
     /// The rows that scalings are fitted on: training rows, of any fold.
     pub fn fitted(&self) -> Vec<u32> {
         fitted(&self.split, !self.lists.is_empty())
@@ -220,6 +214,12 @@ fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
         "{} has {own} rows, of which --validation {share} takes none; select needs some to choose by",
         dataset.source
     ))
+}
+
+/// Columns that share an eigenvalue: those of one unit.
+pub(super) fn tied(units: &[Unit]) -> Vec<Vec<u32>> {
+    let several = units.iter().filter(|unit| unit.columns.len() > 1);
+    several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
 }
 
 /// Standard error of a mean score because there are only so many validation rows.

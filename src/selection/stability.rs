@@ -5,15 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::Stage;
 use super::ensemble::{Ensemble, Member};
 use super::path::Walker;
+use super::prepared::tied;
 use crate::Result;
-use crate::assess::folds;
-use crate::data::Targets;
+use crate::assess::{beside_copies, folds};
+use crate::data::{Targets, Unit};
+use crate::random::Random;
 use crate::train::{Flow, Progress, Resident, Settings};
 
 /// Share of the halves from which on a unit is called stable.
 const OFTEN: f64 = 0.9;
 /// Units that may be called so by chance, in expectation: the limit on a network's choice follows from it.
 const FALSE_ONES: f64 = 1.0;
+/// Units that get a shuffled copy, at most.
+const COPIES: usize = 30;
 
 /// Selection under resampling: one network on each half of complementary pairs of half samples (R. D. Shah, R. J. Samworth, "Variable
 /// selection with error control: another look at stability selection", JRSS B 75, 2013; after N. Meinshausen, P. Bühlmann, JRSS B 72,
@@ -28,7 +32,9 @@ pub struct Stability {
     pub chosen: f64,
     /// Share of the halves that chose a unit, `[unit]`.
     pub share: Vec<f64>,
-    /// Share from which on a unit is called stable.
+    /// The same of shuffled copies of some units, which were inputs of the halves' networks too and know nothing of the target.
+    pub copies: Vec<f64>,
+    /// Share from which on a unit is called stable: nine halves of ten, or more than any copy.
     pub threshold: f64,
     /// Bound on the expected number of units among the stable ones that a half chooses no more often than it would by lot.
     pub false_ones: f64,
@@ -39,20 +45,24 @@ impl Stability {
         self.share[unit] >= self.threshold
     }
 
-    /// What the halves chose, `[half][unit]`.
-    fn of(chosen: &[Vec<bool>], pairs: usize, limit: usize) -> Stability {
-        let n = chosen.first().map_or(0, Vec::len);
+    /// The largest share of a copy: what noise reaches.
+    pub fn of_noise(&self) -> f64 {
+        self.copies.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// What the halves chose, `[half][unit]`; the copies stand behind the units.
+    fn of(chosen: &[Vec<bool>], units: usize, pairs: usize, limit: usize) -> Stability {
         let halves = chosen.len().max(1) as f64;
-        let share: Vec<f64> = (0..n).map(|u| chosen.iter().filter(|c| c[u]).count() as f64 / halves).collect();
+        let mut share: Vec<f64> = (0..chosen.first().map_or(0, Vec::len))
+            .map(|u| chosen.iter().filter(|c| c[u]).count() as f64 / halves)
+            .collect();
+        let copies = share.split_off(units.min(share.len()));
         let mean = share.iter().sum();
-        Stability {
-            pairs,
-            limit,
-            chosen: mean,
-            share,
-            threshold: OFTEN,
-            false_ones: expected_false(mean, n, pairs, OFTEN),
-        }
+        let noise = copies.iter().copied().fold(0.0, f64::max);
+        // One half more than the copy.
+        let threshold = if noise < OFTEN { OFTEN } else { noise + 1.0 / halves };
+        let false_ones = expected_false(mean, units, pairs, threshold);
+        Stability { pairs, limit, chosen: mean, share, copies, threshold, false_ones }
     }
 }
 
@@ -81,7 +91,8 @@ fn limit(units: usize, pairs: usize) -> usize {
 }
 
 /// Trains a network on each half of `pairs` complementary pairs (dealt class by class) at penalty κ, and takes of each the units that it
-/// kept, the most relevant `limit` at most.
+/// kept, the most relevant `limit` at most. Some units have a shuffled copy in these networks, of which as much is taken as would
+/// be among them.
 pub(super) fn resample(
     walker: &Walker<'_>,
     kappa: f64,
@@ -99,32 +110,52 @@ pub(super) fn resample(
     let lists: Vec<Vec<u32>> = (0..pairs).flat_map(halves).map(|(train, held)| [&train[..], &held].concat()).collect();
     let half = rows.len() / 2;
     let (train, end) = (0..half, rows.len());
-    let data =
-        Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..prepared.data.clone() };
+    let mut random = Random::new(settings.seed, 0x5f1);
+    let copied = some_of(&prepared.units, &mut random);
+    // Shuffled once for all halves: by chance a column of noise fits the rows too, and then most halves of them.
+    let (data, copies) = beside_copies(&prepared.data, &copied, &rows, random);
+    let data = Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..data };
+    let copy = |columns: &Vec<usize>| Unit { name: String::new(), columns: columns.clone() };
+    let units: Vec<Unit> = prepared.units.iter().cloned().chain(copies.iter().map(copy)).collect();
+    let network = prepared.plan.architecture.build(data.columns, prepared.network.output().width())?;
     // From a start of its own: the dense networks have seen the other half.
-    let training =
-        Settings { balanced: true, epochs: walker.epochs_of(half, 1.0), early_stop: None, ..walker.training.clone() };
+    let training = Settings {
+        balanced: true,
+        epochs: walker.epochs_of(half, 1.0),
+        early_stop: None,
+        groups: tied(&units),
+        ..walker.training.clone()
+    };
     let member = |list: usize| {
         let mut settings = walker.replica(kappa, 0);
         settings.seed = settings.seed.wrapping_add(list as u64);
         Member { settings, start: None, columns: None, list }
     };
     let members: Vec<Member> = (0..lists.len()).map(member).collect();
-    let ensemble = Ensemble { network: &prepared.network, data: &data, lists: &lists, settings: &training, device };
+    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &training, device };
     let trained = ensemble.train(&members, &mut |progress| observe(Stage::Stability, progress))?;
-    let limit = limit(prepared.units.len(), pairs);
-    let chosen: Vec<Vec<bool>> = trained
-        .iter()
-        .map(|t| {
-            let (kept, relevance) = (walker.strength.kept(t), walker.strength.relevance(t));
-            let mut order: Vec<usize> = (0..kept.len()).filter(|&u| kept[u]).collect();
-            order.sort_by(|&a, &b| relevance[b].total_cmp(&relevance[a]));
-            let mut chosen = vec![false; kept.len()];
-            order.iter().take(limit).for_each(|&u| chosen[u] = true);
-            chosen
-        })
-        .collect();
-    Ok(Stability::of(&chosen, pairs, limit))
+    let (n, limit) = (prepared.units.len(), limit(prepared.units.len(), pairs));
+    let strength = walker.strength.of(&network, &units);
+    let chosen: Vec<Vec<bool>> =
+        trained.iter().map(|t| choose(&strength.kept(t), &strength.relevance(t), n, limit)).collect();
+    Ok(Stability::of(&chosen, n, pairs, limit))
+}
+
+/// Columns of [`COPIES`] units that are drawn, or of all where there are fewer.
+fn some_of(units: &[Unit], random: &mut Random) -> Vec<Vec<usize>> {
+    let mut drawn: Vec<usize> = (0..units.len()).collect();
+    random.shuffle(&mut drawn);
+    drawn.truncate(COPIES);
+    drawn.sort_unstable();
+    drawn.iter().map(|&u| units[u].columns.clone()).collect()
+}
+
+/// Of the first `n` units those that are kept, the most relevant `limit` at most; of the others each that would be among them.
+fn choose(kept: &[bool], relevance: &[f64], n: usize, limit: usize) -> Vec<bool> {
+    let mut first: Vec<f64> = (0..n).filter(|&u| kept[u]).map(|u| relevance[u]).collect();
+    first.sort_by(|a, b| b.total_cmp(a));
+    let least = first.get(limit - 1).copied().unwrap_or(0.0);
+    kept.iter().zip(relevance).map(|(&kept, &relevance)| kept && relevance >= least).collect()
 }
 
 #[cfg(test)]
@@ -156,10 +187,20 @@ mod tests {
 
     #[test]
     fn shares_are_over_the_halves() {
-        let chosen = [vec![true, false, true], vec![true, false, false]];
-        let stability = Stability::of(&chosen, 1, 2);
-        assert_eq!(stability.share, [1.0, 0.0, 0.5]);
-        assert_eq!(stability.chosen, 1.5);
+        let chosen = [vec![true, false, true, false], vec![true, false, false, true]];
+        let stability = Stability::of(&chosen, 3, 1, 2);
+        assert_eq!((&stability.share[..], &stability.copies[..]), (&[1.0, 0.0, 0.5][..], &[0.5][..]));
+        assert_eq!((stability.chosen, stability.threshold, stability.of_noise()), (1.5, 0.9, 0.5));
         assert!(stability.is_stable(0) && !stability.is_stable(2));
+        // What a copy of noise reaches as well says nothing.
+        let stability = Stability::of(&chosen, 0, 1, 2);
+        assert_eq!((stability.threshold, stability.share.len()), (1.5, 0));
+    }
+
+    #[test]
+    fn a_copy_is_chosen_where_it_would_be_among_the_most_relevant() {
+        let (kept, relevance) = ([true, true, true, false, true, true, false], [3.0, 1.0, 2.0, 9.0, 1.5, 2.5, 9.0]);
+        assert_eq!(choose(&kept, &relevance, 4, 2), [true, false, true, false, false, true, false]);
+        assert_eq!(choose(&kept, &relevance, 4, 3), [true, true, true, false, true, true, false]);
     }
 }
