@@ -6,7 +6,8 @@
 Tables of scikit-learn, each with several seeds (each another split): how many features are chosen, and the score on the test rows of the
 chosen and of all. "Within 2 s.e.": the chosen are not worse than all by more than two standard errors of the difference: over the
 networks of both, and over the test rows (a share of right answers is binomial; of absolute errors as of a normal distribution the
-standard deviation is 0.756 of their mean). "Spread": the number chosen that is farthest from the median, relative to it.
+standard deviation is 0.756 of their mean). "Spread": the number chosen that is farthest from the median, relative to it. "Noise": the largest
+share of the halves that chose a shuffled copy of a feature, over all seeds.
 
 `genes`: draws of 200 rows of 5,000 normal columns, y = 2 g1 - 1.5 g2 + g3 + noise of standard deviation 1: how many of the three are
 stable, and how many others.
@@ -68,6 +69,10 @@ def standard_error(result, rows):
     return (result["score_se"] ** 2 + result["all_features_score_se"] ** 2 + of_rows**2) ** 0.5
 
 
+def noise(result):
+    return max(result["resampling"]["copies"])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
@@ -75,8 +80,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--draws", type=int, default=10)
     arguments = parser.parse_args()
-    print("| table | chosen, seeds 0 … | spread | of the chosen | of all | within 2 s.e. | stable among the chosen | seconds |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| table | chosen, seeds 0 … | spread | of the chosen | of all | within 2 s.e. | stable among the chosen | noise | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         for name in filter(None, arguments.sets.split(",")):
             frame = table(TABLES[name])
@@ -95,7 +100,7 @@ def main():
                 f"| {name} | {' '.join(map(str, numbers))} | {100 * spread:.0f} % "
                 f"| {' '.join(percent(r, 'score') for r in results)} | {' '.join(percent(r, 'all_features_score') for r in results)} "
                 f"| {within} of {len(results)} | {' '.join(map(str, stable))} "
-                f"| {statistics.median(r['seconds'] for r in results):.1f} ({max(r['seconds'] for r in results):.1f}) |",
+                f"| {100 * max(map(noise, results)):.0f} % | {statistics.median(r['seconds'] for r in results):.1f} ({max(r['seconds'] for r in results):.1f}) |",
                 flush=True,
             )
         for draw in range(arguments.draws):
@@ -105,7 +110,7 @@ def main():
             print(
                 f"genes, draw {draw}: chosen {' '.join(r['chosen'][:8])}; stable: {sum(g in stable for g in true)} of 3 "
                 f"({shares}) and {len(set(stable) - set(true))} others; "
-                f"bound {r['resampling']['false_ones']:.2f}; {r['seconds']:.0f} s",
+                f"bound {r['resampling']['false_ones']:.2f}, noise {100 * noise(r):.0f} %; {r['seconds']:.0f} s",
                 flush=True,
             )
 
