@@ -145,13 +145,13 @@ fn certainty(selection: &Selection) -> String {
 
 /// How often noise was chosen.
 fn copies(stability: &Stability) -> String {
-    let share = match stability.of_noise() {
-        0.0 => "none".to_owned(),
-        noise => format!("{:.0} %", 100.0 * noise),
+    let often = match stability.of_noise() {
+        0.0 => "ever chosen".to_owned(),
+        noise => format!("chosen by more than {:.0} %", 100.0 * noise),
     };
     match stability.copies.len() {
-        1 => format!("{share} of the halves chose a shuffled copy, which knows nothing of the target"),
-        n => format!("of {n} shuffled copies, which know nothing of the target, the luckiest was chosen by {share}"),
+        1 => format!("a shuffled copy, which knows nothing of the target, wasn't {often}"),
+        n => format!("of {n} shuffled copies, which know nothing of the target, none was {often}"),
     }
 }
 
