@@ -187,7 +187,13 @@ fn wrong_options_are_refused() {
     let (data, out) = (place.write("table.csv", table()), place.text("run"));
     let with = |more: &[&str]| train(&data, &out, &[&["--target", "class"], more].concat());
     for units in ["0", "-1", "8,99999999999", "8,"] {
-        refused(&with(&["--hidden", units]), 2, &["--hidden", "1 to 16777216 units"]);
+        let output = with(&["--hidden", units]);
+        assert_eq!(output.status.code(), Some(2), "{units}");
+        assert!(
+            stderr(&output).contains("for '--hidden <N,N,…>': a layer has 1 to 16777216 units"),
+            "{}",
+            stderr(&output)
+        );
     }
     refused(&with(&["--hidden", "1000000,1000000"]), 1, &["memory", "smaller network"]);
     refused(&with(&["--threads", "100000"]), 2, &["--threads", "1024"]);
