@@ -32,6 +32,9 @@ pub struct Description {
     /// How many columns the features were chosen from, of a compact model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_from: Option<usize>,
+    /// Whether the model is better than a constant answer; older files don't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     pub axes: Vec<Axis>,
     pub scaling: Scaling,
     pub target_scaling: TargetScaling,
@@ -52,6 +55,14 @@ pub struct Description {
 }
 
 impl Description {
+    /// What has to be said before anything that such a model shows.
+    pub fn caution(&self) -> Option<&'static str> {
+        (self.verdict == Some(Verdict::Unsupported)).then_some(
+            "Not supported: on rows that it hadn't seen this model was not shown to be better than a constant answer. What it uses need \
+             not hold for other rows.",
+        )
+    }
+
     /// What the rows were weighted by, in words.
     pub fn row_weights(&self) -> String {
         let balanced = self.balanced_classes.then(|| "every class counts the same".to_owned());
@@ -244,6 +255,7 @@ impl Plan {
             classes: self.classes.clone(),
             features: dataset.features.clone(),
             chosen_from: None,
+            verdict: Some(assessment.verdict),
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,

@@ -3,11 +3,12 @@
 mod common;
 
 use common::training::CPU;
-use eigenlens::assess::{Tuning, Verdict};
+use eigenlens::assess::{FEWEST_ROWS, Tuning, Verdict};
 use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::kernels::LossKind;
 use eigenlens::network::Sequential;
 use eigenlens::random::Random;
+use eigenlens::report::assessment::verdict;
 use eigenlens::train::Settings;
 use eigenlens::{Fit, Plan};
 
@@ -126,4 +127,30 @@ fn without_held_out_rows_nothing_is_known() {
     let fit = Plan { settings, ..plan }.fit(&mut dataset, &CPU).unwrap();
     assert_eq!(fit.assessment.verdict, Verdict::Unknown);
     assert!(fit.assessment.held_out.is_none());
+}
+
+/// Two rows agree with anything: noise is told by too few rows, however well it happens to fit them.
+#[test]
+fn so_few_rows_say_nothing() {
+    for seed in 0..6 {
+        let fit = fit(table(12, 3.0 * (seed % 2) as f64, false, seed), None, seed);
+        let held = fit.assessment.held_out.unwrap().rows;
+        assert!((1..FEWEST_ROWS).contains(&held), "{held}");
+        assert_eq!(fit.assessment.verdict, Verdict::Unsupported, "seed {seed}");
+        assert!(
+            verdict(&fit.assessment).contains("So few rows say nothing about others"),
+            "{}",
+            verdict(&fit.assessment)
+        );
+        // What reads the model later knows it too.
+        assert!(fit.model.description.caution().is_some_and(|caution| caution.starts_with("Not supported")));
+    }
+}
+
+#[test]
+fn what_was_learnt_by_heart_is_told_with_its_remedy() {
+    let fit = fit(table(120, 0.0, false, 1), None, 1);
+    assert_eq!(fit.assessment.verdict, Verdict::Unsupported);
+    let text = verdict(&fit.assessment);
+    assert!(text.contains("learnt its training rows by heart") && text.contains("--folds 5"), "{text}");
 }

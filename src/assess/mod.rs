@@ -28,6 +28,8 @@ use crate::train::{Job, Metric, Resident};
 pub const SURE: f64 = 2.0;
 /// Outputs of a part that are judged at most.
 const MOST_NUMBERS: usize = 20_000_000;
+/// Fewer rows than this say nothing: the standard error over them is itself a matter of luck.
+pub const FEWEST_ROWS: usize = 8;
 /// Below this share of what the training rows gain over the constant answer, a model has learnt them by heart.
 const KEPT: f64 = 0.5;
 
@@ -66,6 +68,14 @@ pub struct Judgement {
     pub r2: Option<Estimate>,
 }
 
+impl Judgement {
+    /// Whether half or more of what the training rows gain is gone.
+    pub fn has_lost(&self, train: &Judgement) -> bool {
+        let lost = |held: Estimate, train: Estimate| held.value < KEPT * train.value;
+        lost(self.gain, train.gain) && lost(self.loss_gain, train.loss_gain)
+    }
+}
+
 /// What can be said about a model as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,7 +84,7 @@ pub enum Verdict {
     Supported,
     /// The same, but it has lost half or more of what it gains on its training rows.
     Overfitted,
-    /// No better than the constant answer on rows it hasn't seen, beyond chance: what it uses says nothing about the target.
+    /// Not better than the constant answer on rows it hasn't seen, beyond chance, or there are hardly any ([`FEWEST_ROWS`]).
     Unsupported,
     /// No rows were held out.
     Unknown,
@@ -88,14 +98,10 @@ impl Verdict {
     /// the absolute one does.
     pub fn of(held_out: Option<&Judgement>, train: &Judgement) -> Verdict {
         let Some(held) = held_out else { return Verdict::Unknown };
-        if !held.gain.is_gain() && !held.loss_gain.is_gain() {
+        if held.rows < FEWEST_ROWS || !held.gain.is_gain() && !held.loss_gain.is_gain() {
             return Verdict::Unsupported;
         }
-        let lost = |held: Estimate, train: Estimate| held.value < KEPT * train.value;
-        if lost(held.gain, train.gain) && lost(held.loss_gain, train.loss_gain) {
-            return Verdict::Overfitted;
-        }
-        Verdict::Supported
+        if held.has_lost(train) { Verdict::Overfitted } else { Verdict::Supported }
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::names::Names;
 use crate::assess::Tuning;
-use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_table};
+use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_tabular};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
@@ -410,7 +410,7 @@ impl TrainingArgs {
         let widths: Vec<usize> =
             [dataset.columns].iter().chain(&architecture.hidden).chain([&outputs]).copied().collect();
         let weights: usize = widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
-        let small = is_table(&dataset.source)
+        let small = is_tabular(dataset)
             && rows >= 2 * folds
             && tuning.operations(weights, rows, self.epochs) <= MOST_OPERATIONS;
         Ok((asked || small).then_some(tuning))
@@ -419,7 +419,7 @@ impl TrainingArgs {
     /// r_λ and r_ψ. The rule for tables sets their product, so it holds only where the user chose neither.
     fn penalties(&self, dataset: &Dataset) -> (f64, f64) {
         match (self.reg_lambda, self.reg_psi) {
-            (None, None) if is_table(&dataset.source) => Settings::table_penalties(dataset.rows),
+            (None, None) if is_tabular(dataset) => Settings::table_penalties(dataset.rows),
             (reg_lambda, reg_psi) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),
         }
     }

@@ -126,6 +126,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             ("trained anew".into(), if args.retrain { "yes".into() } else { "no".into() }),
             ("engine".into(), device.to_string()),
         ],
+        caution: model.description.caution(),
     };
     let report = args.run.save(&page.page(), &args.out, "curve")?;
     if args.run.json {
@@ -133,7 +134,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let metric = curve.metric.short_name();
-    let mut text = format!("{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
+    let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
+    let mut text =
+        format!("{caution}{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
     for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
         text.push_str(&format!(
             "{:6}  {:.4}  {:.4} ± {:.4}",

@@ -461,7 +461,7 @@ impl Asked<'_> {
             worst_map: collected.worst_map,
         };
         let report = args.run.save(&page.page(), &args.out, &format!("explain{}", self.suffix))?;
-        let mut text = String::new();
+        let mut text = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
         for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
             text.push_str(&text::table(collected, e, args.top));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::assess::Verdict;
-use crate::data::{Dataset, Split, Targets};
+use crate::data::{Dataset, Split, Targets, Task};
 use crate::engine::Device;
 use crate::host::argmax;
 use crate::model::{Fit, Model};
@@ -156,8 +156,15 @@ impl Outcome<'_> {
         let d = &model.description;
         let (n, kept) = (d.features.len(), kept(model, self.ranking));
         let constant = d.scaling.constant().iter().filter(|&&c| c).count();
+        let several = (d.task == Task::Regress && d.targets.len() > 1).then(|| {
+            format!(
+                "Scores are means over the {} targets, errors in standard deviations of each.",
+                text::count(d.targets.len())
+            )
+        });
+        let mut lines: Vec<String> = several.into_iter().collect();
         if self.fit.assessment.verdict == Verdict::Unsupported {
-            return Vec::new();
+            return lines;
         }
         let of = match constant {
             0 => format!("Of {n} inputs"),
@@ -166,17 +173,22 @@ impl Outcome<'_> {
         // A category is one input here: its columns are judged, and shuffled, together.
         let inputs = self.fit.assessment.control.as_ref().map_or(n, |control| control.inputs);
         let noun = if inputs == n { "input" } else { "column" };
-        let mut lines = vec![match &self.fit.assessment.control {
+        lines.push(match &self.fit.assessment.control {
             Some(control) => format!(
-                "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance.",
+                "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance in networks that see both. Of inputs \
+                 that say nothing, about 1 in {} would be by chance.",
                 if inputs == n { of } else { format!("Of {inputs} inputs (in {n} columns)") },
                 control.inputs_above,
                 if control.inputs_above == 1 { "is" } else { "are" },
                 control.copies,
-                text::percent(control.noise)
+                text::percent(control.noise),
+                control.copies + 1
             ),
-            None => format!("{of}, {kept} carry a relevance above {} % of the largest.", d.settings.threshold * 100.0),
-        }];
+            None => {
+                let hint = if d.axes.len() < 2 { "; --folds 5 compares them with noise" } else { "" };
+                format!("{of}, {kept} carry a relevance above {} % of the largest{hint}.", d.settings.threshold * 100.0)
+            }
+        });
         let judged = self.fit.assessment.part(&self.curve.rows);
         let enough = judged.and_then(|judged| self.curve.enough(judged.score.se));
         // Of pictures with little uncertainty hundreds may be needed: what the papers' twenty do says more.
@@ -194,6 +206,18 @@ impl Outcome<'_> {
             let k = point.k;
             let show = |x: f64| text::metric(self.curve.metric, x);
             let name = text::metric_name(self.curve.metric);
+            let share = self.curve.metric.is_share();
+            if (point.ranked <= point.random_mean) == share {
+                lines.push(format!(
+                    "Masking doesn't bear the ranking out: with the {k} best {noun}{} alone the {} {name} is {}, no better than the {} of {k} random {}.",
+                    if k == 1 { "" } else { "s" },
+                    self.curve.rows,
+                    show(point.ranked),
+                    show(point.random_mean),
+                    if k == 1 { "one" } else { "ones" },
+                ));
+                return lines;
+            }
             lines.push(format!(
                 "With the {k} best {noun}{} alone (the others masked), the same network reaches a {} {name} of {}{}: {}; with {k} random {} {}.",
                 if k == 1 { "" } else { "s" },

@@ -35,6 +35,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "kept_features": output::kept(&model, &ranking),
             "threshold": model.description.settings.threshold,
             "replicas": model.parameters.len(),
+            "verdict": model.description.verdict,
             "ranking": ranking[..top],
             // By feature, as in the data: what counts where λ_out is trained too.
             "weight_norm": model.weight_norms(),
@@ -43,7 +44,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let kept = output::kept(&model, &ranking);
         let text = tables::ranking_text(&ranking, None, args.top.unwrap_or(20));
         let threshold = model.description.settings.threshold * 100.0;
-        print(&format!("{text}{kept} of {} inputs are above {threshold} % of the largest\n", ranking.len()))?;
+        let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
+        print(&format!("{caution}{text}{kept} of {} inputs are above {threshold} % of the largest\n", ranking.len()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

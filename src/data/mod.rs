@@ -251,6 +251,15 @@ pub(crate) fn is_table(source: &str) -> bool {
     ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind))
 }
 
+/// Whether it is a table in kind: a file of rows and columns that have no order of their own.
+pub(crate) fn is_tabular(dataset: &Dataset) -> bool {
+    is_table(&dataset.source) || is_npz(&dataset.source) && dataset.axes.len() == 1
+}
+
+fn is_npz(source: &str) -> bool {
+    Path::new(source).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+}
+
 /// What to say of a target of whole numbers that could be meant either way, when nobody said.
 fn either_way(name: &str, distinct: usize, classes: bool) -> Option<String> {
     /// Few are classes, and so many are a number.

@@ -2,7 +2,7 @@
 
 use super::page::{Block, Cell, Column, Row, Table, Text, Tone};
 use super::text::{self, NARROW, count, many, number, percent, shorten};
-use crate::assess::{Assessment, Estimate, Judgement, Verdict};
+use crate::assess::{Assessment, Estimate, FEWEST_ROWS, Judgement, Verdict};
 use crate::train::Metric;
 
 /// More classes than this make no readable square of confusions.
@@ -44,12 +44,7 @@ pub fn verdict(a: &Assessment) -> String {
     };
     let rows = format!("On {} that it hadn't seen", many(held.rows, "row"));
     match a.verdict {
-        Verdict::Unsupported => format!(
-            "{rows} the network is no better than a constant answer: {}; {}. What it uses says nothing about the target that \
-             would hold for other rows, and its ranking is not supported. Check the target and the columns, or give more rows.",
-            scores(held),
-            constant_answer(held)
-        ),
+        Verdict::Unsupported => unsupported(a, held, &rows),
         Verdict::Overfitted => format!(
             "The network has learnt its training rows by heart: {} there, but {} on {} rows that it hadn't seen ({}). Take the \
              ranking with care; stronger penalties (--folds 5 chooses them) or more rows help.",
@@ -62,6 +57,37 @@ pub fn verdict(a: &Assessment) -> String {
             format!("{rows}: {}; {}.", scores(held), constant_answer(held))
         }
     }
+}
+
+/// Why a model is not supported, and what to do.
+fn unsupported(a: &Assessment, held: &Judgement, rows: &str) -> String {
+    let (scores_held, constant) = (scores(held), constant_answer(held));
+    if held.rows < FEWEST_ROWS {
+        return format!(
+            "{rows}: {scores_held}; {constant}. So few rows say nothing about others, and the ranking is not supported. Give more rows."
+        );
+    }
+    // Better by more than one standard error, but not by two.
+    let hint = [held.gain, held.loss_gain].iter().any(|gain| gain.value > gain.se);
+    let found = if hint {
+        format!(
+            "{rows} the network is not clearly better than a constant answer: {scores_held}; {constant}. Whether what it uses holds \
+             for other rows isn't shown, and its ranking is not supported."
+        )
+    } else {
+        format!(
+            "{rows} the network is no better than a constant answer: {scores_held}; {constant}. What it uses says nothing about the \
+             target that would hold for other rows, and its ranking is not supported."
+        )
+    };
+    let advice = match a.part("train") {
+        Some(train) if a.cross_validation.is_none() && held.has_lost(train) && train.gain.is_gain() => format!(
+            "It has learnt its training rows by heart ({}): stronger penalties (--folds 5 chooses them) or more rows may help.",
+            scores(train)
+        ),
+        _ => "Check the target and the columns, or give more rows.".to_owned(),
+    };
+    format!("{found} {advice}")
 }
 
 /// Of classes of very different sizes, where the accuracy says little: what to look at, and which option counts them the same.

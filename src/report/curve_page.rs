@@ -22,6 +22,8 @@ pub struct CurvePage<'a> {
     /// Networks whose rankings are followed, each its own.
     pub replicas: usize,
     pub settings: Vec<(String, String)>,
+    /// What has to be said of the model first.
+    pub caution: Option<&'a str>,
 }
 
 impl CurvePage<'_> {
@@ -30,7 +32,7 @@ impl CurvePage<'_> {
         let mut page = Page {
             kind: "Curve report",
             title: format!("How few inputs are enough? {}", text::source_name(self.source)),
-            lead: vec![self.lead()],
+            lead: self.caution.map(str::to_owned).into_iter().chain([self.lead()]).collect(),
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::Spectral,
@@ -196,7 +198,7 @@ mod tests {
         let curve = Curve { metric: Metric::Accuracy, rows: "test".into(), mask: "zero".into(), points, full: 0.95 };
         let names = vec!["a", "b < c", "c", "d"];
         let settings = vec![("mask".to_owned(), "zero".to_owned())];
-        CurvePage { source: "x.csv", curve: &curve, rows: 40, se, names, replicas: 1, settings }.page()
+        CurvePage { source: "x.csv", curve: &curve, rows: 40, se, names, replicas: 1, settings, caution: None }.page()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::feature_figures::{OneRow, category, drawn, feature_value, in_order, mean_sizes, third, with_sign};
 use super::page::{Block, Figure, Text};
 use super::svg::{Plot, Scale, Ticks};
-use super::text::{percent, shorten};
+use super::text::{many, percent, shorten};
 
 /// Features drawn, largest first, and categories told apart: the most frequent.
 const FEATURES: usize = 3;
@@ -83,6 +83,7 @@ pub(crate) fn dependence(rows: &[OneRow<'_>], output: &str) -> Option<Block> {
 fn plot(rows: &[&OneRow<'_>], i: usize, output: &str) -> Figure {
     // A missing cell has no value to stand at, and a feature with one no value for every dot's colour.
     let there = |row: &OneRow<'_>, i: usize| !row.input[row.units[i].columns[0]].is_nan();
+    let drawn = rows.len();
     let rows: &[&OneRow<'_>] = &rows.iter().copied().filter(|row| there(row, i)).collect::<Vec<_>>();
     let name = |i: usize, limit: usize| shorten(&rows[0].units[i].name, limit);
     let values = Values::of(rows, i);
@@ -138,6 +139,10 @@ fn plot(rows: &[&OneRow<'_>], i: usize, output: &str) -> Figure {
             percent(EXPLAINED)
         )
         .into(),
+    };
+    let caption = match drawn - rows.len() {
+        0 => caption,
+        missing => caption.then(format!(" Left out: {}, where the cell is missing.", many(missing, "row"))),
     };
     Figure::new(name(i, 40), plot.finish(&format!("The part of {} against its value", name(i, 40))), caption)
 }

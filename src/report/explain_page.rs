@@ -125,7 +125,13 @@ impl ExplainPage<'_> {
         let mut page = Page {
             kind: "Explanation report",
             title: format!("Why these outputs? {}", text::source_name(&self.description.source)),
-            lead: vec![self.lead(shape, correlation)],
+            lead: self
+                .description
+                .caution()
+                .map(str::to_owned)
+                .into_iter()
+                .chain([self.lead(shape, correlation)])
+                .collect(),
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::SpecXai,
@@ -285,7 +291,7 @@ impl ExplainPage<'_> {
     fn row(&self, shown: &Shown<'_>, by_feature: &OneRow<'_>, shape: Shape) -> Block {
         let e = shown.explanation;
         let output = output_name(e.output, &self.description.targets);
-        let label = shown.label.map_or_else(String::new, |label| format!(", label {label}"));
+        let label = shown.label.map_or_else(String::new, |label| format!(", label {}", text::signed(label)));
         let title = format!(
             "Row {}{}: {} = {}",
             e.row,
@@ -344,7 +350,8 @@ fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> Op
         }
     }
     // Numbers as labels make a group of every row: then the names say nothing.
-    if groups.len() > 12 {
+    let number = |(name, _): &(String, usize)| name.parse().is_ok_and(|value: f64| value.fract() != 0.0);
+    if groups.len() > 12 || groups.iter().any(number) {
         groups.clear();
     }
     figures::similarity(

@@ -62,7 +62,7 @@ pub struct OneRow<'a> {
 impl OneRow<'_> {
     pub(crate) fn named(&self, i: usize) -> String {
         let unit = &self.units[i];
-        format!("{} = {}", shorten(&unit.name, 16), shorten(&feature_value(unit, self.features, self.input), 10))
+        format!("{} = {}", shorten(&unit.name, 16), shorten(&feature_value(unit, self.features, self.input), 12))
     }
 
     /// From the base over the `top` largest parts to the output.

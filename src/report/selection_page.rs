@@ -1,11 +1,13 @@
 //! The page of a selection, and its summary in plain sentences.
 
+use super::assessment;
 use super::facts::{Shape, shape_of};
 use super::figures::HALF;
 use super::page::{Block, Cell, Column, Definitions, Figure, KeyFigure, Method, Page, Row, Table};
 use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{self, count, number, percent, serde_name, short, shorten};
+use crate::assess::Estimate;
 use crate::data::Dataset;
 use crate::selection::{Doubt, Footprint, Score, Selection, SizePoint, Stability};
 use crate::train::Metric;
@@ -30,6 +32,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     let metric = metric_name(selection);
     let article = if selection.metric == Metric::Accuracy { "an" } else { "a" };
     let value = |score: Score| text::metric(selection.metric, score.mean);
+    let sure = |score: Score, rows_se| assessment::estimate(selection.metric, uncertain(score, rows_se));
     let (k, n) = (selection.chosen, selection.units.len());
     let head: Vec<String> =
         selection.ranking[..k].iter().take(5).map(|&u| shorten(&selection.units[u].name, 40)).collect();
@@ -47,12 +50,12 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     let mut sentences = [
         format!("Of {} in {}, {} chosen: {}{more}{constant}.", features(n), name(dataset), was(k), head.join(", ")),
         format!(
-            "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {} it is {}{random}; always giving {} {}.",
+            "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {}, without penalties, it is {}{random}; always giving {} {}.",
             if k == 1 { "it" } else { "these" },
-            value(selection.score),
+            sure(selection.score, selection.score_rows_se),
             selection.rows,
             features(n),
-            value(selection.all_features),
+            sure(selection.all_features, selection.all_features_rows_se),
             constant_answer(selection),
             text::metric(selection.metric, selection.constant_answer)
         ),
@@ -68,6 +71,11 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         sentences[0] = format!("Stopped before every number of features was tried. {}", sentences[0]);
     }
     sentences
+}
+
+/// A score with its standard error over networks and rows together.
+fn uncertain(score: Score, rows_se: f64) -> Estimate {
+    Estimate { value: score.mean, se: score.se.hypot(rows_se) }
 }
 
 fn constant_answer(selection: &Selection) -> &'static str {
@@ -300,9 +308,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
 fn key_figures(selection: &Selection) -> Vec<KeyFigure> {
     let value = |score: Score| text::metric(selection.metric, score.mean);
     let metric = metric_name(selection);
-    let se = |score: Score| {
-        if score.se > 0.0 { format!(" ± {}", text::metric(selection.metric, score.se)) } else { String::new() }
-    };
+    let se = |score, rows_se| text::metric(selection.metric, uncertain(score, rows_se).se);
     let (alone, as_many) = match selection.chosen {
         1 => ("it", "one random feature"),
         _ => ("these", "as many random features"),
@@ -311,11 +317,14 @@ fn key_figures(selection: &Selection) -> Vec<KeyFigure> {
         KeyFigure::new(count(selection.chosen), format!("of {} chosen", features(selection.units.len()))),
         KeyFigure::new(
             value(selection.score),
-            format!("{metric}{} with {alone} alone, trained anew", se(selection.score)),
+            format!("± {} {metric} with {alone} alone, trained anew", se(selection.score, selection.score_rows_se)),
         ),
         KeyFigure::new(
             value(selection.all_features),
-            format!("{metric}{} with all features", se(selection.all_features)),
+            format!(
+                "± {} {metric} with all features, without penalties",
+                se(selection.all_features, selection.all_features_rows_se)
+            ),
         ),
     ];
     let random = selection.sizes.iter().find(|s| s.k == selection.chosen).and_then(|s| s.random);

@@ -142,6 +142,9 @@ pub fn ranking_text(ranking: &[RankedFeature], control: Option<&Control>, top: u
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
+    if ranking.len() > top {
+        out.push_str(&format!("   …  and {} more\n", text::count(ranking.len() - top)));
+    }
     out
 }
 
@@ -251,7 +254,7 @@ mod tests {
             ranking_text(&[feature(1, "a", 1.0, 0.5)], None, 1).lines().next().unwrap().matches("± std").count(),
             1
         );
-        assert_eq!(ranking_text(&ranking, None, 1).lines().count(), 2);
+        assert!(ranking_text(&ranking, None, 1).ends_with("2.000\n   …  and 1 more\n"));
         assert_eq!(ranking_text(&[], None, 5).lines().count(), 1);
     }
 }

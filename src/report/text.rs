@@ -162,7 +162,8 @@ fn superscript(exponent: i32) -> String {
     exponent.to_string().chars().map(raised).collect()
 }
 
-fn signed(text: &str) -> String {
+/// A number as Rust writes it, with the sign that the others have.
+pub fn signed(text: &str) -> String {
     text.strip_prefix('-').map_or_else(|| text.to_owned(), |rest| format!("{MINUS}{rest}"))
 }
 

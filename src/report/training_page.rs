@@ -185,7 +185,8 @@ fn ranking_table(facts: &Facts) -> Table {
     if let Some(control) = control {
         caption.push_str(&format!(
             "Above noise: more relevant than each of {} shuffled copies of the inputs in networks that see both (the strongest copy \
-             reaches {} of the largest relevance), and than the threshold.",
+             reaches {} of the largest relevance), and than the threshold. The relevance in this table is the model's own, which hasn't \
+             seen them: near the bound the two may order inputs differently.",
             count(control.copies),
             percent(control.noise)
         ));

@@ -35,7 +35,7 @@ pub use sizes::{Footprint, SizePoint};
 pub use stability::Stability;
 pub use substitutes::Substitute;
 
-use crate::assess::constant_score;
+use crate::assess::{Verdict, constant_score};
 use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, source_name};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
@@ -206,8 +206,11 @@ pub struct Selection {
     pub rows: &'static str,
     /// The retrained networks on the chosen columns.
     pub score: Score,
-    /// The dense networks on all columns.
+    /// Standard error of that because there are only so many rows.
+    pub score_rows_se: f64,
+    /// The dense networks on all columns, without penalties.
     pub all_features: Score,
+    pub all_features_rows_se: f64,
     /// Of always giving the training rows' most frequent class, or their median.
     pub constant_answer: f64,
     /// Why the choice may be chance; `None` where nothing speaks for that.
@@ -274,11 +277,13 @@ pub fn select(
         (true, false) => Some(Doubt::Unstable),
         (false, _) => Some(Doubt::Validation),
     };
-    let reported = if prepared.data.test.is_empty() { &prepared.data.validation } else { &prepared.data.test };
-    let reported = &prepared.data.list[reported.clone()];
+    let reported = &prepared.data.list[prepared.reported()];
     let constant_answer = constant_score(&prepared.data, prepared.metric, &prepared.fitted(), reported);
     let columns = prepared.columns_of(&ranking[..chosen]);
-    let (compact, score) = sizes::compact(&prepared, &columns, settings, device, observe)?;
+    let (mut compact, score, score_rows_se) = sizes::compact(&prepared, &columns, settings, device, observe)?;
+    if doubt.is_some() {
+        compact.model.description.verdict = Some(Verdict::Unsupported);
+    }
     let (full, reduced) = sizes::footprints(&prepared, &walked.dense, &compact.model, device)?;
     let kept: Vec<Vec<bool>> = walked.path.kept_at(penalty).to_vec();
     let substitutes = substitutes::substitutes(&prepared.data, &prepared.units, &ranking[..chosen], &kept);
@@ -296,7 +301,9 @@ pub fn select(
         metric: prepared.metric,
         rows: prepared.rows,
         score,
+        score_rows_se,
         all_features: walked.all_features,
+        all_features_rows_se: walked.all_features_rows_se,
         constant_answer,
         doubt,
         stopped,

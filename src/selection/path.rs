@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{Ensemble, Member, Trained};
-use super::prepared::{Prepared, STEPS, rows_se, tied};
+use super::prepared::{Prepared, STEPS, reported_rows_se, rows_se, tied};
 use super::{Score, SelectSettings, Stage};
 use crate::assess::constant_loss;
 use crate::data::Unit;
 use crate::engine::Device;
 use crate::network::{Layout, Network, Parameters};
 use crate::train::Metric;
-use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Settings, input_relevance, rebalance};
+use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
 use crate::{Error, Result};
 
 pub(super) const DENSE_SHARE: f64 = 0.8;
@@ -79,6 +79,7 @@ impl Path {
 pub(super) struct Walked {
     pub path: Path,
     pub all_features: Score,
+    pub all_features_rows_se: f64,
     pub dense: Parameters,
 }
 
@@ -92,10 +93,12 @@ pub(super) fn walk(walker: &Walker<'_>, observe: &mut dyn FnMut(Stage, &Progress
     let points = walker.points(&grid, &walked, &kept, &refitted);
     let seeds = walker.seeds().len();
     let kept = kept.chunks(seeds).map(<[_]>::to_vec).collect();
-    let all_features = Score::of(&dense.iter().map(|t| t.test.metric).collect::<Vec<f64>>());
+    let tests: Vec<Scores> = dense.iter().map(|t| t.test).collect();
+    let all_features = Score::of(&tests.iter().map(|t| t.metric).collect::<Vec<f64>>());
+    let all_features_rows_se = reported_rows_se(walker.prepared, &tests);
     let best = dense.into_iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss));
     let dense = best.expect("invariant: there is a seed").parameters;
-    Ok(Walked { path: Path { points, kept }, all_features, dense })
+    Ok(Walked { path: Path { points, kept }, all_features, all_features_rows_se, dense })
 }
 
 /// What the stages of a path share. Networks of several penalties are in the order `[penalty][seed]`.

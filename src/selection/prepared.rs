@@ -1,5 +1,7 @@
 //! The data as they are selected from: split or dealt into folds, scaled, without constant columns.
 
+use std::ops::Range;
+
 use super::SelectSettings;
 use super::ensemble::Trained;
 use crate::assess::constant_score;
@@ -149,6 +151,11 @@ impl Prepared {
         (!rows.is_empty()).then(|| constant_score(&self.data, self.metric, &self.fitted(), rows))
     }
 
+    /// Where the rows are that scores are reported on: the test rows, or the validation rows where there are none.
+    pub fn reported(&self) -> Range<usize> {
+        if self.data.test.is_empty() { self.data.validation.clone() } else { self.data.test.clone() }
+    }
+
     /// Training rows.
     pub fn training_rows(&self) -> usize {
         self.data.train.len()
@@ -229,19 +236,20 @@ pub(super) fn rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
     let folds = prepared.lists.len().min(networks.len()).max(1) as f64;
     let held = data.effective_rows(data.validation.clone()).max(1.0);
     let all = (data.train.len() + data.validation.len()) as f64;
-    mean_se(prepared, networks, |t| &t.validation, (folds * held).min(all))
+    let scores: Vec<Scores> = networks.iter().map(|t| t.validation).collect();
+    mean_se(prepared, &scores, (folds * held).min(all))
 }
 
-/// The same for the test rows, which are all networks'.
-pub(super) fn test_rows_se(prepared: &Prepared, networks: &[Trained]) -> f64 {
-    let rows = prepared.data.effective_rows(prepared.data.test.clone()).max(1.0);
-    mean_se(prepared, networks, |t| &t.test, rows)
+/// The same for the rows that scores are reported on, which are all networks'.
+pub(super) fn reported_rows_se(prepared: &Prepared, networks: &[Scores]) -> f64 {
+    let rows = prepared.data.effective_rows(prepared.reported()).max(1.0);
+    mean_se(prepared, networks, rows)
 }
 
 /// Standard error over so many rows of a mean score: of a share of right answers, or of a mean absolute error.
-fn mean_se(prepared: &Prepared, networks: &[Trained], part: fn(&Trained) -> &Scores, rows: f64) -> f64 {
+fn mean_se(prepared: &Prepared, networks: &[Scores], rows: f64) -> f64 {
     let n = networks.len().max(1) as f64;
-    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(|t| f(part(t))).sum::<f64>() / n;
+    let mean = |f: &dyn Fn(&Scores) -> f64| networks.iter().map(f).sum::<f64>() / n;
     let metric = mean(&|s| s.metric);
     let variance = match prepared.metric {
         // Never 0, however few are all right: two rows right and two wrong are added (Agresti and Coull, as in `assess`).

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::Trained;
-use super::prepared::{Prepared, rows_se, test_rows_se};
+use super::prepared::{Prepared, reported_rows_se, rows_se};
 use super::retrain::{Request, Retrainer, Ticks, retraining};
 use super::{Order, Score, SelectSettings, Stage};
 use crate::engine::Device;
@@ -145,7 +145,7 @@ impl Sizes<'_> {
             validation: score(|t| t.validation.metric),
             rows_se: rows_se(prepared, trained),
             test: score(|t| t.test.metric),
-            test_rows_se: test_rows_se(prepared, trained),
+            test_rows_se: reported_rows_se(prepared, &trained.iter().map(|t| t.test).collect::<Vec<_>>()),
         }
     }
 
@@ -248,14 +248,15 @@ impl Watch<'_> {
     }
 }
 
-/// Trains networks on some columns alone; the model is the one with the best validation loss, the score is over all.
+/// Trains networks on some columns alone; the model is the one with the best validation loss, the score is over all, with its
+/// standard error because there are only so many rows.
 pub(super) fn compact(
     prepared: &Prepared,
     columns: &[usize],
     settings: &SelectSettings,
     device: &Device,
     observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
-) -> Result<(Fit, Score)> {
+) -> Result<(Fit, Score, f64)> {
     let mut dataset = prepared.dataset.select_columns(columns);
     let mut plan = settings.plan(&dataset, false);
     plan.settings = retraining(prepared, settings, settings.seeds, settings.seed);
@@ -275,7 +276,7 @@ pub(super) fn compact(
     let replica = fit.model.description.settings.replicas[best];
     fit.model.description.settings.replicas = vec![replica];
     fit.model.description.chosen_from = Some(prepared.columns.len() + prepared.constant.len());
-    Ok((fit, score))
+    Ok((fit, score, reported_rows_se(prepared, &test)))
 }
 
 /// Size and speed of a dense network on all columns, and of the compact one.

@@ -3,26 +3,29 @@
 use super::Collected;
 use crate::report::explain_page::Units;
 use crate::report::feature_figures::{OneRow, component_name, feature_value, with_sign};
-use crate::report::text::{many, number, shorten};
+use crate::report::text::{many, number, shorten, signed};
 use crate::specxai::{Contribution, Explanation};
+
+/// Characters of the longest number, as in −1.234×10⁻¹¹: a number isn't cut.
+const NUMBER: usize = 12;
 
 /// One explanation as text: what each feature adds, for pictures the largest components; then what completes the sum.
 pub(super) fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> String {
     let description = &collected.model.description;
     let index = collected.rows.numbers.iter().position(|&row| row as usize == e.row);
     let index = index.expect("invariant: a row asked for");
-    let label = collected.rows.labels.as_ref().map_or_else(String::new, |labels| format!(", label {}", labels[index]));
+    let label =
+        collected.rows.labels.as_ref().map_or_else(String::new, |labels| format!(", label {}", signed(&labels[index])));
     let value = Units::text(e.output, e.y, description);
     let name = collected.name(e.output);
     let mut text = format!("row {}{label}: {name} = {value}, split at {}\n", e.row, e.split);
     if description.axes.len() < 2 && e.split == collected.splits[0] {
         text.push_str(&features(&collected.by_feature(index), top));
     }
-    if Units::of(e.output, description).is_some() {
-        text.push_str("  as components, in the scale of the training\n");
-    }
+    let scale = if Units::of(e.output, description).is_some() { ", in the scale of the training" } else { "" };
+    text.push_str(&format!("  as components{scale} (share: of what the reduction leaves)\n"));
     text.push_str(&components(collected, e));
-    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<32} {:>10}\n", with_sign(value)));
+    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<35} {:>10}\n", with_sign(value)));
     line("intercepts Σβ", e.beta_sum());
     if e.remainder.abs() > 1e-6 {
         line("remainder", e.remainder);
@@ -37,14 +40,14 @@ pub(super) fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> S
 /// The features with the largest parts, from the base to the sum.
 fn features(row: &OneRow<'_>, top: usize) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {:<32} {value:>10}\n", shorten(name, 32)));
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {:<35} {value:>10}\n", shorten(name, 35)));
     line("base", number(row.parts.base));
     let order = row.parts.by_size();
     let (shown, rest) = order.split_at(top.min(order.len()));
     for &i in shown {
         let unit = &row.units[i];
         let value = feature_value(unit, row.features, row.input);
-        line(&format!("{} = {}", shorten(&unit.name, 20), shorten(&value, 9)), with_sign(row.parts.parts[i]));
+        line(&format!("{} = {}", shorten(&unit.name, 20), shorten(&value, NUMBER)), with_sign(row.parts.parts[i]));
     }
     if !rest.is_empty() {
         line(&many(rest.len(), "more feature"), with_sign(rest.iter().map(|&i| row.parts.parts[i]).sum()));
@@ -72,14 +75,14 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
         let made_of = component_name(e, k, &collected.units).filter(|_| collected.model.description.axes.len() < 2);
         let made_of = made_of.map_or_else(String::new, |made_of| format!("  {made_of}"));
         let share = share(c.share, c.alpha_reduced == 0.0 && c.alpha != 0.0);
-        text.push_str(&format!("  {:<32} {:>10} {share:>10}{made_of}\n", format!("component {k}"), with_sign(c.alpha)));
+        text.push_str(&format!("  {:<35} {:>10} {share:>10}{made_of}\n", format!("component {k}"), with_sign(c.alpha)));
     }
     if !rest.is_empty() {
         let sum = |part: fn(&Contribution) -> f64| rest.iter().map(|&k| part(&e.contributions[k])).sum::<f64>();
         let cancelled = rest.iter().all(|&k| e.contributions[k].alpha_reduced == 0.0);
         let known = e.contributions[rest[0]].share.map(|_| sum(|c| c.share.unwrap_or(0.0)));
         let name = many(rest.len(), "more component");
-        text.push_str(&format!("  {name:<32} {:>10} {:>10}\n", with_sign(sum(|c| c.alpha)), share(known, cancelled)));
+        text.push_str(&format!("  {name:<35} {:>10} {:>10}\n", with_sign(sum(|c| c.alpha)), share(known, cancelled)));
     }
     text
 }

@@ -164,6 +164,7 @@ impl Trial<'_> {
             balanced_classes: false,
             features: dataset.features.clone(),
             chosen_from: None,
+            verdict: None,
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,
