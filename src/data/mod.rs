@@ -416,7 +416,20 @@ impl Dataset {
                 }
                 Ok(())
             }
-            Targets::Numbers { .. } | Targets::Inputs => Ok(()),
+            Targets::Numbers { values, names } => {
+                let width = names.len().max(1);
+                let same = |j: &usize| values.chunks_exact(width).all(|row| row[*j] == values[*j]);
+                match (0..width.min(values.len())).find(same) {
+                    Some(j) => Err(Error::input(
+                        &self.source,
+                        "target",
+                        format!("{} is {} in every row", names[j], values[j]),
+                        "give a target that varies, or leave it out",
+                    )),
+                    None => Ok(()),
+                }
+            }
+            Targets::Inputs => Ok(()),
         }
     }
 

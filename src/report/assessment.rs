@@ -5,6 +5,8 @@ use super::text::{self, NARROW, count, many, number, percent, shorten};
 use crate::assess::{Assessment, Estimate, FEWEST_ROWS, Judgement, Verdict};
 use crate::train::Metric;
 
+/// A class that is recognised less often than this deserves a word.
+const RARELY: f64 = 0.75;
 /// More classes than this make no readable square of confusions.
 const MOST_CONFUSED: usize = 20;
 
@@ -104,7 +106,7 @@ pub fn rare_classes(a: &Assessment) -> Option<String> {
         .iter()
         .filter(|c| c.recall.is_some())
         .min_by(|a, b| a.recall.partial_cmp(&b.recall).expect("recalls are numbers"))?;
-    (largest as f64 > 1.5 * even && worst.recall? < 0.5).then(|| {
+    (largest as f64 > 1.5 * even && worst.recall? < RARELY).then(|| {
         format!(
             "The classes are of very different sizes: of {:?} {} are recognised, and the balanced accuracy is {}. \
              --balanced-classes makes every class count the same.",

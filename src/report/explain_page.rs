@@ -5,7 +5,7 @@ use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
 use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
-use super::text::{self, count, number, short, shorten};
+use super::text::{self, count, many, number, short, shorten};
 use crate::data::{Axis, Task};
 use crate::model::Description;
 use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
@@ -173,8 +173,8 @@ impl ExplainPage<'_> {
 
     fn lead(&self, shape: Shape, correlation: Option<f64>) -> String {
         let split = self.spectra.first().map_or("", |s| s.split.as_str());
-        let part = self.part.map_or_else(String::new, |part| format!(" {part}"));
-        let mut lead = format!("The outputs for {}{part} rows, each as an exact sum", count(self.rows));
+        let part = self.part.map_or_else(String::new, |part| format!("{part} "));
+        let mut lead = format!("The outputs for {}, each as an exact sum", many(self.rows, &format!("{part}row")));
         let most = feature_figures::in_words(&self.by_feature);
         if shape == Shape::Table && !most.is_empty() {
             lead.push_str(&format!(
@@ -212,7 +212,7 @@ impl ExplainPage<'_> {
 
     fn key_figures(&self) -> Vec<KeyFigure> {
         let mut numbers = vec![
-            KeyFigure::new(count(self.rows), "rows explained"),
+            KeyFigure::new(count(self.rows), if self.rows == 1 { "row explained" } else { "rows explained" }),
             KeyFigure::new(figures::scientific(self.worst), "largest residual of a sum, relative"),
             KeyFigure::new(figures::scientific(self.worst_map), "largest residual of the maps, relative"),
         ];

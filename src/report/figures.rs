@@ -298,9 +298,12 @@ pub(crate) fn inputs_kept(curve: &Curve, columns: usize, highlight: Option<&Curv
     let accuracy = curve.metric.is_share();
     let low_high = |p: &&CurvePoint| [p.random_mean - p.random_std, p.random_mean + p.random_std];
     let mut values: Vec<f64> = points.iter().flat_map(|p| [Some(p.ranked), p.retrained]).flatten().collect();
-    // A band that reaches zero must not keep an error, which may span decades, from a log scale.
-    values.extend(points.iter().flat_map(low_high).filter(|&v| v > 0.0).map(|v| if accuracy { v.min(1.0) } else { v }));
     values.push(curve.full);
+    values.extend(points.iter().map(|p| p.random_mean));
+    // A band that reaches zero must not keep an error, which may span decades, from a log scale, nor stretch it.
+    let least = if accuracy { 0.0 } else { values.iter().copied().fold(f64::INFINITY, f64::min) };
+    values
+        .extend(points.iter().flat_map(low_high).filter(|&v| v > least).map(|v| if accuracy { v.min(1.0) } else { v }));
     let y = if accuracy { Scale::round(values) } else { Scale::positive(values) };
     // Headroom for labels above lines that run along the top.
     let y = match y {
