@@ -229,9 +229,6 @@ impl NetworkArgs {
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
         let hidden = self.hidden.clone().unwrap_or_else(|| Sequential::default().hidden);
-        if let Some(units) = hidden.iter().find(|&&units| !(1..=MOST_UNITS).contains(&units)) {
-            return wrong(format!("--hidden names a layer of {units} units; it can have 1 to {MOST_UNITS}"));
-        }
         if self.activation.len() != 1 && self.activation.len() != hidden.len() {
             return wrong(format!(
                 "--activation names {} for {} hidden layers; give one for all or one for each",

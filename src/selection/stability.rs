@@ -47,7 +47,7 @@ impl Stability {
 
     /// The largest share of a copy: what noise reaches.
     pub fn of_noise(&self) -> f64 {
-        self.copies.iter().copied().fold(0.0, f64::max)
+        largest(&self.copies)
     }
 
     /// What the halves chose, `[half][unit]`; the copies stand behind the units.
@@ -58,12 +58,16 @@ impl Stability {
             .collect();
         let copies = share.split_off(units.min(share.len()));
         let mean = share.iter().sum();
-        let noise = copies.iter().copied().fold(0.0, f64::max);
+        let noise = largest(&copies);
         // One half more than the copy.
         let threshold = if noise < OFTEN { OFTEN } else { noise + 1.0 / halves };
         let false_ones = expected_false(mean, units, pairs, threshold);
         Stability { pairs, limit, chosen: mean, share, copies, threshold, false_ones }
     }
+}
+
+fn largest(shares: &[f64]) -> f64 {
+    shares.iter().copied().fold(0.0, f64::max)
 }
 
 /// Shah and Samworth's bound: of `units`, of which a half chooses `chosen` in the mean, the expected number of those chosen by a half with
