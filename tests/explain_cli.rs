@@ -505,7 +505,7 @@ fn features_add_what_they_add() {
     let colours = [("red", 0), ("blue", 300), ("green", 900)];
     let row = |i: u32| {
         let (size, noise, (colour, extra)) = (i * 37 % 100, i * 7919 % 101, colours[(i * 31 % 7 % 3) as usize]);
-        format!("{size},{noise},{colour},{}\n", 1000 + 25 * size + extra)
+        format!("{size}.1,{noise},{colour},{}\n", 1000 + 25 * size + extra)
     };
     fs::write(&data, format!("size,noise,colour,price\n{}", (0..300).map(row).collect::<String>())).unwrap();
     let done = eigenlens(&[
@@ -545,6 +545,8 @@ fn features_add_what_they_add() {
         let sum = number(&e["base"]) + (0..3).map(|at| part(e, at)).sum::<f64>();
         // Prices of some thousands in f32, each sum of five terms.
         assert!((sum - prediction).abs() < 0.01, "{sum} is not {prediction}");
+        let size = e["row"].as_u64().unwrap() * 37 % 100;
+        assert_eq!(e["values"][0].to_string(), format!("{size}.1"), "as it stands in the file");
         let first = &list[0];
         // The training ends where the price is right to about ten; between two rows a feature's part differs by what it adds.
         let sizes = number(&e["values"][0]) - number(&first["values"][0]);

@@ -40,6 +40,13 @@ pub struct Control {
     pub above: Vec<bool>,
 }
 
+impl Control {
+    /// How many times as relevant as the strongest copy a column's input is in the networks that see both; `None`: no copy had any.
+    pub fn times_noise(&self, column: usize) -> Option<f64> {
+        (self.noise > 0.0).then(|| self.relative[column] / self.noise)
+    }
+}
+
 /// Columns of every input: those of a category together.
 fn inputs(features: &[Feature]) -> Vec<Vec<usize>> {
     let mut inputs: Vec<(Option<u32>, Vec<usize>)> = Vec::new();

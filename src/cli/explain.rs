@@ -228,7 +228,7 @@ impl Collected<'_> {
         let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
             Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
             Some(name) => json!(name),
-            None => json!(row[unit.columns[0]]),
+            None => json!(shortest(row[unit.columns[0]])),
         };
         self.units.iter().map(value).collect()
     }
@@ -519,4 +519,9 @@ fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
         }
     }
     Ok(outputs)
+}
+
+/// The number that the shortest decimal text of `value` stands for: 0.1 as it stood in the file, not 0.10000000149.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -166,9 +166,10 @@ impl Outcome<'_> {
         if self.fit.assessment.verdict == Verdict::Unsupported {
             return lines;
         }
+        let all = text::count(n);
         let of = match constant {
-            0 => format!("Of {n} inputs"),
-            _ => format!("Of {n} inputs ({constant} of them constant)"),
+            0 => format!("Of {all} inputs"),
+            _ => format!("Of {all} inputs ({constant} of them constant)"),
         };
         // A category is one input here: its columns are judged, and shuffled, together.
         let inputs = self.fit.assessment.control.as_ref().map_or(n, |control| control.inputs);
@@ -177,7 +178,7 @@ impl Outcome<'_> {
             Some(control) => format!(
                 "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance in networks that see both. Of inputs \
                  that say nothing, about 1 in {} would be by chance.",
-                if inputs == n { of } else { format!("Of {inputs} inputs (in {n} columns)") },
+                if inputs == n { of } else { format!("Of {inputs} inputs (in {all} columns)") },
                 control.inputs_above,
                 if control.inputs_above == 1 { "is" } else { "are" },
                 control.copies,
@@ -195,7 +196,7 @@ impl Outcome<'_> {
         let shown = enough.or_else(|| self.curve.points.iter().find(|p| p.k == 20.min(n)));
         if shown.is_some_and(|p| p.k == n) {
             lines.push(format!(
-                "No fewer than all {n} come within one standard error of the {} {} of {}.",
+                "No fewer than all {all} come within one standard error of the {} {} of {}.",
                 self.curve.rows,
                 text::metric_name(self.curve.metric),
                 text::metric(self.curve.metric, self.curve.full)
@@ -223,7 +224,7 @@ impl Outcome<'_> {
                 if k == 1 { "" } else { "s" },
                 self.curve.rows,
                 show(point.ranked),
-                if enough == Some(point) { format!(", within one standard error of all {n}") } else { format!(", with all {n}") },
+                if enough == Some(point) { format!(", within one standard error of all {all}") } else { format!(", with all {all}") },
                 show(self.curve.full),
                 if k == 1 { "one" } else { "ones" },
                 show(point.random_mean),
@@ -258,8 +259,8 @@ fn settings(model: &Model) -> Vec<(String, String)> {
         ("batch norm", serde_name(&a.batch_norm)),
         ("dropout", a.dropout.to_string()),
         ("loss", serde_name(&s.loss)),
-        ("r_λ, r_ψ", format!("{}, {}", replica.reg_lambda, replica.reg_psi)),
-        ("group-lasso strength 2√(r_λ r_ψ)", text::short(2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
+        ("penalty on eigenvalues, on eigenvectors", format!("{}, {}", replica.reg_lambda, replica.reg_psi)),
+        ("both as one group lasso's strength", text::short(2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
         ("start", format!("{}{}", serde_name(&s.initialisation), if s.balanced { ", balanced" } else { "" })),
         ("optimiser", format!("Adam, learning rate {}, {}", s.rate, serde_name(&s.schedule))),
         ("epochs, batch", format!("{}, {}", s.epochs, s.batch)),

@@ -286,7 +286,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
         ("features", s.features.map_or_else(|| "fewest within one standard error of the best".to_owned(), count)),
         ("penalties × seeds", format!("{} × {}", s.penalties, s.seeds)),
         ("path", way.to_owned()),
-        ("chosen strength of the penalty, κ = 2√(r_λ r_ψ)", number(selection.path.points[selection.penalty].penalty)),
+        ("chosen strength of the penalty", number(selection.path.points[selection.penalty].penalty)),
         (
             "kept above",
             if s.exact { "exactly 0".to_owned() } else { format!("{} of the largest relevance", percent(s.threshold)) },

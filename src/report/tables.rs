@@ -112,6 +112,16 @@ pub fn write_curve(path: impl AsRef<Path>, curve: &Curve) -> Result<()> {
     write::atomic(path, |out| csv_rows(out, &header, rows))
 }
 
+/// Whether a column's input is above noise, with how many times the strongest copy's relevance it has: `yes, 3.2×`.
+pub(crate) fn above_noise(control: &Control, column: usize) -> String {
+    let above = if control.above[column] { "yes" } else { "no" };
+    match control.times_noise(column) {
+        Some(times) if times < 0.01 => format!("{above}, <0.01×"),
+        Some(times) => format!("{above}, {}×", text::short(times)),
+        None => above.to_owned(),
+    }
+}
+
 /// The best `top` features as an aligned table, ending with a newline. The ± column appears only with several replicas, "above noise"
 /// with a control.
 pub fn ranking_text(ranking: &[RankedFeature], control: Option<&Control>, top: usize) -> String {
@@ -123,8 +133,8 @@ pub fn ranking_text(ranking: &[RankedFeature], control: Option<&Control>, top: u
         let name: String = f.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let numbers = [f.relevance, f.relevance_std, f.lambda, f.psi_norm].map(text::number);
         let [relevance, std, lambda, psi] = numbers;
-        let above = control.map_or("", |control| if control.above[f.feature] { "yes" } else { "no" });
-        rows.push([f.rank.to_string(), text::shorten(&name, 40), relevance, std, lambda, psi, above.to_owned()]);
+        let above = control.map_or_else(String::new, |control| above_noise(control, f.feature));
+        rows.push([f.rank.to_string(), text::shorten(&name, 40), relevance, std, lambda, psi, above]);
     }
     let shown = |column: usize| (spread || column != 3) && (control.is_some() || column != 6);
     let columns: Vec<usize> = (0..7).filter(|&column| shown(column)).collect();
@@ -256,5 +266,16 @@ mod tests {
         );
         assert!(ranking_text(&ranking, None, 1).ends_with("2.000\n   …  and 1 more\n"));
         assert_eq!(ranking_text(&[], None, 5).lines().count(), 1);
+    }
+
+    /// The flag and how far it is from the strongest copy come from the same networks.
+    #[test]
+    fn above_noise_says_by_how_much() {
+        let relative = vec![1.0, 0.2, 0.0001];
+        let above = vec![true, false, false];
+        let control = Control { copies: 30, noise: 0.25, relative, inputs: 3, inputs_above: 1, above };
+        let cells: Vec<String> = (0..3).map(|column| above_noise(&control, column)).collect();
+        assert_eq!(cells, ["yes, 4.00×", "no, 0.800×", "no, <0.01×"]);
+        assert_eq!(above_noise(&Control { noise: 0.0, ..control }, 0), "yes", "no copy had any relevance");
     }
 }

@@ -101,9 +101,13 @@ pub fn with_spread(value: f64, se: f64) -> String {
     format!("{} ± {se}", show(value))
 }
 
-/// A share as a percentage: one decimal, two where one would round to 100 without being it.
+/// A share as a percentage: one decimal, two where one would round to 100 without being it; what would round to 0 without being it
+/// is said to be small.
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
+    if value > 0.0 && value < 0.05 {
+        return format!("<{NARROW}0.1{NARROW}%");
+    }
     let digits = if (99.95..100.0).contains(&value) { 2 } else { 1 };
     // What rounds to zero has no sign.
     let value = if value.abs() < 0.05 { 0.0 } else { value };
@@ -218,6 +222,8 @@ mod tests {
         assert_eq!(percent(0.9996), "99.96\u{202f}%");
         assert_eq!(percent(1.0), "100.0\u{202f}%");
         assert_eq!(percent(-0.0004), "0.0\u{202f}%");
+        assert_eq!(percent(0.0004), "<\u{202f}0.1\u{202f}%");
+        assert_eq!(percent(0.0), "0.0\u{202f}%");
         assert_eq!(count(1234567), "1,234,567");
         assert_eq!(tick(0.30000000000000004, 0.1), "0.3");
         assert_eq!(tick(0.05, 0.05), "0.05");

@@ -2,6 +2,7 @@
 
 use super::facts::{Facts, Shape, TrainPage};
 use super::page::{Block, Cell, Column, Definitions, KeyFigure, Method, Page, Row, Table, Text, Tone};
+use super::tables::above_noise;
 use super::text::{self, count, number, percent, shorten};
 use super::{assessment, examples, figures};
 use crate::relevance::RankedFeature;
@@ -169,9 +170,8 @@ fn ranking_table(facts: &Facts) -> Table {
             Text::strong(number(f.relevance)).into(),
         ];
         let std = spread.then(|| Cell::from(number(f.relevance_std)));
-        let above = control.map(|control| control.above[f.feature]);
+        let above = control.map(|control| Cell::from(above_noise(control, f.feature)));
         let tone = if facts.faint(f) { Tone::Faint } else { Tone::Plain };
-        let above = above.map(|above| Cell::from(if above { "yes" } else { "no" }));
         cells.into_iter().chain(std).chain(above).collect::<Row>().tone(tone)
     };
     let table = Table::new(columns, facts.ranked.iter().take(TABLE_ROWS).map(row).collect());
@@ -184,14 +184,16 @@ fn ranking_table(facts: &Facts) -> Table {
     }
     if let Some(control) = control {
         caption.push_str(&format!(
-            "Above noise: more relevant than each of {} shuffled copies of the inputs in networks that see both (the strongest copy \
-             reaches {} of the largest relevance), and than the threshold. The relevance in this table is the model's own, which hasn't \
-             seen them: near the bound the two may order inputs differently.",
+            "Above noise: more relevant than each of {} shuffled copies of the inputs in networks that see both, and than the threshold; \
+             with how many times the strongest copy's relevance (which is {} of the largest) the input has there. The relevance \
+             λ̃ is the model's own, which hasn't seen copies: the two may order inputs differently.",
             count(control.copies),
             percent(control.noise)
         ));
     }
-    Table { open: Some(OPEN_ROWS), halves: true, ..table.caption(caption) }
+    // Seven columns need the whole width.
+    let halves = table.columns.len() < 7;
+    Table { open: Some(OPEN_ROWS), halves, ..table.caption(caption) }
 }
 
 fn explanation(facts: &Facts) -> Vec<Block> {

@@ -63,7 +63,7 @@ pub(super) fn settings(
         ("spectral layers", serde_name(&network.spectral)),
         ("batch norm", serde_name(&network.batch_norm)),
         ("dropout", network.dropout.to_string()),
-        ("r_λ, r_ψ", regular),
+        ("penalty on eigenvalues, on eigenvectors", regular),
         ("optimiser", format!("Adam, learning rate {}, {}", training.rate, serde_name(&training.schedule))),
         ("start", if training.balanced { "balanced".into() } else { "λ = 1".into() }),
         ("epochs, batch", format!("{}, {}", training.epochs, training.batch)),

@@ -82,7 +82,7 @@ fn lead(outcome: &RotatedSquares) -> String {
     let bulk = mean(&of(outcome, BiasStart::Uniform), |n| n.bias_norm)
         > mean(&of(outcome, BiasStart::Uniform), |n| n.operator_norm);
     format!(
-        "Without bias, the operator's singular values fall {faster} (mean of σ_k/σ₀ over k = 1 … 7: {} against {} and {}). \
+        "Without bias, the operator's singular values fall {faster} (those after the first in shares of it, mean of seven: {} against {} and {}). \
          The two largest |c| hold {:.0} % of their sum: {few}. The biases' part ‖Σβ‖/‖y‖ is {}: here they {} the bulk of the picture.",
         short(operator),
         short(data),
@@ -134,7 +134,7 @@ fn spectra(outcome: &RotatedSquares) -> Block {
     };
     let decay = plot(
         "How fast singular values fall",
-        "σ_k / σ₀",
+        "singular value, share of the largest",
         vec![
             ("data", "s0", outcome.uncentred.decay.clone()),
             ("data, centred", "s3", outcome.centred.decay.clone()),
@@ -144,7 +144,7 @@ fn spectra(outcome: &RotatedSquares) -> Block {
     );
     let c = plot(
         "How much of the input lies along each component",
-        "|c_k|",
+        "size of the coefficient |c|",
         BiasStart::ALL.iter().zip(CLASSES).map(|(&b, class)| (b.name(), class, mean_of(b, |n| &n.c))).collect(),
     );
     Block::pair(decay, c)

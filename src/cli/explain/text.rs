@@ -3,7 +3,7 @@
 use super::Collected;
 use crate::report::explain_page::Units;
 use crate::report::feature_figures::{OneRow, component_name, feature_value, with_sign};
-use crate::report::text::{many, number, shorten, signed};
+use crate::report::text::{many, number, percent, shorten, signed};
 use crate::specxai::{Contribution, Explanation};
 
 /// Characters of the longest number, as in −1.234×10⁻¹¹: a number isn't cut.
@@ -61,7 +61,7 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
     const LARGEST: usize = 5;
     let share = |share: Option<f64>, cancelled: bool| match share {
         _ if cancelled => "cancelled".into(),
-        Some(share) => format!("{:.1} %", tenths(100.0 * share)),
+        Some(share) => percent(share),
         None => "–".into(),
     };
     let order = e.by_share();
@@ -85,9 +85,4 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
         text.push_str(&format!("  {name:<35} {:>10} {:>10}\n", with_sign(sum(|c| c.alpha)), share(known, cancelled)));
     }
     text
-}
-
-/// Rounded to tenths, and without the sign that a rounded zero may keep.
-fn tenths(value: f64) -> f64 {
-    (10.0 * value).round() / 10.0 + 0.0
 }
