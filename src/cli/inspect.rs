@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::Result;
 use crate::model::Model;
-use crate::network::{Layer, Layout, Weight};
+use crate::network::{Layer, Layout, Sliding, Weight};
 use crate::report::text::serde_name;
 use crate::specxai::is_cut;
 
@@ -92,5 +92,24 @@ fn describe(layer: &Layer) -> String {
         Layer::Add(_) => "add".into(),
         Layer::Concat(_) => "concat".into(),
         Layer::Flatten(_) => "flatten".into(),
+        Layer::Convolution(layer) => {
+            let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
+            let spectral = if matches!(layer.weight, Weight::Spectral(_)) { ", spectral weight" } else { "" };
+            format!("convolution {}{groups}{spectral}", window(&layer.sliding))
+        }
+        Layer::MaxPool(layer) => format!("max-pool {}", window(&layer.sliding)),
+        Layer::AveragePool(layer) => format!("average pool {}", window(&layer.sliding)),
+        Layer::Scale(_) => "scale and shift".into(),
+    }
+}
+
+/// A window's size, and its stride where it isn't 1: `3 × 3 / 2`.
+fn window(sliding: &Sliding) -> String {
+    let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
+    let stride = &sliding.stride;
+    match stride.iter().all(|s| s == &stride[0]) {
+        true if stride.first().is_none_or(|&s| s == 1) => sizes(&sliding.kernel),
+        true => format!("{} / {}", sizes(&sliding.kernel), stride[0]),
+        false => format!("{} / {}", sizes(&sliding.kernel), sizes(stride)),
     }
 }

@@ -5,27 +5,38 @@
 
 mod activation;
 mod add;
+mod average_pool;
 mod batch_norm;
 mod concat;
+mod convolution;
 pub(crate) mod dense;
 mod dropout;
+mod fixed;
 mod flatten;
 mod layout;
 pub mod local;
+mod max_pool;
 mod node;
 pub mod record;
+mod scale;
+mod sliding;
 
 use serde::{Deserialize, Serialize};
 
 pub use activation::ActivationNode;
 pub use add::AddNode;
+pub use average_pool::AveragePool;
 pub use batch_norm::BatchNorm;
 pub use concat::ConcatNode;
+pub use convolution::Convolution;
 pub use dense::{Dense, Spectral, Weight};
 pub use dropout::DropoutNode;
 pub use flatten::FlattenNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
+pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use scale::{By, Scale};
+pub use sliding::{Padding, Sliding};
 
 use crate::kernels::Activation;
 use crate::{Error, Result};
@@ -45,6 +56,10 @@ pub enum Layer {
     Add(AddNode),
     Concat(ConcatNode),
     Flatten(FlattenNode),
+    Convolution(Convolution),
+    MaxPool(MaxPoolNode),
+    AveragePool(AveragePool),
+    Scale(Scale),
 }
 
 impl Layer {
@@ -59,6 +74,10 @@ impl Layer {
             Layer::Add(layer) => Some(layer),
             Layer::Concat(layer) => Some(layer),
             Layer::Flatten(layer) => Some(layer),
+            Layer::Convolution(layer) => Some(layer),
+            Layer::MaxPool(layer) => Some(layer),
+            Layer::AveragePool(layer) => Some(layer),
+            Layer::Scale(layer) => Some(layer),
         }
     }
 }
