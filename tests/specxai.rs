@@ -8,8 +8,8 @@ use eigenlens::kernels::Activation;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, AveragePool, BatchNorm, By, ConcatNode, Convolution, Dense, DropoutNode, FlattenNode,
-    Layout, MaxPoolNode, Network, Padding, Parameters, Role, Scale, Sliding, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, By, ConcatNode, Convolution, Dense, DropoutNode, Layout,
+    MaxPoolNode, Network, Padding, Parameters, Reshape, Role, Scale, Sliding, Spectral, Weight,
 };
 use eigenlens::program::Step;
 use eigenlens::random::Random;
@@ -50,7 +50,7 @@ fn plain(inputs: usize, widths: &[usize], activation: Activation, batch_norm: bo
 /// Every node type: a residual block, a concatenation of two arms, flatten, batch norm in the middle.
 fn branched(inputs: [usize; 2], activation: Activation) -> Network {
     let mut network = Network::new(&inputs);
-    let flat = network.then(FlattenNode {}).unwrap();
+    let flat = network.then(Reshape::default()).unwrap();
     let a = dense(&mut network, flat, 10);
     let a = activate(&mut network, a, activation);
     let b = network.push(BatchNorm::default().into(), &[a]).unwrap();

@@ -14,7 +14,7 @@ use crate::specxai::is_cut;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// model.safetensors of a training
+    /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
     /// Print the graph as JSON
     #[arg(long)]
@@ -91,7 +91,7 @@ fn describe(layer: &Layer) -> String {
         Layer::Dropout(layer) => format!("dropout {}", layer.probability),
         Layer::Add(_) => "add".into(),
         Layer::Concat(_) => "concat".into(),
-        Layer::Flatten(_) => "flatten".into(),
+        Layer::Reshape(layer) => if layer.shape.is_some() { "reshape" } else { "flatten" }.into(),
         Layer::Convolution(layer) => {
             let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
             let spectral = if matches!(layer.weight, Weight::Spectral(_)) { ", spectral weight" } else { "" };

@@ -12,12 +12,12 @@ mod convolution;
 pub(crate) mod dense;
 mod dropout;
 mod fixed;
-mod flatten;
 mod layout;
 pub mod local;
 mod max_pool;
 mod node;
 pub mod record;
+mod reshape;
 mod scale;
 mod sliding;
 
@@ -31,10 +31,10 @@ pub use concat::ConcatNode;
 pub use convolution::Convolution;
 pub use dense::{Dense, Spectral, Weight};
 pub use dropout::DropoutNode;
-pub use flatten::FlattenNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
 pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use reshape::Reshape;
 pub use scale::{By, Scale};
 pub use sliding::{Padding, Sliding};
 
@@ -55,7 +55,7 @@ pub enum Layer {
     Dropout(DropoutNode),
     Add(AddNode),
     Concat(ConcatNode),
-    Flatten(FlattenNode),
+    Reshape(Reshape),
     Convolution(Convolution),
     MaxPool(MaxPoolNode),
     AveragePool(AveragePool),
@@ -73,7 +73,7 @@ impl Layer {
             Layer::Dropout(layer) => Some(layer),
             Layer::Add(layer) => Some(layer),
             Layer::Concat(layer) => Some(layer),
-            Layer::Flatten(layer) => Some(layer),
+            Layer::Reshape(layer) => Some(layer),
             Layer::Convolution(layer) => Some(layer),
             Layer::MaxPool(layer) => Some(layer),
             Layer::AveragePool(layer) => Some(layer),
@@ -116,13 +116,23 @@ impl Network {
     /// # Errors
     /// [`Error::Shape`] when the shapes don't fit; the sentence names the node.
     pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
-        let id = self.nodes.len();
         let node_type = layer.node_type().ok_or_else(|| {
             Error::Shape("a network has one input, its first node; use Network::new for another network".into())
         })?;
         let kind = node_type.kind();
         let number = 1 + self.nodes.iter().filter(|n| n.layer.node_type().is_some_and(|t| t.kind() == kind)).count();
-        let name = format!("{kind}{number}");
+        self.push_named(&format!("{kind}{number}"), layer, inputs)
+    }
+
+    /// [`Network::push`] with a name of its own, which no other node may have.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn push_named(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        let (id, name) = (self.nodes.len(), name.to_owned());
+        let Some(node_type) = layer.node_type() else {
+            return Err(Error::Shape(format!("{name} is an input; a network has one, its first node")));
+        };
         let mut shapes = Vec::new();
         for &input in inputs {
             let node = self.nodes.get(input).ok_or_else(|| {
