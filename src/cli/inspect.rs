@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Model, Origin};
 use crate::network::{Layer, Layout, Sliding, Weight};
 use crate::report::text::serde_name;
 use crate::specxai::is_cut;
@@ -75,6 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         layout.tensors.iter().map(|t| t.rows * t.cols).sum::<usize>(),
         if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
     ));
+    if let Origin::Onnx { removed: Some(removed) } = &model.description.origin {
+        text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
+    }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -53,6 +53,19 @@ impl Model {
         write::atomic(path, |out| out.write_all(&bytes))
     }
 
+    /// Reads a model that this program trained.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`], and [`Error::Input`] for an ONNX file.
+    pub fn load_trained(path: impl AsRef<Path>) -> Result<Model> {
+        let model = Model::load(&path)?;
+        if model.description.origin.is_trained() {
+            return Ok(model);
+        }
+        let problem = "a network that wasn't trained here has no eigenvalues, which the ranking is by";
+        Err(Error::input(path, "network", problem, "use explain, similarity or predict with it"))
+    }
+
     /// Reads a model that this program trained, or an ONNX file (by its ending, `.onnx`).
     ///
     /// # Errors

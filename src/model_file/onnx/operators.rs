@@ -121,7 +121,7 @@ fn vector(tensor: &Tensor, len: usize, what: &str) -> Result<Vec<f64>, String> {
 fn sizes(node: &Node<'_>, name: &str, axes: usize) -> Result<Option<Vec<usize>>, String> {
     let Some(ints) = node.ints(name)? else { return Ok(None) };
     if ints.len() != axes || ints.iter().any(|&n| !(0..=0x100_0000).contains(&n)) {
-        return Err(format!("its {name} is {ints:?}, for {axes} axes"));
+        return Err(format!("its {name} is {ints:?}; its spatial axes take {axes} sizes of 0 or more"));
     }
     Ok(Some(ints.iter().map(|&n| n as usize).collect()))
 }
