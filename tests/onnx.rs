@@ -125,7 +125,8 @@ fn constants_are_spread() {
 #[test]
 fn activations() {
     let x = [-2.0, 0.0, 1.5];
-    let cases: [(&str, fn(f64) -> f64); 5] = [
+    type Function = fn(f64) -> f64;
+    let cases: [(&str, Function); 5] = [
         ("Relu", |x| x.max(0.0)),
         ("Tanh", f64::tanh),
         ("Elu", |x| if x > 0.0 { x } else { x.exp() - 1.0 }),
