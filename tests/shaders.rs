@@ -140,6 +140,7 @@ fn structs_match() {
         ),
         ("dropout", rust_layout!(k::dropout::Params: x y scale threshold node settings_stride)),
         ("expand", rust_layout!(k::expand::Params: left weight lambda_in lambda_out right out)),
+        ("function", rust_layout!(k::function::Params: x y slope intercept a b)),
         ("gather", rust_layout!(k::gather::Params: out rows_stride row_words first last)),
         ("gemm_broadcast", gemm.clone()),
         ("gemm_tile", gemm),

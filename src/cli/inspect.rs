@@ -103,6 +103,13 @@ fn describe(layer: &Layer) -> String {
         Layer::MaxPool(layer) => format!("max-pool {}", window(&layer.sliding)),
         Layer::AveragePool(layer) => format!("average pool {}", window(&layer.sliding)),
         Layer::Scale(_) => "scale and shift".into(),
+        Layer::Function(layer) => format!("function, {}", serde_name(&layer.function)),
+        Layer::Product(_) => "product".into(),
+        Layer::Permute(_) => "transpose".into(),
+        Layer::Slice(_) => "slice".into(),
+        Layer::Broadcast(_) => "broadcast".into(),
+        Layer::Pad(_) => "pad".into(),
+        Layer::Reduce(layer) => if layer.mean { "mean" } else { "sum" }.into(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod columns;
 pub mod convolve;
 pub mod dropout;
 pub mod expand;
+pub mod function;
 pub mod gather;
 pub mod gemm;
 pub mod linearise;
@@ -32,6 +33,7 @@ pub use columns::{Concat, Slice};
 pub use convolve::Convolve;
 pub use dropout::Dropout;
 pub use expand::Expand;
+pub use function::{Apply, Function};
 pub use gather::{Gather, Storage};
 pub use gemm::{Eigenvalues, Form, Gemm};
 pub use linearise::{BatchNormLinearise, Linearise};
@@ -64,7 +66,7 @@ pub const SETTING_RATE: usize = 3;
 pub const SETTINGS_LEN: usize = 4;
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 22] = [
+pub const SHADERS: [Shader; 23] = [
     activation::SHADER,
     adam::SHADER,
     add::SHADER,
@@ -73,6 +75,7 @@ pub const SHADERS: [Shader; 22] = [
     convolve::SHADER,
     dropout::SHADER,
     expand::SHADER,
+    function::SHADER,
     gather::SHADER,
     gemm::BROADCAST,
     gemm::TILE,
@@ -129,6 +132,7 @@ ops!(
     Sparse,
     Convolve,
     MaxPool,
+    Apply,
     Linearise,
     BatchNormLinearise,
     Expand,

@@ -51,7 +51,7 @@ impl NodeType for ActivationNode {
         let (slope, intercept) = (record.batched(id, "slope", y.cols), record.batched(id, "intercept", y.cols));
         let secant = form == SlopeForm::Secant;
         record.op(Linearise { activation: self.activation, secant, z, y, slope, intercept });
-        Affine { slope: Some(slope), intercept: Some(intercept) }
+        Affine { slope: Some(slope), intercept: Some(intercept), ..Affine::default() }
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {

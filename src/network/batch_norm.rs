@@ -92,7 +92,7 @@ impl NodeType for BatchNorm {
         let running = record.parameter(id, RUNNING);
         let (slope, intercept) = (record.batched(id, "slope", gamma.cols), record.batched(id, "intercept", gamma.cols));
         record.op(BatchNormLinearise { gamma, beta, running, epsilon: self.epsilon, slope, intercept });
-        Affine { slope: Some(slope), intercept: Some(intercept) }
+        Affine { slope: Some(slope), intercept: Some(intercept), ..Affine::default() }
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {

@@ -139,7 +139,7 @@ impl NodeType for Convolution {
     fn linearise(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>, _: SlopeForm) -> Affine {
         let bias = record.parameter(id, BIAS);
         let spread = record.spread(id, "intercept", bias, node.width() / self.filters);
-        Affine { slope: None, intercept: Some(spread) }
+        Affine { intercept: Some(spread), ..Affine::default() }
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {

@@ -149,7 +149,7 @@ impl NodeType for Dense {
     }
 
     fn linearise(&self, id: NodeId, _: &Node, record: &mut Recorder<'_>, _: SlopeForm) -> Affine {
-        Affine { slope: None, intercept: Some(record.parameter(id, BIAS)) }
+        Affine { intercept: Some(record.parameter(id, BIAS)), ..Affine::default() }
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {

@@ -17,6 +17,8 @@ pub struct Affine {
     pub slope: Option<View>,
     /// q: `[batch, width]`, or `[1, width]` where all samples share it. `None` is zero.
     pub intercept: Option<View>,
+    /// `[batch, width]` each: the slopes by the two inputs of a product.
+    pub factors: Option<[View; 2]>,
 }
 
 /// Which slope a smooth activation gets.
@@ -178,6 +180,11 @@ impl<'a> Sweep<'a> {
         matrix: impl FnOnce() -> SparseMatrix,
     ) -> (Buffer, Option<Buffer>) {
         self.workspace.sparse(&self.network.nodes[id].name, id, what, matrix)
+    }
+
+    /// The slopes by the two inputs of a product.
+    pub fn factors(&self, id: NodeId) -> [View; 2] {
+        self.affine[id].factors.expect("invariant: a product has its slopes")
     }
 
     /// A matrix that the forward pass wrote, `[batch, width]`.

@@ -7,18 +7,26 @@ mod activation;
 mod add;
 mod average_pool;
 mod batch_norm;
+mod broadcast;
 mod concat;
 mod convolution;
 pub(crate) mod dense;
 mod dropout;
 mod fixed;
+mod function;
 mod layout;
 pub mod local;
 mod max_pool;
 mod node;
+mod pad;
+mod permute;
+mod places;
+mod product;
 pub mod record;
+mod reduce;
 mod reshape;
 mod scale;
+mod slice;
 mod sliding;
 
 use serde::{Deserialize, Serialize};
@@ -27,15 +35,22 @@ pub use activation::ActivationNode;
 pub use add::AddNode;
 pub use average_pool::AveragePool;
 pub use batch_norm::BatchNorm;
+pub use broadcast::Broadcast;
 pub use concat::ConcatNode;
 pub use convolution::Convolution;
 pub use dense::{Dense, Spectral, Weight};
 pub use dropout::DropoutNode;
+pub use function::FunctionNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
 pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use pad::{Beyond, Pad};
+pub use permute::Permute;
+pub use product::ProductNode;
+pub use reduce::ReduceNode;
 pub use reshape::Reshape;
 pub use scale::{By, Scale};
+pub use slice::SliceNode;
 pub use sliding::{Padding, Sliding};
 
 use crate::kernels::Activation;
@@ -60,6 +75,13 @@ pub enum Layer {
     MaxPool(MaxPoolNode),
     AveragePool(AveragePool),
     Scale(Scale),
+    Function(FunctionNode),
+    Product(ProductNode),
+    Permute(Permute),
+    Slice(SliceNode),
+    Broadcast(Broadcast),
+    Pad(Pad),
+    Reduce(ReduceNode),
 }
 
 impl Layer {
@@ -78,6 +100,13 @@ impl Layer {
             Layer::MaxPool(layer) => Some(layer),
             Layer::AveragePool(layer) => Some(layer),
             Layer::Scale(layer) => Some(layer),
+            Layer::Function(layer) => Some(layer),
+            Layer::Product(layer) => Some(layer),
+            Layer::Permute(layer) => Some(layer),
+            Layer::Slice(layer) => Some(layer),
+            Layer::Broadcast(layer) => Some(layer),
+            Layer::Pad(layer) => Some(layer),
+            Layer::Reduce(layer) => Some(layer),
         }
     }
 }

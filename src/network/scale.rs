@@ -89,7 +89,7 @@ impl NodeType for Scale {
     fn linearise(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>, _: SlopeForm) -> Affine {
         let (slope, intercept) =
             (record.batched(id, "slope", node.width()), record.batched(id, "intercept", node.width()));
-        Affine { slope: Some(slope), intercept: Some(intercept) }
+        Affine { slope: Some(slope), intercept: Some(intercept), ..Affine::default() }
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {

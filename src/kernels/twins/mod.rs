@@ -7,6 +7,7 @@ mod activation;
 mod convolve;
 mod dense;
 mod elementwise;
+mod function;
 mod local;
 mod loss;
 mod normalise;

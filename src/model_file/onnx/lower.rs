@@ -348,9 +348,23 @@ impl<'a> Lowering<'a> {
 
     /// Adds a node that is called as the graph calls it.
     pub fn push(&mut self, node: &Node<'a>, layer: impl Into<Layer>, inputs: &[NodeId]) -> Result<NodeId, String> {
-        let called =
-            if node.name.is_empty() { node.outputs.first().copied().unwrap_or(node.op_type) } else { node.name };
-        let mut name = called.to_owned();
+        self.push_part(node, "", layer, inputs)
+    }
+
+    /// Adds a part of what a node of the graph is made of here, called `name/part`.
+    pub fn push_part(
+        &mut self,
+        node: &Node<'a>,
+        part: &str,
+        layer: impl Into<Layer>,
+        inputs: &[NodeId],
+    ) -> Result<NodeId, String> {
+        let first = node.outputs.first().copied().unwrap_or(node.op_type);
+        let mut called = if node.name.is_empty() { first.to_owned() } else { node.name.to_owned() };
+        if !part.is_empty() {
+            called = format!("{called}/{part}");
+        }
+        let mut name = called.clone();
         for number in 2.. {
             if self.names.insert(name.clone()) {
                 break;

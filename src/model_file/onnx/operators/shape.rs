@@ -1,0 +1,280 @@
+//! What moves, drops or sums elements.
+
+use super::{axes_of, axis_of, numbers};
+use crate::model_file::onnx::fold::{Dim, Value};
+use crate::model_file::onnx::lower::{Known, Lowering};
+use crate::model_file::onnx::wire::Node;
+use crate::network::{Beyond, ConcatNode, NodeId, Pad, Permute, ReduceNode, Reshape, SliceNode};
+
+pub(super) fn flatten<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let rank = to.shape(input).len() as i64 + 1;
+    let axis = node.int("axis")?.unwrap_or(1);
+    if axis != 1 && axis + rank != 1 {
+        return Err(format!("its axis is {axis}; 1 is supported, which keeps the batch"));
+    }
+    to.push(node, Reshape { shape: None }, &[input])
+}
+
+pub(super) fn reshape<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let known = |n: &[i64]| n.iter().map(|&n| Dim::Known(n)).collect();
+    let dims: Vec<Dim> = match (to.get(node, 1), node.ints("shape")?) {
+        (Some(Known::Value(Value::Constant(tensor))), _) => known(tensor.as_ints()?),
+        (Some(Known::Value(Value::Shape(symbolic))), _) => symbolic.elements.clone(),
+        (None, Some(shape)) => known(shape),
+        _ => return Err("the shape that it makes isn't a constant".into()),
+    };
+    if node.int("allowzero")?.unwrap_or(0) != 0 && dims.contains(&Dim::Known(0)) {
+        return Err("it makes an axis of size 0".into());
+    }
+    let shape = to.sample_of(&dims, input)?;
+    to.push(node, Reshape { shape: Some(shape) }, &[input])
+}
+
+pub(super) fn squeeze<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let shape = to.shape(input).to_vec();
+    let mut new = Vec::new();
+    if node.op_type == "Squeeze" {
+        let axes = axes_of(to, node, shape.len() + 1)?;
+        for (i, &n) in shape.iter().enumerate() {
+            let listed = axes.as_ref().map_or(n == 1, |axes| axes.contains(&(i + 1)));
+            if listed && n != 1 {
+                return Err(format!("it takes off axis {}, which has the size {n}", i + 1));
+            }
+            if !listed {
+                new.push(n);
+            }
+        }
+        if axes.is_some_and(|axes| axes.contains(&0)) {
+            return Err("it takes off the batch".into());
+        }
+    } else {
+        let count = node.ints("axes")?.map(<[i64]>::len).or(to.optional(node, 1)?.map(|t| t.data.len())).unwrap_or(0);
+        let axes = axes_of(to, node, shape.len() + 1 + count)?.ok_or("it has no axes")?;
+        if axes.contains(&0) {
+            return Err("it puts an axis before the batch".into());
+        }
+        let mut old = shape.iter().copied();
+        let rank = shape.len() + count;
+        new.extend((1..=rank).filter_map(|i| if axes.contains(&i) { Some(1) } else { old.next() }));
+    }
+    if new.is_empty() {
+        new.push(1);
+    }
+    to.push(node, Reshape { shape: Some(new) }, &[input])
+}
+
+/// Along any axis of a sample: the axis goes to the front, and back.
+pub(super) fn concat<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let inputs: Vec<NodeId> = (0..node.inputs.len()).map(|i| to.activation(node, i)).collect::<Result<_, _>>()?;
+    let rank = to.shape(*inputs.first().ok_or("it has no inputs")?).len();
+    let axis = axis_of(node.int("axis")?.ok_or("it has no axis")?, rank)?;
+    if let [one] = inputs[..] {
+        return Ok(one);
+    }
+    let rest = |shape: &[usize]| -> Vec<usize> { (0..shape.len()).filter(|&i| i != axis).map(|i| shape[i]).collect() };
+    let first = rest(to.shape(inputs[0]));
+    if inputs.iter().any(|&id| to.shape(id).len() != rank || rest(to.shape(id)) != first) {
+        let shapes: Vec<&[usize]> = inputs.iter().map(|&id| to.shape(id)).collect();
+        return Err(format!("it joins samples of the shapes {shapes:?} along axis {axis}"));
+    }
+    if axis == 0 {
+        return to.push(node, ConcatNode {}, &inputs);
+    }
+    let mut axes: Vec<usize> = (0..rank).filter(|&i| i != axis).collect();
+    axes.insert(0, axis);
+    let mut turned = Vec::new();
+    for &input in &inputs {
+        turned.push(to.push_part(node, "turned", Permute { axes: axes.clone() }, &[input])?);
+    }
+    let joined = to.push_part(node, "joined", ConcatNode {}, &turned)?;
+    let back = (0..rank).map(|i| axes.iter().position(|&a| a == i).unwrap_or(0)).collect();
+    to.push(node, Permute { axes: back }, &[joined])
+}
+
+pub(super) fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let rank = to.shape(input).len() + 1;
+    let order: Vec<i64> = node.ints("perm")?.map_or_else(|| (0..rank as i64).rev().collect(), <[i64]>::to_vec);
+    match order.split_first() {
+        Some((0, rest)) if rest.iter().all(|&axis| axis > 0) => {
+            let axes = rest.iter().map(|&axis| axis as usize - 1).collect();
+            to.push(node, Permute { axes }, &[input])
+        }
+        _ => Err(format!("its order of axes is {order:?}; the batch, axis 0, must stay first")),
+    }
+}
+
+/// An integer constant behind an input, or of an attribute of older operator sets.
+fn listed<'a>(to: &Lowering<'a>, node: &Node<'a>, i: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+    if let Some(ints) = node.ints(name)? {
+        return Ok(Some(ints.to_vec()));
+    }
+    to.optional(node, i)?.map(|tensor| tensor.as_ints().map(<[i64]>::to_vec)).transpose()
+}
+
+pub(super) fn slice<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let mut id = to.activation(node, 0)?;
+    let starts = listed(to, node, 1, "starts")?.ok_or("it has no starts")?;
+    let ends = listed(to, node, 2, "ends")?.ok_or("it has no ends")?;
+    let rank = to.shape(id).len();
+    let axes = listed(to, node, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = listed(to, node, 4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+        return Err("its starts, ends, axes and steps are not as many".into());
+    }
+    let count = starts.len();
+    for (i, (((start, end), axis), step)) in starts.into_iter().zip(ends).zip(axes).zip(steps).enumerate() {
+        // All of the batch is all that can be taken of it.
+        if axis == 0 || axis == -(rank as i64 + 1) {
+            if start != 0 || step != 1 || end < i64::from(i32::MAX) {
+                return Err("it takes a part of the batch".into());
+            }
+            continue;
+        }
+        let axis = axis_of(axis, rank)?;
+        let size = to.shape(id)[axis] as i64;
+        let place = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
+        let places: Vec<usize> = match step {
+            1.. => {
+                let (from, until) = (place(start).clamp(0, size), place(end).clamp(0, size));
+                (from..until).step_by(step as usize).map(|at| at as usize).collect()
+            }
+            ..=-1 => {
+                let (from, until) = (place(start).clamp(-1, size - 1), place(end).clamp(-1, size - 1));
+                let back = step.unsigned_abs() as usize;
+                (until + 1..=from).rev().step_by(back).map(|at| at as usize).collect()
+            }
+            0 => return Err("its step is 0".into()),
+        };
+        let part = if i + 1 == count { String::new() } else { format!("axis {axis}") };
+        id = to.push_part(node, &part, SliceNode { axis, places }, &[id])?;
+    }
+    Ok(id)
+}
+
+/// One node for each part.
+pub(super) fn split<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<NodeId>, String> {
+    let input = to.activation(node, 0)?;
+    let axis = axis_of(node.int("axis")?.unwrap_or(0), to.shape(input).len())?;
+    let (size, count) = (to.shape(input)[axis], node.outputs.len());
+    let sizes = match listed(to, node, 1, "split")? {
+        Some(sizes) => sizes.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect(),
+        None => {
+            let each = size.div_ceil(count.max(1));
+            (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect::<Vec<_>>()
+        }
+    };
+    if sizes.len() != count || sizes.iter().try_fold(0usize, |all, &n| all.checked_add(n)) != Some(size) {
+        return Err(format!("it cuts {size} elements into {sizes:?}, for {count} outputs"));
+    }
+    let mut begin = 0;
+    let mut made = Vec::new();
+    for (i, n) in sizes.into_iter().enumerate() {
+        let places = (begin..begin + n).collect();
+        made.push(to.push_part(node, &i.to_string(), SliceNode { axis, places }, &[input])?);
+        begin += n;
+    }
+    Ok(made)
+}
+
+/// With constant indices; a single one drops the axis.
+pub(super) fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let shape = to.shape(input).to_vec();
+    let axis = axis_of(node.int("axis")?.unwrap_or(0), shape.len())?;
+    let indices = to.constant(node, 1)?;
+    if indices.dims.len() > 1 {
+        return Err(format!("its indices have the shape {:?}; a list or one number is supported", indices.dims));
+    }
+    let size = shape[axis] as i64;
+    let place = |&i: &i64| usize::try_from(if i < 0 { i.saturating_add(size) } else { i }).unwrap_or(usize::MAX);
+    let places: Vec<usize> = indices.as_ints()?.iter().map(place).collect();
+    if !indices.dims.is_empty() {
+        return to.push(node, SliceNode { axis, places }, &[input]);
+    }
+    let taken = to.push_part(node, "place", SliceNode { axis, places }, &[input])?;
+    let mut made = shape;
+    made.remove(axis);
+    if made.is_empty() {
+        made.push(1);
+    }
+    to.push(node, Reshape { shape: Some(made) }, &[taken])
+}
+
+pub(super) fn pad<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let rank = to.shape(input).len();
+    let pads = listed(to, node, 1, "pads")?.ok_or("it has no pads")?;
+    let axes: Vec<usize> = match to.optional(node, 3)? {
+        Some(tensor) => {
+            let place = |&axis: &i64| {
+                let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
+                usize::try_from(place)
+                    .ok()
+                    .filter(|&place| place <= rank)
+                    .ok_or_else(|| format!("it has no axis {axis}"))
+            };
+            tensor.as_ints()?.iter().map(place).collect::<Result<_, _>>()?
+        }
+        None => (0..=rank).collect(),
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(format!("its pads are {pads:?}, for {} axes", axes.len()));
+    }
+    let (mut before, mut after) = (vec![0; rank + 1], vec![0; rank + 1]);
+    for (i, &axis) in axes.iter().enumerate() {
+        let size = |n: i64| usize::try_from(n).map_err(|_| format!("its pads {pads:?} cut elements off"));
+        (before[axis], after[axis]) = (size(pads[i])?, size(pads[i + axes.len()])?);
+    }
+    if before[0] + after[0] > 0 {
+        return Err("it pads the batch".into());
+    }
+    let beyond = match node.text("mode")? {
+        None | Some("constant") => Beyond::Zero,
+        Some("reflect") => Beyond::Reflect,
+        Some("edge") => Beyond::Edge,
+        Some(other) => return Err(format!("its mode is {other}; constant, reflect and edge are supported")),
+    };
+    let value = match (node.float("value")?, to.optional(node, 2)?) {
+        (Some(value), _) => f64::from(value),
+        (None, Some(tensor)) => numbers(tensor)?.first().copied().unwrap_or(0.0),
+        (None, None) => 0.0,
+    };
+    if beyond == Beyond::Zero && value != 0.0 {
+        return Err(format!("it pads with {value}; 0 is supported"));
+    }
+    let (before, after) = (before.split_off(1), after.split_off(1));
+    to.push(node, Pad { before, after, beyond }, &[input])
+}
+
+/// Sums and means over any axes of a sample; the largest over all that follow the first.
+pub(super) fn reduce<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let shape = to.shape(input).to_vec();
+    let over = "it has no axes, so it would mix the samples of a batch";
+    let mut axes = Vec::new();
+    for axis in axes_of(to, node, shape.len() + 1)?.ok_or(over)? {
+        axes.push(axis.checked_sub(1).ok_or("it reduces the batch")?);
+    }
+    axes.sort_unstable();
+    let keep = node.int("keepdims")?.unwrap_or(1) != 0;
+    let part = if keep { "" } else { "reduced" };
+    let reduced = match node.op_type {
+        "ReduceMax" if axes == (1..shape.len()).collect::<Vec<_>>() => super::layers::global(to, node, part, false)?,
+        "ReduceMax" => {
+            return Err(format!("it is over the axes {axes:?} of {shape:?}; over all but the first it is supported"));
+        }
+        kind => to.push_part(node, part, ReduceNode { axes: axes.clone(), mean: kind == "ReduceMean" }, &[input])?,
+    };
+    if keep {
+        return Ok(reduced);
+    }
+    let mut made: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
+    if made.is_empty() {
+        made.push(1);
+    }
+    to.push(node, Reshape { shape: Some(made) }, &[reduced])
+}
