@@ -23,11 +23,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
-// Index of the number at row r, column c.
-fn element(v: View, replica: u32, r: u32, c: u32) -> u32 {
-    return replica * v.stride + v.offset + r * v.ld + c;
-}
-
 @compute @workgroup_size(8, 8)
 fn concat(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);

@@ -6,7 +6,8 @@
 //     d_lambda_in[i] = sum over j of psi[j, i] * G[j, i]          d_lambda_out[j] = -sum over i of psi[j, i] * G[j, i]
 //
 // G, psi: [M, N]. columns: a workgroup takes 4 * LANES columns; SLICES invocations share a column's rows and their sums
-// meet in slice order. rows: one workgroup a row j, a binary tree. All orders are fixed.
+// meet in slice order. rows: one workgroup a row j, a binary tree. All orders are fixed. channels: of a convolution, where column i
+// is (c, k) and lambda_in belongs to c.
 // Bytes moved: columns 32 in, 16 out, a vec4; rows 32 in, a vec4.
 
 struct Params {
@@ -18,9 +19,9 @@ struct Params {
     d_lambda_in: View,
     d_lambda_out: View,
     rows: u32,
+    taps: u32,
     pad0: u32,
     pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -70,6 +71,29 @@ fn columns(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     }
     if inside && here.local.y == 0u {
         gradients[at(p.d_lambda_in, here.group.z, 0u, quad)] = keep(sum, quad, cols);
+    }
+}
+
+// Where an eigenvalue belongs to a channel, TAPS columns of psi: a workgroup takes one, element by element.
+@compute @workgroup_size(WORKGROUP)
+fn channels(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
+    let c = here.group.y * groups.x + here.group.x;
+    let count = select(0u, p.rows * p.taps, c * p.taps < p.g.cols);
+    var sum = vec4<f32>(0.0);
+    for (var i = here.index; i < count; i += WORKGROUP) {
+        let j = i / p.taps;
+        let column = c * p.taps + i % p.taps;
+        let gradient = g[at(p.g, here.group.z, j, column / 4u)][column % 4u];
+        sum.x += parameters[at(p.psi, here.group.z, j, column / 4u)][column % 4u] * gradient;
+        if PSI != 0u {
+            let lambda_in = parameters[at(p.lambda_in, here.group.z, 0u, c / 4u)][c % 4u];
+            let lambda_out = parameters[at(p.lambda_out, here.group.z, 0u, j / 4u)][j % 4u];
+            gradients_scalar[element(p.d_psi, here.group.z, j, column)] = (lambda_in - lambda_out) * gradient;
+        }
+    }
+    let all = total(here.index, sum);
+    if LAMBDA_IN != 0u && here.index == 0u && count > 0u {
+        gradients_scalar[element(p.d_lambda_in, here.group.z, 0u, c)] = all.x;
     }
 }
 

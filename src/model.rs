@@ -52,6 +52,25 @@ pub struct Description {
     pub steps: u64,
     /// Which engine trained it.
     pub engine: String,
+    #[serde(default, skip_serializing_if = "Origin::is_trained")]
+    pub origin: Origin,
+}
+
+/// Where a model came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// This program trained it; all that the description tells is about that training.
+    #[default]
+    Trained,
+    /// An ONNX file, with the operator that was taken off its end; of a training nothing is known.
+    Onnx { removed: Option<String> },
+}
+
+impl Origin {
+    pub fn is_trained(&self) -> bool {
+        *self == Origin::Trained
+    }
 }
 
 impl Description {
@@ -269,6 +288,7 @@ impl Plan {
             settings,
             steps: job.steps(),
             engine: device.to_string(),
+            origin: Origin::Trained,
         };
         Ok(Fit {
             model: Model { description, network, parameters },

@@ -336,8 +336,28 @@ fn pullback() {
                 d_psi: keep(0),
                 d_lambda_in: keep(1),
                 d_lambda_out: keep(2),
+                taps: 1,
             };
             case.check(gpu(), vec![op.into()], &format!("pullback {m}x{n} {wanted:03b}"));
+        }
+    }
+}
+
+#[test]
+fn pullback_by_channels() {
+    for (replicas, m, channels, taps) in [(1, 1, 1, 2), (2, 5, 3, 9), (1, 67, 4, 25), (2, 3, 129, 2)] {
+        for wanted in 1..8 {
+            let mut case = Case::new(replicas, 1);
+            let n = channels * taps;
+            let g = case.input(m, n, m);
+            let shapes = [(m, n), (1, channels), (1, m), (1, 3)];
+            let ((_, p), (_, d)) = (case.parameters(&shapes), case.parameters(&shapes));
+            d.iter().for_each(|&view| case.expect(view, view.rows, 1.0 + ((m * taps).max(n) as f64).sqrt()));
+            let keep = |bit: usize| (wanted >> bit & 1 == 1).then_some(d[bit]);
+            let (psi, lambda_in, lambda_out) = (p[0], p[1], p[2]);
+            let (d_psi, d_lambda_in, d_lambda_out) = (keep(0), keep(1), keep(2));
+            let op = Pullback { g, psi, lambda_in, lambda_out, d_psi, d_lambda_in, d_lambda_out, taps };
+            case.check(gpu(), vec![op.into()], &format!("pullback {m}x{channels}x{taps} {wanted:03b}"));
         }
     }
 }

@@ -6,7 +6,8 @@ use eigenlens::kernels::Program;
 use eigenlens::kernels::{Activation, Adam, Loss, LossKind, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, BatchNorm, Dense, DropoutNode, Layer, Layout, Network, Role, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, By, Convolution, Dense, DropoutNode, Layer, Layout, MaxPoolNode,
+    Network, Padding, Role, Scale, Sliding, Spectral, Weight,
 };
 use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
 use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
@@ -250,6 +251,60 @@ fn residual_blocks() {
     network.push(dense(2), &[a]).unwrap();
     network.push(AddNode {}.into(), &[c, 0]).unwrap();
     check(&network, "fan-out of the input");
+}
+
+/// A chain of layers on samples of a shape.
+fn spatial(shape: &[usize], layers: Vec<Layer>) -> Network {
+    let mut network = Network::new(shape);
+    for layer in layers {
+        network.then(layer).unwrap();
+    }
+    network
+}
+
+fn convolution(filters: usize, sliding: Sliding, groups: usize) -> Layer {
+    Convolution { filters, sliding, groups, weight: Weight::Direct, train_bias: true }.into()
+}
+
+#[test]
+fn convolutions() {
+    let same = |kernel: &[usize]| Sliding { padding: Padding::SameUpper, ..Sliding::new(kernel) };
+    let strided = Sliding { stride: vec![2, 1], dilation: vec![1, 2], ..same(&[2, 2]) };
+    let tanh = || activation(Activation::Tanh);
+    check(&spatial(&[2, 5], vec![convolution(3, Sliding::new(&[2]), 1)]), "one axis");
+    let two = vec![convolution(3, same(&[3, 3]), 1), tanh(), convolution(2, strided.clone(), 1), tanh(), dense(2)];
+    check(&spatial(&[2, 4, 3], two), "two axes");
+    let grouped =
+        vec![convolution(4, strided, 2), activation(Activation::Gelu), convolution(4, same(&[1, 2]), 4), tanh()];
+    check(&spatial(&[2, 4, 3], grouped), "groups");
+    let three = vec![convolution(2, same(&[2, 1, 2]), 1), tanh(), convolution(2, Sliding::new(&[1, 1, 1]), 1)];
+    check(&spatial(&[1, 2, 2, 3], three), "three axes");
+}
+
+#[test]
+fn spectral_convolutions_with_every_choice_of_what_is_trained() {
+    for bits in 0..16u32 {
+        let on = |bit: u32| bits & (1 << bit) != 0;
+        let weight = Weight::Spectral(Spectral { psi: on(0), lambda_in: on(1), lambda_out: on(2) });
+        let layer = |filters, kernel: &[usize]| -> Layer {
+            Convolution { filters, sliding: Sliding::new(kernel), groups: 1, weight, train_bias: on(3) }.into()
+        };
+        let layers = vec![layer(3, &[2, 2]), activation(Activation::Tanh), layer(2, &[1, 1])];
+        check(&spatial(&[2, 3, 4], layers), &format!("spectral convolution {bits:04b}"));
+    }
+}
+
+#[test]
+fn pooling_and_scales() {
+    let strided = Sliding { stride: vec![2, 2], padding: Padding::SameLower, ..Sliding::new(&[3, 2]) };
+    let layers = |layer: Layer| vec![convolution(3, Sliding::new(&[1, 1]), 1), layer, dense(2)];
+    check(&spatial(&[2, 4, 3], layers(MaxPoolNode { sliding: strided.clone() }.into())), "max-pool");
+    for count_padding in [false, true] {
+        let pool = AveragePool { sliding: strided.clone(), count_padding };
+        check(&spatial(&[2, 4, 3], layers(pool.into())), "average pool");
+    }
+    check(&spatial(&[2, 4, 3], layers(Scale { by: By::Channel }.into())), "scale by channel");
+    check(&spatial(&[2, 4, 3], layers(Scale { by: By::Element }.into())), "scale by element");
 }
 
 /// 0, 0.75, 1.5, 0, …

@@ -7,8 +7,8 @@ use eigenlens::Device;
 use eigenlens::kernels::Activation;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{
-    ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, FlattenNode, Initialisation, Layout, Network,
-    Parameters, Weight,
+    ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, Initialisation, Layout, Network, Parameters,
+    Reshape, Weight,
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::{LocalOperator, Product};
@@ -122,7 +122,7 @@ fn batch_norm_and_dense() {
 #[test]
 fn nodes_without_intercept() {
     let mut network = Network::new(&[2, 2]);
-    let flat = network.then(FlattenNode {}).unwrap();
+    let flat = network.then(Reshape::default()).unwrap();
     let dropped = network.then(DropoutNode { probability: 0.5 }).unwrap();
     let sum = network.push(AddNode {}.into(), &[flat, dropped]).unwrap();
     let last = network.push(ConcatNode {}.into(), &[sum, flat, dropped]).unwrap();

@@ -122,6 +122,7 @@ fn structs_match() {
     let step = rust_layout!(Step: index rows begin epoch count rate ordering kept);
     let view = rust_layout!(GpuView: offset stride cols ld);
     let gemm = rust_layout!(k::gemm::Params: a b out extra lambda_in lambda_out bias tiles rows depth b_last);
+    let window = rust_layout!(k::window::GpuWindow: input output kernel stride dilation before);
     let params = BTreeMap::from([
         ("activation", rust_layout!(k::activation::Params: x saved y)),
         (
@@ -132,6 +133,11 @@ fn structs_match() {
         ("add", rust_layout!(k::add::Params: a b out)),
         ("batch_norm", rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon)),
         ("columns", rust_layout!(k::columns::Params: a b out first)),
+        (
+            "convolve",
+            rust_layout!(k::convolve::Params: window a b out extra lambda_in lambda_out bias groups channels filters row_tiles
+                tiles),
+        ),
         ("dropout", rust_layout!(k::dropout::Params: x y scale threshold node settings_stride)),
         ("expand", rust_layout!(k::expand::Params: left weight lambda_in lambda_out right out)),
         ("gather", rust_layout!(k::gather::Params: out rows_stride row_words first last)),
@@ -140,6 +146,8 @@ fn structs_match() {
         ("linearise", rust_layout!(k::linearise::Params: x y slope intercept gamma beta running epsilon)),
         ("loss", rust_layout!(k::loss::Params: output gradient stats rows_stride)),
         ("mask", rust_layout!(k::mask::Params: x position_stride)),
+        ("max_pool", rust_layout!(k::max_pool::Params: window x out winner)),
+        ("sparse", rust_layout!(k::sparse::Params: x out)),
         ("tie", rust_layout!(k::tie::Params: x groups)),
         (
             "penalty",
@@ -150,7 +158,10 @@ fn structs_match() {
             "proximal",
             rust_layout!(k::proximal::Params: weight gradient velocity rows units settings_stride rate momentum),
         ),
-        ("pullback", rust_layout!(k::pullback::Params: g psi lambda_in lambda_out d_psi d_lambda_in d_lambda_out rows)),
+        (
+            "pullback",
+            rust_layout!(k::pullback::Params: g psi lambda_in lambda_out d_psi d_lambda_in d_lambda_out rows taps),
+        ),
         ("reduce", rust_layout!(k::reduce::Params: stats results_stride)),
         ("select", rust_layout!(k::select::Params: out_stride offset len settings_stride list_stride)),
     ]);
@@ -160,6 +171,9 @@ fn structs_match() {
         assert_eq!(layout_of(&module, "Params"), params[shader.name], "Params in {}", shader.name);
         if shader.compose().text.contains("struct View") {
             assert_eq!(layout_of(&module, "View"), view, "View in {}", shader.name);
+        }
+        if shader.compose().text.contains("struct Window") {
+            assert_eq!(layout_of(&module, "Window"), window, "Window in {}", shader.name);
         }
     }
 }

@@ -8,8 +8,8 @@ use eigenlens::kernels::Activation;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, FlattenNode, Layout, Network, Parameters, Role,
-    Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, By, ConcatNode, Convolution, Dense, DropoutNode, Layout,
+    MaxPoolNode, Network, Padding, Parameters, Reshape, Role, Scale, Sliding, Spectral, Weight,
 };
 use eigenlens::program::Step;
 use eigenlens::random::Random;
@@ -50,7 +50,7 @@ fn plain(inputs: usize, widths: &[usize], activation: Activation, batch_norm: bo
 /// Every node type: a residual block, a concatenation of two arms, flatten, batch norm in the middle.
 fn branched(inputs: [usize; 2], activation: Activation) -> Network {
     let mut network = Network::new(&inputs);
-    let flat = network.then(FlattenNode {}).unwrap();
+    let flat = network.then(Reshape::default()).unwrap();
     let a = dense(&mut network, flat, 10);
     let a = activate(&mut network, a, activation);
     let b = network.push(BatchNorm::default().into(), &[a]).unwrap();
@@ -66,6 +66,37 @@ fn branched(inputs: [usize; 2], activation: Activation) -> Network {
     network
 }
 
+/// Convolutions: spectral, strided, depthwise, pointwise, in a residual block; a concatenation of channels; both kinds of pooling.
+fn convolutional(activation: Activation) -> Network {
+    let padded = Sliding { padding: Padding::SameUpper, ..Sliding::new(&[3, 3]) };
+    let direct = |filters, sliding: Sliding, groups| Convolution {
+        filters,
+        sliding,
+        groups,
+        weight: Weight::Direct,
+        train_bias: true,
+    };
+    let mut network = Network::new(&[2, 6, 5]);
+    let weight = Weight::Spectral(Spectral::default());
+    let first = network.then(Convolution { weight, ..direct(4, padded.clone(), 1) }).unwrap();
+    let a = activate(&mut network, first, activation);
+    let pooled = MaxPoolNode { sliding: Sliding { stride: vec![2, 1], ..Sliding::new(&[2, 2]) } };
+    let a = network.push(pooled.into(), &[a]).unwrap();
+    let b = network.push(direct(4, padded.clone(), 4).into(), &[a]).unwrap();
+    let b = network.push(Scale { by: By::Channel }.into(), &[b]).unwrap();
+    let b = activate(&mut network, b, activation);
+    let sum = network.push(AddNode {}.into(), &[a, b]).unwrap();
+    let c = network.push(direct(3, Sliding::new(&[1, 1]), 1).into(), &[sum]).unwrap();
+    let c = activate(&mut network, c, activation);
+    let halved = Sliding { stride: vec![2, 2], ..padded };
+    let d = network.push(direct(2, halved.clone(), 1).into(), &[c]).unwrap();
+    let e = network.push(AveragePool { sliding: halved, count_padding: false }.into(), &[c]).unwrap();
+    let joined = network.push(ConcatNode {}.into(), &[d, e]).unwrap();
+    let f = activate(&mut network, joined, activation);
+    dense(&mut network, f, 3);
+    network
+}
+
 /// Random parameters and plausible statistics; biases are not small.
 fn parameters(network: &Network, seed: u64) -> Parameters {
     let layout = Layout::new(network);
@@ -76,7 +107,7 @@ fn parameters(network: &Network, seed: u64) -> Parameters {
         let values = (0..tensor.rows * tensor.cols).map(|i| {
             let x = if tensor.role == Role::Statistic && i >= tensor.cols {
                 0.5 + random.uniform()
-            } else if matches!(tensor.name, "gamma" | "lambda_in") {
+            } else if matches!(tensor.name, "gamma" | "lambda_in" | "scale") {
                 1.0 + 0.2 * random.normal()
             } else {
                 scale * random.normal()
@@ -109,6 +140,8 @@ fn networks() -> Vec<(&'static str, Network)> {
         ("gelu", plain(7, &[8, 6, 2], Activation::Gelu, false)),
         ("branches", branched([3, 4], Activation::Relu)),
         ("smooth branches", branched([3, 4], Activation::Silu)),
+        ("convolutions", convolutional(Activation::Relu)),
+        ("smooth convolutions", convolutional(Activation::Gelu)),
     ]
 }
 

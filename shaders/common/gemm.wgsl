@@ -1,4 +1,4 @@
-// use: step, view, activations
+// use: step, view, activations, forms
 
 // The two matrix products' parameters, bindings, and what is done to a sum before it is stored.
 struct Params {
@@ -25,16 +25,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> extra: array<vec4<f32>>;
 // NN: what the slope is read from.
 @group(0) @binding(6) var<storage, read> saved: array<vec4<f32>>;
-
-const NT: u32 = 0u;
-const NN: u32 = 1u;
-const TN: u32 = 2u;
-override FORM: u32 = 0u;
-override SPECTRAL: u32 = 0u;
-override BIAS: u32 = 0u;
-override PRE: u32 = 0u;
-// 0: none, 1: in out's buffer, 2: in extra.
-override BIAS_GRADIENT: u32 = 0u;
 
 // The epilogue, and the store, of four neighbouring columns.
 fn put(replica: u32, row: u32, rows: u32, quad: u32, sum: vec4<f32>) {

@@ -63,7 +63,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load(&args.model)?;
+    let model = Model::load_trained(&args.model)?;
     let device = args.run.device.open()?;
     write::create_dir(&args.out)?;
     let d = &model.description;

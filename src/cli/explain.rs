@@ -32,7 +32,7 @@ use crate::{Error, Result, write};
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// model.safetensors of a training
+    /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
     /// The data whose rows are explained: what the model was trained on, or others with the same columns
     data: String,

@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::Result;
-use crate::model::Model;
-use crate::network::{Layer, Layout, Weight};
+use crate::model::{Model, Origin};
+use crate::network::{Layer, Layout, Sliding, Weight};
 use crate::report::text::serde_name;
 use crate::specxai::is_cut;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// model.safetensors of a training
+    /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
     /// Print the graph as JSON
     #[arg(long)]
@@ -75,6 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         layout.tensors.iter().map(|t| t.rows * t.cols).sum::<usize>(),
         if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
     ));
+    if let Origin::Onnx { removed: Some(removed) } = &model.description.origin {
+        text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
+    }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,6 +94,25 @@ fn describe(layer: &Layer) -> String {
         Layer::Dropout(layer) => format!("dropout {}", layer.probability),
         Layer::Add(_) => "add".into(),
         Layer::Concat(_) => "concat".into(),
-        Layer::Flatten(_) => "flatten".into(),
+        Layer::Reshape(layer) => if layer.shape.is_some() { "reshape" } else { "flatten" }.into(),
+        Layer::Convolution(layer) => {
+            let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
+            let spectral = if matches!(layer.weight, Weight::Spectral(_)) { ", spectral weight" } else { "" };
+            format!("convolution {}{groups}{spectral}", window(&layer.sliding))
+        }
+        Layer::MaxPool(layer) => format!("max-pool {}", window(&layer.sliding)),
+        Layer::AveragePool(layer) => format!("average pool {}", window(&layer.sliding)),
+        Layer::Scale(_) => "scale and shift".into(),
+    }
+}
+
+/// A window's size, and its stride where it isn't 1: `3 × 3 / 2`.
+fn window(sliding: &Sliding) -> String {
+    let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ");
+    let stride = &sliding.stride;
+    match stride.iter().all(|s| s == &stride[0]) {
+        true if stride.first().is_none_or(|&s| s == 1) => sizes(&sliding.kernel),
+        true => format!("{} / {}", sizes(&sliding.kernel), stride[0]),
+        false => format!("{} / {}", sizes(&sliding.kernel), sizes(stride)),
     }
 }

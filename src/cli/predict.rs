@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use super::args::{DataArgs, DeviceArgs, say_notes};
 use super::{print, print_json};
+use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
 use crate::host::{argmax, softmax};
-use crate::model::Model;
+use crate::model::{Model, Origin};
+use crate::network::local::SlopeForm;
+use crate::specxai::LocalOperator;
+use crate::train::Resident;
 use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// model.safetensors of a training
+    /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
     /// Data with the model's columns; a target is not needed
     data: String,
@@ -22,9 +26,12 @@ pub struct Args {
     /// A column of the table that names its rows: its cells instead of the rows' numbers
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
-    /// The classes' logits instead of answers and probabilities
+    /// The classes' logits instead of answers and probabilities (an ONNX network's outputs always are as they come)
     #[arg(long)]
     logits: bool,
+    /// What an ONNX network's final softmax, log-softmax or sigmoid makes of its outputs, instead of what goes into it
+    #[arg(long)]
+    keep_softmax: bool,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -39,6 +46,7 @@ pub fn fill_in(request: &mut Request, model: &Model) {
     let d = &model.description;
     request.expect = Some(d.features.clone());
     request.chosen_from = d.chosen_from;
+    request.axes = Some(d.axes.clone());
     request.target = request.target.take().or_else(|| d.target_column.clone());
     request.task = request.task.or(Some(d.task));
     if request.missing == Missing::Refuse {
@@ -83,6 +91,43 @@ pub fn keep_every_row(request: &mut Request, asked: Missing) -> Result<()> {
     Ok(())
 }
 
+/// Outputs of all rows, mean over the replicas, `[rows, outputs]`.
+fn mean_outputs(model: &Model, resident: &Resident, device: &Device) -> Result<Vec<f64>> {
+    let mut job = model.job(resident, None, device)?;
+    let mut mean = Vec::new();
+    for replica in 0..job.replicas() {
+        let outputs = job.predict(replica, resident.test.clone())?;
+        mean.resize(outputs.len(), 0.0);
+        mean.iter_mut().zip(outputs).for_each(|(sum, x)| *sum += x / model.parameters.len() as f64);
+    }
+    Ok(mean)
+}
+
+/// Outputs of all rows of a network that wasn't trained here.
+fn outputs(model: &Model, resident: &Resident, rows: usize, device: &Device) -> Result<Vec<f64>> {
+    let parameters = &model.parameters[0];
+    let mut operator = LocalOperator::new(&model.network, parameters, &[], SlopeForm::Tangent, rows, device)?;
+    let numbers: Vec<u32> = (0..rows as u32).collect();
+    let mut all = Vec::new();
+    for rows in numbers.chunks(operator.batch()) {
+        operator.load(&resident.inputs(rows))?;
+        all.extend(operator.output()?.into_packed());
+    }
+    Ok(all)
+}
+
+/// What an operator that was taken off the network's end makes of a row of outputs.
+fn put_back(removed: &str, row: &mut [f64]) {
+    let probabilities = softmax(row);
+    for (y, p) in row.iter_mut().zip(probabilities) {
+        *y = match removed {
+            "Softmax" => p,
+            "LogSoftmax" => p.ln(),
+            _ => 1.0 / (1.0 + (-*y).exp()),
+        };
+    }
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
     let model = Model::load(&args.model)?;
     let device = args.device.open()?;
@@ -98,13 +143,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     dataset.y = Targets::None;
     let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
     let resident = model.prepare(&mut dataset, &parts)?;
-    let mut job = model.job(&resident, None, &device)?;
     let m = d.targets.len();
-    let mut mean = vec![0.0; dataset.rows * m];
-    for replica in 0..job.replicas() {
-        let outputs = job.predict(replica, resident.test.clone())?;
-        mean.iter_mut().zip(outputs).for_each(|(sum, x)| *sum += x / model.parameters.len() as f64);
-    }
+    let mut mean = match &d.origin {
+        Origin::Trained => mean_outputs(&model, &resident, &device)?,
+        Origin::Onnx { removed } => {
+            let mut outputs = outputs(&model, &resident, dataset.rows, &device)?;
+            if let Some(removed) = removed.as_deref().filter(|_| args.keep_softmax) {
+                outputs.chunks_exact_mut(m).for_each(|row| put_back(removed, row));
+            }
+            outputs
+        }
+    };
     if d.task != Task::Classify {
         for row in mean.chunks_exact_mut(m) {
             for (c, y) in row.iter_mut().enumerate() {
@@ -112,7 +161,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    let answers = d.task == Task::Classify && !args.logits;
+    let answers = d.task == Task::Classify && !args.logits && d.origin.is_trained();
     if let Some(bad) = mean.iter().position(|y| !y.is_finite()) {
         return Err(Error::input(
             &args.data,

@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.top == Some(0) {
         return Err(Error::Usage("--top is 0; give 1 or more".into()));
     }
-    let model = Model::load(&args.model)?;
+    let model = Model::load_trained(&args.model)?;
     let ranking = model.ranking();
     if args.json {
         let top = args.top.unwrap_or(ranking.len()).min(ranking.len());

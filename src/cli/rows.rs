@@ -158,7 +158,8 @@ fn labels(dataset: &Dataset, rows: &[u32]) -> Option<Vec<String>> {
     rows.iter().map(label).collect()
 }
 
-/// The nodes that `--split` names: one, or `all` cuts; without a name the first activation's output.
+/// The nodes that `--split` names: one, or `all` cuts. Without a name, where there are spatial axes, what is pooled or flattened in the
+/// end: the last cut that has them (SpecXAI's last convolution); else the first activation's output.
 pub fn splits(model: &Model, name: Option<&str>) -> Result<Vec<NodeId>> {
     let network = &model.network;
     match name {
@@ -166,6 +167,13 @@ pub fn splits(model: &Model, name: Option<&str>) -> Result<Vec<NodeId>> {
         Some(name) => Ok(vec![split_node(network, name)?]),
         None => {
             let all = cuts(network);
+            let is_spatial = |id: usize| {
+                let shape = &network.nodes[id].shape;
+                shape.len() > 1 && shape[1..].iter().any(|&size| size > 1)
+            };
+            if let Some(&last) = all.iter().rev().find(|&&id| is_spatial(id)) {
+                return Ok(vec![last]);
+            }
             let first = all.iter().find(|&&id| matches!(network.nodes[id].layer, crate::network::Layer::Activation(_)));
             Ok(vec![*first.or(all.last()).expect("invariant: the output is a cut")])
         }

@@ -15,7 +15,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use csv::sniff_delimiter;
-pub(crate) use npz::arrays;
+pub(crate) use npz::{arrays, described};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
 pub(crate) use units::source_name;
@@ -141,6 +141,8 @@ pub struct Request {
     pub expect: Option<Vec<Feature>>,
     /// How many columns those were chosen from, where they are not all.
     pub chosen_from: Option<usize>,
+    /// The shape of a row that a trained model expects: an array of that shape is read in its layout.
+    pub axes: Option<Vec<Axis>>,
 }
 
 impl Request {
@@ -157,6 +159,7 @@ impl Request {
             seed: 0,
             need_target: true,
             expect: None,
+            axes: None,
             chosen_from: None,
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
-    let (axes, mut features) = describe(&shape[1..], layout(path, &x, request.layout)?);
+    let (axes, mut features) = describe(&shape[1..], layout(path, &x, request)?);
     let mut order = None;
     // More columns, those that the model chose among them, are cut down later.
     if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
@@ -204,12 +204,12 @@ impl Arrays {
 
 /// The shapes of inputs and targets.
 fn check_rows(path: &Path, x: &Array, y: Option<&Array>) -> Result<()> {
-    if !(2..=4).contains(&x.shape.len()) {
+    if !(2..=5).contains(&x.shape.len()) {
         return Err(Error::input(
             path,
             x.name.as_str(),
             format!("its shape {:?} has {} axes", x.shape, x.shape.len()),
-            "give it as [rows, columns] or as pictures [rows, height, width], [rows, height, width, channels] or [rows, channels, height, width]",
+            "give it as [rows, columns] or as pictures [rows, height, width], [rows, height, width, channels] or [rows, channels, height, width], or as [rows, channels, depth, height, width]",
         ));
     }
     let Some(y) = y else { return Ok(()) };
@@ -266,12 +266,17 @@ fn by_name(expected: &[Feature], found: &[Feature]) -> ByName {
 }
 
 /// Where the channels of pictures stand, as asked for or as the lengths suggest.
-fn layout(path: &Path, x: &Array, asked: Option<Layout>) -> Result<Layout> {
+fn layout(path: &Path, x: &Array, request: &Request) -> Result<Layout> {
     let guess = match x.shape[1..] {
+        // A model's own shape means what it means there.
+        _ if request.axes.as_ref().is_some_and(|axes| axes.iter().map(|axis| &axis.len).eq(&x.shape[1..])) => {
+            let first = request.axes.as_ref().and_then(|axes| axes.first());
+            if first.is_some_and(|axis| axis.name == "channel") { Layout::ChannelsFirst } else { Layout::ChannelsLast }
+        }
         [1 | 3, _, last] if last != 1 && last != 3 => Layout::ChannelsFirst,
         _ => Layout::ChannelsLast,
     };
-    match asked {
+    match request.layout {
         Some(_) if x.shape.len() != 4 => Err(Error::Usage(format!(
             "--layout says where the channels of a [rows, ., ., .] array stand, and {} of {} has the shape {:?}; leave it out",
             x.name,
@@ -282,12 +287,22 @@ fn layout(path: &Path, x: &Array, asked: Option<Layout>) -> Result<Layout> {
     }
 }
 
+/// Axes and feature names of one sample `[channels, spatial…]`, or `[features]`, of a network.
+pub(crate) fn described(shape: &[usize]) -> (Vec<Axis>, Vec<Feature>) {
+    match shape {
+        // As pictures without colours are read.
+        [1, spatial @ ..] if spatial.len() == 2 => describe(spatial, Layout::ChannelsFirst),
+        _ => describe(shape, Layout::ChannelsFirst),
+    }
+}
+
 /// Axes and feature names of one row.
 fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
     let columns: usize = shape.iter().product();
     let names: &[&str] = match (shape.len(), layout) {
         (1, _) => &["feature"],
         (3, Layout::ChannelsFirst) => &["channel", "row", "column"],
+        (4.., _) => &["channel", "depth", "row", "column"],
         _ => &["row", "column", "channel"],
     };
     let axes: Vec<Axis> = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
@@ -298,6 +313,9 @@ fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
         else {
             return format!("x{i}");
         };
+        if axes.len() > 3 {
+            return format!("x{i}");
+        }
         let d = digits(height.max(width));
         let channel = channel.map_or_else(String::new, |(channel, of)| format!("ch{channel:0k$}", k = digits(of)));
         format!("r{row:0d$}c{column:0d$}{channel}")

@@ -11,7 +11,23 @@ pub struct Operand<'a, T> {
 }
 
 /// `out[m, n] = lhs[m, k] · rhs[k, n]`, `out` with leading dimension `ld`, on one thread.
-pub fn product<T: Real>(out: &mut [T], ld: usize, (m, n, k): (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+pub fn product<T: Real>(out: &mut [T], ld: usize, shape: (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+    multiply(out, ld, shape, lhs, rhs, false);
+}
+
+/// `out[m, n] += lhs[m, k] · rhs[k, n]`, otherwise as [`product`].
+pub fn add_product<T: Real>(out: &mut [T], ld: usize, shape: (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+    multiply(out, ld, shape, lhs, rhs, true);
+}
+
+fn multiply<T: Real>(
+    out: &mut [T],
+    ld: usize,
+    (m, n, k): (usize, usize, usize),
+    lhs: Operand<T>,
+    rhs: Operand<T>,
+    add: bool,
+) {
     let last = |o: &Operand<T>, r: usize, c: usize| (r - 1) * o.row + (c - 1) * o.column;
     if m == 0 || n == 0 {
         return;
@@ -30,14 +46,14 @@ pub fn product<T: Real>(out: &mut [T], ld: usize, (m, n, k): (usize, usize, usiz
             out.as_mut_ptr(),
             1,
             ld as isize,
-            false,
+            add,
             lhs.values.as_ptr(),
             lhs.column as isize,
             lhs.row as isize,
             rhs.values.as_ptr(),
             rhs.column as isize,
             rhs.row as isize,
-            T::ZERO,
+            if add { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,

@@ -31,6 +31,33 @@ pub fn for_rows<T: Real>(
     split_rows(team, work, rows, |first, rows| body(first, unsafe { out.part(first * ld, rows * ld) }));
 }
 
+/// Calls `body(task, room)` for every task, on several threads where there is work enough; the tasks of one thread share a room of
+/// `room` elements in `scratch`, which grows when it must and holds anything. What a task does can't depend on the threads.
+pub fn for_tasks<T: Real>(
+    team: Option<&Team>,
+    work: usize,
+    tasks: usize,
+    (scratch, room): (&mut Vec<T>, usize),
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let team = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && tasks > 1);
+    let threads = team.map_or(1, |team| team.threads().min(tasks));
+    if scratch.len() < threads * room {
+        scratch.resize(threads * room, T::ZERO);
+    }
+    let rooms = Disjoint::new(&mut scratch[..threads * room]);
+    let share = tasks.div_ceil(threads);
+    let run = |thread: usize| {
+        // SAFETY: every share has the room of its number.
+        let room = unsafe { rooms.part(thread * room, room) };
+        (thread * share..((thread + 1) * share).min(tasks)).for_each(|task| body(task, room));
+    };
+    match team {
+        Some(team) => team.run(threads, &run),
+        None => run(0),
+    }
+}
+
 /// Runs a loop with the widest vectors that this processor has.
 #[inline(always)]
 pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {

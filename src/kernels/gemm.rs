@@ -104,17 +104,21 @@ impl Gemm {
         if self.form == Form::Tn { self.a.rows } else { self.a.cols }
     }
 
-    fn params(&self, buffers: &Buffers, tiles: usize) -> Params {
-        let extra = match self.form {
+    /// What the epilogue reads or writes besides `out`.
+    pub(super) fn extra(&self) -> Option<View> {
+        match self.form {
             Form::Nt => self.pre,
             Form::Nn => self.slope.map(|slope| slope.saved),
             Form::Tn => self.bias_gradient,
-        };
+        }
+    }
+
+    fn params(&self, buffers: &Buffers, tiles: usize) -> Params {
         Params {
             a: GpuView::new(buffers, self.a),
             b: GpuView::new(buffers, self.b),
             out: GpuView::new(buffers, self.out),
-            extra: GpuView::of(buffers, extra),
+            extra: GpuView::of(buffers, self.extra()),
             lambda_in: GpuView::of(buffers, self.eigenvalues.map(|e| e.lambda_in)),
             lambda_out: GpuView::of(buffers, self.eigenvalues.map(|e| e.lambda_out)),
             bias: GpuView::of(buffers, self.bias),
@@ -126,7 +130,7 @@ impl Gemm {
     }
 
     /// The constants that choose the parts of the product, and the bindings that only some have.
-    fn epilogue(&self, dispatch: Dispatch) -> Dispatch {
+    pub(super) fn epilogue(&self, dispatch: Dispatch) -> Dispatch {
         let (mut written, mut read) = (Memory::Nothing, Memory::Nothing);
         let dispatch = dispatch
             .constant("FORM", self.form as u32)

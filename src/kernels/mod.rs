@@ -5,6 +5,7 @@ pub mod adam;
 pub mod add;
 pub mod batch_norm;
 pub mod columns;
+pub mod convolve;
 pub mod dropout;
 pub mod expand;
 pub mod gather;
@@ -12,19 +13,23 @@ pub mod gemm;
 pub mod linearise;
 pub mod loss;
 pub mod mask;
+pub mod max_pool;
 pub mod penalty;
 pub mod proximal;
 pub mod pullback;
 pub mod reduce;
 pub mod select;
+pub mod sparse;
 pub mod tie;
 pub mod twins;
+pub mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, Slope, SlopeRule};
 pub use adam::Adam;
 pub use add::Add;
 pub use batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
 pub use columns::{Concat, Slice};
+pub use convolve::Convolve;
 pub use dropout::Dropout;
 pub use expand::Expand;
 pub use gather::{Gather, Storage};
@@ -32,12 +37,15 @@ pub use gemm::{Eigenvalues, Form, Gemm};
 pub use linearise::{BatchNormLinearise, Linearise};
 pub use loss::{Loss, LossKind};
 pub use mask::Mask;
+pub use max_pool::MaxPool;
 pub use penalty::Penalty;
 pub use proximal::Proximal;
 pub use pullback::Pullback;
 pub use reduce::Reduce;
 pub use select::Select;
+pub use sparse::Sparse;
 pub use tie::Tie;
+pub use window::Window;
 
 use crate::host::Real;
 use crate::program::Buffers;
@@ -56,12 +64,13 @@ pub const SETTING_RATE: usize = 3;
 pub const SETTINGS_LEN: usize = 4;
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 19] = [
+pub const SHADERS: [Shader; 22] = [
     activation::SHADER,
     adam::SHADER,
     add::SHADER,
     batch_norm::SHADER,
     columns::SHADER,
+    convolve::SHADER,
     dropout::SHADER,
     expand::SHADER,
     gather::SHADER,
@@ -70,11 +79,13 @@ pub const SHADERS: [Shader; 19] = [
     linearise::SHADER,
     loss::SHADER,
     mask::SHADER,
+    max_pool::SHADER,
     penalty::SHADER,
     proximal::SHADER,
     pullback::SHADER,
     reduce::SHADER,
     select::SHADER,
+    sparse::SHADER,
     tie::SHADER,
 ];
 
@@ -115,6 +126,9 @@ ops!(
     Add,
     Concat,
     Slice,
+    Sparse,
+    Convolve,
+    MaxPool,
     Linearise,
     BatchNormLinearise,
     Expand,

@@ -7,7 +7,7 @@ use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// `dψ[j,i] = (λ_in[i] − λ_out[j])·G[j,i]`, `dλ_in[i] = Σ_j ψ[j,i]·G[j,i]`, `dλ_out[j] = −Σ_i ψ[j,i]·G[j,i]`
-/// (`method.md` section 1). What is frozen has no view and is not computed.
+/// (`method.md` section 1); in a convolution, of channel c, column i stands for `(c, κ)`, λ_in for λ_in[c], and the sum is over κ too. What is frozen has no view and is not computed.
 #[derive(Debug, Clone)]
 pub struct Pullback {
     /// G: `[M, N]`.
@@ -20,6 +20,8 @@ pub struct Pullback {
     pub d_psi: Option<View>,
     pub d_lambda_in: Option<View>,
     pub d_lambda_out: Option<View>,
+    /// Neighbouring columns that share an eigenvalue: the taps of a convolution's channel, else 1.
+    pub taps: usize,
 }
 
 pub const SHADER: Shader = shader!("pullback");
@@ -35,7 +37,8 @@ pub struct Params {
     pub d_lambda_in: GpuView,
     pub d_lambda_out: GpuView,
     pub rows: u32,
-    pub pad: [u32; 3],
+    pub taps: u32,
+    pub pad: [u32; 2],
 }
 
 impl Pullback {
@@ -50,11 +53,24 @@ impl Pullback {
             d_lambda_in: GpuView::of(buffers, self.d_lambda_in),
             d_lambda_out: GpuView::of(buffers, self.d_lambda_out),
             rows: word(self.g.rows),
+            taps: word(self.taps),
             ..Params::default()
         };
         let work = 8.0 * (self.g.rows * self.g.ld) as f64;
         let mut dispatches = Vec::new();
-        if let Some(target) = self.d_psi.or(self.d_lambda_in) {
+        let above = self.d_psi.or(self.d_lambda_in);
+        if let Some(target) = above.filter(|_| self.taps > 1) {
+            dispatches.push(
+                Dispatch::new(SHADER, "channels", &params)
+                    .constant("WORKGROUP", if caps.software { 8 } else { 64 })
+                    .constant("PSI", self.d_psi.is_some().into())
+                    .constant("LAMBDA_IN", self.d_lambda_in.is_some().into())
+                    .read(2, self.g.buffer)
+                    .read(3, self.psi.buffer)
+                    .write(5, target.buffer)
+                    .groups(self.g.cols / self.taps, work),
+            );
+        } else if let Some(target) = above {
             // Barriers cost on a software adapter, and a few subgroups fill it.
             let (lanes, slices) = if caps.software { (8, 1) } else { (16, 16) };
             dispatches.push(

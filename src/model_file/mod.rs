@@ -1,4 +1,6 @@
-//! Model files: `model.safetensors` (see `docs/formats.md`).
+//! Model files: `model.safetensors` and ONNX (see `docs/formats.md`).
+
+pub mod onnx;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,12 +53,28 @@ impl Model {
         write::atomic(path, |out| out.write_all(&bytes))
     }
 
-    /// Reads a model.
+    /// Reads a model that this program trained.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`], and [`Error::Input`] for an ONNX file.
+    pub fn load_trained(path: impl AsRef<Path>) -> Result<Model> {
+        let model = Model::load(&path)?;
+        if model.description.origin.is_trained() {
+            return Ok(model);
+        }
+        let problem = "a network that wasn't trained here has no eigenvalues, which the ranking is by";
+        Err(Error::input(path, "network", problem, "use explain, similarity or predict with it"))
+    }
+
+    /// Reads a model that this program trained, or an ONNX file (by its ending, `.onnx`).
     ///
     /// # Errors
     /// [`Error::Input`] for a file that is broken or not a model of this program, [`Error::Io`] for one that can't be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+            return onnx::load_model(path);
+        }
         let bytes = std::fs::read(path)
             .map_err(|e| Error::io("read", path, e, "give the model.safetensors that `eigenlens train` wrote"))?;
         let broken = |place: &str, problem: String| {

@@ -1,4 +1,4 @@
-//! Concatenation nodes: the inputs' samples one after the other.
+//! Concatenation nodes: the inputs' channels one after the other.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{Layer, Node, NodeId, NodeType};
 use crate::kernels::{Concat, Slice};
 use crate::program::View;
 
-/// `y = a ‖ b ‖ …`, flattened.
+/// `y = a ‖ b ‖ …` along the first axis of the samples; where the other axes differ, of flattened samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConcatNode {}
 
@@ -26,7 +26,12 @@ impl NodeType for ConcatNode {
     fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         match inputs.len() {
             0 | 1 => Err(format!("it reads two nodes or more, not {}", inputs.len())),
-            _ => Ok(vec![inputs.iter().map(|shape| shape.iter().product::<usize>()).sum()]),
+            _ => {
+                let alike = inputs.iter().all(|shape| shape.len() > 1 && shape[1..] == inputs[0][1..]);
+                let rest = if alike { &inputs[0][1..] } else { &[] };
+                let all: usize = inputs.iter().map(|shape| shape.iter().product::<usize>()).sum();
+                Ok([&[all / rest.iter().product::<usize>().max(1)], rest].concat())
+            }
         }
     }
 

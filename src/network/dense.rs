@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{Role, Start, TensorSpec};
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
-use super::record::{Mode, Recorder};
+use super::record::Recorder;
 use super::{Layer, Node, NodeId, NodeType};
-use crate::kernels::{Activation, Eigenvalues, Form, Gemm, Pullback};
+use crate::kernels::{Eigenvalues, Form, Gemm, Pullback};
 use crate::program::View;
 
 /// How a weight `W: [M, N]` is parametrised.
@@ -105,18 +105,7 @@ impl NodeType for Dense {
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let x = record.output(node.inputs[0]);
         let weight = record.parameter(id, self.matrix());
-        // An activation that alone reads this layer runs in the product's epilogue.
-        let fused = record.sole_consumer(id).and_then(|(consumer, node)| match &node.layer {
-            Layer::Activation(layer) => Some((consumer, layer.activation)),
-            _ => None,
-        });
-        let explains = record.mode() == Mode::Explain;
-        let z_is_kept = explains || fused.is_none_or(|(_, activation)| activation.slope_needs_input());
-        let z = z_is_kept.then(|| record.allocate(id));
-        let (out, pre, activation) = match fused {
-            Some((consumer, activation)) => (record.allocate(consumer), z, activation),
-            None => (z.expect("kept when nothing is fused"), None, Activation::Identity),
-        };
+        let (out, pre, activation) = record.fused_output(id);
         record.op(Gemm {
             eigenvalues: self.eigenvalues(|name| record.parameter(id, name)),
             bias: Some(record.parameter(id, BIAS)),
@@ -148,6 +137,7 @@ impl NodeType for Dense {
                     d_psi: record.parameter_gradient(id, PSI),
                     d_lambda_in: record.parameter_gradient(id, LAMBDA_IN),
                     d_lambda_out: record.parameter_gradient(id, LAMBDA_OUT),
+                    taps: 1,
                 });
             }
         }

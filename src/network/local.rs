@@ -4,10 +4,11 @@
 //! keeps what the slopes need, [`linearise`] writes slopes S and intercepts q, [`pull`] takes cotangents down the graph
 //! (Rᵀu, and Jacobians row by row) and [`push`] takes tangents up (R v).
 
+use super::fixed::SparseMatrix;
 use super::record::{Recorder, Workspace};
 use super::{Network, NodeId};
 use crate::kernels::{ActivateBackward, Add, Eigenvalues, Expand, Form, Gemm, Op, Slope, SlopeRule};
-use crate::program::View;
+use crate::program::{Buffer, View};
 
 /// A node's affine form at the batch of the last forward pass, as far as it takes memory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,13 +151,38 @@ pub fn push(
     (sweep.ops, tangents[to])
 }
 
-impl Sweep<'_> {
+impl<'a> Sweep<'a> {
     pub fn op(&mut self, op: impl Into<Op>) {
         self.ops.push(op.into());
     }
 
     pub fn width(&self, id: NodeId) -> usize {
         self.network.nodes[id].width()
+    }
+
+    /// The shape of one sample of a node's output.
+    pub fn shape(&self, id: NodeId) -> &'a [usize] {
+        &self.network.nodes[id].shape
+    }
+
+    /// The first node that a node reads.
+    pub fn input(&self, id: NodeId) -> NodeId {
+        self.network.nodes[id].inputs[0]
+    }
+
+    /// See [`Workspace::sparse`].
+    pub fn sparse(
+        &mut self,
+        id: NodeId,
+        what: &'static str,
+        matrix: impl FnOnce() -> SparseMatrix,
+    ) -> (Buffer, Option<Buffer>) {
+        self.workspace.sparse(&self.network.nodes[id].name, id, what, matrix)
+    }
+
+    /// A matrix that the forward pass wrote, `[batch, width]`.
+    pub fn single(&mut self, id: NodeId, what: &str) -> View {
+        self.workspace.batched(&self.network.nodes[id].name, id, what, self.width(id))
     }
 
     /// A matrix of a node's own with `seeds` rows a sample.
@@ -237,6 +263,17 @@ impl Sweep<'_> {
         out
     }
 
+    /// Where a product delivers the cotangent of its input: to the input, or on through an elementwise node there, whose slope it
+    /// then multiplies by, where that saves a pass; and the matrix for it.
+    pub fn below(&mut self, id: NodeId, input: NodeId) -> (NodeId, Option<Slope>, View) {
+        let fused = (!self.keep && self.consumers[input] == 1 && self.stop != Some(input))
+            .then(|| self.affine[input].slope)
+            .flatten();
+        let target = if fused.is_some() { self.network.nodes[input].inputs[0] } else { input };
+        let slope = fused.map(|saved| Slope { rule: SlopeRule::Given, saved, seeds: self.seeds });
+        (target, slope, self.seeded(target, &format!("cotangent from {}", self.network.nodes[id].name)))
+    }
+
     /// Through a weight `[M, N]`, and on through the elementwise node below it where that saves a pass.
     pub fn product_vjp(
         &mut self,
@@ -246,20 +283,15 @@ impl Sweep<'_> {
         weight: View,
         eigenvalues: Option<Eigenvalues>,
     ) {
-        let fused = (!self.keep && self.consumers[input] == 1 && self.stop != Some(input))
-            .then(|| self.affine[input].slope)
-            .flatten();
-        let target = if fused.is_some() { self.network.nodes[input].inputs[0] } else { input };
-        let out = self.seeded(target, &format!("cotangent from {}", self.network.nodes[id].name));
+        let (target, slope, out) = self.below(id, input);
         let seeds = self.seeds;
         match cotangent {
             Cotangent::Matrix(dy) => {
-                let slope = fused.map(|saved| Slope { rule: SlopeRule::Given, saved, seeds });
                 self.op(Gemm { eigenvalues, slope, seeds, ..Gemm::plain(Form::Nn, dy, weight, out) });
             }
             Cotangent::Identity | Cotangent::Diagonal(_) => {
                 let left = if let Cotangent::Diagonal(view) = cotangent { Some(view) } else { None };
-                self.op(Expand { left, weight: Some(weight), eigenvalues, right: fused, out, seeds });
+                self.op(Expand { left, weight: Some(weight), eigenvalues, right: slope.map(|s| s.saved), out, seeds });
             }
         }
         self.deliver(target, Cotangent::Matrix(out));

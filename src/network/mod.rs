@@ -5,27 +5,38 @@
 
 mod activation;
 mod add;
+mod average_pool;
 mod batch_norm;
 mod concat;
+mod convolution;
 pub(crate) mod dense;
 mod dropout;
-mod flatten;
+mod fixed;
 mod layout;
 pub mod local;
+mod max_pool;
 mod node;
 pub mod record;
+mod reshape;
+mod scale;
+mod sliding;
 
 use serde::{Deserialize, Serialize};
 
 pub use activation::ActivationNode;
 pub use add::AddNode;
+pub use average_pool::AveragePool;
 pub use batch_norm::BatchNorm;
 pub use concat::ConcatNode;
+pub use convolution::Convolution;
 pub use dense::{Dense, Spectral, Weight};
 pub use dropout::DropoutNode;
-pub use flatten::FlattenNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
+pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use reshape::Reshape;
+pub use scale::{By, Scale};
+pub use sliding::{Padding, Sliding};
 
 use crate::kernels::Activation;
 use crate::{Error, Result};
@@ -44,7 +55,11 @@ pub enum Layer {
     Dropout(DropoutNode),
     Add(AddNode),
     Concat(ConcatNode),
-    Flatten(FlattenNode),
+    Reshape(Reshape),
+    Convolution(Convolution),
+    MaxPool(MaxPoolNode),
+    AveragePool(AveragePool),
+    Scale(Scale),
 }
 
 impl Layer {
@@ -58,7 +73,11 @@ impl Layer {
             Layer::Dropout(layer) => Some(layer),
             Layer::Add(layer) => Some(layer),
             Layer::Concat(layer) => Some(layer),
-            Layer::Flatten(layer) => Some(layer),
+            Layer::Reshape(layer) => Some(layer),
+            Layer::Convolution(layer) => Some(layer),
+            Layer::MaxPool(layer) => Some(layer),
+            Layer::AveragePool(layer) => Some(layer),
+            Layer::Scale(layer) => Some(layer),
         }
     }
 }
@@ -97,13 +116,23 @@ impl Network {
     /// # Errors
     /// [`Error::Shape`] when the shapes don't fit; the sentence names the node.
     pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
-        let id = self.nodes.len();
         let node_type = layer.node_type().ok_or_else(|| {
             Error::Shape("a network has one input, its first node; use Network::new for another network".into())
         })?;
         let kind = node_type.kind();
         let number = 1 + self.nodes.iter().filter(|n| n.layer.node_type().is_some_and(|t| t.kind() == kind)).count();
-        let name = format!("{kind}{number}");
+        self.push_named(&format!("{kind}{number}"), layer, inputs)
+    }
+
+    /// [`Network::push`] with a name of its own, which no other node may have.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn push_named(&mut self, name: &str, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        let (id, name) = (self.nodes.len(), name.to_owned());
+        let Some(node_type) = layer.node_type() else {
+            return Err(Error::Shape(format!("{name} is an input; a network has one, its first node")));
+        };
         let mut shapes = Vec::new();
         for &input in inputs {
             let node = self.nodes.get(input).ok_or_else(|| {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::fixed::SparseMatrix;
 use super::{Layer, Layout, Network, Node, NodeId, Role};
-use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule};
-use crate::program::{Buffer, Element, Scope, View};
+use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
+use crate::program::{Buffer, Content, Element, Scope, View};
 
 /// Whether batch norm and dropout behave as in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub struct Workspace {
     /// Largest number of cotangents or tangents a sample.
     pub seeds: usize,
     matrices: HashMap<(NodeId, String), View>,
+    constants: HashMap<(NodeId, &'static str), (Buffer, Option<Buffer>)>,
 }
 
 impl Workspace {
@@ -48,8 +50,8 @@ impl Workspace {
         let parameters = floats("parameters", layout.parameters);
         let statistics = floats("statistics", layout.statistics);
         let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
-        let (gradient, matrices) = (None, HashMap::new());
-        Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices }
+        let (gradient, matrices, constants) = (None, HashMap::new(), HashMap::new());
+        Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices, constants }
     }
 
     /// The first `seeds` rows a sample of a matrix of a node, made on first use with room for the most seeds.
@@ -59,10 +61,33 @@ impl Workspace {
         View { rows: self.batch * seeds, ..self.matrix(node, id, &what, self.batch * most, cols) }
     }
 
+    /// The matrix that [`Recorder::batched`] makes.
+    pub(super) fn batched(&mut self, node: &str, id: NodeId, what: &str, cols: usize) -> View {
+        self.matrix(node, id, what, self.batch, cols)
+    }
+
     pub(super) fn parameter(&self, id: NodeId, name: &str) -> View {
         let tensor = self.layout.find(id, name).expect("invariant: a node asks for tensors that it declared");
         let buffer = if tensor.role == Role::Statistic { self.statistics } else { self.parameters };
         View { buffer, offset: tensor.offset, rows: tensor.rows, cols: tensor.cols, ld: tensor.ld }
+    }
+
+    /// The indices and the weights of a fixed sparse matrix of a node, made on first use.
+    pub(super) fn sparse(
+        &mut self,
+        node: &str,
+        id: NodeId,
+        what: &'static str,
+        matrix: impl FnOnce() -> SparseMatrix,
+    ) -> (Buffer, Option<Buffer>) {
+        let Workspace { constants, program, .. } = self;
+        *constants.entry((id, what)).or_insert_with(|| {
+            let (index, weights) = matrix().into_parts();
+            let index = program.buffers.constant(format!("{node} {what}"), Content::Words(index));
+            let weights =
+                weights.map(|w| program.buffers.constant(format!("{node} {what} weights"), Content::Floats(w)));
+            (index, weights)
+        })
     }
 
     /// A matrix that belongs to a node, made on first use.
@@ -161,6 +186,47 @@ impl<'a> Recorder<'a> {
 
     pub(crate) fn output(&self, id: NodeId) -> View {
         self.outputs[id].expect("invariant: nodes are recorded in topological order")
+    }
+
+    /// The shape of one sample of a node's output.
+    pub(crate) fn shape(&self, id: NodeId) -> &'a [usize] {
+        &self.network.nodes[id].shape
+    }
+
+    /// Where a product's output goes, where z before an activation is kept, and that activation: one that alone reads this node
+    /// runs in the product's epilogue.
+    pub(crate) fn fused_output(&mut self, id: NodeId) -> (View, Option<View>, Activation) {
+        let fused = self.sole_consumer(id).and_then(|(consumer, node)| match &node.layer {
+            Layer::Activation(layer) => Some((consumer, layer.activation)),
+            _ => None,
+        });
+        let explains = self.mode == Mode::Explain;
+        let z_is_kept = explains || fused.is_none_or(|(_, activation)| activation.slope_needs_input());
+        let z = z_is_kept.then(|| self.allocate(id));
+        match fused {
+            Some((consumer, activation)) => (self.allocate(consumer), z, activation),
+            None => (z.expect("kept when nothing is fused"), None, Activation::Identity),
+        }
+    }
+
+    /// See [`Workspace::sparse`].
+    pub(crate) fn sparse(
+        &mut self,
+        id: NodeId,
+        what: &'static str,
+        matrix: impl FnOnce() -> SparseMatrix,
+    ) -> (Buffer, Option<Buffer>) {
+        self.workspace.sparse(&self.network.nodes[id].name, id, what, matrix)
+    }
+
+    /// Every element of a row of parameters `times` times in a row, the same for each sample: `[batch, times·cols]`.
+    pub(crate) fn spread(&mut self, id: NodeId, what: &'static str, row: View, times: usize) -> View {
+        let out = self.batched(id, what, row.cols * times);
+        let (index, weights) =
+            self.sparse(id, "spread", || SparseMatrix::moves(row.cols, (0..out.cols).map(|j| Some(j / times))));
+        // Rows that are no distance apart are one row.
+        self.op(Sparse { x: View { ld: 0, ..row }, out, index, weights, seeds: 1 });
+        out
     }
 
     /// Makes (or finds) the matrix of a node's output.

@@ -20,13 +20,22 @@ pub enum Element {
     Word,
 }
 
+/// What a buffer holds from the start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    Zeros,
+    Words(Vec<u32>),
+    Floats(Vec<f64>),
+}
+
 /// One buffer: `len` elements (for each replica, where the scope says so).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BufferSpec {
     pub label: String,
     pub len: usize,
     pub scope: Scope,
     pub element: Element,
+    pub content: Content,
 }
 
 /// A row-major matrix `[rows, cols]` inside a buffer; consecutive rows are `ld` elements apart.
@@ -65,8 +74,30 @@ impl Buffers {
     /// Declares a buffer; its length is rounded up to a multiple of 4 and its content starts as zeros.
     pub fn buffer(&mut self, label: impl Into<String>, len: usize, scope: Scope, element: Element) -> Buffer {
         let id = Buffer(u32::try_from(self.specs.len()).expect("fewer than 2³² buffers"));
-        self.specs.push(BufferSpec { label: label.into(), len: pad4(len.max(1)), scope, element });
+        let (label, len) = (label.into(), pad4(len.max(1)));
+        self.specs.push(BufferSpec { label, len, scope, element, content: Content::Zeros });
         id
+    }
+
+    /// Declares a buffer that all replicas share and that holds the same in every run: indices, weights of a mean.
+    pub fn constant(&mut self, label: impl Into<String>, content: Content) -> Buffer {
+        let (len, element) = match &content {
+            Content::Zeros => (0, Element::Float),
+            Content::Words(words) => (words.len(), Element::Word),
+            Content::Floats(values) => (values.len(), Element::Float),
+        };
+        let buffer = self.buffer(label, len, Scope::Shared, element);
+        self.specs[buffer.0 as usize].content = content;
+        buffer
+    }
+
+    /// The constants' contents, which an engine writes once and needs no longer.
+    pub fn take_contents(&mut self) -> Vec<(Buffer, Content)> {
+        let buffers = (0..).map(Buffer).zip(&mut self.specs);
+        buffers
+            .filter(|(_, spec)| spec.content != Content::Zeros)
+            .map(|(buffer, spec)| (buffer, std::mem::replace(&mut spec.content, Content::Zeros)))
+            .collect()
     }
 
     /// Declares a buffer that holds one padded matrix of floats for each replica.

@@ -7,7 +7,7 @@ mod pass;
 pub mod shader;
 mod step;
 
-pub use buffers::{Buffer, BufferSpec, Buffers, Element, Scope, View, pad4};
+pub use buffers::{Buffer, BufferSpec, Buffers, Content, Element, Scope, View, pad4};
 pub use pass::{Pass, PassId, Program};
 pub use step::{
     RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,

@@ -23,9 +23,10 @@ macro_rules! shader {
 pub(crate) use shader;
 
 /// What kernels share: the files of `shaders/common`.
-pub const COMMON: [Shader; 12] = [
+pub const COMMON: [Shader; 14] = [
     shader!("common/activations"),
     shader!("common/flat"),
+    shader!("common/forms"),
     shader!("common/gemm"),
     shader!("common/invocation"),
     shader!("common/mix"),
@@ -35,6 +36,7 @@ pub const COMMON: [Shader; 12] = [
     shader!("common/tiny"),
     shader!("common/total"),
     shader!("common/view"),
+    shader!("common/window"),
     shader!("common/workgroup"),
 ];
 

@@ -437,6 +437,6 @@ pub fn split_node(network: &Network, name: &str) -> Result<NodeId> {
 /// The nodes that `--split all` means: the cuts, without those that only pass their input on.
 pub fn cuts(network: &Network) -> Vec<NodeId> {
     (1..network.nodes.len())
-        .filter(|&id| is_cut(network, id) && !matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Flatten(_)))
+        .filter(|&id| is_cut(network, id) && !matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Reshape(_)))
         .collect()
 }

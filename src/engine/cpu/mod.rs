@@ -1,7 +1,7 @@
 //! The CPU engine: runs the kernels' twins, in `f32` to compute and in `f64` as the oracle of the tests.
 
-use super::Session;
 use super::memory::refuse_beyond_host_memory;
+use super::{Session, write_constants};
 use crate::host::{Disjoint, FlushToZero, Real, Team};
 use crate::kernels::Program;
 use crate::kernels::twins::{Context, Slot};
@@ -28,7 +28,7 @@ pub struct CpuSession<T> {
 
 impl<T: Real> CpuSession<T> {
     /// Allocates a program's buffers; `threads` 0 takes every core.
-    pub fn new(program: Program, threads: usize) -> Result<Self> {
+    pub fn new(mut program: Program, threads: usize) -> Result<Self> {
         refuse_beyond_host_memory(&program, size_of::<T>() as u64)?;
         let team = Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
@@ -37,7 +37,10 @@ impl<T: Real> CpuSession<T> {
             .map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() })
             .collect();
         let shared = slots(Scope::Shared);
-        Ok(CpuSession { program, replicas, shared, team })
+        let constants = program.buffers.take_contents();
+        let mut session = CpuSession { program, replicas, shared, team };
+        write_constants(&mut session, constants)?;
+        Ok(session)
     }
 
     /// The threads it computes with.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use super::device::Gpu;
 use super::memory::{DeviceBuffers, check};
-use crate::engine::Session;
+use crate::engine::{Session, write_constants};
 use crate::kernels::Program;
 use crate::program::dispatch::{Dispatch, Groups, Memory};
 use crate::program::{Buffer, Buffers, Element, PassId, Scope, Step};
@@ -45,10 +45,11 @@ pub struct GpuSession {
 
 impl GpuSession {
     /// Creates every buffer, pipeline and bind group of a program.
-    pub fn new(gpu: &Gpu, program: Program) -> Result<Self> {
+    pub fn new(gpu: &Gpu, mut program: Program) -> Result<Self> {
+        let constants = program.buffers.take_contents();
         gpu.check()?;
         check(gpu, &program)?;
-        gpu.scoped(|| {
+        let mut session = gpu.scoped(|| {
             let dispatches: Vec<Vec<(String, Dispatch)>> = program
                 .passes
                 .iter()
@@ -86,7 +87,9 @@ impl GpuSession {
                 in_flight: VecDeque::new(),
                 program,
             })
-        })
+        })?;
+        write_constants(&mut session, constants)?;
+        Ok(session)
     }
 
     pub fn gpu(&self) -> &Gpu {

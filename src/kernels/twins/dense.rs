@@ -236,14 +236,26 @@ impl Pullback {
                 let psi = &psi[j * self.psi.ld..][..n];
                 if let Some(view) = self.d_psi {
                     let row = &mut out[view.offset + j * view.ld..][..n];
-                    for ((d, &lambda), &g) in row.iter_mut().zip(&lambda_in[..n]).zip(g) {
-                        *d = (lambda - lambda_j) * g;
+                    if self.taps == 1 {
+                        for ((d, &lambda), &g) in row.iter_mut().zip(&lambda_in[..n]).zip(g) {
+                            *d = (lambda - lambda_j) * g;
+                        }
+                    } else {
+                        let channels = row.chunks_exact_mut(self.taps).zip(g.chunks_exact(self.taps));
+                        for ((row, g), &lambda) in channels.zip(lambda_in) {
+                            row.iter_mut().zip(g).for_each(|(d, &g)| *d = (lambda - lambda_j) * g);
+                        }
                     }
                 }
                 if let Some(view) = self.d_lambda_in {
-                    let row = &mut out[view.offset..][..n];
-                    for ((d, &psi), &g) in row.iter_mut().zip(psi).zip(g) {
-                        *d += psi * g;
+                    let row = &mut out[view.offset..][..n / self.taps];
+                    if self.taps == 1 {
+                        for ((d, &psi), &g) in row.iter_mut().zip(psi).zip(g) {
+                            *d += psi * g;
+                        }
+                    } else {
+                        let channels = psi.chunks_exact(self.taps).zip(g.chunks_exact(self.taps));
+                        row.iter_mut().zip(channels).for_each(|(d, (psi, g))| *d += dot(psi, g));
                     }
                 }
                 if let Some(view) = self.d_lambda_out {

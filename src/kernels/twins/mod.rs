@@ -4,12 +4,14 @@
 //! in the same invocation: the twin takes it out of the memory ([`Context::take`]) and puts it back.
 
 mod activation;
+mod convolve;
 mod dense;
 mod elementwise;
 mod local;
 mod loss;
 mod normalise;
 mod optimise;
+mod pool;
 mod rows;
 mod skipping;
 

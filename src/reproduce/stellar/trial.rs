@@ -8,7 +8,7 @@ use super::{
 use crate::data::{Dataset, Missing, Scaling, Split, TargetScaling, Task, split};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::model::{Description, Model};
+use crate::model::{Description, Model, Origin};
 use crate::network::{Place, Sequential, Spectral};
 use crate::random::Random;
 use crate::relevance::{CurveOptions, MaskFill, curve, order};
@@ -178,6 +178,7 @@ impl Trial<'_> {
             settings,
             steps: 0,
             engine: self.device.to_string(),
+            origin: Origin::Trained,
             architecture,
         };
         let network = description.architecture.build(dataset.columns, 1)?;

@@ -1,0 +1,309 @@
+//! Twins of convolutions: what windows see is written out as a matrix, a block of output elements at a time, and multiplied.
+
+use std::ops::Range;
+
+use super::Context;
+use super::activation::{activate_rows, multiply_slope};
+use crate::host::{Disjoint, Operand, Real, add_product, for_tasks, product, vectorised};
+use crate::kernels::window::AXES;
+use crate::kernels::{Convolve, Form, Window};
+use crate::program::View;
+
+/// Elements of work that a multiply-add counts for when deciding about threads.
+const FLOPS_PER_ELEMENT: usize = 32;
+/// Elements of a matrix that is written out: half a megabyte stays in the second cache.
+const WRITTEN_OUT: usize = 1 << 17;
+/// Rows of such a matrix that one task of the transposed product makes.
+const TRANSPOSED_ROWS: usize = 256;
+/// Parts of a batch whose weight gradients are summed apart, whatever the number of threads.
+const GRADIENT_PARTS: usize = 8;
+
+impl Convolve {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        match self.product.form {
+            Form::Nt => self.forward(cx),
+            Form::Nn => self.transposed(cx),
+            Form::Tn => self.weight_gradient(cx),
+        }
+    }
+
+    /// Output elements that are written out at a time, of `depth` rows each.
+    fn block(&self, depth: usize) -> usize {
+        let outputs = self.window.outputs();
+        (WRITTEN_OUT / depth.max(1) / 16 * 16).clamp(64, 2048).min(outputs.max(1))
+    }
+
+    /// W, built from ψ and the eigenvalues in `scratch` where it is spectral, and the distance of its rows.
+    fn build_weight<'a, T: Real>(&self, cx: &'a Context<'_, T>, scratch: &'a mut Vec<T>) -> &'a [T] {
+        let view = self.product.b;
+        let Some(eigenvalues) = self.product.eigenvalues else { return cx.view(view) };
+        let psi = cx.view(view);
+        let (lambda_in, lambda_out) = (cx.view(eigenvalues.lambda_in), cx.view(eigenvalues.lambda_out));
+        let (channels, filters, taps) = (self.channels(), self.filters(), self.window.taps());
+        scratch.clear();
+        scratch.resize(view.rows * view.ld, T::ZERO);
+        for (o, (w, psi)) in scratch.chunks_exact_mut(view.ld).zip(psi.chunks_exact(view.ld)).enumerate() {
+            let lambda_in = &lambda_in[o / filters * channels..][..channels];
+            let slices = w[..view.cols].chunks_exact_mut(taps).zip(psi.chunks_exact(taps));
+            for ((w, psi), &lambda) in slices.zip(lambda_in) {
+                let lambda = lambda - lambda_out[o];
+                w.iter_mut().zip(psi).for_each(|(w, &psi)| *w = lambda * psi);
+            }
+        }
+        scratch
+    }
+
+    fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let p = &self.product;
+        let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
+        let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
+        let depth = channels * taps;
+        let (rows, block) = (cx.rows(p.seeds), self.block(depth));
+        let blocks = outputs.div_ceil(block);
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
+        {
+            let mut built = Vec::new();
+            let weight = self.build_weight(cx, &mut built);
+            let x = cx.view(p.a);
+            let bias = p.bias.map(|bias| cx.view(bias));
+            let out = Disjoint::new(&mut out);
+            let pre = p.pre.zip(pre.as_mut()).map(|(view, values)| (view, Disjoint::new(values)));
+            let work = rows * p.out.cols * (depth / FLOPS_PER_ELEMENT + 1);
+            let room = block * (depth + filters);
+            for_tasks(cx.team, work, rows * groups * blocks, (&mut scratch, room), |task, room| {
+                let (row, group, first) = (task / blocks / groups, task / blocks % groups, task % blocks * block);
+                let count = block.min(outputs - first);
+                let x = &x[row * p.a.ld + group * channels * inputs..][..channels * inputs];
+                let (seen, z) = room.split_at_mut(block * depth);
+                let seen = if self.window.is_pointwise() {
+                    Operand { values: &x[first..], row: inputs, column: 1 }
+                } else {
+                    write_out(&self.window, x, 0..channels, &runs(&self.window, first, count), count, seen);
+                    Operand { values: seen, row: count, column: 1 }
+                };
+                let w = &weight[group * filters * p.b.ld..];
+                multiply(z, count, (filters, count, depth), Operand { values: w, row: p.b.ld, column: 1 }, seen);
+                for (o, z) in z.chunks_exact_mut(count).take(filters).enumerate() {
+                    let filter = group * filters + o;
+                    if let Some(bias) = bias {
+                        let bias = bias[filter];
+                        vectorised(|| z.iter_mut().for_each(|z| *z += bias));
+                    }
+                    let at = |view: View| view.offset + row * view.ld + filter * outputs + first;
+                    // SAFETY: a task writes its own block of its own rows' filters.
+                    if let Some((view, values)) = &pre {
+                        unsafe { values.part(at(*view), count) }.copy_from_slice(z);
+                    }
+                    activate_rows(p.activation, z, count, count);
+                    unsafe { out.part(at(p.out), count) }.copy_from_slice(z);
+                }
+            });
+        }
+        cx.put(p.out.buffer, out);
+        if let Some((view, values)) = p.pre.zip(pre) {
+            cx.put(view.buffer, values);
+        }
+        *cx.scratch = scratch;
+    }
+
+    fn transposed<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let p = &self.product;
+        let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
+        let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
+        // Channels of one task.
+        let parts = (channels * taps).div_ceil(TRANSPOSED_ROWS).clamp(2.min(channels), channels);
+        let some = channels.div_ceil(parts);
+        let parts = channels.div_ceil(some);
+        let (rows, block) = (cx.rows(p.seeds), self.block(some * taps));
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        {
+            let mut built = Vec::new();
+            let weight = self.build_weight(cx, &mut built);
+            let dy = cx.view(p.a);
+            let slope = p.slope.map(|slope| (slope, cx.view(slope.saved)));
+            let out = Disjoint::new(&mut out);
+            let work = rows * p.out.cols * (filters * taps / FLOPS_PER_ELEMENT + 1);
+            for_tasks(cx.team, work, rows * groups * parts, (&mut scratch, block * some * taps), |task, room| {
+                let (row, group, begin) = (task / parts / groups, task / parts % groups, task % parts * some);
+                let mine = begin..channels.min(begin + some);
+                let at = (group * channels + begin) * inputs;
+                // SAFETY: a task writes its own channels of its own row.
+                let dx = unsafe { out.part(p.out.offset + row * p.out.ld + at, mine.len() * inputs) };
+                let dy = &dy[row * p.a.ld + group * filters * outputs..][..filters * outputs];
+                let w = &weight[group * filters * p.b.ld + begin * taps..];
+                let w = Operand { values: w, row: 1, column: p.b.ld };
+                let shape = |count| (mine.len() * taps, count, filters);
+                if self.window.is_pointwise() {
+                    product(dx, inputs, shape(inputs), w, Operand { values: dy, row: outputs, column: 1 });
+                } else {
+                    dx.fill(T::ZERO);
+                    for first in (0..outputs).step_by(block) {
+                        let count = block.min(outputs - first);
+                        let cotangents = Operand { values: &dy[first..], row: outputs, column: 1 };
+                        product(room, count, shape(count), w, cotangents);
+                        add_back(&self.window, room, mine.len(), &runs(&self.window, first, count), count, dx);
+                    }
+                }
+                if let Some((slope, saved)) = slope {
+                    let saved = &saved[row / slope.seeds * slope.saved.ld + at..][..dx.len()];
+                    multiply_slope(slope.rule, saved, dx);
+                }
+            });
+        }
+        cx.put(p.out.buffer, out);
+        *cx.scratch = scratch;
+    }
+
+    /// Samples in fixed parts, whose gradients are summed in order.
+    fn weight_gradient<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let p = &self.product;
+        assert_eq!(p.seeds, 1, "invariant: training has one seed a sample");
+        let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
+        let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
+        let depth = channels * taps;
+        let (rows, block, size) = (cx.rows(1), self.block(depth), filters * depth);
+        let parts = GRADIENT_PARTS.min(rows);
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        let mut sums = vec![T::ZERO; parts * groups * size];
+        let (dy, x) = (cx.view(p.a), cx.view(p.b));
+        {
+            let sums = Disjoint::new(&mut sums);
+            let work = rows * outputs * groups * size / FLOPS_PER_ELEMENT;
+            for_tasks(cx.team, work, parts * groups, (&mut scratch, block * depth), |task, room| {
+                let (part, group) = (task / groups, task % groups);
+                // SAFETY: every task has a sum of its own.
+                let sum = unsafe { sums.part(task * size, size) };
+                for row in part * rows / parts..(part + 1) * rows / parts {
+                    let x = &x[row * p.b.ld + group * channels * inputs..][..channels * inputs];
+                    let dy = &dy[row * p.a.ld + group * filters * outputs..][..filters * outputs];
+                    for first in (0..outputs).step_by(block) {
+                        let count = block.min(outputs - first);
+                        write_out(&self.window, x, 0..channels, &runs(&self.window, first, count), count, room);
+                        let lhs = Operand { values: &dy[first..], row: outputs, column: 1 };
+                        let rhs = Operand { values: &room[..], row: 1, column: count };
+                        add_product(sum, depth, (filters, depth, count), lhs, rhs);
+                    }
+                }
+            });
+        }
+        for o in 0..groups * filters {
+            let row = &mut out[p.out.offset + o * p.out.ld..][..depth];
+            row.fill(T::ZERO);
+            for part in sums.chunks_exact(groups * size) {
+                row.iter_mut().zip(&part[o * depth..]).for_each(|(d, &g)| *d += g);
+            }
+        }
+        let bias: Option<Vec<T>> = p.bias_gradient.map(|_| {
+            let of = |o: usize| (0..rows).flat_map(move |row| &dy[row * p.a.ld + o * outputs..][..outputs]);
+            (0..groups * filters).map(|o| of(o).fold(T::ZERO, |sum, &g| sum + g)).collect()
+        });
+        cx.put(p.out.buffer, out);
+        if let Some((view, bias)) = p.bias_gradient.zip(bias) {
+            let mut out = cx.take(view.buffer);
+            out[view.offset..][..bias.len()].copy_from_slice(&bias);
+            cx.put(view.buffer, out);
+        }
+        *cx.scratch = scratch;
+    }
+}
+
+/// [`product`], also where a library's has more to prepare than to do: a depthwise convolution's few filters.
+fn multiply<T: Real>(out: &mut [T], ld: usize, shape: (usize, usize, usize), lhs: Operand<T>, rhs: Operand<T>) {
+    let (m, n, k) = shape;
+    if m > 2 || rhs.column != 1 {
+        return product(out, ld, shape, lhs, rhs);
+    }
+    vectorised(|| {
+        for (r, out) in out.chunks_exact_mut(ld).take(m).enumerate() {
+            out[..n].fill(T::ZERO);
+            for i in 0..k {
+                let w = lhs.values[r * lhs.row + i * lhs.column];
+                let x = &rhs.values[i * rhs.row..][..n];
+                out[..n].iter_mut().zip(x).for_each(|(y, &x)| *y += w * x);
+            }
+        }
+    });
+}
+
+/// Neighbouring output elements along the last axis: their place on the other axes, their range on the last, and where in the block
+/// they begin.
+struct Run {
+    place: [usize; AXES - 1],
+    last: Range<usize>,
+    at: usize,
+}
+
+/// The runs of the output elements `first .. first + count`.
+fn runs(window: &Window, first: usize, count: usize) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while at < count {
+        let [a, b, c] = Window::place(window.output, first + at);
+        let len = (window.output[2] - c).min(count - at);
+        runs.push(Run { place: [a, b], last: c..c + len, at });
+        at += len;
+    }
+    runs
+}
+
+/// What a run sees at a tap: the first input element, and which part of the run sees any; `None`: padding alone.
+fn seen_by(window: &Window, run: &Run, tap: [usize; AXES]) -> Option<(usize, Range<usize>)> {
+    let i = window.source(0, run.place[0], tap[0])?;
+    let j = window.source(1, run.place[1], tap[1])?;
+    let (stride, before) = (window.stride[2], window.before[2]);
+    let shift = tap[2] * window.dilation[2];
+    // o·stride + shift − before is at least 0, and below the input's size.
+    let low = before.saturating_sub(shift).div_ceil(stride).max(run.last.start);
+    let end = (window.input[2] + before).saturating_sub(shift).div_ceil(stride).min(run.last.end);
+    if low >= end {
+        return None;
+    }
+    let k = low * stride + shift - before;
+    Some(((i * window.input[1] + j) * window.input[2] + k, low - run.last.start..end - run.last.start))
+}
+
+/// `out[(c, κ), o]`: what the block's elements see of these channels of `x: [channel, inputs]`, rows `count` apart.
+fn write_out<T: Real>(window: &Window, x: &[T], channels: Range<usize>, runs: &[Run], count: usize, out: &mut [T]) {
+    let (taps, inputs, stride) = (window.taps(), window.inputs(), window.stride[2]);
+    for (n, row) in out.chunks_exact_mut(count).take(channels.len() * taps).enumerate() {
+        let x = &x[(channels.start + n / taps) * inputs..][..inputs];
+        let tap = Window::place(window.kernel, n % taps);
+        for run in runs {
+            let row = &mut row[run.at..][..run.last.len()];
+            let Some((from, part)) = seen_by(window, run, tap) else {
+                row.fill(T::ZERO);
+                continue;
+            };
+            row[..part.start].fill(T::ZERO);
+            row[part.end..].fill(T::ZERO);
+            let row = &mut row[part];
+            if stride == 1 {
+                row.copy_from_slice(&x[from..][..row.len()]);
+            } else {
+                row.iter_mut().zip(x[from..].iter().step_by(stride)).for_each(|(out, &x)| *out = x);
+            }
+        }
+    }
+}
+
+/// Adds `rows: [(c, κ), o]` of a block to the input elements that they see, `dx: [channel, inputs]`.
+fn add_back<T: Real>(window: &Window, rows: &[T], channels: usize, runs: &[Run], count: usize, dx: &mut [T]) {
+    let (taps, inputs, stride) = (window.taps(), window.inputs(), window.stride[2]);
+    for (n, row) in rows.chunks_exact(count).take(channels * taps).enumerate() {
+        let dx = &mut dx[n / taps * inputs..][..inputs];
+        let tap = Window::place(window.kernel, n % taps);
+        for run in runs {
+            let Some((from, part)) = seen_by(window, run, tap) else { continue };
+            let row = &row[run.at..][part];
+            if stride == 1 {
+                dx[from..][..row.len()].iter_mut().zip(row).for_each(|(d, &g)| *d += g);
+            } else {
+                dx[from..].iter_mut().step_by(stride).zip(row).for_each(|(d, &g)| *d += g);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Twins of max-pooling, and of a fixed sparse matrix.
+
+use super::Context;
+use crate::host::{Disjoint, Real, for_tasks};
+use crate::kernels::max_pool::Direction;
+use crate::kernels::{MaxPool, Sparse, Window};
+
+impl MaxPool {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        match self.direction {
+            Direction::Forward => self.forward(cx),
+            Direction::Push | Direction::Pull => self.products(cx),
+        }
+    }
+
+    fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let (inputs, outputs) = (self.window.inputs(), self.window.outputs());
+        let (rows, channels) = (cx.rows(self.seeds), self.out.cols / outputs);
+        let mut scratch = std::mem::take(cx.scratch);
+        let (mut out, mut won) = (cx.take(self.out.buffer), cx.take(self.winner.buffer));
+        {
+            let x = cx.view(self.x);
+            let (largest, winners) = (Disjoint::new(&mut out), Disjoint::new(&mut won));
+            let work = rows * self.out.cols * self.window.taps();
+            for_tasks(cx.team, work, rows * channels, (&mut scratch, 0), |task, _| {
+                let (row, channel) = (task / channels, task % channels);
+                let x = &x[row * self.x.ld + channel * inputs..][..inputs];
+                let at = channel * outputs;
+                // SAFETY: a task writes the part of its row and channel alone.
+                let (largest, winners) = unsafe {
+                    (
+                        largest.part(self.out.offset + row * self.out.ld + at, outputs),
+                        winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
+                    )
+                };
+                largest_of(&self.window, x, largest, winners);
+            });
+        }
+        cx.put(self.out.buffer, out);
+        cx.put(self.winner.buffer, won);
+        *cx.scratch = scratch;
+    }
+
+    /// `Push` and `Pull`: what each output element saw is found once for all seeds of a sample.
+    fn products<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let (inputs, outputs) = (self.window.inputs(), self.window.outputs());
+        let (samples, channels, seeds) = (cx.rows(1), self.winner.cols / outputs, self.seeds);
+        let pull = self.direction == Direction::Pull;
+        let (from, to) = if pull { (outputs, inputs) } else { (inputs, outputs) };
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(self.out.buffer);
+        {
+            let (x, winner) = (cx.view(self.x), cx.view(self.winner));
+            let parts = Disjoint::new(&mut out);
+            let work = samples * seeds * self.out.cols;
+            for_tasks(cx.team, work, samples * channels, (&mut scratch, 0), |task, _| {
+                let (sample, channel) = (task / channels, task % channels);
+                let winner = &winner[sample * self.winner.ld + channel * outputs..][..outputs];
+                let tap = |o: usize| winner[o].to_f64() as usize;
+                let seen: Vec<u32> =
+                    (0..outputs).map(|o| self.window.seen(o, tap(o)).map_or(u32::MAX, |i| i as u32)).collect();
+                for row in sample * seeds..(sample + 1) * seeds {
+                    let x = &x[row * self.x.ld + channel * from..][..from];
+                    // SAFETY: a task writes the parts of its sample's rows and its channel alone.
+                    let out = unsafe { parts.part(self.out.offset + row * self.out.ld + channel * to, to) };
+                    if pull {
+                        out.fill(T::ZERO);
+                        let seeing = seen.iter().zip(x).filter(|(i, _)| **i != u32::MAX);
+                        seeing.for_each(|(&i, &x)| out[i as usize] += x);
+                    } else {
+                        let value = |&i: &u32| if i == u32::MAX { T::ZERO } else { x[i as usize] };
+                        out.iter_mut().zip(&seen).for_each(|(out, i)| *out = value(i));
+                    }
+                }
+            });
+        }
+        cx.put(self.out.buffer, out);
+        *cx.scratch = scratch;
+    }
+}
+
+/// The largest element that every output element sees, and the first tap that sees it.
+fn largest_of<T: Real>(window: &Window, x: &[T], largest: &mut [T], winners: &mut [T]) {
+    for (o, (largest, winner)) in largest.iter_mut().zip(winners).enumerate() {
+        let place = Window::place(window.output, o);
+        let mut best: Option<(T, usize)> = None;
+        for a in 0..window.kernel[0] {
+            let Some(i) = window.source(0, place[0], a) else { continue };
+            for b in 0..window.kernel[1] {
+                let Some(j) = window.source(1, place[1], b) else { continue };
+                let row = (i * window.input[1] + j) * window.input[2];
+                for c in 0..window.kernel[2] {
+                    let Some(k) = window.source(2, place[2], c) else { continue };
+                    let value = x[row + k];
+                    // A NaN is not less than anything, and nothing replaces it.
+                    if best.is_none_or(|(best, _)| best == best && !(value <= best)) {
+                        best = Some((value, Window::flat(window.kernel, [a, b, c])));
+                    }
+                }
+            }
+        }
+        let (value, tap) = best.unwrap_or((T::ZERO, 0));
+        (*largest, *winner) = (value, T::of(tap as f64));
+    }
+}
+
+/// Columns of a row that one thread makes.
+const SPAN: usize = 4096;
+
+impl Sparse {
+    pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        let (rows, cols) = (cx.rows(self.seeds), self.out.cols);
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(self.out.buffer);
+        {
+            let (begin, column) = cx.words(self.index).split_at(cols + 1);
+            let weights = self.weights.map(|weights| cx.floats(weights));
+            // Rows may be no distance apart: then they are one row.
+            let x = &cx.floats(self.x.buffer)[self.x.offset..];
+            let spans = cols.div_ceil(SPAN);
+            let parts = Disjoint::new(&mut out);
+            let work = rows * (cols + begin[cols] as usize);
+            for_tasks(cx.team, work, rows * spans, (&mut scratch, 0), |task, _| {
+                let (row, first) = (task / spans, task % spans * SPAN);
+                let x = &x[row * self.x.ld..][..self.x.cols];
+                // SAFETY: a task writes its own span of its own row.
+                let out = unsafe { parts.part(self.out.offset + row * self.out.ld + first, SPAN.min(cols - first)) };
+                for (j, out) in (first..).zip(out) {
+                    let terms = begin[j] as usize..begin[j + 1] as usize;
+                    *out = match weights {
+                        Some(weights) => terms.fold(T::ZERO, |sum, t| sum + weights[t] * x[column[t] as usize]),
+                        None => terms.fold(T::ZERO, |sum, t| sum + x[column[t] as usize]),
+                    };
+                }
+            });
+        }
+        cx.put(self.out.buffer, out);
+        *cx.scratch = scratch;
+    }
+}

@@ -1,0 +1,83 @@
+//! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
+//! input, `lower` (with the table of `operators`) makes a [`Network`] of the rest.
+
+#[cfg(test)]
+mod encode;
+mod fold;
+mod lower;
+mod operators;
+mod tensor;
+mod wire;
+
+use std::path::Path;
+
+pub use lower::Imported;
+
+use crate::data::{Axis, Feature, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
+use crate::model::{Description, Model, Origin};
+use crate::network::{Network, Sequential};
+use crate::train::Settings;
+use crate::{Error, Result};
+
+/// Reads an ONNX model (operator sets 7 and later) as a network with its parameters; a final softmax, log-softmax or sigmoid is taken
+/// off.
+///
+/// # Errors
+/// [`Error::Input`] for a file that is damaged or holds what isn't supported, with the node and its operator; [`Error::Io`] for
+/// one that can't be read.
+pub fn load(path: impl AsRef<Path>) -> Result<Imported> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, "give an ONNX file"))?;
+    let model = wire::read_model(path, &bytes)?;
+    lower::lower(path, &model)
+}
+
+/// The same as a model that the commands take: inputs as they come, outputs by their numbers.
+pub(super) fn load_model(path: &Path) -> Result<Model> {
+    let Imported { network, parameters, removed } = load(path)?;
+    let description = describe(path, &network, removed);
+    Ok(Model { description, network, parameters: vec![parameters] })
+}
+
+fn describe(path: &Path, network: &Network, removed: Option<String>) -> Description {
+    let (axes, features): (Vec<Axis>, Vec<Feature>) = described(&network.nodes[0].shape);
+    let (n, outputs) = (features.len(), network.output().width());
+    let task = if outputs > 1 { Task::Classify } else { Task::Regress };
+    let scaling = Scaling {
+        kind: ScaleKind::None,
+        shift: vec![0.0; n],
+        scale: vec![1.0; n],
+        fill: vec![0.0; n],
+        mean: vec![0.0; n],
+        std: vec![1.0; n],
+    };
+    let target_scaling = match task {
+        Task::Regress => TargetScaling { shift: vec![0.0; outputs], scale: vec![1.0; outputs] },
+        _ => TargetScaling::default(),
+    };
+    Description {
+        task,
+        targets: (0..outputs).map(|j| j.to_string()).collect(),
+        target_column: None,
+        weight_column: None,
+        balanced_classes: false,
+        classes: None,
+        features,
+        chosen_from: None,
+        verdict: None,
+        axes,
+        scaling,
+        target_scaling,
+        missing: Missing::Refuse,
+        source: path.display().to_string(),
+        fingerprint: 0,
+        split_seed: 0,
+        validation: 0.0,
+        test: 0.0,
+        architecture: Sequential::default(),
+        settings: Settings::default(),
+        steps: 0,
+        engine: String::new(),
+        origin: Origin::Onnx { removed },
+    }
+}

@@ -1,0 +1,172 @@
+//! The WGSL kernels with spatial axes against their f64 twins.
+
+mod common;
+
+use common::case::{Case, gpu};
+use eigenlens::kernels::max_pool::Direction;
+use eigenlens::kernels::*;
+use eigenlens::network::{Padding, Sliding};
+use eigenlens::program::{Content, View};
+
+/// Channels of all groups, filters, groups, spatial sizes, and how the window slides: one to three axes, sizes around the tile of
+/// 32, strides, dilation, uneven padding, depthwise, pointwise.
+fn shapes() -> Vec<(usize, usize, usize, Vec<usize>, Sliding)> {
+    let explicit = |before: &[usize], after: &[usize]| Padding::Explicit { before: before.into(), after: after.into() };
+    let plain = Sliding::new;
+    vec![
+        (1, 1, 1, vec![1], plain(&[1])),
+        (3, 33, 1, vec![31], plain(&[3])),
+        (2, 5, 1, vec![13], Sliding { dilation: vec![3], padding: explicit(&[2], &[0]), ..plain(&[4]) }),
+        (4, 6, 2, vec![7, 5], Sliding { padding: Padding::SameUpper, ..plain(&[3, 3]) }),
+        (33, 31, 1, vec![6, 6], plain(&[1, 1])),
+        (3, 8, 1, vec![11, 9], Sliding { stride: vec![2, 3], padding: explicit(&[1, 0], &[2, 1]), ..plain(&[3, 2]) }),
+        (6, 6, 6, vec![8, 8], Sliding { stride: vec![2, 2], padding: Padding::SameLower, ..plain(&[3, 3]) }),
+        (2, 3, 1, vec![4, 5, 3], Sliding { padding: explicit(&[1, 1, 1], &[1, 1, 0]), ..plain(&[2, 3, 3]) }),
+    ]
+}
+
+fn window(sliding: &Sliding, spatial: &[usize]) -> Window {
+    sliding.window(spatial).expect("these windows fit")
+}
+
+/// Rounding of a sum of so many products of normal numbers, in units of one's.
+fn scale(terms: usize) -> f64 {
+    1.0 + (terms as f64).sqrt()
+}
+
+const BATCHES: [(usize, usize, usize, usize); 3] = [(1, 1, 1, 1), (2, 3, 2, 1), (1, 2, 2, 3)];
+
+#[test]
+fn forward() {
+    for (channels, filters, groups, spatial, sliding) in shapes() {
+        let window = window(&sliding, &spatial);
+        let depth = channels / groups * window.taps();
+        for (replicas, batch, rows, seeds) in BATCHES {
+            for (spectral, activation) in [(false, Activation::Relu), (groups == 1, Activation::Gelu)] {
+                let mut case = Case::new(replicas, rows);
+                let a = case.input(batch * seeds, channels * window.inputs(), rows * seeds);
+                let (_, views) = case.parameters(&[(filters, depth), (1, channels), (1, filters), (1, filters)]);
+                let out = case.output(batch * seeds, filters * window.outputs());
+                let pre = case.output(batch * seeds, filters * window.outputs());
+                case.expect(out, rows * seeds, scale(depth));
+                case.expect(pre, rows * seeds, scale(depth));
+                let eigenvalues = spectral.then_some(Eigenvalues { lambda_in: views[1], lambda_out: views[2] });
+                let (bias, pre) = (Some(views[3]), Some(pre));
+                let plain = Gemm::plain(Form::Nt, a, views[0], out);
+                let product = Gemm { eigenvalues, bias, pre, activation, seeds, ..plain };
+                let op = Convolve { product, window, groups };
+                case.check(gpu(), vec![op.into()], &format!("forward {channels} {filters} {spatial:?} {sliding:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed() {
+    for (channels, filters, groups, spatial, sliding) in shapes() {
+        let window = window(&sliding, &spatial);
+        let depth = channels / groups * window.taps();
+        for (replicas, batch, rows, seeds) in BATCHES {
+            for spectral in [false, groups == 1] {
+                let mut case = Case::new(replicas, rows);
+                let a = case.input(batch * seeds, filters * window.outputs(), rows * seeds);
+                let saved = case.input(batch, channels * window.inputs(), rows);
+                let (_, views) = case.parameters(&[(filters, depth), (1, channels), (1, filters)]);
+                let out = case.output(batch * seeds, channels * window.inputs());
+                case.expect(out, rows * seeds, scale(filters / groups * window.taps()));
+                let eigenvalues = spectral.then_some(Eigenvalues { lambda_in: views[1], lambda_out: views[2] });
+                let slope = Some(Slope { rule: SlopeRule::Given, saved, seeds });
+                let product = Gemm { eigenvalues, slope, seeds, ..Gemm::plain(Form::Nn, a, views[0], out) };
+                let op = Convolve { product, window, groups };
+                case.check(gpu(), vec![op.into()], &format!("transposed {channels} {filters} {spatial:?} {sliding:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn weight_gradients() {
+    for (channels, filters, groups, spatial, sliding) in shapes() {
+        let window = window(&sliding, &spatial);
+        let depth = channels / groups * window.taps();
+        for (replicas, batch, rows) in [(1, 1, 1), (2, 3, 2), (1, 11, 10)] {
+            let mut case = Case::new(replicas, rows);
+            let a = case.input(batch, filters * window.outputs(), rows);
+            let b = case.input(batch, channels * window.inputs(), rows);
+            let (_, views) = case.parameters(&[(filters, depth), (1, filters)]);
+            case.expect(views[0], filters, scale(rows * window.outputs()));
+            case.expect(views[1], 1, scale(rows * window.outputs()));
+            let product = Gemm { bias_gradient: Some(views[1]), ..Gemm::plain(Form::Tn, a, b, views[0]) };
+            let op = Convolve { product, window, groups };
+            case.check(gpu(), vec![op.into()], &format!("gradient {channels} {filters} {spatial:?} {sliding:?}"));
+        }
+    }
+}
+
+#[test]
+fn max_pooling_and_its_products() {
+    for (channels, _, _, spatial, sliding) in shapes() {
+        let window = window(&sliding, &spatial);
+        for (replicas, batch, rows, seeds) in BATCHES {
+            let mut case = Case::new(replicas, rows);
+            // Whole numbers from a few, so that maxima are shared.
+            let x = case.program.buffers.matrix("x", batch, channels * window.inputs());
+            case.fill(x, rows, |random| f64::from(random.word() % 5) - 2.0);
+            let down = case.input(batch * seeds, channels * window.outputs(), rows * seeds);
+            let up = case.input(batch * seeds, channels * window.inputs(), rows * seeds);
+            let outputs = channels * window.outputs();
+            let (out, winner) = (case.output(batch, outputs), case.output(batch, outputs));
+            let (pulled, pushed) =
+                (case.output(batch * seeds, channels * window.inputs()), case.output(batch * seeds, outputs));
+            case.expect(out, rows, 0.0);
+            case.expect(winner, rows, 0.0);
+            case.expect(pulled, rows * seeds, scale(window.taps()));
+            case.expect(pushed, rows * seeds, 0.0);
+            let pool =
+                |direction, x: View, out: View, seeds| Op::from(MaxPool { direction, x, out, winner, window, seeds });
+            let ops = vec![
+                pool(Direction::Forward, x, out, 1),
+                pool(Direction::Pull, down, pulled, seeds),
+                pool(Direction::Push, up, pushed, seeds),
+            ];
+            case.check(gpu(), ops, &format!("max-pool {channels} {spatial:?} {sliding:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_window_with_a_nan_gives_nan() {
+    let window = window(&Sliding::new(&[2]), &[4]);
+    let mut case = Case::new(1, 1);
+    let x = case.program.buffers.matrix("x", 1, 4);
+    case.floats(x.buffer, 0, x.offset, vec![1.0, f64::NAN, 3.0, 2.0]);
+    let (out, winner) = (case.output(1, 3), case.output(1, 3));
+    let ops = vec![MaxPool { direction: Direction::Forward, x, out, winner, window, seeds: 1 }.into()];
+    let mut session = case.run_gpu(gpu(), ops);
+    let values = eigenlens::engine::Session::read(&mut session, out.buffer, 0, out.offset, 3).unwrap();
+    assert!(values[0].is_nan() && values[1].is_nan(), "{values:?}");
+    assert_eq!(values[2], 3.0);
+}
+
+#[test]
+fn sparse_matrices() {
+    for (rows, cols, terms) in [(1, 1, 1), (5, 3, 2), (64, 67, 3), (129, 31, 7)] {
+        for (replicas, batch, samples, seeds) in BATCHES {
+            for weighted in [false, true] {
+                let mut case = Case::new(replicas, samples);
+                let x = case.input(batch * seeds, cols, samples * seeds);
+                let out = case.output(batch * seeds, rows);
+                case.expect(out, samples * seeds, scale(terms));
+                // Rows of 0 to so many terms.
+                let counts: Vec<usize> = (0..rows).map(|r| (r * 5 + 1) % (terms + 1)).collect();
+                let all: usize = counts.iter().sum();
+                let begin = (0..=rows).map(|r| counts[..r].iter().sum::<usize>() as u32);
+                let index: Vec<u32> = begin.chain((0..all).map(|t| (t * 11 % cols) as u32)).collect();
+                let index = case.program.buffers.constant("index", Content::Words(index));
+                let weights = (0..all).map(|t| 0.25 * (t % 9) as f64 - 1.0).collect();
+                let weights = weighted.then(|| case.program.buffers.constant("weights", Content::Floats(weights)));
+                case.check(gpu(), vec![Sparse { x, out, index, weights, seeds }.into()], "sparse");
+            }
+        }
+    }
+}

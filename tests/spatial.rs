@@ -1,0 +1,176 @@
+//! Nodes with spatial axes against their definitions, written out as loops.
+
+use eigenlens::Device;
+use eigenlens::network::local::SlopeForm;
+use eigenlens::network::{
+    AveragePool, By, Convolution, Layer, Layout, MaxPoolNode, Network, Padding, Parameters, Scale, Sliding, Weight,
+};
+use eigenlens::random::Random;
+use eigenlens::specxai::LocalOperator;
+
+const F64: Device = Device::CpuF64 { threads: 2 };
+
+/// One layer with random parameters on random samples `[2, shape…]`: parameters by name, inputs, outputs of both samples,
+/// intercepts of the first.
+struct Ran {
+    parameters: Vec<(&'static str, Vec<f64>)>,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    intercept: Vec<f64>,
+    shape: Vec<usize>,
+}
+
+fn run(shape: &[usize], layer: impl Into<Layer>) -> Ran {
+    let mut network = Network::new(shape);
+    let node = network.then(layer).unwrap();
+    let layout = Layout::new(&network);
+    let mut random = Random::new(5, 5);
+    let mut p = Parameters { values: vec![0.0; layout.parameters], statistics: vec![] };
+    let parameters = layout.tensors.iter().map(|tensor| {
+        let values: Vec<f64> = (0..tensor.rows * tensor.cols).map(|_| random.normal()).collect();
+        p.set(tensor, &values);
+        (tensor.name, values)
+    });
+    let parameters = parameters.collect();
+    let x: Vec<f64> = (0..2 * network.input_width()).map(|_| random.normal()).collect();
+    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 2, &F64).unwrap();
+    operator.load(&x).unwrap();
+    let y = operator.output().unwrap().into_packed();
+    let intercept = operator.intercept(node).unwrap().map_or(vec![], |q| q.row(0, 0).to_vec());
+    Ran { parameters, x, y, intercept, shape: network.output().shape.clone() }
+}
+
+impl Ran {
+    fn parameter(&self, name: &str) -> &[f64] {
+        &self.parameters.iter().find(|(n, _)| *n == name).unwrap().1
+    }
+}
+
+fn close(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        // Sums of some tens of products in another order.
+        assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{what}, element {i}: {a}, expected {b}");
+    }
+}
+
+/// An element of a picture with padding around it.
+fn padded(picture: &[f64], [h, w]: [usize; 2], i: isize, j: isize) -> Option<f64> {
+    let inside = (0..h as isize).contains(&i) && (0..w as isize).contains(&j);
+    inside.then(|| picture[i as usize * w + j as usize])
+}
+
+#[test]
+fn convolution_is_its_definition() {
+    let [c, h, w, m, groups] = [4, 7, 6, 6, 2];
+    let (kernel, stride, dilation, before, after) = ([3, 2], [2, 1], [1, 2], [1, 0], [0, 3]);
+    let sliding = Sliding {
+        kernel: kernel.into(),
+        stride: stride.into(),
+        dilation: dilation.into(),
+        padding: Padding::Explicit { before: before.into(), after: after.into() },
+        ceil: false,
+    };
+    let ran = run(&[c, h, w], Convolution { filters: m, sliding, groups, weight: Weight::Direct, train_bias: true });
+    let (oh, ow) = ((h + 1 - 3) / 2 + 1, (w + 3 - 3) + 1);
+    assert_eq!(ran.shape, [m, oh, ow]);
+    let (weight, bias, of_group) = (ran.parameter("weight"), ran.parameter("bias"), c / groups);
+    let mut expected = Vec::new();
+    for sample in ran.x.chunks_exact(c * h * w) {
+        for o in 0..m {
+            for (p, q) in (0..oh).flat_map(|p| (0..ow).map(move |q| (p, q))) {
+                let mut sum = bias[o];
+                for ci in 0..of_group {
+                    let channel = o / (m / groups) * of_group + ci;
+                    for (a, b) in (0..3).flat_map(|a| (0..2).map(move |b| (a, b))) {
+                        let (i, j) = ((p * 2 + a) as isize - 1, (q + 2 * b) as isize);
+                        let x = padded(&sample[channel * h * w..][..h * w], [h, w], i, j).unwrap_or(0.0);
+                        sum += weight[((o * of_group + ci) * 3 + a) * 2 + b] * x;
+                    }
+                }
+                expected.push(sum);
+            }
+        }
+    }
+    close(&ran.y, &expected, "convolution");
+    let spread: Vec<f64> = (0..m * oh * ow).map(|i| bias[i / (oh * ow)]).collect();
+    close(&ran.intercept, &spread, "its intercept is the bias everywhere");
+}
+
+#[test]
+fn pooling_is_its_definition() {
+    let [c, h, w] = [3, 6, 7];
+    for ceil in [false, true] {
+        let sliding = Sliding {
+            stride: vec![2, 2],
+            padding: Padding::Explicit { before: vec![1, 0], after: vec![1, 1] },
+            ceil,
+            ..Sliding::new(&[3, 3])
+        };
+        // ⌊(6 + 2 − 3)/2⌋ + 1 and ⌊(7 + 1 − 3)/2⌋ + 1; rounded up: one more each.
+        let [oh, ow] = if ceil { [4, 4] } else { [3, 3] };
+        let max = run(&[c, h, w], MaxPoolNode { sliding: sliding.clone() });
+        assert_eq!(max.shape, [c, oh, ow]);
+        let mut expected = [vec![], vec![], vec![]];
+        for picture in max.x.chunks_exact(h * w) {
+            for (p, q) in (0..oh).flat_map(|p| (0..ow).map(move |q| (p, q))) {
+                let at = |a: usize, b: usize| ((2 * p + a) as isize - 1, (2 * q + b) as isize);
+                let places: Vec<_> = (0..3).flat_map(|a| (0..3).map(move |b| at(a, b))).collect();
+                let seen: Vec<f64> = places.iter().filter_map(|&(i, j)| padded(picture, [h, w], i, j)).collect();
+                let sum: f64 = seen.iter().sum();
+                // Padding that was asked for counts, what rounding up adds doesn't.
+                let counted = places.iter().filter(|&&(i, j)| i < 6 + 1 && j < 7 + 1).count();
+                expected[0].push(seen.iter().fold(f64::MIN, |a, &b| a.max(b)));
+                expected[1].push(sum / seen.len() as f64);
+                expected[2].push(sum / counted as f64);
+            }
+        }
+        close(&max.y, &expected[0], "max-pool");
+        for count_padding in [false, true] {
+            let mean = run(&[c, h, w], AveragePool { sliding: sliding.clone(), count_padding });
+            close(&mean.y, &expected[1 + usize::from(count_padding)], "average pool");
+            assert!(mean.intercept.is_empty());
+        }
+    }
+}
+
+#[test]
+fn scales_are_their_definition() {
+    for (by, each) in [(By::Channel, 6), (By::Element, 1)] {
+        let ran = run(&[2, 2, 3], Scale { by });
+        let (scale, shift) = (ran.parameter("scale"), ran.parameter("shift"));
+        let y: Vec<f64> =
+            ran.x.iter().enumerate().map(|(i, x)| scale[i % 12 / each] * x + shift[i % 12 / each]).collect();
+        close(&ran.y, &y, "scale");
+        let q: Vec<f64> = (0..12).map(|i| shift[i / each]).collect();
+        close(&ran.intercept, &q, "its intercept is the shift");
+    }
+}
+
+#[test]
+fn what_doesn_t_fit_is_told() {
+    let convolution =
+        |sliding, groups| Convolution { filters: 2, sliding, groups, weight: Weight::Direct, train_bias: true };
+    let cases: [(Layer, &[usize], &str); 6] = [
+        (convolution(Sliding::new(&[3]), 1).into(), &[4], "spatial axis"),
+        (convolution(Sliding::new(&[3]), 1).into(), &[4, 2], "reaches over 3"),
+        (convolution(Sliding::new(&[3, 3]), 1).into(), &[4, 5], "2 sizes for 1"),
+        (convolution(Sliding::new(&[3]), 3).into(), &[4, 5], "3 groups"),
+        (convolution(Sliding::new(&[1; 4]), 1).into(), &[1, 1, 1, 1, 1], "1 to 3"),
+        (
+            MaxPoolNode {
+                sliding: Sliding {
+                    padding: Padding::Explicit { before: vec![2], after: vec![0] },
+                    ..Sliding::new(&[2])
+                },
+            }
+            .into(),
+            &[1, 4],
+            "nothing but padding",
+        ),
+    ];
+    for (layer, shape, part) in cases {
+        let error = Network::new(shape).then(layer).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
