@@ -30,7 +30,7 @@
 //! | [`data`] | one file for each format, chosen in `mod.rs`; synthetic sets, splits, scaling, row weights |
 //! | [`train`] | `settings` (with the learning rate's course), the resident data set, `job`: the loop, which fills in every step |
 //! | [`assess`] | how good a model is and how sure that is: the constant answer, standard errors, the verdict, cross-validation |
-//! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file |
+//! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file; `onnx`: other programs' networks |
 //! | [`specxai`] | why this output: local operators, their decomposition, `explain`: the sums; `receipt`: whether they add up |
 //! | [`relevance`] | the ranking and the curves that prove it |
 //! | [`selection`] | the few inputs that matter: penalties times seeds as one ensemble, substitutes, the compact model |

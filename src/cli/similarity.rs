@@ -23,7 +23,7 @@ pub struct Args {
     model: PathBuf,
     /// The data whose rows are compared
     data: String,
-    /// The node to split at; `eigenlens inspect` lists them [default: the first activation]
+    /// The node to split at; `eigenlens inspect` lists them [default: the first activation; with spatial axes the last node that has them]
     #[arg(long, value_name = "NODE")]
     split: Option<String>,
     /// Where similarity.npz and the report go; made if it isn't there

@@ -7,7 +7,7 @@ use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
 /// `dψ[j,i] = (λ_in[i] − λ_out[j])·G[j,i]`, `dλ_in[i] = Σ_j ψ[j,i]·G[j,i]`, `dλ_out[j] = −Σ_i ψ[j,i]·G[j,i]`
-/// (`method.md` section 1); in a convolution, of channel c, column i stands for `(c, κ)`, λ_in for λ_in[c], and the sum is over κ too. What is frozen has no view and is not computed.
+/// (`method.md` section 1); in a convolution, of channel c, column i stands for `(c, κ)`, λ_in for that of c, and the sum is over κ too. What is frozen has no view and is not computed.
 #[derive(Debug, Clone)]
 pub struct Pullback {
     /// G: `[M, N]`.

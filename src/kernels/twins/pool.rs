@@ -79,6 +79,14 @@ impl MaxPool {
     }
 }
 
+/// Whether a value takes the place of the largest before it.
+fn exceeds<T: Real>(value: T, largest: T) -> bool {
+    match value.partial_cmp(&largest) {
+        Some(order) => order.is_gt(),
+        None => !largest.to_f64().is_nan(),
+    }
+}
+
 /// The largest element that every output element sees, and the first tap that sees it.
 fn largest_of<T: Real>(window: &Window, x: &[T], largest: &mut [T], winners: &mut [T]) {
     for (o, (largest, winner)) in largest.iter_mut().zip(winners).enumerate() {
@@ -93,7 +101,7 @@ fn largest_of<T: Real>(window: &Window, x: &[T], largest: &mut [T], winners: &mu
                     let Some(k) = window.source(2, place[2], c) else { continue };
                     let value = x[row + k];
                     // A NaN is not less than anything, and nothing replaces it.
-                    if best.is_none_or(|(best, _)| best == best && !(value <= best)) {
+                    if best.is_none_or(|(best, _)| exceeds(value, best)) {
                         best = Some((value, Window::flat(window.kernel, [a, b, c])));
                     }
                 }
