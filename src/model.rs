@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assess::{Assessment, Tuning, Verdict, assess, control, cross_validate};
+use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
 use crate::network::{Network, Parameters, Sequential};
@@ -35,6 +35,12 @@ pub struct Description {
     /// Whether the model is better than a constant answer; older files don't tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Of several numbers, those that the model explains nothing of, beyond chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported_targets: Vec<String>,
+    /// How relevant noise would be, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
     pub axes: Vec<Axis>,
     pub scaling: Scaling,
     pub target_scaling: TargetScaling,
@@ -82,6 +88,17 @@ impl Description {
         )
     }
 
+    /// The same of one output: a model may explain one of several numbers and nothing of another.
+    pub fn caution_of(&self, output: &str) -> Option<String> {
+        let alone = self.unsupported_targets.iter().any(|name| name == output).then(|| {
+            format!(
+                "Not supported: on rows that it hadn't seen this model explained nothing of {output} beyond chance, though it does of another \
+                 target. What it uses for it need not hold for other rows."
+            )
+        });
+        self.caution().map(str::to_owned).or(alone)
+    }
+
     /// What the rows were weighted by, in words.
     pub fn row_weights(&self) -> String {
         let balanced = self.balanced_classes.then(|| "every class counts the same".to_owned());
@@ -97,6 +114,9 @@ pub struct Model {
     pub network: Network,
     pub parameters: Vec<Parameters>,
 }
+
+/// Cells of a table whose rows are looked at for repeats.
+const MOST_CELLS: usize = 20_000_000;
 
 /// What to train on a data set.
 #[derive(Debug, Clone)]
@@ -212,6 +232,8 @@ impl Plan {
         let validation = if self.tuning.is_some() { 0.0 } else { self.validation };
         let parts = split(dataset, validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
+        // Of pictures and large tables the copies would take the memory, and a few repeats don't decide anything.
+        let repeated = if dataset.rows * dataset.columns <= MOST_CELLS { dataset.repeated_rows() } else { 0 };
         dataset.weigh(&parts, self.balanced_classes)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;
@@ -259,6 +281,7 @@ impl Plan {
             }
         }
         let mut assessment = assess(&mut job, &resident, metric, &targets, validated)?;
+        assessment.repeated = repeated;
         if assessment.cross_validation.is_some() && assessment.verdict != Verdict::Unsupported && !stopped {
             let build = |columns: usize| self.architecture.build(columns, targets.len());
             // Whoever stops now has the model, without the control.
@@ -275,6 +298,8 @@ impl Plan {
             features: dataset.features.clone(),
             chosen_from: None,
             verdict: Some(assessment.verdict),
+            unsupported_targets: assessment.unsupported_targets(),
+            control: assessment.control.clone(),
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,

@@ -8,7 +8,7 @@ use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::kernels::LossKind;
 use eigenlens::network::Sequential;
 use eigenlens::random::Random;
-use eigenlens::report::assessment::verdict;
+use eigenlens::report::assessment::{lead, verdict};
 use eigenlens::train::Settings;
 use eigenlens::{Fit, Plan};
 
@@ -153,4 +153,47 @@ fn what_was_learnt_by_heart_is_told_with_its_remedy() {
     assert_eq!(fit.assessment.verdict, Verdict::Unsupported);
     let text = verdict(&fit.assessment);
     assert!(text.contains("learnt its training rows by heart") && text.contains("--folds 5"), "{text}");
+}
+
+/// A row that stands in the data twice may be learnt and asked: it is said before the score. Of tables without a continuous column
+/// alike rows are to be expected.
+#[test]
+fn repeated_rows_are_told_first() {
+    let once = table(60, 0.0, false, 3);
+    let rows: Vec<usize> = (0..180).map(|row| row % 60).collect();
+    let Values::F32(x) = &once.x else { panic!("numbers") };
+    let Targets::Numbers { values, names } = &once.y else { panic!("numbers") };
+    let columns = once.columns;
+    let mut thrice = Dataset {
+        rows: 180,
+        x: Values::F32(rows.iter().flat_map(|&r| &x[r * columns..][..columns]).copied().collect()),
+        y: Targets::Numbers { values: rows.iter().map(|&r| values[r]).collect(), names: names.clone() },
+        ..once.clone()
+    };
+    assert_eq!((once.repeated_rows(), thrice.repeated_rows()), (0, 180));
+    let told = lead(&fit(thrice.clone(), None, 1).assessment);
+    assert!(told[0].starts_with("180 rows stand in the data more than once"), "{told:?}");
+    if let Values::F32(x) = &mut thrice.x {
+        x.iter_mut().for_each(|x| *x = x.signum());
+    }
+    assert_eq!(thrice.repeated_rows(), 0);
+}
+
+/// One of two targets may be noise: each has its own R², and a caution where it is explained.
+#[test]
+fn every_target_is_judged() {
+    let one = table(300, 3.0, false, 5);
+    let Targets::Numbers { values, .. } = &one.y else { panic!("numbers") };
+    let mut random = Random::new(9, 9);
+    let both = values.iter().flat_map(|&y| [y, random.normal() as f32]).collect();
+    let names = vec!["known".to_owned(), "noise".to_owned()];
+    let fit = fit(Dataset { y: Targets::Numbers { values: both, names }, ..one }, Some(Tuning::default()), 2);
+    let r2: Vec<bool> = fit.assessment.by_target.iter().map(|target| target.r2.is_gain()).collect();
+    assert_eq!(r2, [true, false], "{:?}", fit.assessment.by_target);
+    let d = &fit.model.description;
+    assert_eq!(d.unsupported_targets, ["noise"]);
+    assert!(
+        d.caution_of("known").is_none() && d.caution_of("noise").is_some_and(|text| text.contains("nothing of noise"))
+    );
+    assert!(lead(&fit.assessment).iter().any(|line| line.contains("(not supported)")));
 }

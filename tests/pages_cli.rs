@@ -6,7 +6,7 @@ use eigenlens::random::Random;
 use npyz::WriterBuilder;
 
 mod common;
-use common::program::{eigenlens, stderr, stdout};
+use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
 
 fn run(arguments: &[&str]) -> (String, String) {
     let output = eigenlens(&[arguments, &["--device", "cpu"]].concat());
@@ -189,4 +189,23 @@ fn a_constant_column_never_ranks() {
     let table = fs::read_to_string(format!("{out}/relevance.csv")).unwrap();
     let last: Vec<&str> = table.lines().nth(2).unwrap().split(',').collect();
     assert_eq!((last[2], last[5]), ("flat", "0.0"), "{table}");
+}
+
+/// What is about one model and what is about another don't stand in one folder.
+#[test]
+fn a_folder_is_about_one_model() {
+    let place = Place::new();
+    let data = place.write("data.csv", table());
+    let (one, other) = (place.text("one"), place.text("other"));
+    for (out, seed) in [(&one, "0"), (&other, "1")] {
+        assert!(train(&data, out, &["--target", "class", "--seed", seed]).status.success());
+    }
+    let model = format!("{one}/model.safetensors");
+    for command in ["explain", "similarity", "curve"] {
+        let output = eigenlens(&[command, &model, &data, "--out", &other, "--device", "cpu"]);
+        refused(&output, 2, &["another model", "other"]);
+        assert!(!place.path("other").join(format!("{command}.html")).exists());
+        let output = eigenlens(&[command, &model, &data, "--out", &one, "--device", "cpu"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
 }

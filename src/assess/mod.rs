@@ -95,14 +95,23 @@ impl Verdict {
     ///
     /// It is supported where the metric or the loss is better than the constant answer's by more than [`SURE`] standard errors:
     /// with rare classes the accuracy can't tell what the log loss does, and with outliers the squared error can't tell what
-    /// the absolute one does.
+    /// the absolute one does. Or where R² is above 0 by as much: of a target with a long tail both errors are as uncertain as the
+    /// tail's few rows, but not their share of the target's own spread.
     pub fn of(held_out: Option<&Judgement>, train: &Judgement) -> Verdict {
         let Some(held) = held_out else { return Verdict::Unknown };
-        if held.rows < FEWEST_ROWS || !held.gain.is_gain() && !held.loss_gain.is_gain() {
+        let gains = [Some(held.gain), Some(held.loss_gain), held.r2];
+        if held.rows < FEWEST_ROWS || !gains.iter().flatten().any(Estimate::is_gain) {
             return Verdict::Unsupported;
         }
         if held.has_lost(train) { Verdict::Overfitted } else { Verdict::Supported }
     }
+}
+
+/// How much of one of several numbers a model explains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetScore {
+    pub name: String,
+    pub r2: Estimate,
 }
 
 /// Everything that was measured about a trained model.
@@ -119,16 +128,44 @@ pub struct Assessment {
     pub classes: Option<ClassScores>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cross_validation: Option<CrossValidation>,
+    /// R² of each target on those rows, of several numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_target: Vec<TargetScore>,
+    /// Rows of the data that stand there more than once, with all inputs and targets: a network may have seen what it is asked.
+    #[serde(default)]
+    pub repeated: usize,
+    /// Whether the training rows' targets have a long tail: a skewness beyond [`LONG_TAIL`] of a number that is nowhere below 0.
+    #[serde(default)]
+    pub long_tail: bool,
     /// How relevant noise would be: measured where the penalties were cross-validated and the model is better than none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
 }
 
 impl Assessment {
+    /// Those of several targets that aren't explained beyond chance.
+    pub(crate) fn unsupported_targets(&self) -> Vec<String> {
+        self.by_target.iter().filter(|target| !target.r2.is_gain()).map(|target| target.name.clone()).collect()
+    }
+
     /// The judgement on a part.
     pub fn part(&self, name: &str) -> Option<&Judgement> {
         self.parts.iter().find(|(part, _)| part == name).map(|(_, judgement)| judgement)
     }
+}
+
+/// Targets that are judged one by one at most: an autoencoder has hundreds.
+const MOST_TARGETS: usize = 50;
+/// That of an exponential distribution is 2.
+const LONG_TAIL: f64 = 2.0;
+
+/// Skewness of the training rows' targets.
+fn skewness(data: &Resident) -> f64 {
+    let values = || data.list[data.train.clone()].iter().map(|&r| f64::from(f32::from_bits(data.targets[r as usize])));
+    let n = values().count() as f64;
+    let mean = values().sum::<f64>() / n;
+    let moment = |k: i32| values().map(|y| (y - mean).powi(k)).sum::<f64>() / n;
+    moment(3) / moment(2).powf(1.5)
 }
 
 /// Judges a trained job on every part, and on all rows that its networks (or those of the cross-validation) haven't seen.
@@ -174,8 +211,11 @@ pub(crate) fn assess(
         let range = some(&data.validation);
         held = Some((data.list[range.clone()].to_vec(), mean_outputs(job, range)?));
     }
-    let held_out =
-        held.as_ref().and_then(|(rows, outputs)| RowScores::new(data, metric, training, rows, outputs).judge());
+    let scores = held.as_ref().map(|(rows, outputs)| RowScores::new(data, metric, training, rows, outputs));
+    let held_out = scores.as_ref().and_then(RowScores::judge);
+    let several = !metric.is_share() && (2..=MOST_TARGETS).contains(&targets.len());
+    let by_target = scores.filter(|_| several).map_or_else(Vec::new, |scores| scores.r2_by_output());
+    let by_target = targets.iter().zip(by_target).map(|(name, r2)| TargetScore { name: name.clone(), r2 }).collect();
     let classes =
         held.filter(|_| metric.is_share()).map(|(rows, outputs)| ClassScores::new(data, targets, &rows, &outputs));
     let train = train.expect("invariant: there are training rows");
@@ -185,6 +225,9 @@ pub(crate) fn assess(
         held_out,
         classes,
         cross_validation,
+        by_target,
+        repeated: 0,
+        long_tail: !metric.is_share() && targets.len() == 1 && skewness(data) > LONG_TAIL,
         control: None,
     })
 }

@@ -28,6 +28,8 @@ pub struct RowScores {
     rows: Vec<RowScore>,
     /// Standardised targets `[rows, outputs]` of numbers.
     targets: Vec<f64>,
+    /// Squared errors of each, `[rows, outputs]`.
+    errors: Vec<f64>,
 }
 
 /// Outputs on some places of the row list, `[rows, outputs]`: the mean over the replicas, as `predict` gives it.
@@ -75,12 +77,12 @@ impl RowScores {
             }
         };
         let scores = rows.iter().zip(outputs.chunks_exact(m)).map(score).collect();
-        let targets = if metric.is_share() {
-            Vec::new()
-        } else {
-            rows.iter().flat_map(|&row| (0..m).map(move |c| target(row, c))).collect()
+        let places = || rows.iter().enumerate().flat_map(|(i, &row)| (0..m).map(move |c| (i * m + c, row, c)));
+        let (targets, errors) = match metric.is_share() {
+            true => (Vec::new(), Vec::new()),
+            false => places().map(|(at, row, c)| (target(row, c), (outputs[at] - target(row, c)).powi(2))).unzip(),
         };
-        RowScores { metric, rows: scores, targets }
+        RowScores { metric, rows: scores, targets, errors }
     }
 
     /// `None` without rows.
@@ -97,12 +99,21 @@ impl RowScores {
             rows: self.rows.len(),
             metric: self.metric,
             score: if share { self.share(score.value) } else { score },
-            constant: if share { self.share(constant.value) } else { constant },
-            gain: if share { self.difference_of_shares(gain.value) } else { gain },
+            constant: match self.metric {
+                // One class is always right and the others never, whatever the rows.
+                Metric::BalancedAccuracy => Estimate { value: constant.value, se: 0.0 },
+                _ if share => self.share(constant.value),
+                _ => constant,
+            },
+            gain: match self.metric {
+                Metric::BalancedAccuracy => Estimate { value: gain.value, se: self.share(score.value).se },
+                _ if share => self.difference_of_shares(gain.value),
+                _ => gain,
+            },
             loss_gain: of(&|r| r.constant_loss - r.loss),
             loss: of(&|r| r.loss),
             // Of rows that are all alike there is none.
-            r2: (!share).then(|| self.r2()).filter(|r2| r2.value.is_finite()),
+            r2: (!share).then(|| self.r2(None)).filter(|r2| r2.value.is_finite()),
         })
     }
 
@@ -142,29 +153,37 @@ impl RowScores {
         Estimate { value, se: ((square - mean * mean) / (n + 2.0)).sqrt() }
     }
 
-    /// 1 − Σw e²/Σw (y − ȳ)², means over the outputs; the standard error is that of the ratio's linearisation.
-    fn r2(&self) -> Estimate {
+    /// R² of each output, of numbers.
+    pub(super) fn r2_by_output(&self) -> Vec<Estimate> {
+        (0..self.targets.len() / self.rows.len().max(1)).map(|c| self.r2(Some(c))).collect()
+    }
+
+    /// 1 − Σw e²/Σw (y − ȳ)², means over the outputs, or of one; the standard error is that of the ratio's linearisation.
+    fn r2(&self, output: Option<usize>) -> Estimate {
         let m = self.targets.len() / self.rows.len();
+        let outputs = output.map_or(0..m, |c| c..c + 1);
+        let n = outputs.len() as f64;
         let total: f64 = self.rows.iter().map(|r| r.weight).sum();
         let column = |c: usize| self.targets.iter().skip(c).step_by(m);
         let means: Vec<f64> =
             (0..m).map(|c| column(c).zip(&self.rows).map(|(y, r)| r.weight * y).sum::<f64>() / total).collect();
-        let spread: Vec<f64> = self
-            .targets
-            .chunks_exact(m)
-            .map(|row| row.iter().zip(&means).map(|(y, mean)| (y - mean).powi(2)).sum::<f64>() / m as f64)
-            .collect();
+        let of_row =
+            |row: &[f64], f: &dyn Fn(usize, f64) -> f64| outputs.clone().map(|c| f(c, row[c])).sum::<f64>() / n;
+        let spread: Vec<f64> =
+            self.targets.chunks_exact(m).map(|row| of_row(row, &|c, y| (y - means[c]).powi(2))).collect();
+        let error: Vec<f64> = self.errors.chunks_exact(m).map(|row| of_row(row, &|_, e| e)).collect();
         let sum = |f: &dyn Fn(usize) -> f64| (0..self.rows.len()).map(f).sum::<f64>();
         let variance = sum(&|i| self.rows[i].weight * spread[i]) / total;
-        let ratio = sum(&|i| self.rows[i].weight * self.rows[i].loss) / total / variance;
-        let squares = sum(&|i| (self.rows[i].weight * (self.rows[i].loss - ratio * spread[i])).powi(2));
+        let ratio = sum(&|i| self.rows[i].weight * error[i]) / total / variance;
+        let squares = sum(&|i| (self.rows[i].weight * (error[i] - ratio * spread[i])).powi(2));
         Estimate { value: 1.0 - ratio, se: squares.sqrt() / (total * variance) }
     }
 
     /// How much larger the loss is than another model's on the same rows, in the same order.
     pub(super) fn loss_beyond(&self, other: &RowScores) -> Estimate {
         let rows = self.rows.iter().zip(&other.rows).map(|(a, b)| RowScore { loss: a.loss - b.loss, ..a.clone() });
-        RowScores { metric: self.metric, rows: rows.collect(), targets: Vec::new() }.mean(&|r| r.loss)
+        RowScores { metric: self.metric, rows: rows.collect(), targets: Vec::new(), errors: Vec::new() }
+            .mean(&|r| r.loss)
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use super::args::{DataArgs, RunArgs, say_notes};
-use super::output::metric_of;
+use super::output::{metric_of, refuse_other_model};
 use super::{print, print_json};
 use crate::assess::{RowScores, mean_outputs};
 use crate::engine::Device;
@@ -65,6 +65,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let model = Model::load_trained(&args.model)?;
     let device = args.run.device.open()?;
+    refuse_other_model(&args.out, &args.model)?;
     write::create_dir(&args.out)?;
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);

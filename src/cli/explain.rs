@@ -10,6 +10,7 @@ mod text;
 
 use super::args::{DataArgs, RunArgs};
 use super::names::Names;
+use super::output::refuse_other_model;
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
@@ -304,6 +305,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         )));
     }
     // Once the request is known to make sense, and before the work is done.
+    refuse_other_model(&args.out, &args.model)?;
     write::create_dir(&args.out)?;
     let mut done = Vec::new();
     for (i, &output) in outputs.iter().enumerate() {
@@ -448,6 +450,7 @@ impl Asked<'_> {
             reduction: args.reduce,
             shown,
             by_feature: (0..collected.parts.len()).map(|i| collected.by_feature(i)).collect(),
+            caution: model.description.caution_of(&collected.name(self.output)),
             top: args.top,
             spectra: &collected.spectra,
             order: collected.vectors.iter().map(|(row, _)| *row).collect(),
@@ -461,7 +464,7 @@ impl Asked<'_> {
             worst_map: collected.worst_map,
         };
         let report = args.run.save(&page.page(), &args.out, &format!("explain{}", self.suffix))?;
-        let mut text = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
+        let mut text = page.caution.map_or_else(String::new, |caution| format!("{caution}\n\n"));
         for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
             text.push_str(&text::table(collected, e, args.top));
         }

@@ -58,6 +58,26 @@ pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a folder in which another model stands: what is about one model and what is about another would look like one run.
+///
+/// # Errors
+/// [`Error::Usage`] that names the folder.
+pub fn refuse_other_model(directory: &Path, model: &Path) -> Result<()> {
+    let there = directory.join("model.safetensors");
+    let same = || {
+        let path = |path: &Path| std::fs::canonicalize(path).ok();
+        path(&there) == path(model) || std::fs::read(&there).ok() == std::fs::read(model).ok()
+    };
+    if !there.exists() || same() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "--out {}: another model than {} stands there; give a folder of its own, or that of the model",
+        directory.display(),
+        model.display()
+    )))
+}
+
 /// What `explain` leaves of several outputs.
 fn of_outputs(directory: &Path) -> Vec<String> {
     let names = std::fs::read_dir(directory).into_iter().flatten().flatten();

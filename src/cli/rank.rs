@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{output, print, print_json};
 use crate::model::Model;
 use crate::report::tables;
+use crate::report::text::many;
 use crate::{Error, Result};
 
 #[derive(clap::Args, Debug)]
@@ -42,10 +43,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }))?;
     } else {
         let kept = output::kept(&model, &ranking);
-        let text = tables::ranking_text(&ranking, None, args.top.unwrap_or(20));
+        let text = tables::ranking_text(&ranking, model.description.control.as_ref(), args.top.unwrap_or(20));
         let threshold = model.description.settings.threshold * 100.0;
         let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
-        print(&format!("{caution}{text}{kept} of {} inputs are above {threshold} % of the largest\n", ranking.len()))?;
+        let kept = match &model.description.control {
+            Some(control) => format!(
+                "{} of {} {} more relevant than each of {} shuffled copies",
+                control.inputs_above,
+                many(control.inputs, "input"),
+                if control.inputs_above == 1 { "is" } else { "are" },
+                control.copies
+            ),
+            None => format!(
+                "{kept} of {} carry a relevance above {threshold} % of the largest",
+                many(ranking.len(), "input")
+            ),
+        };
+        print(&format!("{caution}{text}{kept}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -172,8 +172,11 @@ impl Args {
         let summary = selection_page::summary(&selection, &dataset);
         let table = table(&selection);
         // That there is nothing to believe comes first.
-        let text =
-            if selection.tells_anything() { format!("{table}\n{summary}") } else { format!("{summary}\n{table}") };
+        let text = if selection.tells_anything() && !selection_page::has_repeats(&selection) {
+            format!("{table}\n{summary}")
+        } else {
+            format!("{summary}\n{table}")
+        };
         print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds)).map(|()| stopped)
     }
 }
@@ -236,6 +239,7 @@ fn json(selection: &Selection, dataset: &Dataset, device: &Device) -> Value {
         "constant_answer_score": selection.constant_answer,
         "tells_anything": selection.tells_anything(),
         "doubt": selection.doubt,
+        "repeated_rows": selection.repeated,
         "stopped": selection.stopped,
         "all_features_score_se": selection.all_features.se,
         "all_features_rows_se": selection.all_features_rows_se,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::{DataArgs, RunArgs};
+use super::output::refuse_other_model;
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -59,6 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             args.components
         )));
     }
+    refuse_other_model(&args.out, &args.model)?;
     write::create_dir(&args.out)?;
     let settings = ExplainSettings {
         output: Output::Predicted,

@@ -100,10 +100,7 @@ pub fn train(
 fn text(outcome: &Outcome<'_>, report: &str) -> String {
     let assessed = &outcome.fit.assessment;
     // Before the ranking: whether there is anything in it.
-    let mut text = format!("{}\n", assessment::verdict(assessed));
-    if let Some(rare) = assessment::rare_classes(assessed) {
-        text.push_str(&format!("{rare}\n"));
-    }
+    let mut text: String = assessment::lead(assessed).into_iter().map(|line| line + "\n").collect();
     text.push('\n');
     text.push_str(&tables::ranking_text(outcome.ranking, assessed.control.as_ref(), 20));
     text.push('\n');

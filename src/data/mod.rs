@@ -464,6 +464,25 @@ impl Dataset {
         hash
     }
 
+    /// Rows that stand in the data more than once, with all inputs and targets, where a column is continuous: of columns with few
+    /// values alike rows are to be expected. A split may put one of them among the rows that a model learns, and another among those
+    /// that it is judged by.
+    pub fn repeated_rows(&self) -> usize {
+        let target = |row: usize| match &self.y {
+            Targets::Classes { labels, .. } => vec![labels[row]],
+            Targets::Numbers { values, names } => {
+                values[row * names.len()..][..names.len()].iter().map(|y| y.to_bits()).collect()
+            }
+            Targets::Inputs | Targets::None => Vec::new(),
+        };
+        let words = |row: usize| (0..self.columns).map(move |c| self.value(row, c).to_bits()).chain(target(row));
+        let mut counts: std::collections::HashMap<Vec<u32>, usize> = std::collections::HashMap::new();
+        (0..self.rows).for_each(|row| *counts.entry(words(row).collect()).or_default() += 1);
+        let distinct = |c: usize| counts.keys().map(|row| row[c]).collect::<std::collections::HashSet<u32>>().len();
+        let repeated = counts.values().filter(|&&count| count > 1).sum();
+        if repeated > 0 && (0..self.columns).any(|c| 2 * distinct(c) > counts.len().max(20)) { repeated } else { 0 }
+    }
+
     /// One input as a person should see it: NaN for a cell that was missing, whatever it holds by now.
     pub fn seen(&self, row: usize, column: usize) -> f32 {
         match self.filled.binary_search(&(row * self.columns + column)) {

@@ -15,11 +15,11 @@ pub fn estimate(kind: Metric, e: Estimate) -> String {
     if !kind.is_share() {
         return text::with_spread(e.value, e.se);
     }
-    if !e.se.is_finite() {
+    if !e.se.is_finite() || e.se == 0.0 {
         return percent(e.value);
     }
     let value = percent(e.value);
-    // The error is never 0, and not shown as if it were.
+    // An error that isn't 0 is not shown as if it were.
     let spread = if e.se < 0.0005 { format!("{}{NARROW}%", text::short(100.0 * e.se)) } else { percent(e.se) };
     format!("{} ± {spread}", value.trim_end_matches(|c: char| !c.is_ascii_digit()))
 }
@@ -49,17 +49,44 @@ pub fn verdict(a: &Assessment) -> String {
         Verdict::Unsupported => unsupported(a, held, &rows),
         Verdict::Overfitted => format!(
             "The network has learnt its training rows by heart: {} there, but {} on {} rows that it hadn't seen ({}). Take the \
-             ranking with care; stronger penalties (--folds 5 chooses them) or more rows help.",
+             ranking with care; {} help.",
             a.part("train").map(scores).unwrap_or_default(),
             scores(held),
             count(held.rows),
-            constant_answer(held)
+            constant_answer(held),
+            // Whose penalties were chosen by cross-validation already has had that advice.
+            if a.cross_validation.is_some() {
+                "more rows"
+            } else {
+                "stronger penalties (--folds 5 chooses them) or more rows"
+            },
         ),
         Verdict::Supported | Verdict::Unknown => {
             format!("{rows}: {}; {}.", scores(held), constant_answer(held))
         }
     }
 }
+
+/// What a reader has to know first: rows that stand in the data more than once, the verdict, and of several targets that of each.
+pub fn lead(a: &Assessment) -> Vec<String> {
+    let repeats = a.held_out.filter(|held| a.repeated as f64 > REPEATED * held.rows as f64).map(|_| {
+        format!(
+            "{} stand in the data more than once, inputs and target alike, so a network may have seen the rows that it is asked: the \
+             scores are too good, and so is the ranking's support. Remove the repeats, or count them with --weights.",
+            many(a.repeated, "row")
+        )
+    });
+    let each = a.by_target.iter().map(|target| {
+        let told = if target.r2.is_gain() { "" } else { " (not supported)" };
+        format!("{} {}{told}", shorten(&target.name, 30), text::with_spread(target.r2.value, target.r2.se))
+    });
+    let each: Vec<String> = each.collect();
+    let by_target = (!each.is_empty()).then(|| format!("R² by target: {}.", each.join(", ")));
+    repeats.into_iter().chain([verdict(a)]).chain(by_target).chain(rare_classes(a)).collect()
+}
+
+/// Share of the judged rows from which on repeated rows are worth a warning.
+pub(crate) const REPEATED: f64 = 0.05;
 
 /// Why a model is not supported, and what to do.
 fn unsupported(a: &Assessment, held: &Judgement, rows: &str) -> String {
@@ -70,7 +97,7 @@ fn unsupported(a: &Assessment, held: &Judgement, rows: &str) -> String {
         );
     }
     // Better by more than one standard error, but not by two.
-    let hint = [held.gain, held.loss_gain].iter().any(|gain| gain.value > gain.se);
+    let hint = [Some(held.gain), Some(held.loss_gain), held.r2].iter().flatten().any(|gain| gain.value > gain.se);
     let found = if hint {
         format!(
             "{rows} the network is not clearly better than a constant answer: {scores_held}; {constant}. Whether what it uses holds \
@@ -87,6 +114,9 @@ fn unsupported(a: &Assessment, held: &Judgement, rows: &str) -> String {
             "It has learnt its training rows by heart ({}): stronger penalties (--folds 5 chooses them) or more rows may help.",
             scores(train)
         ),
+        _ if a.long_tail => {
+            "The target has a long tail, which a few rows decide: its logarithm may be learnt better.".to_owned()
+        }
         _ => "Check the target and the columns, or give more rows.".to_owned(),
     };
     format!("{found} {advice}")

@@ -37,6 +37,8 @@ pub struct ExplainPage<'a> {
     pub shown: Vec<Shown<'a>>,
     /// Every row explained, by feature; those shown are its first.
     pub by_feature: Vec<OneRow<'a>>,
+    /// What has to be said before anything else.
+    pub caution: Option<String>,
     /// Features that stand in a row's figures, the others as their sum.
     pub top: usize,
     pub spectra: &'a [Spectrum],
@@ -125,13 +127,7 @@ impl ExplainPage<'_> {
         let mut page = Page {
             kind: "Explanation report",
             title: format!("Why these outputs? {}", text::source_name(&self.description.source)),
-            lead: self
-                .description
-                .caution()
-                .map(str::to_owned)
-                .into_iter()
-                .chain([self.lead(shape, correlation)])
-                .collect(),
+            lead: self.caution.clone().into_iter().chain([self.lead(shape, correlation)]).collect(),
             numbers: self.key_figures(),
             sections: Vec::new(),
             method: Method::SpecXai,

@@ -8,7 +8,7 @@ use super::picture::{Palette, pixels};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{self, count, number, percent, serde_name, short, shorten};
 use crate::assess::Estimate;
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::selection::{Doubt, Footprint, Score, Selection, SizePoint, Stability};
 use crate::train::Metric;
 
@@ -67,10 +67,24 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     if !selection.tells_anything() {
         sentences[..3].rotate_right(1);
     }
+    if has_repeats(selection) {
+        sentences[0] = format!(
+            "{} stand in the data more than once, inputs and target alike, so networks may have seen the rows that they are asked: the \
+             scores below are too good. Remove the repeats. {}",
+            text::many(selection.repeated, "row"),
+            sentences[0]
+        );
+    }
     if selection.stopped {
         sentences[0] = format!("Stopped before every number of features was tried. {}", sentences[0]);
     }
     sentences
+}
+
+/// Whether so many rows stand in the data more than once that the scores can't be believed.
+pub fn has_repeats(selection: &Selection) -> bool {
+    let Split { train, validation, test } = &selection.compact.split;
+    selection.repeated as f64 > assessment::REPEATED * (train.len() + validation.len() + test.len()) as f64
 }
 
 /// A score with its standard error over networks and rows together.
@@ -96,7 +110,8 @@ fn certainty(selection: &Selection) -> String {
         None => {}
         Some(Doubt::Validation) => {
             return "Not supported: on the validation rows the chosen features are not clearly better than the constant answer (by \
-                    two standard errors). Nothing says that they tell the target, so take the choice as chance, or give more rows."
+                    two standard errors), which are fewer than all rows that `train` judges by. That they tell the target isn't shown here: take \
+                    the choice as chance, or give more rows."
                 .to_owned();
         }
         Some(Doubt::Unstable) => {

@@ -40,9 +40,8 @@ impl TrainPage<'_> {
 
     /// The verdict first, then the rest.
     fn lead(&self) -> Vec<String> {
-        let verdict = self.assessment.map(assessment::verdict);
-        let rare = self.assessment.and_then(assessment::rare_classes);
-        verdict.into_iter().chain(rare).chain([self.summary.join(" ")]).collect()
+        let first = self.assessment.map(assessment::lead).unwrap_or_default();
+        first.into_iter().chain([self.summary.join(" ")]).collect()
     }
 }
 

@@ -213,6 +213,8 @@ pub struct Selection {
     pub all_features_rows_se: f64,
     /// Of always giving the training rows' most frequent class, or their median.
     pub constant_answer: f64,
+    /// Rows that stand in the data more than once ([`Dataset::repeated_rows`]).
+    pub repeated: usize,
     /// Why the choice may be chance; `None` where nothing speaks for that.
     pub doubt: Option<Doubt>,
     /// Whether `observe` stopped it before every size was tried.
@@ -247,6 +249,7 @@ pub fn select(
     let clock = std::time::Instant::now();
     settings.check()?;
     settings.check_target(dataset)?;
+    let repeated = dataset.repeated_rows();
     let prepared = prepared::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
         return Err(Error::Usage(format!(
@@ -305,6 +308,7 @@ pub fn select(
         all_features: walked.all_features,
         all_features_rows_se: walked.all_features_rows_se,
         constant_answer,
+        repeated,
         doubt,
         stopped,
         sizes,

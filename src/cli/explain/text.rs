@@ -23,9 +23,11 @@ pub(super) fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> S
         text.push_str(&features(&collected.by_feature(index), top));
     }
     let scale = if Units::of(e.output, description).is_some() { ", in the scale of the training" } else { "" };
-    text.push_str(&format!("  as components{scale} (share: of what the reduction leaves)\n"));
+    text.push_str(&format!(
+        "  as components{scale}: what each adds, what the reduction leaves of it, the share of that\n"
+    ));
     text.push_str(&components(collected, e));
-    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<35} {:>10}\n", with_sign(value)));
+    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<28} {:>10}\n", with_sign(value)));
     line("intercepts Σβ", e.beta_sum());
     if e.remainder.abs() > 1e-6 {
         line("remainder", e.remainder);
@@ -75,14 +77,24 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
         let made_of = component_name(e, k, &collected.units).filter(|_| collected.model.description.axes.len() < 2);
         let made_of = made_of.map_or_else(String::new, |made_of| format!("  {made_of}"));
         let share = share(c.share, c.alpha_reduced == 0.0 && c.alpha != 0.0);
-        text.push_str(&format!("  {:<35} {:>10} {share:>10}{made_of}\n", format!("component {k}"), with_sign(c.alpha)));
+        let left = if c.alpha_reduced == 0.0 { String::new() } else { with_sign(c.alpha_reduced) };
+        text.push_str(&format!(
+            "  {:<28} {:>10} {left:>10} {share:>10}{made_of}\n",
+            format!("component {k}"),
+            with_sign(c.alpha)
+        ));
     }
     if !rest.is_empty() {
         let sum = |part: fn(&Contribution) -> f64| rest.iter().map(|&k| part(&e.contributions[k])).sum::<f64>();
         let cancelled = rest.iter().all(|&k| e.contributions[k].alpha_reduced == 0.0);
         let known = e.contributions[rest[0]].share.map(|_| sum(|c| c.share.unwrap_or(0.0)));
         let name = many(rest.len(), "more component");
-        text.push_str(&format!("  {name:<35} {:>10} {:>10}\n", with_sign(sum(|c| c.alpha)), share(known, cancelled)));
+        let left = if cancelled { String::new() } else { with_sign(sum(|c| c.alpha_reduced)) };
+        text.push_str(&format!(
+            "  {name:<28} {:>10} {left:>10} {:>10}\n",
+            with_sign(sum(|c| c.alpha)),
+            share(known, cancelled)
+        ));
     }
     text
 }

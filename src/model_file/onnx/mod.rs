@@ -65,6 +65,8 @@ fn describe(path: &Path, network: &Network, removed: Option<String>) -> Descript
         features,
         chosen_from: None,
         verdict: None,
+        unsupported_targets: Vec::new(),
+        control: None,
         axes,
         scaling,
         target_scaling,

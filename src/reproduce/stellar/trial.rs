@@ -165,6 +165,8 @@ impl Trial<'_> {
             features: dataset.features.clone(),
             chosen_from: None,
             verdict: None,
+            unsupported_targets: Vec::new(),
+            control: None,
             axes: dataset.axes.clone(),
             scaling,
             target_scaling,
