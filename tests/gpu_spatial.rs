@@ -170,3 +170,43 @@ fn sparse_matrices() {
         }
     }
 }
+
+#[test]
+fn functions_with_their_slopes_and_intercepts() {
+    for function in Function::ALL {
+        let (a, b) = match function {
+            Function::Clip => (-0.5, 0.7),
+            Function::Power => (-0.5, 0.0),
+            Function::HardSwish => (1.0 / 6.0, 0.5),
+            _ => (0.4, 0.6),
+        };
+        let positive = matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal);
+        for (replicas, batch, rows, cols) in [(1, 1, 1, 1), (2, 3, 2, 5), (1, 16, 16, 16), (3, 13, 11, 67)] {
+            for slopes in 0..3 {
+                let mut case = Case::new(replicas, rows);
+                let x = case.program.buffers.matrix("x", batch, cols);
+                case.fill(x, rows, |random| {
+                    let value = [0.02, 1.0, 6.0][(random.word() % 3) as usize] * random.unit();
+                    if positive { 0.2 + value.abs() } else { value }
+                });
+                let [y, slope, intercept] = [0; 3].map(|_| case.output(batch, cols));
+                // Powers of 0.2 and e⁶ are not of order 1.
+                let large = match function {
+                    Function::Exp => 1e3,
+                    Function::Reciprocal | Function::Power => 1e2,
+                    _ => 20.0,
+                };
+                case.expect(y, rows, large);
+                if slopes > 0 {
+                    case.expect(slope, rows, large);
+                }
+                if slopes > 1 {
+                    case.expect(intercept, rows, 10.0 * large);
+                }
+                let (slope, intercept) = ((slopes > 0).then_some(slope), (slopes > 1).then_some(intercept));
+                let op = Apply { function, a, b, x, y, slope, intercept };
+                case.check(gpu(), vec![op.into()], &format!("{function:?} {rows}x{cols} {slopes}"));
+            }
+        }
+    }
+}

@@ -3,11 +3,12 @@
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::kernels::Program;
-use eigenlens::kernels::{Activation, Adam, Loss, LossKind, Reduce, SETTINGS_LEN};
+use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, AveragePool, BatchNorm, By, Convolution, Dense, DropoutNode, Layer, Layout, MaxPoolNode,
-    Network, Padding, Role, Scale, Sliding, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Dense, DropoutNode,
+    FunctionNode, Layer, Layout, MaxPoolNode, Network, Pad, Padding, Permute, ProductNode, ReduceNode, Role, Scale,
+    SliceNode, Sliding, Spectral, Weight,
 };
 use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
 use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
@@ -305,6 +306,55 @@ fn pooling_and_scales() {
     }
     check(&spatial(&[2, 4, 3], layers(Scale { by: By::Channel }.into())), "scale by channel");
     check(&spatial(&[2, 4, 3], layers(Scale { by: By::Element }.into())), "scale by element");
+}
+
+#[test]
+fn functions_of_one_number() {
+    for function in Function::ALL {
+        let (a, b) = match function {
+            Function::Clip => (0.3, 0.9),
+            Function::Power => (1.7, 0.0),
+            _ => (0.4, 0.6),
+        };
+        let node = |function| -> Layer { FunctionNode { function, a, b }.into() };
+        // Roots and powers need what is positive.
+        let positive = vec![dense(6), node(Function::Softplus), node(function), dense(2)];
+        check(&chain(positive), &format!("{function:?} of what is positive"));
+        if !matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal) {
+            check(&chain(vec![dense(6), node(function), dense(2)]), &format!("{function:?}"));
+        }
+    }
+}
+
+#[test]
+fn gates_and_moved_elements() {
+    // A gate by what a sample's channels are in the mean, spread over them again.
+    let mut network = spatial(&[2, 3, 2], vec![convolution(3, Sliding::new(&[1, 1]), 1)]);
+    let x = network.then(activation(Activation::Tanh)).unwrap();
+    network.then(ReduceNode { axes: vec![1, 2], mean: true }).unwrap();
+    network.then(activation(Activation::Sigmoid)).unwrap();
+    let gate = network.then(Broadcast { shape: vec![3, 3, 2] }).unwrap();
+    network.push(ProductNode {}.into(), &[x, gate]).unwrap();
+    network.then(dense(2)).unwrap();
+    check(&network, "a gate");
+    let mut square = chain(vec![dense(3), activation(Activation::Tanh)]);
+    square.push(ProductNode {}.into(), &[2, 2]).unwrap();
+    square.then(dense(2)).unwrap();
+    check(&square, "a square");
+    for beyond in [Beyond::Zero, Beyond::Reflect, Beyond::Edge] {
+        let pad = Pad { before: vec![0, 1, 0], after: vec![1, 0, 2], beyond };
+        let pad = if beyond == Beyond::Reflect { Pad { after: vec![1, 0, 1], ..pad } } else { pad };
+        let layers: Vec<Layer> = vec![
+            convolution(2, Sliding::new(&[1, 1]), 1),
+            pad.into(),
+            Permute { axes: vec![2, 0, 1] }.into(),
+            SliceNode { axis: 0, places: vec![2, 0] }.into(),
+            ReduceNode { axes: vec![1], mean: false }.into(),
+            activation(Activation::Tanh),
+            dense(2),
+        ];
+        check(&spatial(&[2, 2, 2], layers), &format!("{beyond:?} padding, turned, cut and summed"));
+    }
 }
 
 /// 0, 0.75, 1.5, 0, …

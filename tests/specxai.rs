@@ -4,12 +4,13 @@ mod common;
 
 use common::case::gpu;
 use eigenlens::Device;
-use eigenlens::kernels::Activation;
+use eigenlens::kernels::{Activation, Function};
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, AveragePool, BatchNorm, By, ConcatNode, Convolution, Dense, DropoutNode, Layout,
-    MaxPoolNode, Network, Padding, Parameters, Reshape, Role, Scale, Sliding, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, ConcatNode, Convolution, Dense,
+    DropoutNode, FunctionNode, Layout, MaxPoolNode, Network, Pad, Padding, Parameters, Permute, ProductNode,
+    ReduceNode, Reshape, Role, Scale, SliceNode, Sliding, Spectral, Weight,
 };
 use eigenlens::program::Step;
 use eigenlens::random::Random;
@@ -97,6 +98,38 @@ fn convolutional(activation: Activation) -> Network {
     network
 }
 
+/// Squeeze and excitation, x·sigmoid(x), layer normalisation by hand, and elements that are moved.
+fn gated() -> Network {
+    let function = |function, a, b| FunctionNode { function, a, b };
+    let mut network = Network::new(&[2, 4, 3]);
+    let sliding = Sliding { padding: Padding::SameUpper, ..Sliding::new(&[3, 3]) };
+    let weight = Weight::Direct;
+    let x = network.then(Convolution { filters: 4, sliding, groups: 1, weight, train_bias: true }).unwrap();
+    let gate = activate(&mut network, x, Activation::Sigmoid);
+    let silu = network.push(ProductNode {}.into(), &[x, gate]).unwrap();
+    network.then(ReduceNode { axes: vec![1, 2], mean: true }).unwrap();
+    network.then(function(Function::HardSigmoid, 0.3, 0.5)).unwrap();
+    let spread = network.then(Broadcast { shape: vec![4, 4, 3] }).unwrap();
+    let excited = network.push(ProductNode {}.into(), &[silu, spread]).unwrap();
+    network.then(Pad { before: vec![0, 1, 1], after: vec![0, 0, 1], beyond: Beyond::Reflect }).unwrap();
+    network.then(Permute { axes: vec![1, 2, 0] }).unwrap();
+    let cut = network.then(SliceNode { axis: 0, places: vec![4, 1, 2] }).unwrap();
+    let mean = network.push(ReduceNode { axes: vec![2], mean: true }.into(), &[cut]).unwrap();
+    let mean = network.push(Broadcast { shape: vec![3, 5, 4] }.into(), &[mean]).unwrap();
+    let negative = network.push(function(Function::Affine, -1.0, 0.0).into(), &[mean]).unwrap();
+    let centred = network.push(AddNode {}.into(), &[cut, negative]).unwrap();
+    network.push(ProductNode {}.into(), &[centred, centred]).unwrap();
+    network.then(ReduceNode { axes: vec![2], mean: true }).unwrap();
+    network.then(function(Function::Affine, 1.0, 0.1)).unwrap();
+    network.then(function(Function::Power, -0.5, 0.0)).unwrap();
+    let inverse = network.then(Broadcast { shape: vec![3, 5, 4] }).unwrap();
+    let normal = network.push(ProductNode {}.into(), &[centred, inverse]).unwrap();
+    let a = dense(&mut network, normal, 3);
+    let b = dense(&mut network, excited, 3);
+    network.push(AddNode {}.into(), &[a, b]).unwrap();
+    network
+}
+
 /// Random parameters and plausible statistics; biases are not small.
 fn parameters(network: &Network, seed: u64) -> Parameters {
     let layout = Layout::new(network);
@@ -142,6 +175,7 @@ fn networks() -> Vec<(&'static str, Network)> {
         ("smooth branches", branched([3, 4], Activation::Silu)),
         ("convolutions", convolutional(Activation::Relu)),
         ("smooth convolutions", convolutional(Activation::Gelu)),
+        ("gates", gated()),
     ]
 }
 
