@@ -20,6 +20,7 @@ pub mod record;
 mod reshape;
 mod scale;
 mod sliding;
+mod sparse_matrix;
 
 use serde::{Deserialize, Serialize};
 
