@@ -134,7 +134,7 @@ pub struct Assessment {
     /// Rows of the data that stand there more than once, with all inputs and targets: a network may have seen what it is asked.
     #[serde(default)]
     pub repeated: usize,
-    /// Whether the training rows' targets have a long tail: a skewness beyond [`LONG_TAIL`] of a number that is nowhere below 0.
+    /// Whether the training rows' targets have a long tail: a skewness beyond 2, which an exponential distribution has.
     #[serde(default)]
     pub long_tail: bool,
     /// How relevant noise would be: measured where the penalties were cross-validated and the model is better than none.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::sliding::{Sliding, channels_and_space, shape_behind};
+use super::sparse_matrix::SparseMatrix;
 
 /// `y[c, p]` is the mean of what a window sees of channel c.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

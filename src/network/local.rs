@@ -4,8 +4,8 @@
 //! keeps what the slopes need, [`linearise`] writes slopes S and intercepts q, [`pull`] takes cotangents down the graph
 //! (Rᵀu, and Jacobians row by row) and [`push`] takes tangents up (R v).
 
-use super::fixed::SparseMatrix;
 use super::record::{Recorder, Workspace};
+use super::sparse_matrix::SparseMatrix;
 use super::{Network, NodeId};
 use crate::kernels::{ActivateBackward, Add, Eigenvalues, Expand, Form, Gemm, Op, Slope, SlopeRule};
 use crate::program::{Buffer, View};

@@ -28,6 +28,7 @@ mod reshape;
 mod scale;
 mod slice;
 mod sliding;
+mod sparse_matrix;
 
 use serde::{Deserialize, Serialize};
 

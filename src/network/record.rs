@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::fixed::SparseMatrix;
+use super::sparse_matrix::SparseMatrix;
 use super::{Layer, Layout, Network, Node, NodeId, Role};
 use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
 use crate::program::{Buffer, Content, Element, Scope, View};
