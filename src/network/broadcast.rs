@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::places::{coordinates, elements, flat};
+use super::sparse_matrix::SparseMatrix;
 
 /// Repeats a sample along the axes where it has the size 1, to the shape `shape`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

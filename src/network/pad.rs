@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::places::{coordinates, elements, flat};
+use super::sparse_matrix::SparseMatrix;
 
 /// What stands beyond a sample's edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

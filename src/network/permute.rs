@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::places::{coordinates, flat};
+use super::sparse_matrix::SparseMatrix;
 
 /// Axis `i` of the output is axis `axes[i]` of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::places::{coordinates, flat};
+use super::sparse_matrix::SparseMatrix;
 
 /// The sum, or the mean, over some axes of a sample, which stay with the size 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use super::fixed::{Fixed, SparseMatrix};
+use super::fixed::Fixed;
 use super::places::{coordinates, flat};
+use super::sparse_matrix::SparseMatrix;
 
 /// The elements whose place along `axis` is one of `places`, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
-//! input, `lower` (with the table of `operators`) makes a [`Network`] of the rest.
+//! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
+//! way, `operators` the table of what each becomes.
 
 #[cfg(test)]
 mod encode;
 mod fold;
 mod lower;
+mod lowering;
 mod operators;
 mod tensor;
 mod wire;

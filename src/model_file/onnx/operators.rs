@@ -4,7 +4,7 @@ mod layers;
 mod pointwise;
 mod shape;
 
-use super::lower::Lowering;
+use super::lowering::Lowering;
 use super::tensor::{Data, Tensor};
 use super::wire::{Node, shown};
 use crate::kernels::Activation;

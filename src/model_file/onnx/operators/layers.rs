@@ -1,7 +1,7 @@
 //! Layers with weights, and pooling.
 
 use super::{numbers, sizes, vector};
-use crate::model_file::onnx::lower::Lowering;
+use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
     AveragePool, By, Convolution, Dense, Layer, MaxPoolNode, NodeId, Padding, Permute, Reshape, Scale, Sliding, Weight,

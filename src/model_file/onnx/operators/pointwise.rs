@@ -3,7 +3,7 @@
 use super::layers::scaled;
 use super::numbers;
 use crate::kernels::{Activation, Function};
-use crate::model_file::onnx::lower::{Known, Lowering};
+use crate::model_file::onnx::lowering::{Known, Lowering};
 use crate::model_file::onnx::tensor::Tensor;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{ActivationNode, AddNode, Broadcast, By, FunctionNode, Layer, NodeId, ProductNode, ReduceNode};

@@ -2,7 +2,7 @@
 
 use super::{axes_of, axis_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
-use crate::model_file::onnx::lower::{Known, Lowering};
+use crate::model_file::onnx::lowering::{Known, Lowering};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{Beyond, ConcatNode, NodeId, Pad, Permute, ReduceNode, Reshape, SliceNode};
 

@@ -1,0 +1,215 @@
+//! A graph on its way into a network: what is known of its names, and what its operators are made with.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::fold::{self, Dim, Input, Value};
+use super::tensor::Tensor;
+use super::wire::{Graph, Length, Node, ValueKind, shown};
+use crate::network::{Layer, Network, NodeId};
+
+/// Elements that all constants of a graph may have together, weights and what is folded from them.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+/// What a name of the graph stands for.
+pub(super) enum Known {
+    /// What doesn't depend on the network's input.
+    Value(Value),
+    Node(NodeId),
+    /// What couldn't be evaluated, and why: an error once something reads it.
+    Failed(String),
+}
+
+/// A graph on its way into a network.
+pub(super) struct Lowering<'a> {
+    pub path: &'a Path,
+    pub opset: i64,
+    /// The batch size that the file's input has, if it has one.
+    pub batch: Option<i64>,
+    pub network: Network,
+    /// Values of nodes' tensors.
+    pub tensors: Vec<(NodeId, &'static str, Vec<f64>)>,
+    pub known: HashMap<&'a str, Known>,
+    /// How many nodes and outputs read a name.
+    pub readers: HashMap<&'a str, usize>,
+    pub names: HashSet<String>,
+    pub elements: usize,
+}
+
+impl<'a> Lowering<'a> {
+    /// Takes the graph's one input that something reads.
+    pub fn input(&mut self, graph: &Graph<'a>) -> Result<(), String> {
+        let open = |name: &str| self.readers.contains_key(name) && !self.known.contains_key(name);
+        let inputs: Vec<_> = graph.inputs.iter().filter(|input| open(input.name)).collect();
+        let [input] = inputs[..] else {
+            let names: Vec<String> = inputs.iter().map(|input| shown(input.name)).collect();
+            return Err(format!("it has {} inputs ({}); one is supported", names.len(), names.join(", ")));
+        };
+        let shape = match &input.kind {
+            ValueKind::Tensor { shape: Some(shape), .. } => shape,
+            ValueKind::Other(kind) => return Err(format!("its input {} is {kind}", shown(input.name))),
+            _ => return Err(format!("the shape of its input {} isn't told", shown(input.name))),
+        };
+        let [batch, sample @ ..] = &shape[..] else {
+            return Err(format!("its input {} is a single number", shown(input.name)));
+        };
+        if let Length::Number(n @ 1..) = batch {
+            self.batch = Some(*n);
+        }
+        let size = |length: &Length| match length {
+            Length::Number(n @ 1..=0x100_0000) => Ok(*n as usize),
+            _ => Err(format!("the size of an axis of its input {} isn't told", shown(input.name))),
+        };
+        let shape: Vec<usize> = sample.iter().map(size).collect::<Result<_, String>>()?;
+        let width = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= 1 << 28);
+        if shape.is_empty() || width.is_none() {
+            return Err(format!("a sample of its input {} has the shape {shape:?}", shown(input.name)));
+        }
+        self.network = Network::new(&shape);
+        self.known.insert(input.name, Known::Node(0));
+        Ok(())
+    }
+
+    /// Adds to the elements that constants have.
+    pub fn count(&mut self, elements: usize) -> Result<(), String> {
+        self.elements = self.elements.saturating_add(elements);
+        if self.elements > MOST_ELEMENTS { Err("its constants have more than 2³¹ elements".into()) } else { Ok(()) }
+    }
+
+    /// The values of a node's outputs, where they don't depend on the network's input.
+    pub fn fold(&self, node: &Node<'a>) -> Result<Option<Vec<Value>>, String> {
+        // A constant may lie in a file of its own.
+        if let ("Constant", Some(stored)) = (node.op_type, node.tensor("value").ok().flatten())
+            && stored.external.is_some()
+        {
+            let tensor = Tensor::read(self.path, stored).map_err(|error| error.to_string())?;
+            return Ok(Some(vec![Value::Constant(tensor)]));
+        }
+        let shape =
+            |name: &&str| if let Some(Known::Node(id)) = self.known.get(name) { self.dims(*id) } else { vec![] };
+        let shapes: Vec<Vec<Dim>> = node.inputs.iter().map(shape).collect();
+        let input = |(name, shape)| match self.known.get(name) {
+            Some(Known::Value(value)) => Some(value.input()),
+            Some(Known::Node(_)) => Some(Input::Activation(shape)),
+            _ => None,
+        };
+        let inputs: Vec<Option<Input<'_>>> =
+            node.inputs.iter().copied().zip(shapes.iter().map(Vec::as_slice)).map(input).collect();
+        fold::fold(node, self.opset, &inputs)
+    }
+
+    /// The shape of a node's output with the batch axis.
+    fn dims(&self, id: NodeId) -> Vec<Dim> {
+        let batch = Dim::Batch { times: 1 };
+        [batch].into_iter().chain(self.shape(id).iter().map(|&n| Dim::Known(n as i64))).collect()
+    }
+
+    /// The shape of a sample of a node's output.
+    pub fn shape(&self, id: NodeId) -> &[usize] {
+        &self.network.nodes[id].shape
+    }
+
+    /// What input `i` of a node is; `None`: left out.
+    pub fn get(&self, node: &Node<'a>, i: usize) -> Option<&Known> {
+        node.inputs.get(i).and_then(|name| self.known.get(name))
+    }
+
+    /// The network's node behind an input.
+    pub fn activation(&self, node: &Node<'a>, i: usize) -> Result<NodeId, String> {
+        match self.get(node, i) {
+            Some(Known::Node(id)) => Ok(*id),
+            Some(_) => Err(format!("its input {i} is a constant")),
+            None => Err(format!("its input {i} is missing")),
+        }
+    }
+
+    /// The constant behind an input.
+    pub fn constant(&self, node: &Node<'a>, i: usize) -> Result<&Tensor, String> {
+        self.optional(node, i)?.ok_or_else(|| format!("its input {i} is missing"))
+    }
+
+    /// The same; `None`: left out.
+    pub fn optional(&self, node: &Node<'a>, i: usize) -> Result<Option<&Tensor>, String> {
+        match self.get(node, i) {
+            None => Ok(None),
+            Some(Known::Value(Value::Constant(tensor))) => Ok(Some(tensor)),
+            Some(_) => Err(format!("its input {i} depends on the network's input; a constant is supported there")),
+        }
+    }
+
+    /// Whether an input of a node is read by that node alone.
+    pub fn is_only_reader(&self, node: &Node<'a>, i: usize) -> bool {
+        self.readers.get(node.inputs[i]) == Some(&1)
+    }
+
+    /// A target of Reshape as a sample's shape: the first axis stays the batch.
+    pub fn sample_of(&self, dims: &[Dim], from: NodeId) -> Result<Vec<usize>, String> {
+        let input = self.shape(from);
+        let width: usize = input.iter().product();
+        let told = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let keeps_batch = |first: &Dim| match first {
+            Dim::Batch { times } => *times == 1,
+            Dim::Known(n) => matches!(n, 0 | -1) || Some(*n) == self.batch,
+        };
+        let Some((first, rest)) = dims.split_first().filter(|(first, _)| keeps_batch(first)) else {
+            return Err(format!("it reshapes to [{}], which doesn't keep the batch as its first axis", told()));
+        };
+        let mut shape = Vec::new();
+        let mut open = None;
+        for (axis, dim) in rest.iter().enumerate() {
+            let n = match dim {
+                Dim::Known(0) => *input.get(axis).ok_or("it copies the size of an axis that its input doesn't have")?,
+                Dim::Known(-1) if open.is_none() => {
+                    open = Some(axis);
+                    1
+                }
+                Dim::Known(n @ 1..) => *n as usize,
+                _ => return Err(format!("it reshapes to [{}], which isn't understood", told())),
+            };
+            shape.push(n);
+        }
+        let product = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).unwrap_or(0);
+        if let Some(axis) = open.filter(|_| product > 0 && *first != Dim::Known(-1)) {
+            shape[axis] = width / product;
+        }
+        if shape.iter().product::<usize>() != width {
+            return Err(format!("it reshapes samples of {width} elements to [{}]", told()));
+        }
+        Ok(shape)
+    }
+
+    /// Adds a node that is called as the graph calls it.
+    pub fn push(&mut self, node: &Node<'a>, layer: impl Into<Layer>, inputs: &[NodeId]) -> Result<NodeId, String> {
+        self.push_part(node, "", layer, inputs)
+    }
+
+    /// Adds a part of what a node of the graph is made of here, called `name/part`.
+    pub fn push_part(
+        &mut self,
+        node: &Node<'a>,
+        part: &str,
+        layer: impl Into<Layer>,
+        inputs: &[NodeId],
+    ) -> Result<NodeId, String> {
+        let first = node.outputs.first().copied().unwrap_or(node.op_type);
+        let mut called = if node.name.is_empty() { first.to_owned() } else { node.name.to_owned() };
+        if !part.is_empty() {
+            called = format!("{called}/{part}");
+        }
+        let mut name = called.clone();
+        for number in 2.. {
+            if self.names.insert(name.clone()) {
+                break;
+            }
+            name = format!("{called} ({number})");
+        }
+        self.network.push_named(&name, layer.into(), inputs).map_err(|error| error.to_string())
+    }
+
+    /// Makes an earlier node the last one.
+    pub fn alias_output(&mut self, id: NodeId) -> Result<(), String> {
+        let shape = self.shape(id).to_vec();
+        let layer = crate::network::Reshape { shape: Some(shape) };
+        self.network.push_named("output", layer.into(), &[id]).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
