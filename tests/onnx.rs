@@ -4,6 +4,9 @@ mod common;
 #[path = "../src/model_file/onnx/encode.rs"]
 #[allow(dead_code)]
 mod encode;
+#[path = "../src/model_file/onnx/samples.rs"]
+#[allow(dead_code)]
+mod samples;
 
 use std::fs;
 
@@ -14,14 +17,11 @@ use eigenlens::network::local::SlopeForm;
 use eigenlens::specxai::{ExplainSettings, LocalOperator, explain};
 use npyz::WriterBuilder;
 
-use encode::{Bytes, attribute_int, attribute_ints, attribute_tensor, floats, ints, model, node, small_model, value};
+use encode::{Bytes, attribute_float as float, attribute_int, floats, node, value};
+use samples::{attribute_ints, attribute_tensor, ints, model, small_model};
 
 fn text(name: &str, value: &str) -> Bytes {
     Bytes::default().bytes(1, name).bytes(4, value).int(20, 3)
-}
-
-fn float(name: &str, value: f32) -> Bytes {
-    Bytes::default().bytes(1, name).float(2, value).int(20, 1)
 }
 
 /// A model with the input x and the output y.
@@ -202,7 +202,7 @@ fn damaged_files_are_refused_without_a_panic() {
     load(&bytes).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.onnx");
-    let mut random = encode::Random(88_172_645_463_325_252);
+    let mut random = samples::Random(88_172_645_463_325_252);
     for i in 0..4_000 {
         let mut damaged = bytes.clone();
         if i % 4 == 0 {
@@ -223,7 +223,7 @@ fn damaged_files_are_refused_without_a_panic() {
 
 /// A residual network of pictures `[2, 6, 6]` with three classes and a softmax.
 fn convolutional() -> Vec<u8> {
-    let mut random = encode::Random(7);
+    let mut random = samples::Random(7);
     let mut normal = |dims: &[i64], name: &str| {
         let count = dims.iter().product::<i64>() as usize;
         let values: Vec<f32> = (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect();
@@ -333,4 +333,76 @@ fn the_commands_take_it() {
     refused(&eigenlens(&["curve", &net, &data, "--out", &out]), 1, &["net.onnx", "explain"]);
     let broken = place.write("broken.onnx", &convolutional()[..200]);
     refused(&eigenlens(&["predict", &broken, &data, "--out", &table]), 1, &["broken.onnx"]);
+}
+
+/// What `export` writes answers as the model does, and knows its columns by name.
+#[test]
+fn an_exported_model_answers_alike() {
+    let place = Place::new();
+    let mut csv = String::from("a,b,c,price,kind\n");
+    for i in 0..200u32 {
+        let x = [i * 37 % 101, i * 53 % 89, i * 71 % 97].map(|n| f64::from(n) / 10.0);
+        let kind = ["low", "middle", "high"][usize::from(x[0] > 3.0) + usize::from(x[0] > 7.0)];
+        csv.push_str(&format!("{},{},{},{},{kind}\n", x[0], x[1], x[2], 1000.0 + 40.0 * x[0] - 9.0 * x[1]));
+    }
+    let data = place.write("data.csv", csv);
+    let cases: [(&str, &[&str]); 3] = [
+        ("price", &["--drop", "kind", "--replicas", "2", "--activation", "silu", "--epochs", "20"]),
+        (
+            "kind",
+            &[
+                "--drop",
+                "price",
+                "--hidden",
+                "8,8",
+                "--residual",
+                "--batch-norm",
+                "all",
+                "--activation",
+                "gelu",
+                "--epochs",
+                "20",
+            ],
+        ),
+        (
+            "price",
+            &[
+                "--drop",
+                "kind",
+                "--spectral",
+                "all",
+                "--train",
+                "psi,lambda-in,lambda-out",
+                "--activation",
+                "leaky-relu",
+                "--epochs",
+                "20",
+            ],
+        ),
+    ];
+    for (i, (target, more)) in cases.into_iter().enumerate() {
+        let out = place.text(&format!("run{i}"));
+        let done = eigenlens(&[&["train", &data, "--target", target, "--out", &out, "--device", "cpu"], more].concat());
+        assert!(done.status.success(), "{}", stderr(&done));
+        let (model, net) = (format!("{out}/model.safetensors"), place.text(&format!("net{i}.onnx")));
+        let done = eigenlens(&["export", &model, "--out", &net]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let tables = [(&model, "own.csv"), (&net, "onnx.csv")].map(|(file, name)| {
+            let table = place.text(name);
+            let done = eigenlens(&["predict", file, &data, "--logits", "--out", &table, "--device", "cpu"]);
+            assert!(done.status.success(), "{}", stderr(&done));
+            fs::read_to_string(table).unwrap()
+        });
+        assert_eq!(tables[0].lines().next(), tables[1].lines().next());
+        let numbers = |text: &str| -> Vec<f64> {
+            text.lines()
+                .skip(1)
+                .flat_map(|line| line.split(',').map(|y| y.parse().unwrap()).collect::<Vec<_>>())
+                .collect()
+        };
+        let [own, onnx] = [numbers(&tables[0]), numbers(&tables[1])];
+        // Prices of a thousand in f32.
+        assert!(own.iter().zip(&onnx).all(|(a, b)| (a - b).abs() <= 2e-6 * (1.0 + a.abs())), "{target}");
+    }
+    refused(&eigenlens(&["export", &place.text("net0.onnx"), "--out", &place.text("again.onnx")]), 2, &["ONNX"]);
 }

@@ -5,6 +5,7 @@ mod args;
 mod curve;
 mod demo;
 mod explain;
+mod export;
 mod inspect;
 mod names;
 mod output;
@@ -65,6 +66,8 @@ enum Command {
     Reproduce(reproduce::Args),
     /// A model's graph: nodes, names to split at, shapes, parameters
     Inspect(inspect::Args),
+    /// A trained model as an ONNX file, for other programs
+    Export(export::Args),
 }
 
 /// The command line as clap reads it, with -1 as a value: what is wrong with it is that the option doesn't take it.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Similarity(args) => similarity::run(args),
         Command::Reproduce(args) => reproduce::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Export(args) => export::run(args),
     };
     match done {
         Ok(code) => code,

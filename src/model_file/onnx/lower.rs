@@ -18,6 +18,8 @@ pub struct Imported {
     pub parameters: Parameters,
     /// What was taken off the end: the operator, as in `Softmax`.
     pub removed: Option<String>,
+    /// What the file says of itself, by its keys.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// Turns a file's graph into a network that ends before a final softmax or sigmoid.
@@ -88,7 +90,8 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         let tensor = layout.find(node, name).expect("invariant: lowering names tensors that the node has");
         parameters.set(tensor, &values);
     }
-    Ok(Imported { network, parameters, removed })
+    let metadata = model.metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Ok(Imported { network, parameters, removed, metadata })
 }
 
 /// Which node makes a value.

@@ -1,18 +1,21 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
 //! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
-//! way, `operators` the table of what each becomes.
+//! way, `operators` the table of what each becomes. `export` writes a trained model.
 
-#[cfg(test)]
 mod encode;
+mod export;
 mod fold;
 mod lower;
 mod lowering;
 mod operators;
+#[cfg(test)]
+mod samples;
 mod tensor;
 mod wire;
 
 use std::path::Path;
 
+pub use export::export;
 pub use lower::Imported;
 
 use crate::data::{Axis, Feature, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
@@ -36,8 +39,19 @@ pub fn load(path: impl AsRef<Path>) -> Result<Imported> {
 
 /// The same as a model that the commands take: inputs as they come, outputs by their numbers.
 pub(super) fn load_model(path: &Path) -> Result<Model> {
-    let Imported { network, parameters, removed } = load(path)?;
-    let description = describe(path, &network, removed);
+    let Imported { network, parameters, removed, metadata } = load(path)?;
+    let mut description = describe(path, &network, removed);
+    // As `export` writes them; other programs' keys mean other things.
+    let names = |key: &str, count: usize| {
+        let text = metadata.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str())?;
+        serde_json::from_str::<Vec<String>>(text).ok().filter(|names| names.len() == count)
+    };
+    if let Some(names) = names("features", description.features.len()) {
+        description.features.iter_mut().zip(names).for_each(|(feature, name)| feature.name = name);
+    }
+    if let Some(names) = names("targets", description.targets.len()) {
+        description.targets = names;
+    }
     Ok(Model { description, network, parameters: vec![parameters] })
 }
 

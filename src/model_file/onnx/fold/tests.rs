@@ -1,10 +1,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::super::encode::{
-    Bytes, Random, attribute_int, attribute_ints, attribute_tensor, floats, graph, ints, model, node, small_model,
-    tensor,
-};
+use super::super::encode::{Bytes, attribute_int, floats, node, tensor};
+use super::super::samples::{Random, attribute_ints, attribute_tensor, graph, ints, model, small_model};
 use super::super::wire::{Model, read_model};
 use super::*;
 

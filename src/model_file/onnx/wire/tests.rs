@@ -1,8 +1,7 @@
 use std::path::Path;
 
-use super::super::encode::{
-    Bytes, Random, attribute_int, attribute_ints, floats, graph, ints, model, node, small_model, value,
-};
+use super::super::encode::{Bytes, attribute_int, floats, node, value};
+use super::super::samples::{Random, attribute_ints, graph, ints, model, small_model};
 use super::*;
 
 fn read(bytes: &[u8]) -> Result<Model<'_>> {

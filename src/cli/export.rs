@@ -1,0 +1,33 @@
+//! `eigenlens export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::print;
+use crate::model::Model;
+use crate::model_file::onnx;
+use crate::{Result, write};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// model.safetensors of a training or a selection
+    model: PathBuf,
+    /// The ONNX file to write
+    #[arg(long, value_name = "FILE.onnx")]
+    out: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let model = Model::load(&args.model)?;
+    let bytes = onnx::export(&model)?;
+    if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        write::create_dir(folder)?;
+    }
+    write::atomic(&args.out, |out| out.write_all(&bytes))?;
+    let (features, targets) = (model.description.features.len(), model.description.targets.join(", "));
+    print(&format!(
+        "{}: takes x, {features} columns as the data have them (a category is a column of 0 and 1 for each value); gives y: {targets}\n",
+        args.out.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

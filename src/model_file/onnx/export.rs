@@ -1,0 +1,152 @@
+//! A trained model as an ONNX file: the scaling in front, its replicas side by side with their mean behind, and the targets' units.
+
+use super::encode::{Bytes, attribute_float, attribute_int, floats, node, value, whole};
+use crate::data::Task;
+use crate::kernels::Activation;
+use crate::model::Model;
+use crate::network::{Layer, Layout, Parameters};
+use crate::{Error, Result};
+
+/// The version of the operator set that the file is written in: the first with GELU.
+const OPSET: i64 = 20;
+
+/// The parts of a graph as they come.
+#[derive(Default)]
+struct Graph {
+    nodes: Vec<Bytes>,
+    constants: Vec<Bytes>,
+}
+
+impl Graph {
+    /// A constant, and its name.
+    fn constant(&mut self, name: String, dims: &[i64], values: impl IntoIterator<Item = f64>) -> String {
+        let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+        self.constants.push(floats(&name, dims, &values));
+        name
+    }
+
+    /// A node of one output, called as the node.
+    fn node(&mut self, op: &str, name: String, inputs: &[&str], attributes: &[Bytes]) -> String {
+        self.nodes.push(node(op, &name, inputs, &[&name], attributes));
+        name
+    }
+}
+
+/// The bytes of an ONNX file (operator set 20) that takes `x: [batch, N]`, inputs as they stand in the data, and gives `y: [batch, C]`: what
+/// `predict` gives, the mean over the replicas, of numbers in the targets' units, of classes before the softmax. Metadata: `features`,
+/// `targets` and `task` as JSON.
+///
+/// # Errors
+/// [`Error::Usage`] for a model that came from ONNX itself.
+pub fn export(model: &Model) -> Result<Vec<u8>> {
+    let d = &model.description;
+    if !d.origin.is_trained() {
+        return Err(Error::Usage("the network came from an ONNX file; export writes what this program trained".into()));
+    }
+    let mut graph = Graph::default();
+    let (n, m) = (d.features.len() as i64, d.targets.len() as i64);
+    let float = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let shift = graph.constant("scaling.shift".into(), &[n], float(&d.scaling.shift));
+    let scale = graph.constant("scaling.scale".into(), &[n], float(&d.scaling.scale));
+    let centred = graph.node("Sub", "centred".into(), &["x", &shift], &[]);
+    let scaled = graph.node("Mul", "scaled".into(), &[&centred, &scale], &[]);
+    let layout = Layout::new(&model.network);
+    let outputs: Vec<String> = model
+        .parameters
+        .iter()
+        .enumerate()
+        .map(|(r, parameters)| replica(&mut graph, model, &layout, parameters, r, &scaled))
+        .collect();
+    let mut last = outputs[0].clone();
+    if outputs.len() > 1 {
+        let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        last = graph.node("Mean", "mean of the replicas".into(), &names, &[]);
+    }
+    if d.task != Task::Classify {
+        let factors = float(&d.target_scaling.scale).into_iter().map(f64::recip);
+        let factor = graph.constant("targets.factor".into(), &[m], factors.collect::<Vec<_>>());
+        let offset = graph.constant("targets.offset".into(), &[m], float(&d.target_scaling.shift));
+        let wide = graph.node("Mul", "in the targets' units".into(), &[&last, &factor], &[]);
+        last = graph.node("Add", "shifted".into(), &[&wide, &offset], &[]);
+    }
+    graph.nodes.push(node("Identity", "output", &[&last], &["y"], &[]));
+    let bytes = graph.nodes.into_iter().fold(Bytes::default(), |all, node| all.message(1, node)).bytes(2, "eigenlens");
+    let bytes = graph.constants.into_iter().fold(bytes, |all, constant| all.message(5, constant));
+    let bytes = bytes.message(11, value("x", &[-1, n])).message(12, value("y", &[-1, m]));
+    let json = |value: serde_json::Value| value.to_string();
+    let features: Vec<&str> = d.features.iter().map(|feature| feature.name.as_str()).collect();
+    let metadata = [
+        ("features", json(serde_json::json!(features))),
+        ("targets", json(serde_json::json!(d.targets))),
+        ("task", json(serde_json::json!(d.task))),
+    ];
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    Ok(whole(concat!("eigenlens ", env!("CARGO_PKG_VERSION")), OPSET, bytes, &metadata).0)
+}
+
+/// Writes one replica's nodes; the name of its output.
+fn replica(
+    graph: &mut Graph,
+    model: &Model,
+    layout: &Layout,
+    parameters: &Parameters,
+    r: usize,
+    scaled: &str,
+) -> String {
+    let suffix = if model.parameters.len() > 1 { format!(" of replica {r}") } else { String::new() };
+    let mut names = vec![scaled.to_owned()];
+    for (id, node) in model.network.nodes.iter().enumerate().skip(1) {
+        let inputs: Vec<&str> = node.inputs.iter().map(|&input| names[input].as_str()).collect();
+        let name = format!("{}{suffix}", node.name);
+        let get = |tensor: &str| layout.find(id, tensor).map(|tensor| parameters.get(tensor));
+        let tensor = |tensor: &str| get(tensor).expect("invariant: a layer has its tensors");
+        let made = match &node.layer {
+            Layer::Dense(dense) => {
+                let mut weight = tensor(dense.matrix());
+                let (units, width) = (dense.units, weight.len() / dense.units);
+                if let (Some(lambda_in), Some(lambda_out)) = (get("lambda_in"), get("lambda_out")) {
+                    for (j, row) in weight.chunks_exact_mut(width).enumerate() {
+                        row.iter_mut().zip(&lambda_in).for_each(|(w, lambda)| *w *= lambda - lambda_out[j]);
+                    }
+                }
+                let dims = [units as i64, width as i64];
+                let weight = graph.constant(format!("{name}.weight"), &dims, weight);
+                let bias = graph.constant(format!("{name}.bias"), &dims[..1], tensor("bias"));
+                graph.node("Gemm", name, &[inputs[0], &weight, &bias], &[attribute_int("transB", 1)])
+            }
+            Layer::Activation(layer) => activation(graph, layer.activation, name, inputs[0]),
+            Layer::BatchNorm(layer) => {
+                let (gamma, beta, running) = (tensor("gamma"), tensor("beta"), tensor("running"));
+                let count = gamma.len();
+                let parts = [gamma, beta, running[..count].to_vec(), running[count..].to_vec()];
+                let parts = ["scale", "shift", "mean", "variance"].iter().zip(parts);
+                let parts: Vec<String> =
+                    parts.map(|(part, x)| graph.constant(format!("{name}.{part}"), &[count as i64], x)).collect();
+                let inputs = [inputs[0], &parts[0], &parts[1], &parts[2], &parts[3]];
+                graph.node("BatchNormalization", name, &inputs, &[attribute_float("epsilon", layer.epsilon)])
+            }
+            Layer::Add(_) => graph.node("Add", name, &inputs, &[]),
+            // In use it changes nothing.
+            Layer::Dropout(_) => inputs[0].to_owned(),
+            other => unreachable!("invariant: a training builds no {other:?}"),
+        };
+        names.push(made);
+    }
+    names.pop().expect("invariant: a network has an output")
+}
+
+fn activation(graph: &mut Graph, activation: Activation, name: String, input: &str) -> String {
+    match activation {
+        Activation::Identity => input.to_owned(),
+        Activation::Relu => graph.node("Relu", name, &[input], &[]),
+        Activation::LeakyRelu => graph.node("LeakyRelu", name, &[input], &[attribute_float("alpha", 0.01)]),
+        Activation::Tanh => graph.node("Tanh", name, &[input], &[]),
+        Activation::Sigmoid => graph.node("Sigmoid", name, &[input], &[]),
+        Activation::Elu => graph.node("Elu", name, &[input], &[]),
+        Activation::Gelu => graph.node("Gelu", name, &[input], &[]),
+        Activation::Silu => {
+            let gate = graph.node("Sigmoid", format!("{name} gate"), &[input], &[]);
+            graph.node("Mul", name, &[input, &gate], &[])
+        }
+    }
+}
