@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
 use crate::engine::Device;
+use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Network, Parameters, Sequential};
+use crate::program::{Step, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
 
@@ -114,6 +116,9 @@ pub struct Model {
     pub network: Network,
     pub parameters: Vec<Parameters>,
 }
+
+/// Elements of all nodes' outputs that a forward pass holds at once.
+const FORWARD_ELEMENTS: usize = 1 << 24;
 
 /// Cells of a table whose rows are looked at for repeats.
 const MOST_CELLS: usize = 20_000_000;
@@ -365,6 +370,54 @@ impl Model {
             job.set_parameters(r, parameters)?;
         }
         Ok(job)
+    }
+
+    /// The first replica's outputs for whole samples as they enter the network, `[samples, N]` and `[samples, C]`: a forward pass alone,
+    /// without what training and explaining keep.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a part of a sample; the engine's own.
+    pub fn outputs(&self, inputs: &[f64], device: &Device) -> Result<Vec<f64>> {
+        let (n, network) = (self.network.input_width(), &self.network);
+        if !inputs.len().is_multiple_of(n) {
+            return Err(Error::Shape(format!("{} numbers are no whole samples of {n} inputs", inputs.len())));
+        }
+        let elements: usize = network.nodes.iter().map(|node| pad4(node.width())).sum();
+        let batch = (FORWARD_ELEMENTS / elements.max(1)).clamp(1, (inputs.len() / n).max(1));
+        let mut workspace = Workspace::frozen(network, 1, batch, 1);
+        let x = workspace.program.buffers.matrix("inputs", batch, n);
+        let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
+        let y = recorder.forward();
+        let ops = recorder.finish();
+        let pass = workspace.program.pass("forward", ops);
+        let (parameters, statistics) = (workspace.parameters, workspace.statistics);
+        let mut session = device.load(workspace.program)?;
+        session.write(parameters, None, 0, &self.parameters[0].values)?;
+        session.write(statistics, None, 0, &self.parameters[0].statistics)?;
+        let mut outputs = Vec::new();
+        for inputs in inputs.chunks(batch * n) {
+            let rows = inputs.len() / n;
+            let mut padded = vec![0.0; rows * x.ld];
+            padded
+                .chunks_exact_mut(x.ld)
+                .zip(inputs.chunks_exact(n))
+                .for_each(|(to, from)| to[..n].copy_from_slice(from));
+            session.write(x.buffer, Some(0), x.offset, &padded)?;
+            let step = Step {
+                index: 0,
+                rows: rows as u32,
+                begin: 0,
+                epoch: 0,
+                count: 0,
+                rate: 0.0,
+                ordering: 0,
+                kept: u32::MAX,
+            };
+            session.run(pass, &[step])?;
+            let values = session.read(y.buffer, 0, y.offset, rows * y.ld)?;
+            outputs.extend(values.chunks_exact(y.ld).flat_map(|row| &row[..y.cols]));
+        }
+        Ok(outputs)
     }
 
     /// The split that the model was trained with (and `true`), if these are the same data as they were read; else every row

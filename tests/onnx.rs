@@ -183,6 +183,13 @@ fn what_isn_t_supported_is_told() {
         node("Relu", "t", &["q"], &["y"], &[]),
     ];
     refuse(&[-1, 3], &circle, &[], &["reads q"]);
+    // What would take all memory is refused before anything is allocated.
+    refuse(&[-1, 1 << 24], &alone("Relu", &[]), &[], &["elements are supported"]);
+    let huge = [attribute_ints("kernel_shape", &[1, 1, 1]), attribute_ints("pads", &[1 << 23; 6])];
+    refuse(&[-1, 1, 2, 2, 2], &alone("AveragePool", &huge), &[], &["elements are supported"]);
+    let wide = [attribute_ints("kernel_shape", &[8191, 8191]), text("auto_pad", "SAME_UPPER")];
+    refuse(&[-1, 1, 1000, 1000], &alone("AveragePool", &wide), &[], &["terms"]);
+    refuse(&[-1, 1, 1000, 1000], &alone("MaxPool", &wide), &[], &["look at"]);
     let constant = [node("Constant", "c", &[], &["y"], &[attribute_tensor("value", floats("", &[1], &[1.0]))])];
     refuse(&[-1, 3], &constant, &[], &["inputs"]);
     let kernel = [floats("a", &[1, 2, 3], &[0.0; 6])];

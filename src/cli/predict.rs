@@ -9,8 +9,6 @@ use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
 use crate::host::{argmax, softmax};
 use crate::model::{Model, Origin};
-use crate::network::local::SlopeForm;
-use crate::specxai::LocalOperator;
 use crate::train::Resident;
 use crate::{Error, Result, write};
 
@@ -103,15 +101,16 @@ fn mean_outputs(model: &Model, resident: &Resident, device: &Device) -> Result<V
     Ok(mean)
 }
 
+/// Numbers that are held in double precision at once.
+const INPUTS: usize = 1 << 26;
+
 /// Outputs of all rows of a network that wasn't trained here.
 fn outputs(model: &Model, resident: &Resident, rows: usize, device: &Device) -> Result<Vec<f64>> {
-    let parameters = &model.parameters[0];
-    let mut operator = LocalOperator::new(&model.network, parameters, &[], SlopeForm::Tangent, rows, device)?;
     let numbers: Vec<u32> = (0..rows as u32).collect();
-    let mut all = Vec::new();
-    for rows in numbers.chunks(operator.batch()) {
-        operator.load(&resident.inputs(rows))?;
-        all.extend(operator.output()?.into_packed());
+    let at_once = (INPUTS / model.network.input_width().max(1)).max(1);
+    let mut all = Vec::with_capacity(rows * model.network.output().width());
+    for rows in numbers.chunks(at_once) {
+        all.extend(model.outputs(&resident.inputs(rows), device)?);
     }
     Ok(all)
 }

@@ -15,6 +15,9 @@ pub struct AveragePool {
     pub count_padding: bool,
 }
 
+/// Terms of all means together.
+const MOST_TERMS: usize = 1 << 27;
+
 impl From<AveragePool> for Layer {
     fn from(layer: AveragePool) -> Layer {
         Layer::AveragePool(layer)
@@ -57,6 +60,10 @@ impl Fixed for AveragePool {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         let (channels, spatial) = channels_and_space(&[input])?;
         let window = self.sliding.window(spatial)?;
+        let terms = channels.saturating_mul(window.outputs()).saturating_mul(window.taps());
+        if terms > MOST_TERMS {
+            return Err(format!("its means would have {terms} terms; {MOST_TERMS} are supported"));
+        }
         Ok(shape_behind(channels, &window, spatial.len()))
     }
 

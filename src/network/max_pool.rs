@@ -22,6 +22,9 @@ impl From<MaxPoolNode> for Layer {
     }
 }
 
+/// Elements that all windows of a sample look at.
+const MOST_LOOKS: usize = 1 << 34;
+
 const WINNER: &str = "winner";
 
 impl MaxPoolNode {
@@ -46,6 +49,10 @@ impl NodeType for MaxPoolNode {
             if !(first && last) {
                 return Err("a window of it sees nothing but padding".into());
             }
+        }
+        let looks = channels.saturating_mul(window.outputs()).saturating_mul(window.taps());
+        if looks > MOST_LOOKS {
+            return Err(format!("its windows would look at {looks} elements; {MOST_LOOKS} are supported"));
         }
         Ok(shape_behind(channels, &window, spatial.len()))
     }

@@ -57,6 +57,9 @@ pub use sliding::{Padding, Sliding};
 use crate::kernels::Activation;
 use crate::{Error, Result};
 
+/// Elements that a sample of a node may have.
+const MOST_ELEMENTS: usize = 1 << 27;
+
 /// Names a node of a [`Network`]; 0 is the input.
 pub type NodeId = usize;
 
@@ -172,6 +175,13 @@ impl Network {
         }
         let shape =
             node_type.output_shape(&shapes).map_err(|problem| Error::Shape(format!("layer {name}: {problem}")))?;
+        // Sizes in a hostile file may overflow, or claim what no machine holds.
+        let width = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+        if width.is_none_or(|width| width > MOST_ELEMENTS) {
+            return Err(Error::Shape(format!(
+                "layer {name}: a sample of it would have the shape {shape:?}; {MOST_ELEMENTS} elements are supported"
+            )));
+        }
         self.nodes.push(Node { name, layer, inputs: inputs.to_vec(), shape });
         Ok(id)
     }

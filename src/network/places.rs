@@ -18,5 +18,5 @@ pub(super) fn flat(shape: &[usize], at: &[usize]) -> usize {
 /// The elements of a shape; an error where that overflows, or there are none.
 pub(super) fn elements(shape: &[usize]) -> Result<usize, String> {
     let count = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
-    count.filter(|&n| n > 0 && n <= u32::MAX as usize).ok_or_else(|| format!("samples can't have the shape {shape:?}"))
+    count.filter(|&n| n > 0 && n <= 1 << 27).ok_or_else(|| format!("samples can't have the shape {shape:?}"))
 }

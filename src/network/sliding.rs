@@ -30,6 +30,9 @@ pub struct Sliding {
     pub ceil: bool,
 }
 
+/// Elements of a channel, or of a kernel.
+const MOST_ELEMENTS: usize = 1 << 27;
+
 /// Larger than any size that makes sense; keeps products of sizes from a hostile file from overflowing.
 const MOST: usize = 1 << 24;
 
@@ -75,6 +78,14 @@ impl Sliding {
             window.stride[to] = self.stride[axis];
             window.dilation[to] = self.dilation[axis];
             window.before[to] = before;
+        }
+        for (name, sizes) in [("output", window.output), ("kernel", window.kernel)] {
+            let count = sizes.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+            if count.is_none_or(|count| count > MOST_ELEMENTS) {
+                return Err(format!(
+                    "its {name} would have the sizes {sizes:?}; {MOST_ELEMENTS} elements are supported"
+                ));
+            }
         }
         Ok(window)
     }

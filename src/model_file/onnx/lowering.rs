@@ -8,6 +8,9 @@ use super::tensor::Tensor;
 use super::wire::{Graph, Length, Node, ValueKind, shown};
 use crate::network::{Layer, Network, NodeId};
 
+/// Elements of the input: each has a name of its own.
+const MOST_INPUTS: usize = 1 << 22;
+
 /// Elements that all constants of a graph may have together, weights and what is folded from them.
 const MOST_ELEMENTS: usize = 1 << 31;
 
@@ -61,9 +64,12 @@ impl<'a> Lowering<'a> {
             _ => Err(format!("the size of an axis of its input {} isn't told", shown(input.name))),
         };
         let shape: Vec<usize> = sample.iter().map(size).collect::<Result<_, String>>()?;
-        let width = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= 1 << 28);
+        let width = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_INPUTS);
         if shape.is_empty() || width.is_none() {
-            return Err(format!("a sample of its input {} has the shape {shape:?}", shown(input.name)));
+            let name = shown(input.name);
+            return Err(format!(
+                "a sample of its input {name} has the shape {shape:?}; {MOST_INPUTS} elements are supported"
+            ));
         }
         self.network = Network::new(&shape);
         self.known.insert(input.name, Known::Node(0));
