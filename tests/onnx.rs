@@ -168,7 +168,7 @@ fn what_isn_t_supported_is_told() {
     };
     let alone = |op: &str, attributes: &[Bytes]| [node(op, "here", &["x"], &["y"], attributes)];
     refuse(&[-1, 3], &alone("Einsum", &[]), &[], &["here", "Einsum", "supported are Abs"]);
-    refuse(&[-1, 3], &alone("LeakyRelu", &[float("alpha", 0.3)]), &[], &["alpha is 0.3"]);
+    refuse(&[-1, 3], &alone("Gelu", &[text("approximate", "tanh")]), &[], &["approximation tanh"]);
     refuse(&[-1, 3], &alone("Flatten", &[attribute_int("axis", 0)]), &[], &["axis is 0"]);
     refuse(&[-1, 3], &alone("MaxPool", &[attribute_ints("kernel_shape", &[2])]), &[], &["spatial axes take 0"]);
     refuse(&[-1, 1, 3], &alone("MaxPool", &[attribute_ints("kernel_shape", &[9])]), &[], &["reaches over 9"]);
@@ -379,7 +379,7 @@ fn an_exported_model_answers_alike() {
                 "--spectral",
                 "all",
                 "--train",
-                "psi,lambda-in,lambda-out",
+                "psi,lambda_in,lambda_out",
                 "--activation",
                 "leaky-relu",
                 "--epochs",

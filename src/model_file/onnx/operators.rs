@@ -11,7 +11,7 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 52] = [
+pub(super) const OPERATORS: [&str; 53] = [
     "Abs",
     "Add",
     "AveragePool",
@@ -38,6 +38,7 @@ pub(super) const OPERATORS: [&str; 52] = [
     "LeakyRelu",
     "MatMul",
     "MaxPool",
+    "Mean",
     "Mish",
     "Mul",
     "Neg",
@@ -94,7 +95,7 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Clip" => pointwise::clip(to, node),
         "Pow" => pointwise::power(to, node),
         "PRelu" => pointwise::prelu(to, node),
-        "Add" | "Sum" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(to, node),
+        "Add" | "Sum" | "Mean" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(to, node),
         "LayerNormalization" => pointwise::layer_norm(to, node),
         "Flatten" => shape::flatten(to, node),
         "Reshape" => shape::reshape(to, node),

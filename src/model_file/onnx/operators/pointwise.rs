@@ -113,7 +113,7 @@ fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId; 2]) -> Res
     Ok(spread)
 }
 
-/// Sums, differences, products and quotients: of activations, or of one and a constant.
+/// Sums, means, differences, products and quotients: of activations, or of one and a constant.
 pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     if (0..node.inputs.len()).any(|i| matches!(to.get(node, i), Some(Known::Value(_)))) {
         return with_constant(to, node);
@@ -136,8 +136,12 @@ pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
         let pair = alike(to, node, [left, right])?;
         let layer: Layer =
             if matches!(node.op_type, "Mul" | "Div") { ProductNode {}.into() } else { AddNode {}.into() };
-        let part = if i + 1 == count { String::new() } else { i.to_string() };
+        let part = if i + 1 == count && node.op_type != "Mean" { String::new() } else { i.to_string() };
         left = to.push_part(node, &part, layer, &pair)?;
+    }
+    if node.op_type == "Mean" {
+        let share = FunctionNode { function: Function::Affine, a: 1.0 / count as f32, b: 0.0 };
+        return to.push(node, share, &[left]);
     }
     Ok(left)
 }
