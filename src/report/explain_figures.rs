@@ -224,8 +224,15 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> Option<Block> {
     }
     type Part = fn(&Spectrum) -> &Vec<f64>;
     let parts: [(&str, &str, &str, Part); 3] = [
-        ("Singular values", "relative to the largest", "σ_{k} / σ_{0}", |s| &s.sigma),
-        ("Contributions by size", "share of all contributions", "|α_{k}| / Σ|α|", |s| &s.alpha),
+        ("Singular values", "relative to the largest", "Each component's σ, over the largest of its layer.", |s| {
+            &s.sigma
+        }),
+        (
+            "Contributions by size",
+            "share of all contributions",
+            "Sizes of the contributions α, over the sum of all sizes.",
+            |s| &s.alpha,
+        ),
         ("After the reduction", "share of what is left", "The same of the reduced α.", |s| &s.reduced),
     ];
     let mut columns = Vec::new();

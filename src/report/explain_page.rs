@@ -5,7 +5,7 @@ use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
 use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
-use super::text::{self, count, many, number, short, shorten};
+use super::text::{self, count, many, number, percent, short, shorten};
 use crate::data::{Axis, Task};
 use crate::model::Description;
 use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
@@ -20,6 +20,9 @@ pub struct Shown<'a> {
     /// The same row at every split, this one included.
     pub at_splits: &'a [Explanation],
 }
+
+/// Share of the remainder up to which the components are an explanation by themselves.
+const MOSTLY_RESOLVED: f64 = 0.05;
 
 /// What the page of `explain` shows.
 #[derive(Debug, Clone)]
@@ -180,7 +183,15 @@ impl ExplainPage<'_> {
         } else {
             lead.push_str(&format!(" of spectral contributions split at {split}."));
         }
-        if let Some(s) = self.spectra.first().filter(|s| !s.reduced.is_empty()) {
+        let rest = self.unresolved();
+        if rest > MOSTLY_RESOLVED {
+            lead.push_str(&format!(
+                " The components are those of the largest singular values, of which there are too many to compute: {} of what the split \
+                 carries (in size, mean over the rows) lies outside of them, in the remainder, so they don't explain the outputs alone.",
+                percent(rest)
+            ));
+        }
+        if let Some(s) = self.spectra.first().filter(|s| !s.reduced.is_empty() && rest <= MOSTLY_RESOLVED) {
             let half = s
                 .reduced
                 .iter()
@@ -204,6 +215,15 @@ impl ExplainPage<'_> {
             ));
         }
         lead
+    }
+
+    /// How much of what the split carries lies outside of the components: |remainder| over that and |Σα|, mean over the rows shown.
+    fn unresolved(&self) -> f64 {
+        let share = |shown: &Shown<'_>| {
+            let (rest, sum) = (shown.explanation.remainder.abs(), shown.explanation.alpha_sum().abs());
+            if rest + sum > 0.0 { rest / (rest + sum) } else { 0.0 }
+        };
+        self.shown.iter().map(share).sum::<f64>() / self.shown.len().max(1) as f64
     }
 
     fn key_figures(&self) -> Vec<KeyFigure> {
