@@ -222,8 +222,13 @@ fn damaged_files_are_refused_without_a_panic() {
             }
         }
         fs::write(&path, &damaged).unwrap();
-        if let Err(error) = onnx::load(&path) {
-            assert!(!error.to_string().contains('\n'), "{error}");
+        match onnx::load(&path) {
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+            // What is read can be run, whatever it has become.
+            Ok(found) if found.network.nodes.iter().map(|node| node.width()).sum::<usize>() < 100_000 => {
+                outputs(&found, &vec![0.5; found.network.input_width()]);
+            }
+            Ok(_) => {}
         }
     }
 }
