@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
 use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
-use crate::engine::Device;
+use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Network, Parameters, Sequential};
-use crate::program::{Step, pad4};
+use crate::program::{PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
 
@@ -359,6 +359,65 @@ fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
     (0..m).map(variance).sum::<f64>() / m as f64
 }
 
+/// A network's forward pass on an engine, without what training and explaining keep.
+pub struct Forward {
+    session: Box<dyn Session>,
+    pass: PassId,
+    x: View,
+    y: View,
+    batch: usize,
+}
+
+impl Forward {
+    /// For `samples` in all: so many of them, or fewer where that takes much memory, run at once.
+    ///
+    /// # Errors
+    /// The engine's own.
+    pub fn new(network: &Network, parameters: &Parameters, samples: usize, device: &Device) -> Result<Self> {
+        let elements: usize = network.nodes.iter().map(|node| pad4(node.width())).sum();
+        let batch = (FORWARD_ELEMENTS / elements.max(1)).clamp(1, samples.max(1));
+        let mut workspace = Workspace::frozen(network, 1, batch, 1);
+        let x = workspace.program.buffers.matrix("inputs", batch, network.input_width());
+        let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
+        let y = recorder.forward();
+        let ops = recorder.finish();
+        let pass = workspace.program.pass("forward", ops);
+        let (buffer, statistics) = (workspace.parameters, workspace.statistics);
+        let mut session = device.load(workspace.program)?;
+        session.write(buffer, None, 0, &parameters.values)?;
+        session.write(statistics, None, 0, &parameters.statistics)?;
+        Ok(Forward { session, pass, x, y, batch })
+    }
+
+    /// Outputs `[samples, C]` of whole samples `[samples, N]`, as they enter the network.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a part of a sample; the engine's own.
+    pub fn run(&mut self, inputs: &[f64]) -> Result<Vec<f64>> {
+        let Forward { session, pass, x, y, batch } = self;
+        let n = x.cols;
+        if !inputs.len().is_multiple_of(n) {
+            return Err(Error::Shape(format!("{} numbers are no whole samples of {n} inputs", inputs.len())));
+        }
+        let mut outputs = Vec::new();
+        for inputs in inputs.chunks(*batch * n) {
+            let rows = inputs.len() / n;
+            let mut padded = vec![0.0; rows * x.ld];
+            padded
+                .chunks_exact_mut(x.ld)
+                .zip(inputs.chunks_exact(n))
+                .for_each(|(to, from)| to[..n].copy_from_slice(from));
+            session.write(x.buffer, Some(0), x.offset, &padded)?;
+            let rows = rows as u32;
+            let step = Step { index: 0, rows, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX };
+            session.run(*pass, &[step])?;
+            let values = session.read(y.buffer, 0, y.offset, rows as usize * y.ld)?;
+            outputs.extend(values.chunks_exact(y.ld).flat_map(|row| &row[..y.cols]));
+        }
+        Ok(outputs)
+    }
+}
+
 impl Model {
     /// Puts the model on an engine with data to evaluate; see [`Resident`] for how rows are addressed.
     ///
@@ -372,52 +431,13 @@ impl Model {
         Ok(job)
     }
 
-    /// The first replica's outputs for whole samples as they enter the network, `[samples, N]` and `[samples, C]`: a forward pass alone,
-    /// without what training and explaining keep.
+    /// The first replica's outputs for whole samples as they enter the network, `[samples, N]` and `[samples, C]`.
     ///
     /// # Errors
     /// [`Error::Shape`] for a part of a sample; the engine's own.
     pub fn outputs(&self, inputs: &[f64], device: &Device) -> Result<Vec<f64>> {
-        let (n, network) = (self.network.input_width(), &self.network);
-        if !inputs.len().is_multiple_of(n) {
-            return Err(Error::Shape(format!("{} numbers are no whole samples of {n} inputs", inputs.len())));
-        }
-        let elements: usize = network.nodes.iter().map(|node| pad4(node.width())).sum();
-        let batch = (FORWARD_ELEMENTS / elements.max(1)).clamp(1, (inputs.len() / n).max(1));
-        let mut workspace = Workspace::frozen(network, 1, batch, 1);
-        let x = workspace.program.buffers.matrix("inputs", batch, n);
-        let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
-        let y = recorder.forward();
-        let ops = recorder.finish();
-        let pass = workspace.program.pass("forward", ops);
-        let (parameters, statistics) = (workspace.parameters, workspace.statistics);
-        let mut session = device.load(workspace.program)?;
-        session.write(parameters, None, 0, &self.parameters[0].values)?;
-        session.write(statistics, None, 0, &self.parameters[0].statistics)?;
-        let mut outputs = Vec::new();
-        for inputs in inputs.chunks(batch * n) {
-            let rows = inputs.len() / n;
-            let mut padded = vec![0.0; rows * x.ld];
-            padded
-                .chunks_exact_mut(x.ld)
-                .zip(inputs.chunks_exact(n))
-                .for_each(|(to, from)| to[..n].copy_from_slice(from));
-            session.write(x.buffer, Some(0), x.offset, &padded)?;
-            let step = Step {
-                index: 0,
-                rows: rows as u32,
-                begin: 0,
-                epoch: 0,
-                count: 0,
-                rate: 0.0,
-                ordering: 0,
-                kept: u32::MAX,
-            };
-            session.run(pass, &[step])?;
-            let values = session.read(y.buffer, 0, y.offset, rows * y.ld)?;
-            outputs.extend(values.chunks_exact(y.ld).flat_map(|row| &row[..y.cols]));
-        }
-        Ok(outputs)
+        let samples = inputs.len() / self.network.input_width().max(1);
+        Forward::new(&self.network, &self.parameters[0], samples, device)?.run(inputs)
     }
 
     /// The split that the model was trained with (and `true`), if these are the same data as they were read; else every row

@@ -14,6 +14,8 @@ use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::engine::Device;
 use eigenlens::kernels::Program;
 use eigenlens::kernels::{Activation, Form, Gemm, Op};
+use eigenlens::model::Forward;
+use eigenlens::model_file::onnx;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{Initialisation, Layout, Network, Parameters, Place, Sequential};
 use eigenlens::program::{PassId, Step};
@@ -24,7 +26,7 @@ use eigenlens::train::{Flow, Job, Resident, Settings};
 #[derive(Parser)]
 #[command(name = "eigenlens-bench", version, about = "Measures eigenlens' engines")]
 struct Args {
-    /// gemm, train, ensemble, jacobian, svd, denormals: any of them
+    /// gemm, train, ensemble, jacobian, svd, denormals, convolution: any of them
     #[arg(long, default_value = "gemm,train,ensemble,jacobian,svd", value_delimiter = ',')]
     suite: Vec<String>,
     /// auto, cpu, gpu, or part of an adapter's name
@@ -42,6 +44,12 @@ struct Args {
     /// Replicas of the ensemble suite
     #[arg(long, default_value = "10", value_delimiter = ',')]
     replicas: Vec<usize>,
+    /// The convolution suite's network
+    #[arg(long, value_name = "FILE.onnx")]
+    network: Option<PathBuf>,
+    /// The node that it is split at [default: the last with spatial axes]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     /// Where the results go as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -77,7 +85,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
             "denormals" => bench.denormals()?,
             "jacobian" => bench.jacobian()?,
             "svd" => bench.svd()?,
-            other => bail!("there is no suite {other}; there are gemm, train, ensemble, jacobian, svd and denormals"),
+            "convolution" => bench.convolution(args)?,
+            other => {
+                bail!(
+                    "there is no suite {other}; there are gemm, train, ensemble, jacobian, svd, denormals and convolution"
+                )
+            }
         }
     }
     if let Some(path) = &args.json {
@@ -233,6 +246,42 @@ impl Bench {
         self.results.push(json!({
             "suite": "svd", "case": case, "batch": EXPLAINED, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
         }));
+        Ok(())
+    }
+
+    /// An ONNX network at one random input: the forward pass, and the products of eight cotangents and eight tangents with the Jacobian
+    /// of a node, forward not included, vectors copied in and out.
+    fn convolution(&mut self, args: &Args) -> anyhow::Result<()> {
+        let path = args.network.as_ref().context("the convolution suite needs --network FILE.onnx")?;
+        let onnx::Imported { network, parameters, .. } = onnx::load(path)?;
+        let node = match &args.split {
+            Some(name) => split_node(&network, name)?,
+            None => network
+                .nodes
+                .iter()
+                .rposition(|node| node.shape.len() > 1 && node.shape[1..].iter().any(|&n| n > 1))
+                .context("no node of the network has spatial axes; name one with --split")?,
+        };
+        let seeds = 8;
+        let (m, n) = (network.nodes[node].width(), network.input_width());
+        let mut random = Random::new(0, 0);
+        let mut normal = |count: usize| (0..count).map(|_| random.normal()).collect::<Vec<f64>>();
+        let (x, u, v) = (normal(n), normal(seeds * m), normal(seeds * n));
+        let mut forward = Forward::new(&network, &parameters, 1, &self.device)?;
+        let run = self.time(1, || forward.run(&x).map(drop))?;
+        drop(forward);
+        let products = [Product::Pull { node, seeds }, Product::Push { node, seeds }];
+        let mut operator = LocalOperator::new(&network, &parameters, &products, SlopeForm::Tangent, 1, &self.device)?;
+        operator.load(&x)?;
+        let pull = self.time(1, || operator.pull(node, seeds, &u).map(drop))?;
+        let push = self.time(1, || operator.push(node, seeds, &v).map(drop))?;
+        let case = format!("{}, {}", path.file_stem().unwrap_or_default().to_string_lossy(), network.nodes[node].name);
+        for (variant, (median, iqr)) in [("forward", run), ("vjp of 8", pull), ("jvp of 8", push)] {
+            println!("convolution {case} ({m} x {n}) {variant:<9} {median:9.3} ms ± {iqr:.3}");
+            self.results.push(json!({
+                "suite": "convolution", "case": case, "variant": variant, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+            }));
+        }
         Ok(())
     }
 

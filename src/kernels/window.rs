@@ -1,5 +1,7 @@
 //! A window that slides over up to three spatial axes: which input elements an output element sees.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::program::dispatch::word;
@@ -83,6 +85,53 @@ impl Window {
             at[axis] = self.target(axis, i[axis], k[axis])?;
         }
         Some(Self::flat(self.output, at))
+    }
+}
+
+/// Neighbouring output elements along the last axis: their place on the other axes, their range on the last, and where they begin
+/// among those asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    place: [usize; AXES - 1],
+    last: Range<usize>,
+    pub at: usize,
+}
+
+impl Run {
+    pub fn len(&self) -> usize {
+        self.last.len()
+    }
+}
+
+impl Window {
+    /// The runs of the output elements `first .. first + count`.
+    pub(crate) fn runs(&self, first: usize, count: usize) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let mut at = 0;
+        while at < count {
+            let [a, b, c] = Self::place(self.output, first + at);
+            let len = (self.output[2] - c).min(count - at);
+            runs.push(Run { place: [a, b], last: c..c + len, at });
+            at += len;
+        }
+        runs
+    }
+
+    /// What a run sees at a tap: the first input element (the next ones are a stride apart), and which part of the run sees any; `None`:
+    /// padding alone.
+    pub(crate) fn seen_by(&self, run: &Run, tap: [usize; AXES]) -> Option<(usize, Range<usize>)> {
+        let i = self.source(0, run.place[0], tap[0])?;
+        let j = self.source(1, run.place[1], tap[1])?;
+        let (stride, before) = (self.stride[2], self.before[2]);
+        let shift = tap[2] * self.dilation[2];
+        // o·stride + shift − before is at least 0, and below the input's size.
+        let low = before.saturating_sub(shift).div_ceil(stride).max(run.last.start);
+        let end = (self.input[2] + before).saturating_sub(shift).div_ceil(stride).min(run.last.end);
+        if low >= end {
+            return None;
+        }
+        let k = low * stride + shift - before;
+        Some(((i * self.input[1] + j) * self.input[2] + k, low - run.last.start..end - run.last.start))
     }
 }
 

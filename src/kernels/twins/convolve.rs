@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Context;
 use super::activation::{activate_rows, multiply_slope};
 use crate::host::{Disjoint, Operand, Real, add_product, for_tasks, product, vectorised};
-use crate::kernels::window::AXES;
+use crate::kernels::window::Run;
 use crate::kernels::{Convolve, Form, Window};
 use crate::program::View;
 
@@ -80,7 +80,7 @@ impl Convolve {
                 let seen = if self.window.is_pointwise() {
                     Operand { values: &x[first..], row: inputs, column: 1 }
                 } else {
-                    write_out(&self.window, x, 0..channels, &runs(&self.window, first, count), count, seen);
+                    write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, seen);
                     Operand { values: seen, row: count, column: 1 }
                 };
                 let w = &weight[group * filters * p.b.ld..];
@@ -144,7 +144,7 @@ impl Convolve {
                         let count = block.min(outputs - first);
                         let cotangents = Operand { values: &dy[first..], row: outputs, column: 1 };
                         product(room, count, shape(count), w, cotangents);
-                        add_back(&self.window, room, mine.len(), &runs(&self.window, first, count), count, dx);
+                        add_back(&self.window, room, mine.len(), &self.window.runs(first, count), count, dx);
                     }
                 }
                 if let Some((slope, saved)) = slope {
@@ -182,7 +182,7 @@ impl Convolve {
                     let dy = &dy[row * p.a.ld + group * filters * outputs..][..filters * outputs];
                     for first in (0..outputs).step_by(block) {
                         let count = block.min(outputs - first);
-                        write_out(&self.window, x, 0..channels, &runs(&self.window, first, count), count, room);
+                        write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, room);
                         let lhs = Operand { values: &dy[first..], row: outputs, column: 1 };
                         let rhs = Operand { values: &room[..], row: 1, column: count };
                         add_product(sum, depth, (filters, depth, count), lhs, rhs);
@@ -229,43 +229,6 @@ fn multiply<T: Real>(out: &mut [T], ld: usize, shape: (usize, usize, usize), lhs
     });
 }
 
-/// Neighbouring output elements along the last axis: their place on the other axes, their range on the last, and where in the block
-/// they begin.
-struct Run {
-    place: [usize; AXES - 1],
-    last: Range<usize>,
-    at: usize,
-}
-
-/// The runs of the output elements `first .. first + count`.
-fn runs(window: &Window, first: usize, count: usize) -> Vec<Run> {
-    let mut runs = Vec::new();
-    let mut at = 0;
-    while at < count {
-        let [a, b, c] = Window::place(window.output, first + at);
-        let len = (window.output[2] - c).min(count - at);
-        runs.push(Run { place: [a, b], last: c..c + len, at });
-        at += len;
-    }
-    runs
-}
-
-/// What a run sees at a tap: the first input element, and which part of the run sees any; `None`: padding alone.
-fn seen_by(window: &Window, run: &Run, tap: [usize; AXES]) -> Option<(usize, Range<usize>)> {
-    let i = window.source(0, run.place[0], tap[0])?;
-    let j = window.source(1, run.place[1], tap[1])?;
-    let (stride, before) = (window.stride[2], window.before[2]);
-    let shift = tap[2] * window.dilation[2];
-    // o·stride + shift − before is at least 0, and below the input's size.
-    let low = before.saturating_sub(shift).div_ceil(stride).max(run.last.start);
-    let end = (window.input[2] + before).saturating_sub(shift).div_ceil(stride).min(run.last.end);
-    if low >= end {
-        return None;
-    }
-    let k = low * stride + shift - before;
-    Some(((i * window.input[1] + j) * window.input[2] + k, low - run.last.start..end - run.last.start))
-}
-
 /// `out[(c, κ), o]`: what the block's elements see of these channels of `x: [channel, inputs]`, rows `count` apart.
 fn write_out<T: Real>(window: &Window, x: &[T], channels: Range<usize>, runs: &[Run], count: usize, out: &mut [T]) {
     let (taps, inputs, stride) = (window.taps(), window.inputs(), window.stride[2]);
@@ -273,8 +236,8 @@ fn write_out<T: Real>(window: &Window, x: &[T], channels: Range<usize>, runs: &[
         let x = &x[(channels.start + n / taps) * inputs..][..inputs];
         let tap = Window::place(window.kernel, n % taps);
         for run in runs {
-            let row = &mut row[run.at..][..run.last.len()];
-            let Some((from, part)) = seen_by(window, run, tap) else {
+            let row = &mut row[run.at..][..run.len()];
+            let Some((from, part)) = window.seen_by(run, tap) else {
                 row.fill(T::ZERO);
                 continue;
             };
@@ -297,7 +260,7 @@ fn add_back<T: Real>(window: &Window, rows: &[T], channels: usize, runs: &[Run],
         let dx = &mut dx[n / taps * inputs..][..inputs];
         let tap = Window::place(window.kernel, n % taps);
         for run in runs {
-            let Some((from, part)) = seen_by(window, run, tap) else { continue };
+            let Some((from, part)) = window.seen_by(run, tap) else { continue };
             let row = &row[run.at..][part];
             if stride == 1 {
                 dx[from..][..row.len()].iter_mut().zip(row).for_each(|(d, &g)| *d += g);

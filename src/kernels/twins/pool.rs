@@ -1,8 +1,9 @@
 //! Twins of max-pooling, and of a fixed sparse matrix.
 
 use super::Context;
-use crate::host::{Disjoint, Real, for_tasks};
+use crate::host::{Disjoint, Real, for_tasks, vectorised};
 use crate::kernels::max_pool::Direction;
+use crate::kernels::window::Run;
 use crate::kernels::{MaxPool, Sparse, Window};
 
 impl MaxPool {
@@ -22,6 +23,7 @@ impl MaxPool {
             let x = cx.view(self.x);
             let (largest, winners) = (Disjoint::new(&mut out), Disjoint::new(&mut won));
             let work = rows * self.out.cols * self.window.taps();
+            let runs = self.window.runs(0, outputs);
             for_tasks(cx.team, work, rows * channels, (&mut scratch, 0), |task, _| {
                 let (row, channel) = (task / channels, task % channels);
                 let x = &x[row * self.x.ld + channel * inputs..][..inputs];
@@ -33,7 +35,7 @@ impl MaxPool {
                         winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
                     )
                 };
-                largest_of(&self.window, x, largest, winners);
+                largest_of(&self.window, &runs, x, largest, winners);
             });
         }
         cx.put(self.out.buffer, out);
@@ -79,36 +81,34 @@ impl MaxPool {
     }
 }
 
-/// Whether a value takes the place of the largest before it.
-fn exceeds<T: Real>(value: T, largest: T) -> bool {
-    match value.partial_cmp(&largest) {
-        Some(order) => order.is_gt(),
-        None => !largest.to_f64().is_nan(),
-    }
-}
-
-/// The largest element that every output element sees, and the first tap that sees it.
-fn largest_of<T: Real>(window: &Window, x: &[T], largest: &mut [T], winners: &mut [T]) {
-    for (o, (largest, winner)) in largest.iter_mut().zip(winners).enumerate() {
-        let place = Window::place(window.output, o);
-        let mut best: Option<(T, usize)> = None;
-        for a in 0..window.kernel[0] {
-            let Some(i) = window.source(0, place[0], a) else { continue };
-            for b in 0..window.kernel[1] {
-                let Some(j) = window.source(1, place[1], b) else { continue };
-                let row = (i * window.input[1] + j) * window.input[2];
-                for c in 0..window.kernel[2] {
-                    let Some(k) = window.source(2, place[2], c) else { continue };
-                    let value = x[row + k];
-                    // A NaN is not less than anything, and nothing replaces it.
-                    if best.is_none_or(|(best, _)| exceeds(value, best)) {
-                        best = Some((value, Window::flat(window.kernel, [a, b, c])));
-                    }
+/// The largest element that every output element sees, and the first tap that sees it: tap by tap, along runs of neighbours.
+fn largest_of<T: Real>(window: &Window, runs: &[Run], x: &[T], largest: &mut [T], winners: &mut [T]) {
+    let none = -T::ONE;
+    largest.fill(T::of(f64::NEG_INFINITY));
+    winners.fill(none);
+    let stride = window.stride[2];
+    for tap in 0..window.taps() {
+        let (place, number) = (Window::place(window.kernel, tap), T::of(tap as f64));
+        for run in runs {
+            let Some((from, part)) = window.seen_by(run, place) else { continue };
+            let largest = &mut largest[run.at..][..run.len()][part.clone()];
+            let winners = &mut winners[run.at..][..run.len()][part];
+            vectorised(|| {
+                let seen = x[from..].iter().step_by(stride);
+                for ((largest, winner), &value) in largest.iter_mut().zip(winners).zip(seen) {
+                    // A NaN wins, and nothing takes its place.
+                    let nan = |x: T| x.partial_cmp(&x).is_none();
+                    let better = value > *largest || (nan(value) && !nan(*largest));
+                    *largest = if better { value } else { *largest };
+                    *winner = if better { number } else { *winner };
                 }
-            }
+            });
         }
-        let (value, tap) = best.unwrap_or((T::ZERO, 0));
-        (*largest, *winner) = (value, T::of(tap as f64));
+    }
+    // Elements that are −∞ all over aren't better than nothing: the first one wins.
+    for (o, winner) in winners.iter_mut().enumerate().filter(|(_, winner)| **winner == none) {
+        let first = (0..window.taps()).find(|&tap| window.seen(o, tap).is_some());
+        *winner = T::of(first.unwrap_or(0) as f64);
     }
 }
 
