@@ -53,8 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print_json(&json!({ "nodes": nodes, "replicas": model.parameters.len() }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text =
-        format!("{:<14} {:<24} {:<26} {:>12} {:>11}  split\n", "node", "type", "reads", "shape", "parameters");
+    let mut lines = vec![["node", "type", "reads", "shape", "parameters", "split"].map(str::to_owned)];
     for (name, kind, inputs, shape, parameters, cut) in rows {
         let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
         let split = match (name, cut) {
@@ -62,11 +61,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             (_, true) => "cut",
             (_, false) => "with a bypass",
         };
-        let line = format!(
-            "{name:<14} {kind:<24} {:<26} {:>12} {parameters:>11}  {split}",
-            inputs.join(", "),
-            shape.join("×")
-        );
+        let parameters = parameters.to_string();
+        lines.push([name.to_owned(), kind, inputs.join(", "), shape.join("×"), parameters, split.to_owned()]);
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(width);
+    let mut text = String::new();
+    for [name, kind, inputs, shape, parameters, split] in &lines {
+        let line = format!("{name:<a$}  {kind:<b$}  {inputs:<c$}  {shape:>d$}  {parameters:>e$}  {split}");
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     let replicas = model.parameters.len();
