@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dense::{BIAS, LAMBDA_IN, LAMBDA_OUT, MOST_UNITS, PSI, WEIGHT, Weight};
-use super::layout::{Role, Start, TensorSpec};
+use super::dense::MOST_UNITS;
+use super::layout::TensorSpec;
 use super::local::{Affine, Cotangent, SlopeForm, Sweep};
 use super::record::Recorder;
 use super::sliding::{Sliding, channels_and_space, shape_behind};
+use super::weight::{BIAS, LAMBDA_IN, LAMBDA_OUT, PSI, WEIGHT, Weight};
 use super::{Layer, Node, NodeId, NodeType};
-use crate::kernels::{Convolve, Eigenvalues, Form, Gemm, Pullback, Window};
+use crate::kernels::{Convolve, Form, Gemm, Pullback, Window};
 use crate::program::View;
 
 /// `y[o, p] = Σ_{c, κ} W[o, c, κ]·x[c, seen(p, κ)] + b[o]` on samples `[C, spatial…]`.
@@ -33,15 +34,6 @@ impl From<Convolution> for Layer {
 }
 
 impl Convolution {
-    fn matrix(&self) -> &'static str {
-        if matches!(self.weight, Weight::Spectral(_)) { PSI } else { WEIGHT }
-    }
-
-    fn eigenvalues(&self, parameter: impl Fn(&str) -> View) -> Option<Eigenvalues> {
-        matches!(self.weight, Weight::Spectral(_))
-            .then(|| Eigenvalues { lambda_in: parameter(LAMBDA_IN), lambda_out: parameter(LAMBDA_OUT) })
-    }
-
     fn window(&self, input: &[usize]) -> Window {
         self.sliding.window(&input[1..]).expect("invariant: shapes were checked when the node was added")
     }
@@ -75,24 +67,15 @@ impl NodeType for Convolution {
     fn tensors(&self, inputs: &[&[usize]]) -> Vec<TensorSpec> {
         let channels = inputs[0][0];
         let (m, n) = (self.filters, channels / self.groups * self.window(inputs[0]).taps());
-        let mut tensors = match self.weight {
-            Weight::Direct => vec![TensorSpec::new(WEIGHT, m, n, Role::Plain, true, Start::Random)],
-            Weight::Spectral(train) => vec![
-                TensorSpec::new(PSI, m, n, Role::Psi, train.psi, Start::Random),
-                TensorSpec::new(LAMBDA_IN, 1, channels, Role::Lambda, train.lambda_in, Start::Ones),
-                TensorSpec::new(LAMBDA_OUT, 1, m, Role::Lambda, train.lambda_out, Start::Zeros),
-            ],
-        };
-        tensors.push(TensorSpec::new(BIAS, 1, m, Role::Plain, self.train_bias, Start::Zeros));
-        tensors
+        self.weight.tensors((m, n), channels, self.train_bias)
     }
 
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let x = record.output(node.inputs[0]);
-        let weight = record.parameter(id, self.matrix());
+        let weight = record.parameter(id, self.weight.matrix());
         let (out, pre, activation) = record.fused_output(id);
         let product = Gemm {
-            eigenvalues: self.eigenvalues(|name| record.parameter(id, name)),
+            eigenvalues: self.weight.eigenvalues(|name| record.parameter(id, name)),
             bias: Some(record.parameter(id, BIAS)),
             pre,
             activation,
@@ -108,7 +91,7 @@ impl NodeType for Convolution {
         let x = record.output(input);
         let bias_gradient = record.parameter_gradient(id, BIAS);
         let product = |out| self.convolve(shape, Gemm { bias_gradient, ..Gemm::plain(Form::Tn, dy, x, out) });
-        let weight = record.parameter(id, self.matrix());
+        let weight = record.parameter(id, self.weight.matrix());
         match self.weight {
             Weight::Direct => {
                 let out = record.parameter_gradient(id, WEIGHT).expect("a direct weight is trained");
@@ -129,7 +112,7 @@ impl NodeType for Convolution {
                 });
             }
         }
-        let eigenvalues = self.eigenvalues(|name| record.parameter(id, name));
+        let eigenvalues = self.weight.eigenvalues(|name| record.parameter(id, name));
         record.deliver(id, input, |out, slope| {
             self.convolve(shape, Gemm { eigenvalues, slope, ..Gemm::plain(Form::Nn, dy, weight, out) }).into()
         });
@@ -145,8 +128,8 @@ impl NodeType for Convolution {
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
         let (input, seeds) = (node.inputs[0], sweep.seeds);
         let dy = sweep.matrix(id, cotangent);
-        let weight = sweep.parameter(id, self.matrix());
-        let eigenvalues = self.eigenvalues(|name| sweep.parameter(id, name));
+        let weight = sweep.parameter(id, self.weight.matrix());
+        let eigenvalues = self.weight.eigenvalues(|name| sweep.parameter(id, name));
         let (target, slope, out) = sweep.below(id, input);
         let product = Gemm { eigenvalues, slope, seeds, ..Gemm::plain(Form::Nn, dy, weight, out) };
         sweep.op(self.convolve(sweep.shape(input), product));
@@ -155,8 +138,8 @@ impl NodeType for Convolution {
 
     fn jvp(&self, id: NodeId, tangents: &[View], sweep: &mut Sweep<'_>) -> View {
         let (out, seeds) = (sweep.seeded(id, "tangent"), sweep.seeds);
-        let weight = sweep.parameter(id, self.matrix());
-        let eigenvalues = self.eigenvalues(|name| sweep.parameter(id, name));
+        let weight = sweep.parameter(id, self.weight.matrix());
+        let eigenvalues = self.weight.eigenvalues(|name| sweep.parameter(id, name));
         let product = Gemm { eigenvalues, seeds, ..Gemm::plain(Form::Nt, tangents[0], weight, out) };
         sweep.op(self.convolve(sweep.shape(sweep.input(id)), product));
         out

@@ -29,6 +29,7 @@ mod scale;
 mod slice;
 mod sliding;
 mod sparse_matrix;
+pub(crate) mod weight;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ pub use batch_norm::BatchNorm;
 pub use broadcast::Broadcast;
 pub use concat::ConcatNode;
 pub use convolution::Convolution;
-pub use dense::{Dense, Spectral, Weight};
+pub use dense::Dense;
 pub use dropout::DropoutNode;
 pub use function::FunctionNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
@@ -53,6 +54,7 @@ pub use reshape::Reshape;
 pub use scale::{By, Scale};
 pub use slice::SliceNode;
 pub use sliding::{Padding, Sliding};
+pub use weight::{Spectral, Weight};
 
 use crate::kernels::Activation;
 use crate::{Error, Result};

@@ -7,8 +7,8 @@ use crate::Result;
 use crate::engine::Session;
 use crate::kernels::{Adam, Gather, Loss, LossKind, Mask, Op, Penalty, Proximal, Reduce, Select, Tie};
 use crate::network::Network;
-use crate::network::dense::{LAMBDA_IN, WEIGHT};
 use crate::network::record::{Mode, Recorder, Workspace};
+use crate::network::weight::{LAMBDA_IN, WEIGHT};
 use crate::program::{Buffer, Element, PassId, RESULT_LEN, Scope, View, pad4};
 
 /// Steps whose results are kept on the engine until they are read.
