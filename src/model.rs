@@ -120,9 +120,6 @@ pub struct Model {
 /// Elements of all nodes' outputs that a forward pass holds at once.
 const FORWARD_ELEMENTS: usize = 1 << 24;
 
-/// Cells of a table whose rows are looked at for repeats.
-const MOST_CELLS: usize = 20_000_000;
-
 /// What to train on a data set.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -237,8 +234,7 @@ impl Plan {
         let validation = if self.tuning.is_some() { 0.0 } else { self.validation };
         let parts = split(dataset, validation, self.test, self.split_seed)?;
         let fingerprint = dataset.fingerprint();
-        // Of pictures and large tables the copies would take the memory, and a few repeats don't decide anything.
-        let repeated = if dataset.rows * dataset.columns <= MOST_CELLS { dataset.repeated_rows() } else { 0 };
+        let repeated = dataset.repeated_rows();
         dataset.weigh(&parts, self.balanced_classes)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
         let scaling = Scaling::fit(kind, dataset, &parts.train)?;

@@ -466,8 +466,12 @@ impl Dataset {
 
     /// Rows that stand in the data more than once, with all inputs and targets, where a column is continuous: of columns with few
     /// values alike rows are to be expected. A split may put one of them among the rows that a model learns, and another among those
-    /// that it is judged by.
+    /// that it is judged by. 0 for pictures and large tables (20 million cells), where looking would take the memory.
     pub fn repeated_rows(&self) -> usize {
+        const MOST_CELLS: usize = 20_000_000;
+        if self.axes.len() > 1 || self.rows.saturating_mul(self.columns) > MOST_CELLS {
+            return 0;
+        }
         let target = |row: usize| match &self.y {
             Targets::Classes { labels, .. } => vec![labels[row]],
             Targets::Numbers { values, names } => {

@@ -66,8 +66,7 @@ impl Convolve {
         self.weight().cols / self.window.taps()
     }
 
-    pub(crate) fn dispatches(&self, caps: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
-        let _ = caps;
+    pub(crate) fn dispatches(&self, _: &Caps, buffers: &Buffers) -> Vec<Dispatch> {
         let Gemm { form, a, b, out, .. } = self.product;
         let (filters, channels, taps) = (self.filters(), self.channels(), self.window.taps());
         // What one product of a group is: how many of them, its rows, its columns, the terms of a sum.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Layer;
 use super::fixed::Fixed;
-use super::sliding::{Sliding, channels_and_space, shape_behind};
+use super::sliding::{Padding, Sliding, channels_and_space, shape_behind};
 use super::sparse_matrix::SparseMatrix;
+use crate::kernels::Window;
 
 /// `y[c, p]` is the mean of what a window sees of channel c.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ impl From<AveragePool> for Layer {
 
 impl AveragePool {
     /// Taps of the window at output element `o` that lie on elements or padding: not those that `ceil` lets reach further.
-    fn taps_inside(&self, o: [usize; 3], window: &crate::kernels::Window, after: [usize; 3]) -> usize {
+    fn taps_inside(&self, o: [usize; 3], window: &Window, after: [usize; 3]) -> usize {
         let along = |axis: usize| {
             let end = window.before[axis] + window.input[axis] + after[axis];
             let inside = |&k: &usize| o[axis] * window.stride[axis] + k * window.dilation[axis] < end;
@@ -36,14 +37,14 @@ impl AveragePool {
     }
 
     /// Padding behind the last element of each of the three axes.
-    fn after(&self, window: &crate::kernels::Window) -> [usize; 3] {
+    fn after(&self, window: &Window) -> [usize; 3] {
         let mut after = [0; 3];
         for (axis, after) in after.iter_mut().enumerate() {
             let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
             let seen = (window.output[axis] - 1) * window.stride[axis] + reach;
             *after = seen.saturating_sub(window.before[axis] + window.input[axis]);
         }
-        if let super::Padding::Explicit { after: given, .. } = &self.sliding.padding {
+        if let Padding::Explicit { after: given, .. } = &self.sliding.padding {
             let first = after.len() - given.len();
             after[..first].fill(0);
             after[first..].copy_from_slice(given);
@@ -72,7 +73,7 @@ impl Fixed for AveragePool {
         let (inputs, outputs, after) = (window.inputs(), window.outputs(), self.after(&window));
         let row = |channel: usize, o: usize| {
             let seen: Vec<usize> = (0..window.taps()).filter_map(|tap| window.seen(o, tap)).collect();
-            let place = crate::kernels::Window::place(window.output, o);
+            let place = Window::place(window.output, o);
             let count = if self.count_padding { self.taps_inside(place, &window, after) } else { seen.len() };
             seen.into_iter().map(|i| (channel * inputs + i, 1.0 / count as f64)).collect()
         };

@@ -33,7 +33,7 @@ impl Convolve {
         (WRITTEN_OUT / depth.max(1) / 16 * 16).clamp(64, 2048).min(outputs.max(1))
     }
 
-    /// W, built from ψ and the eigenvalues in `scratch` where it is spectral, and the distance of its rows.
+    /// W with the view's distance of rows: built from ψ and the eigenvalues in `scratch` where it is spectral.
     fn build_weight<'a, T: Real>(&self, cx: &'a Context<'_, T>, scratch: &'a mut Vec<T>) -> &'a [T] {
         let view = self.product.b;
         let Some(eigenvalues) = self.product.eigenvalues else { return cx.view(view) };
