@@ -73,7 +73,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     match lowering.known.get(output) {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
         Some(Known::Node(id)) if *id > 0 => {
-            // A node behind it that nothing reads can't be: only ancestors were lowered. It is an alias of an earlier one.
+            // The output is an alias of an earlier node, or of one of a node's several outputs.
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
         }
         _ => {
@@ -85,7 +85,8 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     }
     let Lowering { network, tensors, .. } = lowering;
     let layout = Layout::new(&network);
-    let mut parameters = layout.initial(crate::network::Initialisation::Glorot, 0);
+    // What the file doesn't give is a bias, which is 0.
+    let mut parameters = Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
     for (node, name, values) in tensors {
         let tensor = layout.find(node, name).expect("invariant: lowering names tensors that the node has");
         parameters.set(tensor, &values);
