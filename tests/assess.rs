@@ -38,6 +38,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         test_from: None,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     }
 }
 

@@ -101,6 +101,7 @@ fn problem(rows: usize) -> (Vec<f64>, Vec<f64>, Resident) {
         test_from: None,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     };
     let all: Vec<u32> = (0..rows as u32).collect();
     let data = Resident::new(&set, (&[0.0; N], &[1.0; N]), (&[0.0; 2], &[1.0; 2]), [&all, &[], &[]]);

@@ -409,6 +409,7 @@ impl Net {
             test_from: None,
             notes: Vec::new(),
             filled: Vec::new(),
+            row_names: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use super::names::Names;
+use super::pictures::PictureArgs;
 use crate::assess::Tuning;
 use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_tabular};
 use crate::engine::Device;
@@ -103,15 +104,24 @@ pub struct DataArgs {
     /// Missing cells: refuse, mean (of the training rows), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
-    /// Where the channels of an array of pictures stand: channels-first or channels-last [default: first where a row's first
-    /// axis has 1 or 3 and its last has not]
+    /// Where the channels of an array of pictures stand: channels-first (or nchw) or channels-last (nhwc) [default: first where a row's
+    /// first axis has 1 or 3 and its last has not]
     #[arg(hide_short_help = true, long, value_parser = by_name::<Layout>)]
     pub layout: Option<Layout>,
+    #[command(flatten)]
+    pictures: PictureArgs,
 }
 
 impl DataArgs {
+    /// Of one source, or of several pictures.
+    pub fn request_all(&self, sources: &[String], seed: u64) -> Request {
+        let (first, more) = sources.split_first().expect("invariant: DATA is required");
+        Request { more: more.to_vec(), ..self.request(first, seed) }
+    }
+
     pub fn request(&self, source: &str, seed: u64) -> Request {
         Request {
+            pictures: self.pictures.preprocess(),
             target: self.target.clone(),
             task: self.task,
             classes: self.classes.clone().map(|names| names.0),

@@ -11,10 +11,11 @@ mod text;
 use super::args::{DataArgs, RunArgs};
 use super::names::Names;
 use super::output::refuse_other_model;
+use super::pictures::{NameArgs, best_classes};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
-use crate::data::{Task, Unit, units};
+use crate::data::{Preprocessing, Task, Unit, units};
 use crate::engine::Device;
 use crate::model::Model;
 use crate::network::local::SlopeForm;
@@ -22,6 +23,7 @@ use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown, Units};
 use crate::report::feature_figures::{OneRow, category};
 use crate::report::npz::Npz;
+use crate::report::photo_figures::BestClass;
 use crate::report::text::many;
 use crate::specxai::{
     ExplainSettings, Explanation, FeatureParts, Output, Reduction, Spectrum, axis, contract, explain_each, similarity,
@@ -35,8 +37,10 @@ use crate::{Error, Result, write};
 pub struct Args {
     /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
-    /// The data whose rows are explained: what the model was trained on, or others with the same columns
-    data: String,
+    /// The data whose rows are explained: what the model was trained on, or others with the same columns; JPEG and PNG pictures
+    /// may be several, or a folder
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<String>,
     /// Where explanations.json, maps.npz and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -73,6 +77,8 @@ pub struct Args {
     #[arg(hide_short_help = true, long, default_value_t = 256, value_name = "MIB")]
     memory: usize,
     #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -82,6 +88,8 @@ pub struct Args {
 const SHOWN: usize = 12;
 /// Rows whose singular vectors are compared on the page.
 const COMPARED: usize = 120;
+/// Classes named of each row.
+const BEST: usize = 5;
 /// Bytes of maps above which fewer rows must be asked for.
 const MOST_MAPS: usize = 4 << 30;
 
@@ -126,6 +134,15 @@ struct Entry<'a> {
     explanation: &'a Explanation,
     /// The output's name: a class, or a target.
     output_name: String,
+    /// A picture's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    /// How it became a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preprocessing: Option<&'a Preprocessing>,
+    /// The classes with the largest outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    best: Vec<BestClass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
     /// y in the target's units, for numbers.
@@ -155,8 +172,18 @@ impl Collected<'_> {
         let output_name = self.name(explanation.output);
         let (parts, factor) = self.parts_of(&explanation);
         let (features, values) = (self.units.iter().map(|unit| unit.name.as_str()).collect(), self.values(index));
-        let entry =
-            Entry { explanation: &explanation, output_name, label, prediction, parts: &parts, features, values };
+        let entry = Entry {
+            explanation: &explanation,
+            output_name,
+            file: self.file(index),
+            preprocessing: self.rows.pictures.as_ref(),
+            best: best_classes(description, &explanation.outputs, BEST),
+            label,
+            prediction,
+            parts: &parts,
+            features,
+            values,
+        };
         self.json.push(json!(entry));
         if place == 0 {
             self.parts.push((parts, factor, explanation.output));
@@ -234,6 +261,11 @@ impl Collected<'_> {
         self.units.iter().map(value).collect()
     }
 
+    /// What a row's picture is called.
+    fn file(&self, index: usize) -> Option<&str> {
+        self.rows.names.as_ref().map(|names| names[index].as_str())
+    }
+
     /// A row as it came.
     fn input(&self, index: usize) -> &[f32] {
         let n = self.model.network.input_width();
@@ -276,14 +308,13 @@ impl Collected<'_> {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
     let splits = rows::splits(&model, args.split.as_deref())?;
     let along = args.axis.as_deref().map(|name| axis(&model.description.axes, name)).transpose()?;
-    let Some(parameters) = model.parameters.get(args.replica) else {
+    if args.replica >= model.parameters.len() {
         let most = model.parameters.len() - 1;
         return Err(Error::Usage(format!("--replica {}: the model's replicas are numbered 0 to {most}", args.replica)));
-    };
-    let outputs = outputs(&model, args.output.as_deref())?;
+    }
     if args.components == 0 {
         return Err(Error::Usage("--components is 0; give the number of maps, 1 at least".into()));
     }
@@ -292,7 +323,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let (one, all) = (args.replica, model.parameters.len());
         eprintln!("eigenlens: replica {one} of {all} is explained (--replica); predict answers with the mean of all");
     }
-    let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
+    let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
+    let outputs = outputs(&model, args.output.as_deref())?;
+    let parameters = &model.parameters[args.replica];
     let n = model.network.input_width();
     let sizes = [n, args.components.saturating_add(1), splits.len(), rows.numbers.len(), outputs.len()];
     if sizes.iter().fold(4, |bytes: usize, &size| bytes.saturating_mul(size)) > MOST_MAPS {
@@ -424,6 +457,11 @@ impl Asked<'_> {
                 explanation: &at_splits[0],
                 input: collected.input(i),
                 label: collected.rows.labels.as_ref().map(|labels| labels[i].as_str()),
+                name: collected.file(i),
+                best: match collected.rows.pictures {
+                    Some(_) => best_classes(&model.description, &at_splits[0].outputs, BEST),
+                    None => Vec::new(),
+                },
                 at_splits,
             })
             .collect();
@@ -433,19 +471,8 @@ impl Asked<'_> {
             description: &model.description,
             rows: collected.rows.numbers.len(),
             part: collected.rows.part,
-            settings: vec![
-                ("model".into(), args.model.display().to_string()),
-                ("data".into(), args.data.clone()),
-                ("rows".into(), args.rows.clone()),
-                ("split".into(), collected.splits.join(", ")),
-                ("output".into(), collected.name(self.output)),
-                ("reduce".into(), args.reduce.to_string()),
-                ("components".into(), args.components.to_string()),
-                ("memory".into(), format!("{} MiB", args.memory)),
-                ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
-                ("engine".into(), device.to_string()),
-                ("time".into(), format!("{seconds:.2} s")),
-            ],
+            settings: self.settings(collected, device, seconds),
+            pictures: collected.rows.pictures.as_ref().map(|steps| steps.channels),
             along: collected.along,
             reduction: args.reduce,
             shown,
@@ -486,6 +513,31 @@ impl Asked<'_> {
         seconds
     ));
         Ok(text)
+    }
+
+    /// What the page tells about how it was made.
+    fn settings(&self, collected: &Collected<'_>, device: &Device, seconds: f64) -> Vec<(String, String)> {
+        let args = self.args;
+        let mut settings = vec![
+            ("model".into(), args.model.display().to_string()),
+            ("data".into(), args.data.join(", ")),
+            ("rows".into(), args.rows.clone()),
+            ("split".into(), collected.splits.join(", ")),
+            ("output".into(), collected.name(self.output)),
+            ("reduce".into(), args.reduce.to_string()),
+            ("components".into(), args.components.to_string()),
+            ("memory".into(), format!("{} MiB", args.memory)),
+            ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
+            ("engine".into(), device.to_string()),
+            ("time".into(), format!("{seconds:.2} s")),
+        ];
+        if let Some(steps) = &collected.rows.pictures {
+            let scale =
+                if self.model.description.origin.is_trained() { "the model's own".into() } else { steps.scale_said() };
+            settings.insert(2, ("pictures".into(), steps.said()));
+            settings.insert(3, ("a pixel is".into(), scale));
+        }
+        settings
     }
 }
 

@@ -9,6 +9,7 @@ mod export;
 mod inspect;
 mod names;
 mod output;
+mod pictures;
 mod predict;
 mod progress;
 mod rank;

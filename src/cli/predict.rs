@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{DataArgs, DeviceArgs, say_notes};
+use super::pictures::{self, NameArgs, best_classes};
 use super::{print, print_json};
 use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
 use crate::host::{argmax, softmax};
 use crate::model::{Model, Origin};
+use crate::report::text::{percent, shorten};
 use crate::train::Resident;
 use crate::{Error, Result, write};
 
@@ -16,12 +18,13 @@ use crate::{Error, Result, write};
 pub struct Args {
     /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
-    /// Data with the model's columns; a target is not needed
-    data: String,
+    /// Data with the model's columns; a target is not needed. JPEG and PNG pictures may be several, or a folder
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<String>,
     /// The table: of classes the answer and the probability of each, of numbers their values; - for stdout
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
-    /// A column of the table that names its rows: its cells instead of the rows' numbers
+    /// What names the rows instead of their numbers: a column of the table, or `file` of pictures
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
     /// The classes' logits instead of answers and probabilities (an ONNX network's outputs always are as they come)
@@ -30,6 +33,8 @@ pub struct Args {
     /// What an ONNX network's final softmax, log-softmax or sigmoid makes of its outputs, instead of what goes into it
     #[arg(long)]
     keep_softmax: bool,
+    #[command(flatten)]
+    names: NameArgs,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -101,6 +106,10 @@ fn mean_outputs(model: &Model, resident: &Resident, device: &Device) -> Result<V
     Ok(mean)
 }
 
+/// Pictures whose best classes are printed, and how many of each.
+const SHOWN: usize = 20;
+const BEST: usize = 3;
+
 /// Numbers that are held in double precision at once.
 const INPUTS: usize = 1 << 26;
 
@@ -128,21 +137,27 @@ fn put_back(removed: &str, row: &mut [f64]) {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
     let device = args.device.open()?;
-    let d = &model.description;
-    let mut request = args.read.request(&args.data, d.split_seed);
+    let mut request = args.read.request_all(&args.data, model.description.split_seed);
     request.need_target = false;
+    pictures::complete(&mut model, &request, &args.names)?;
+    let d = &model.description;
     fill_in(&mut request, &model);
     keep_every_row(&mut request, args.read.missing)?;
-    let ids = args.id.as_deref().map(|name| data::column(&args.data, name)).transpose()?;
     let mut dataset = data::load(&request)?;
+    let ids = match args.id.as_deref() {
+        Some("file") if !dataset.row_names.is_empty() => Some(dataset.row_names.clone()),
+        Some(name) => Some(data::column(&request.source, name)?),
+        None => None,
+    };
     say_notes(&dataset);
     // Outputs don't depend on targets, which may be absent or of other classes.
     dataset.y = Targets::None;
     let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
     let resident = model.prepare(&mut dataset, &parts)?;
     let m = d.targets.len();
+    let mut best = Vec::new();
     let mut mean = match &d.origin {
         Origin::Trained => mean_outputs(&model, &resident, &device)?,
         Origin::Onnx { removed } => {
@@ -153,6 +168,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             outputs
         }
     };
+    if !args.keep_softmax && !dataset.row_names.is_empty() {
+        best.extend(mean.chunks_exact(m).map(|row| best_classes(d, row, BEST)));
+    }
     if d.task != Task::Classify {
         for row in mean.chunks_exact_mut(m) {
             for (c, y) in row.iter_mut().enumerate() {
@@ -163,7 +181,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let answers = d.task == Task::Classify && !args.logits && d.origin.is_trained();
     if let Some(bad) = mean.iter().position(|y| !y.is_finite()) {
         return Err(Error::input(
-            &args.data,
+            &dataset.source,
             format!("row {}", bad / m),
             "the network's output is not finite",
             "check that row for extreme values",
@@ -191,7 +209,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;
     } else {
         let of = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        print(&format!("{}, {}: {}\n", of(dataset.rows, "row"), of(m, "output"), args.out.display()))?;
+        let mut text = String::new();
+        for (name, outputs) in dataset.row_names.iter().zip(&best).take(SHOWN) {
+            let named =
+                outputs.iter().map(|class| format!("{} {}", shorten(&class.name, 30), percent(class.probability)));
+            text.push_str(&format!("{}: {}\n", shorten(name, 60), named.collect::<Vec<_>>().join(", ")));
+        }
+        if best.len() > SHOWN {
+            text.push_str(&format!("… {} more\n", best.len() - SHOWN));
+        }
+        print(&format!("{text}{}, {}: {}\n", of(dataset.rows, "row"), of(m, "output"), args.out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,9 @@
 use std::num::IntErrorKind;
 
 use super::args::{DataArgs, say_notes};
+use super::pictures::{self, NameArgs};
 use super::predict::{fill_in, keep_every_row, read as read_data};
-use crate::data::{Dataset, Split, Targets};
+use crate::data::{Dataset, Preprocessing, Split, Targets};
 use crate::model::Model;
 use crate::network::NodeId;
 use crate::specxai::{cuts, split_node};
@@ -18,6 +19,10 @@ pub struct Rows {
     pub inputs: Vec<f64>,
     /// As they came, before scaling, `[rows, N]`.
     pub raw: Vec<f32>,
+    /// What they are called, where they have names: pictures' files.
+    pub names: Option<Vec<String>>,
+    /// How pictures became rows.
+    pub pictures: Option<Preprocessing>,
     /// The known answers.
     pub labels: Option<Vec<String>>,
     /// `test`, `training` …: which part of the model's own split the rows are, where that is one and known.
@@ -26,8 +31,10 @@ pub struct Rows {
 
 /// Reads the data and picks rows: numbers and ranges as in `0,5,10..20` (without 20), `all`, or `test`, `validation`,
 /// `train` with at most so many, spread over the classes or the answers, as in `test:100`.
-pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Result<Rows> {
-    let mut request = read.request(source, model.description.split_seed);
+pub fn load(model: &mut Model, sources: &[String], read: &DataArgs, names: &NameArgs, wanted: &str) -> Result<Rows> {
+    let mut request = read.request_all(sources, model.description.split_seed);
+    let source = sources[0].as_str();
+    let pictures = pictures::complete(model, &request, names)?;
     // Only tables may lack their target; for the others the classes decide which rows there are.
     request.need_target = source.starts_with("idx:") || matches!(source, "gaussian" | "correlated" | "redundant");
     fill_in(&mut request, model);
@@ -55,7 +62,9 @@ pub fn load(model: &Model, source: &str, read: &DataArgs, wanted: &str) -> Resul
     }
     let raw = numbers.iter().flat_map(|&r| (0..dataset.columns).map(move |c| (r as usize, c)));
     let raw = raw.map(|(r, c)| dataset.seen(r, c)).collect();
-    Ok(Rows { numbers, inputs, raw, labels, part })
+    let names = (!dataset.row_names.is_empty())
+        .then(|| numbers.iter().map(|&row| dataset.row_names[row as usize].clone()).collect());
+    Ok(Rows { numbers, inputs, raw, names, pictures, labels, part })
 }
 
 fn choose(dataset: &Dataset, parts: Option<&Split>, wanted: &str) -> Result<(Vec<u32>, Option<&'static str>)> {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{DataArgs, RunArgs};
 use super::output::refuse_other_model;
+use super::pictures::NameArgs;
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -22,8 +23,9 @@ use crate::{Error, Result, write};
 pub struct Args {
     /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
-    /// The data whose rows are compared
-    data: String,
+    /// The data whose rows are compared; JPEG and PNG pictures may be several, or a folder
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<String>,
     /// The node to split at; `eigenlens inspect` lists them [default: the first activation; with spatial axes the last node that has them]
     #[arg(long, value_name = "NODE")]
     split: Option<String>,
@@ -37,6 +39,8 @@ pub struct Args {
     #[arg(long, default_value_t = 3, value_name = "K")]
     components: usize,
     #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -46,13 +50,13 @@ pub struct Args {
 const MOST: usize = 12_000;
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
     let splits = rows::splits(&model, args.split.as_deref())?;
     let [split] = splits[..] else {
         return Err(Error::Usage("--split all: similarity compares one node at a time; name one".into()));
     };
     let device = args.run.device.open()?;
-    let rows = rows::load(&model, &args.data, &args.read, &args.rows)?;
+    let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
     let count = rows.numbers.len();
     if args.components == 0 || count.checked_mul(args.components).is_none_or(|all| all > MOST) {
         return Err(Error::Usage(format!(
@@ -122,7 +126,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let distinct = regions.as_ref().map(|r| r.iter().max().map_or(0, |m| m + 1));
     let name = model.network.nodes[split].name.clone();
     let page = SimilarityPage {
-        source: &args.data,
+        source: &args.data[0],
         split: &name,
         is_cut: is_cut(&model.network, split),
         matrix: &matrix,

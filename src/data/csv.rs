@@ -63,6 +63,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         test_from: None,
         notes: filled.notes,
         filled: filled.empty,
+        row_names: Vec::new(),
     })
 }
 

@@ -56,6 +56,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         test_from,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 mod csv;
 mod idx;
 mod npz;
+mod pictures;
 mod scale;
 mod split;
 mod summary;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use csv::sniff_delimiter;
 pub(crate) use npz::{arrays, described};
+pub(crate) use pictures::is_pictures;
+pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
 pub(crate) use units::source_name;
@@ -79,6 +82,8 @@ pub struct Dataset {
     /// Cells that were missing and hold something else by now, `row · columns + column`, ascending: numbers once they are filled
     /// ([`Scaling::fill_missing`]), the columns of a category from the start, which are all zero then.
     pub filled: Vec<usize>,
+    /// What each row is called where it has a name: a picture's file. Else empty.
+    pub row_names: Vec<String>,
 }
 
 /// What kind of target.
@@ -108,17 +113,23 @@ pub enum Missing {
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// [rows, channels, height, width], as PyTorch has them.
+    #[serde(alias = "nchw")]
     ChannelsFirst,
     /// [rows, height, width, channels], as Keras and most files have them.
+    #[serde(alias = "nhwc")]
     ChannelsLast,
 }
 
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `table.csv`, `arrays.npz`, `array.npy`, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant` or
-    /// `rotated-squares`.
+    /// `table.csv`, `arrays.npz`, `array.npy`, a picture, a folder of pictures, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant`
+    /// or `rotated-squares`.
     pub source: String,
+    /// More pictures, or folders of them.
+    pub more: Vec<String>,
+    /// How pictures become rows.
+    pub pictures: Preprocess,
     /// The target column of a table.
     pub target: Option<String>,
     /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
@@ -149,6 +160,8 @@ impl Request {
     pub fn new(source: impl Into<String>) -> Self {
         Request {
             source: source.into(),
+            more: Vec::new(),
+            pictures: Preprocess::default(),
             target: None,
             drop: Vec::new(),
             weights: None,
@@ -188,6 +201,27 @@ pub fn load(request: &Request) -> Result<Dataset> {
             "--weights names a column of a table or an array of an .npz, and {source} is neither; leave it out"
         )));
     }
+    if !is_pictures(source) {
+        if !request.more.is_empty() {
+            return Err(Error::Usage(format!(
+                "{source} is no picture, and only pictures can be several; give one set of data"
+            )));
+        }
+        let scaled = Preprocess {
+            range: request.pictures.range,
+            mean: request.pictures.mean.clone(),
+            std: request.pictures.std.clone(),
+            ..Preprocess::default()
+        };
+        // The pictures of idx files have their size.
+        let allowed = if source.starts_with("idx:") { scaled } else { Preprocess::default() };
+        if request.pictures != allowed {
+            return Err(Error::Usage(format!(
+                "--preprocess, --resize, --crop, --channels, --range, --mean and --std are for JPEG and PNG files (the last three for idx: \
+                 too), and {source} is none; leave them out"
+            )));
+        }
+    }
     let dataset = if source == "gaussian" {
         synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
     } else if source == "correlated" {
@@ -198,6 +232,8 @@ pub fn load(request: &Request) -> Result<Dataset> {
         synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS)
     } else if let Some(directory) = source.strip_prefix("idx:") {
         idx::read(Path::new(directory))?
+    } else if is_pictures(source) {
+        pictures::read(request)?
     } else {
         let path = Path::new(source);
         match extension.as_str() {
@@ -205,7 +241,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
             _ if is_table(source) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
-                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, idx:DIRECTORY, gaussian, correlated, redundant or rotated-squares"
+                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, redundant or rotated-squares"
                 )));
             }
         }
@@ -338,7 +374,12 @@ impl Dataset {
             self.filled[from..to].iter().map(move |cell| cell - r * c + new * c).collect::<Vec<_>>()
         };
         let filled = keep.iter().enumerate().flat_map(filled_in).collect();
-        Dataset { rows: keep.len(), x, y, weights, test_from, filled, ..self.clone_without_values() }
+        let row_names = if self.row_names.is_empty() {
+            Vec::new()
+        } else {
+            keep.iter().map(|&r| self.row_names[r].clone()).collect()
+        };
+        Dataset { rows: keep.len(), x, y, weights, test_from, filled, row_names, ..self.clone_without_values() }
     }
 
     /// The given columns, in order, as a plain table.
@@ -359,6 +400,7 @@ impl Dataset {
             axes: vec![Axis { name: "feature".into(), len: keep.len() }],
             weights: self.weights.clone(),
             test_from: self.test_from,
+            row_names: self.row_names.clone(),
             ..self.clone_without_values()
         }
     }
@@ -376,6 +418,7 @@ impl Dataset {
             weights: None,
             test_from: None,
             filled: Vec::new(),
+            row_names: Vec::new(),
             notes: self.notes.clone(),
         }
     }

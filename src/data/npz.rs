@@ -98,8 +98,21 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let source = path.display().to_string();
     let (notes, filled) = (Vec::new(), Vec::new());
     let y_later = Targets::None;
-    let dataset =
-        Dataset { source, rows: all_rows, columns, x, y: y_later, features, axes, weights, test_from, notes, filled };
+    let row_names = Vec::new();
+    let dataset = Dataset {
+        source,
+        rows: all_rows,
+        columns,
+        x,
+        y: y_later,
+        features,
+        axes,
+        weights,
+        test_from,
+        notes,
+        filled,
+        row_names,
+    };
     let mut dataset = treat_missing(dataset, request.missing, &missing);
     if let Some(y) = y {
         // Only now: a class whose rows are all dropped is none.
@@ -287,12 +300,16 @@ fn layout(path: &Path, x: &Array, request: &Request) -> Result<Layout> {
     }
 }
 
-/// Axes and feature names of one sample `[channels, spatial…]`, or `[features]`, of a network.
-pub(crate) fn described(shape: &[usize]) -> (Vec<Axis>, Vec<Feature>) {
-    match shape {
+/// Axes and feature names of one sample: `[channels, spatial…]`, `[height, width, channels]`, or `[features]`.
+pub(crate) fn described(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
+    match (shape, layout) {
         // As pictures without colours are read.
-        [1, spatial @ ..] if spatial.len() == 2 => describe(spatial, Layout::ChannelsFirst),
-        _ => describe(shape, Layout::ChannelsFirst),
+        ([1, spatial @ ..], Layout::ChannelsFirst) | ([spatial @ .., 1], Layout::ChannelsLast)
+            if spatial.len() == 2 =>
+        {
+            describe(spatial, Layout::ChannelsFirst)
+        }
+        _ => describe(shape, layout),
     }
 }
 

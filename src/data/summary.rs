@@ -112,6 +112,7 @@ mod tests {
             test_from: None,
             notes: Vec::new(),
             filled: Vec::new(),
+            row_names: Vec::new(),
         }
     }
 

@@ -63,6 +63,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
         test_from: None,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     }
 }
 
@@ -79,6 +80,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         test_from: None,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     }
 }
 

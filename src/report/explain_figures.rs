@@ -35,7 +35,7 @@ pub(crate) fn components_of(e: &Explanation) -> Vec<usize> {
     e.by_share().into_iter().filter(|&k| k < e.maps.len()).take(MAPS).collect()
 }
 
-fn caption_of(e: &Explanation, k: usize) -> Text {
+pub(crate) fn caption_of(e: &Explanation, k: usize) -> Text {
     let c = &e.contributions[k];
     let share = match c.share {
         Some(0.0) => "cancelled".to_owned(),

@@ -5,18 +5,23 @@ use super::explain_figures as figures;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
 use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
+use super::photo_figures::{self, BestClass};
 use super::text::{self, count, many, number, percent, short, shorten};
-use crate::data::{Axis, Task};
+use crate::data::{Axis, Channels, Task};
 use crate::model::Description;
 use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
 
 /// One explanation with its input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shown<'a> {
     pub explanation: &'a Explanation,
     /// As it came, before scaling.
     pub input: &'a [f32],
     pub label: Option<&'a str>,
+    /// A picture's file.
+    pub name: Option<&'a str>,
+    /// The classes with the largest outputs, of a picture.
+    pub best: Vec<BestClass>,
     /// The same row at every split, this one included.
     pub at_splits: &'a [Explanation],
 }
@@ -33,6 +38,8 @@ pub struct ExplainPage<'a> {
     /// Of which part of the model's split they are, where that is known.
     pub part: Option<&'a str>,
     pub settings: Vec<(String, String)>,
+    /// The rows are pictures whose pixels go from 0 to 255, in this order of channels.
+    pub pictures: Option<Channels>,
     /// An axis of the input that maps were summed over.
     pub along: Option<usize>,
     /// What the reduced contributions and the shares are of.
@@ -249,6 +256,9 @@ impl ExplainPage<'_> {
     /// The maps of a row, contracted where an axis was named.
     fn maps(&self, shown: &Shown<'_>, shape: Shape) -> Vec<Block> {
         let axes = &self.description.axes;
+        if let (Some(channels), Shape::Image(grid), None) = (self.pictures, shape, self.along) {
+            return photo_figures::maps(shown.explanation, shown.input, grid, channels, &shown.best);
+        }
         let Some(along) = self.along.filter(|_| axes.len() > 1) else {
             let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
             return figures::maps(shown.explanation, shown.input, shape, &names);
@@ -308,9 +318,9 @@ impl ExplainPage<'_> {
         let e = shown.explanation;
         let output = output_name(e.output, &self.description.targets);
         let label = shown.label.map_or_else(String::new, |label| format!(", label {}", text::signed(label)));
+        let row = shown.name.map_or_else(|| format!("Row {}", e.row), |name| shorten(name, 60));
         let title = format!(
-            "Row {}{}: {} = {}",
-            e.row,
+            "{row}{}: {} = {}",
             shorten(&label, 60),
             shorten(&output, 60),
             Units::text(e.output, e.y, self.description)

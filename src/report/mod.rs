@@ -24,6 +24,7 @@ pub mod html;
 pub mod markdown;
 pub mod npz;
 pub mod page;
+pub mod photo_figures;
 pub mod picture;
 pub mod scale;
 pub mod selection_page;

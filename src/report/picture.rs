@@ -35,9 +35,9 @@ pub enum Palette {
 }
 
 /// Ends and middle of the diverging palette: the page's orange and blue.
-const NEGATIVE: [u8; 3] = [0xc4, 0x51, 0x0a];
+pub(crate) const NEGATIVE: [u8; 3] = [0xc4, 0x51, 0x0a];
 const ZERO: [u8; 3] = [0xf7, 0xf7, 0xf5];
-const POSITIVE: [u8; 3] = [0x17, 0x63, 0xa6];
+pub(crate) const POSITIVE: [u8; 3] = [0x17, 0x63, 0xa6];
 
 impl Palette {
     /// The colour of `share`, which is clamped to 0..1.
@@ -92,7 +92,14 @@ pub fn data_uri(rows: usize, columns: usize, shares: &[f64], palette: Palette) -
 /// pixels are drawn as their mean.
 pub fn colour_uri(rows: usize, columns: usize, shares: &[[f64; 3]]) -> String {
     assert_eq!(shares.len(), rows * columns, "a picture needs one value a pixel");
-    let block = rows.max(columns).div_ceil(MAX_SIDE).max(1);
+    let (height, width, bytes) = reduced(rows, columns, shares, MAX_SIDE);
+    let png = encode_colour(width as u32, height as u32, &bytes).expect("writing a PNG to memory can't fail");
+    format!("data:image/png;base64,{}", base64(&png))
+}
+
+/// Height, width and bytes of a picture whose longer side has `most` pixels at most: means of blocks.
+fn reduced(rows: usize, columns: usize, shares: &[[f64; 3]], most: usize) -> (usize, usize, Vec<u8>) {
+    let block = rows.max(columns).div_ceil(most).max(1);
     let (height, width) = (rows.div_ceil(block), columns.div_ceil(block));
     let mut sums = vec![([0.0; 3], 0.0); height * width];
     for (i, share) in shares.iter().enumerate() {
@@ -100,10 +107,20 @@ pub fn colour_uri(rows: usize, columns: usize, shares: &[[f64; 3]]) -> String {
         sum.iter_mut().zip(share).for_each(|(sum, x)| *sum += x.clamp(0.0, 1.0));
         *count += 1.0;
     }
-    let bytes: Vec<u8> =
-        sums.iter().flat_map(|(sum, count)| sum.map(|x| (x / f64::max(*count, 1.0) * 255.0 + 0.5) as u8)).collect();
-    let png = encode_colour(width as u32, height as u32, &bytes).expect("writing a PNG to memory can't fail");
-    format!("data:image/png;base64,{}", base64(&png))
+    let byte = |x: f64, count: f64| (x / f64::max(count, 1.0) * 255.0 + 0.5) as u8;
+    (height, width, sums.iter().flat_map(|&(sum, count)| sum.map(|x| byte(x, count))).collect())
+}
+
+/// A photograph, or what is drawn over one, `[rows, columns]` of red, green and blue, 0..1 each, as a `data:` URI of a JPEG, which takes a
+/// fifth of a PNG's bytes for such pictures. Above 512 a side every so many pixels are drawn as their mean.
+fn photo_uri(rows: usize, columns: usize, shares: &[[f64; 3]]) -> String {
+    assert_eq!(shares.len(), rows * columns, "a picture needs one value a pixel");
+    let (height, width, bytes) = reduced(rows, columns, shares, 512);
+    let mut jpeg = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 88)
+        .encode(&bytes, width as u32, height as u32, image::ExtendedColorType::Rgb8)
+        .expect("writing a JPEG of at most 512 a side to memory can't fail");
+    format!("data:image/jpeg;base64,{}", base64(&jpeg))
 }
 
 fn encode_colour(width: u32, height: u32, bytes: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
@@ -200,12 +217,22 @@ pub(crate) fn pixels(
 }
 
 fn framed(rows: usize, columns: usize, uri: &str, above: &str, title: &str) -> Picture {
+    pictured(columns, rows, "pixels", uri, above, title)
+}
+
+/// An embedded picture of a class of the style sheet, with something above it.
+fn pictured(width: usize, height: usize, class: &str, uri: &str, above: &str, title: &str) -> Picture {
     let svg = format!(
-        "<svg viewBox=\"0 0 {columns} {rows}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"pixels\" \
-         width=\"{columns}\" height=\"{rows}\" href=\"{uri}\"/>{above}</svg>",
+        "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><image class=\"{class}\" \
+         width=\"{width}\" height=\"{height}\" href=\"{uri}\"/>{above}</svg>",
         escape(title),
     );
     Picture { alternative: title.to_owned(), svg }
+}
+
+/// A photograph of so many pixels, `[rows, columns]` of red, green and blue.
+pub(crate) fn photo(rows: usize, columns: usize, shares: &[[f64; 3]], title: &str) -> Picture {
+    pictured(columns, rows, "photo", &photo_uri(rows, columns, shares), "", title)
 }
 
 /// Signed values as shares of the diverging scale: 0.5 is zero, `largest` the end.

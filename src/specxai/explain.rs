@@ -59,6 +59,9 @@ pub struct Explanation {
     pub row: usize,
     pub output: Output,
     pub y: f64,
+    /// Every output of the network, `[C]`.
+    #[serde(skip)]
+    pub outputs: Vec<f64>,
     pub split: String,
     pub is_cut: bool,
     /// Numerical rank of R: σ above `σ₀·max(m, N)·ε`; matrix-free, what was found of it.
@@ -225,6 +228,8 @@ struct Batch<'a> {
     first: usize,
     n: usize,
     y: Vec<f64>,
+    /// Every output, `[rows, C]`.
+    all: Blocks,
     outputs: Vec<Output>,
     cotangents: Vec<f64>,
     trace: Vec<Option<Blocks>>,
@@ -257,7 +262,7 @@ impl<'a> Batch<'a> {
                 terms.push(InterceptTerm { node: name.clone(), beta });
             }
         }
-        Ok(Batch { inputs, first, n, y: values, outputs, cotangents, trace, intercepts })
+        Ok(Batch { inputs, first, n, y: values, all: y, outputs, cotangents, trace, intercepts })
     }
 
     fn rows(&self) -> usize {
@@ -428,6 +433,7 @@ impl AtSplit<'_> {
             row: batch.first + i,
             output: batch.outputs[i],
             y,
+            outputs: batch.all.row(i, 0).to_vec(),
             split: self.network.nodes[self.split].name.clone(),
             is_cut: is_cut(self.network, self.split),
             rank: triplets.sigma.len(),

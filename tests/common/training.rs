@@ -49,6 +49,7 @@ pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut ran
         test_from: None,
         notes: Vec::new(),
         filled: Vec::new(),
+        row_names: Vec::new(),
     }
 }
 

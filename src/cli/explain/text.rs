@@ -1,6 +1,7 @@
 //! An explanation as the terminal shows it.
 
-use super::Collected;
+use super::super::pictures::best_classes;
+use super::{BEST, Collected};
 use crate::report::explain_page::Units;
 use crate::report::feature_figures::{OneRow, component_name, feature_value, with_sign};
 use crate::report::text::{many, number, percent, shorten, signed};
@@ -18,7 +19,13 @@ pub(super) fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> S
         collected.rows.labels.as_ref().map_or_else(String::new, |labels| format!(", label {}", signed(&labels[index])));
     let value = Units::text(e.output, e.y, description);
     let name = collected.name(e.output);
-    let mut text = format!("row {}{label}: {name} = {value}, split at {}\n", e.row, e.split);
+    let row = collected.file(index).map_or_else(|| format!("row {}", e.row), |file| shorten(file, 60));
+    let mut text = format!("{row}{label}: {name} = {value}, split at {}\n", e.split);
+    if collected.rows.pictures.is_some() {
+        let best = best_classes(description, &e.outputs, BEST);
+        let named = best.iter().map(|class| format!("{} {}", shorten(&class.name, 30), percent(class.probability)));
+        text.push_str(&format!("  best: {}\n", named.collect::<Vec<_>>().join(", ")));
+    }
     if description.axes.len() < 2 && e.split == collected.splits[0] {
         text.push_str(&features(&collected.by_feature(index), top));
     }

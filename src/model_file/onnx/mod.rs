@@ -18,7 +18,7 @@ use std::path::Path;
 pub use export::export;
 pub use lower::Imported;
 
-use crate::data::{Axis, Feature, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
+use crate::data::{Axis, Feature, Layout, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
 use crate::model::{Description, Model, Origin};
 use crate::network::{Network, Sequential};
 use crate::train::Settings;
@@ -56,7 +56,11 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
 }
 
 fn describe(path: &Path, network: &Network, removed: Option<String>) -> Description {
-    let (axes, features): (Vec<Axis>, Vec<Feature>) = described(&network.nodes[0].shape);
+    let shape = &network.nodes[0].shape;
+    // Keras writes pictures with their channels last.
+    let last = matches!(shape[..], [first, _, 1 | 3] if first > 4);
+    let layout = if last { Layout::ChannelsLast } else { Layout::ChannelsFirst };
+    let (axes, features): (Vec<Axis>, Vec<Feature>) = described(shape, layout);
     let (n, outputs) = (features.len(), network.output().width());
     let task = if outputs > 1 { Task::Classify } else { Task::Regress };
     let scaling = Scaling {

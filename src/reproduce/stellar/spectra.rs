@@ -115,6 +115,7 @@ impl Spectra {
             test_from: None,
             notes: Vec::new(),
             filled: Vec::new(),
+            row_names: Vec::new(),
         }
     }
 }
