@@ -10,7 +10,7 @@ use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{ActivationNode, Dense, Initialisation, Layout, Network, Parameters, Weight};
 use eigenlens::random::Random;
 use eigenlens::specxai::{
-    Apply, ExplainSettings, LocalOperator, MatrixFree, Output, Product, decompose, explain, top_triplets,
+    Apply, ExplainSettings, Form, LocalOperator, MatrixFree, Output, Product, decompose, explain, top_triplets,
 };
 
 /// Counts what lives on the heap.
@@ -95,7 +95,7 @@ fn whole(network: &Network, parameters: &Parameters, device: &Device) -> Vec<f64
 }
 
 fn settings(network: &Network) -> ExplainSettings {
-    ExplainSettings { memory: 0, ..ExplainSettings::at(&[network.nodes.len() - 1]) }
+    ExplainSettings { form: Form::Top, ..ExplainSettings::at(&[network.nodes.len() - 1]) }
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn explanations_complete_themselves_with_the_remainder() {
     let x = input();
     for device in [Device::Cpu { threads: 2 }, Device::CpuF64 { threads: 2 }] {
         let free = ExplainSettings { output: Output::Index(3), components: 6, ..settings(&network) };
-        let formed = ExplainSettings { memory: usize::MAX, ..free.clone() };
+        let formed = ExplainSettings { form: Form::Auto, ..free.clone() };
         let one = |settings: &ExplainSettings| {
             explain(&network, &parameters, &x, settings, &device).unwrap().explanations.remove(0)
         };

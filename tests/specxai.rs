@@ -184,8 +184,12 @@ fn check_receipts(device: &Device, tolerance: f64) {
     for (name, network) in networks() {
         for form in [SlopeForm::Tangent, SlopeForm::Secant] {
             for output in [Output::Predicted, Output::Index(1), Output::Difference(0, 1)] {
-                let settings =
-                    ExplainSettings { output, form, components: 100, ..ExplainSettings::at(&every_node(&network)) };
+                let settings = ExplainSettings {
+                    output,
+                    slopes: form,
+                    components: 100,
+                    ..ExplainSettings::at(&every_node(&network))
+                };
                 let x = inputs(&network, 9, 5);
                 let found = explained(&network, &x, &settings, device);
                 assert_eq!(found.explanations.len(), 9 * settings.splits.len());

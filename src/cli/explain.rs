@@ -1,14 +1,16 @@
 //! `eigenlens explain`.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
 
+mod forms;
 mod text;
 
-use super::args::{DataArgs, RunArgs};
+use super::args::{DataArgs, RunArgs, by_name};
 use super::names::Names;
 use super::output::refuse_other_model;
 use super::pictures::{NameArgs, best_classes};
@@ -24,10 +26,10 @@ use crate::report::explain_page::{self, ExplainPage, Shown, Units};
 use crate::report::feature_figures::{OneRow, category};
 use crate::report::npz::Npz;
 use crate::report::photo_figures::BestClass;
-use crate::report::text::many;
+use crate::report::text::{many, serde_name};
 use crate::specxai::{
-    ExplainSettings, Explanation, FeatureParts, Output, Reduction, Spectrum, axis, contract, explain_each, similarity,
-    tolerance, top_vector,
+    ExplainSettings, Explanation, FeatureParts, Form, Output, Reduction, Spectrum, axis, contract, explain_planned,
+    plan, similarity, tolerance, top_vector,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -55,7 +57,7 @@ pub struct Args {
     /// difference A-B; several, by commas, or all, get a page each [default: all of several numbers, else predicted]
     #[arg(long, value_name = "NAME,…|predicted|A-B|all")]
     output: Option<String>,
-    /// Maps written for each row and split, largest singular values first
+    /// Maps written for each row and split: of the largest singular values, or, of thousands, of the largest contributions
     #[arg(hide_short_help = true, long, default_value_t = 16, value_name = "K")]
     components: usize,
     /// Features printed and drawn for each row, largest parts first; the others as their sum
@@ -73,8 +75,16 @@ pub struct Args {
     /// Which of the model's replicas is explained
     #[arg(long, default_value_t = 0, value_name = "R")]
     replica: usize,
-    /// MiB that the operator of one row may take; a larger one is never formed, and only its K largest components are found
-    #[arg(hide_short_help = true, long, default_value_t = 256, value_name = "MIB")]
+    /// How an operator of thousands of rows is decomposed: complete (every component), class-rows (every component of the rows
+    /// that the output reads), contributions (what is found where the output looks), top (the K largest singular values), or
+    /// auto, the first of the first three that fits --budget and --memory
+    #[arg(long, default_value = "auto", value_name = "FORM", value_parser = by_name::<Form>)]
+    form: Form,
+    /// Minutes that all decompositions may take, by an estimate that is printed before they start
+    #[arg(hide_short_help = true, long, default_value_t = 3.0, value_name = "MINUTES", value_parser = minutes)]
+    budget: f64,
+    /// MiB that the decomposition of one row may take
+    #[arg(hide_short_help = true, long, default_value_t = 1024, value_name = "MIB")]
     memory: usize,
     #[command(flatten)]
     names: NameArgs,
@@ -82,6 +92,14 @@ pub struct Args {
     read: DataArgs,
     #[command(flatten)]
     run: RunArgs,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|&m: &f64| m >= 0.0 && m.is_finite())
+        .ok_or_else(|| "give minutes, 0 or more".into())
 }
 
 /// Explanations drawn on the page and printed.
@@ -140,6 +158,8 @@ struct Entry<'a> {
     /// How it became a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     preprocessing: Option<&'a Preprocessing>,
+    /// The components whose maps stand in maps.npz, in that order.
+    maps: Vec<usize>,
     /// The classes with the largest outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     best: Vec<BestClass>,
@@ -178,6 +198,7 @@ impl Collected<'_> {
             file: self.file(index),
             preprocessing: self.rows.pictures.as_ref(),
             best: best_classes(description, &explanation.outputs, BEST),
+            maps: explanation.mapped(),
             label,
             prediction,
             parts: &parts,
@@ -199,9 +220,9 @@ impl Collected<'_> {
             values
         };
         let axes = &description.axes;
-        for k in 0..self.components {
-            let zeros = || vec![0.0; n];
-            let map = explanation.maps.get(k).cloned().unwrap_or_else(zeros);
+        let mapped = explanation.mapped();
+        for place in 0..self.components {
+            let map = mapped.get(place).map_or_else(|| vec![0.0; n], |&k| explanation.maps[k].clone());
             maps.maps.extend(single(&map));
             if let Some(along) = self.along {
                 maps.contracted.extend(single(&contract(&map, axes, along)));
@@ -393,10 +414,28 @@ impl Asked<'_> {
             output,
             components: args.components,
             reduction: args.reduce,
-            form: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+            slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+            form: args.form,
             memory: args.memory.saturating_mul(1 << 20),
+            budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
         };
-        let names: Vec<String> = splits.iter().map(|&s| model.network.nodes[s].name.clone()).collect();
+        let first = &rows.inputs[..model.network.input_width()];
+        let mut plans = plan(&model.network, parameters, first, &settings, device)?;
+        if args.split.as_deref() == Some("all") {
+            let left_out;
+            (plans, left_out) = forms::within(&model.network, plans, rows.numbers.len(), 60.0 * args.budget);
+            if !left_out.is_empty() {
+                eprintln!(
+                    "eigenlens: {} left out, beyond the {} minutes of --budget: {}",
+                    many(left_out.len(), "split"),
+                    args.budget,
+                    left_out.join(", ")
+                );
+            }
+        }
+        forms::announce(&model.network, &plans, rows.numbers.len());
+        let names: Vec<String> = plans.iter().map(|plan| model.network.nodes[plan.split].name.clone()).collect();
+        let splits = names.len();
         let mut collected = Collected {
             model,
             rows,
@@ -419,19 +458,25 @@ impl Asked<'_> {
         let bar = RowBar::new(rows.numbers.len());
         let clock = std::time::Instant::now();
         let (mut done, mut problem) = (0, None);
-        let regions = explain_each(&model.network, parameters, &rows.inputs, &settings, device, &mut |explanation| {
-            if let Err(error) = collected.add(done / splits.len(), explanation) {
+        let at = Cell::new(0.0);
+        let mut each = |explanation| {
+            if let Err(error) = collected.add(done / splits, explanation) {
                 problem = Some(error);
                 return Flow::Stop;
             }
             done += 1;
-            bar.show(done / splits.len())
-        })?;
+            at.set(done as f64 / splits as f64);
+            bar.show(at.get())
+        };
+        let mut watch = |share: f64| bar.show(at.get() + share / splits as f64);
+        let network = &model.network;
+        let regions =
+            explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch)?;
         bar.finish();
         if let Some(error) = problem {
             return Err(error);
         }
-        if done < rows.numbers.len() * splits.len() {
+        if done < rows.numbers.len() * splits {
             return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
         }
         let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
@@ -446,12 +491,13 @@ impl Asked<'_> {
         device: &Device,
         seconds: f64,
     ) -> Result<String> {
-        let Asked { args, model, splits, .. } = *self;
+        let Asked { args, model, .. } = *self;
+        let splits = collected.splits.len();
         collected.npz().save(&args.out.join(format!("maps{}.npz", self.suffix)))?;
         let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
         let shown: Vec<Shown<'_>> = collected
             .shown
-            .chunks(splits.len())
+            .chunks(splits)
             .enumerate()
             .map(|(i, at_splits)| Shown {
                 explanation: &at_splits[0],
@@ -492,7 +538,7 @@ impl Asked<'_> {
         };
         let report = args.run.save(&page.page(), &args.out, &format!("explain{}", self.suffix))?;
         let mut text = page.caution.map_or_else(String::new, |caution| format!("{caution}\n\n"));
-        for e in collected.shown.iter().take(SHOWN.max(splits.len())) {
+        for e in collected.shown.iter().take(SHOWN.max(splits)) {
             text.push_str(&text::table(collected, e, args.top));
         }
         if collected.json.len() > collected.shown.len() {
@@ -515,6 +561,18 @@ impl Asked<'_> {
         Ok(text)
     }
 
+    /// In which forms the splits were decomposed.
+    fn forms(&self, collected: &Collected<'_>) -> String {
+        let mut forms: Vec<String> = Vec::new();
+        for e in &collected.shown {
+            let form = format!("{} ({})", serde_name(&e.form), e.split);
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms.join(", ")
+    }
+
     /// What the page tells about how it was made.
     fn settings(&self, collected: &Collected<'_>, device: &Device, seconds: f64) -> Vec<(String, String)> {
         let args = self.args;
@@ -526,7 +584,8 @@ impl Asked<'_> {
             ("output".into(), collected.name(self.output)),
             ("reduce".into(), args.reduce.to_string()),
             ("components".into(), args.components.to_string()),
-            ("memory".into(), format!("{} MiB", args.memory)),
+            ("form".into(), self.forms(collected)),
+            ("budget".into(), format!("{} min, {} MiB", args.budget, args.memory)),
             ("slopes".into(), if args.secant { "secant".into() } else { "tangent".into() }),
             ("engine".into(), device.to_string()),
             ("time".into(), format!("{seconds:.2} s")),

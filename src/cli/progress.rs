@@ -83,21 +83,23 @@ impl Bar {
 /// A bar that counts rows.
 pub struct RowBar {
     bar: ProgressBar,
+    rows: usize,
 }
 
 impl RowBar {
     pub fn new(rows: usize) -> Self {
         catch_interrupt("nothing is written");
-        let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr_with_hz(8));
-        let style = ProgressStyle::with_template("{bar:28} row {pos} of {len}  {per_sec}  {eta} left")
-            .expect("invariant: the template is valid");
+        let bar = ProgressBar::with_draw_target(Some(rows as u64 * PARTS), ProgressDrawTarget::stderr_with_hz(8));
+        let style =
+            ProgressStyle::with_template("{bar:28} {msg}  {eta} left").expect("invariant: the template is valid");
         bar.set_style(style.progress_chars("━╸ "));
-        RowBar { bar }
+        RowBar { bar, rows }
     }
 
-    /// Shows how many rows are done, and says whether it goes on.
-    pub fn show(&self, rows: usize) -> Flow {
-        self.bar.set_position(rows as u64);
+    /// Shows how many rows are done, the one under way by its share, and says whether it goes on.
+    pub fn show(&self, done: f64) -> Flow {
+        self.bar.set_position((done * PARTS as f64) as u64);
+        self.bar.set_message(format!("row {} of {}", (done as usize + 1).min(self.rows), self.rows));
         if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
     }
 
@@ -172,12 +174,12 @@ impl StageBar {
     }
 }
 
-/// Steps of the bar, and the share of the work from which on the time left is more than a guess.
+/// Steps of a bar (of a row), and the share of the work from which on the time left is more than a guess.
 const PARTS: u64 = 1000;
 const SURE_FROM: f64 = 0.03;
 
 /// `8 s`, `3 min`, `2.5 h`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),

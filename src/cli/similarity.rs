@@ -84,14 +84,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 problem = Some(error);
                 return Flow::Stop;
             }
-            let kept = e.by_size().into_iter().filter(|&k| k < e.right.len()).take(args.components);
+            let kept = e
+                .by_size()
+                .into_iter()
+                .filter(|&k| e.right.get(k).is_some_and(|v| !v.is_empty()))
+                .take(args.components);
             for (place, k) in kept.enumerate() {
                 let at = done * args.components + place;
                 places[at] = k as i64;
                 vectors[at * n..][..n].copy_from_slice(&e.right[k]);
             }
             done += 1;
-            bar.show(done)
+            bar.show(done as f64)
         })?;
     bar.finish();
     if let Some(error) = problem {

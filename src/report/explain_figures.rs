@@ -32,7 +32,7 @@ fn largest(values: &[f64]) -> f64 {
 
 /// Components whose maps were kept, as [`Explanation::by_share`] has them.
 pub(crate) fn components_of(e: &Explanation) -> Vec<usize> {
-    e.by_share().into_iter().filter(|&k| k < e.maps.len()).take(MAPS).collect()
+    e.by_share().into_iter().filter(|&k| e.maps.get(k).is_some_and(|map| !map.is_empty())).take(MAPS).collect()
 }
 
 pub(crate) fn caption_of(e: &Explanation, k: usize) -> Text {

@@ -247,7 +247,8 @@ impl ExplainPage<'_> {
     fn contracted(&self, shown: &Shown<'_>, along: usize) -> (Explanation, Vec<f32>) {
         let axes = &self.description.axes;
         let e = shown.explanation;
-        let maps = e.maps.iter().map(|map| contract(map, axes, along)).collect();
+        let maps =
+            e.maps.iter().map(|map| if map.is_empty() { Vec::new() } else { contract(map, axes, along) }).collect();
         let input: Vec<f64> = shown.input.iter().map(|&x| f64::from(x)).collect();
         let input = averaged(&input, axes, along).into_iter().map(|x| x as f32).collect();
         (Explanation { maps, attribution: contract(&e.attribution, axes, along), ..e.clone() }, input)

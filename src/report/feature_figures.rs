@@ -34,7 +34,7 @@ pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option
 
 /// A component by the features that it is made of: `bmi, s5 against s3`.
 pub fn component_name(e: &Explanation, k: usize, units: &[Unit]) -> Option<String> {
-    let [with, against] = leading(e.maps.get(k)?, e.contributions[k].alpha, units);
+    let [with, against] = leading(e.maps.get(k).filter(|map| !map.is_empty())?, e.contributions[k].alpha, units);
     let names = |list: &[usize]| list.iter().map(|&i| shorten(&units[i].name, 24)).collect::<Vec<_>>().join(", ");
     match (with.is_empty(), against.is_empty()) {
         (true, true) => None,

@@ -20,7 +20,7 @@ pub fn similarity(vectors: &[&[f64]]) -> Vec<f64> {
 
 /// The right singular vector that carries most of an explanation, if its map was kept.
 pub fn top_vector(explanation: &Explanation) -> Option<&[f64]> {
-    let best = explanation.by_size().into_iter().find(|&k| k < explanation.right.len())?;
+    let best = explanation.by_size().into_iter().find(|&k| explanation.right.get(k).is_some_and(|v| !v.is_empty()))?;
     Some(&explanation.right[best])
 }
 

@@ -73,8 +73,43 @@ pub fn gram(a: &DMatrix<f64>) -> DMatrix<f64> {
     out
 }
 
+/// Orders above which the blocked and threaded decompositions are quicker.
+const LARGE: usize = 256;
+
+/// Eigenvalues of a symmetric matrix `[m, m]`, largest first, with their vectors: for thousands of rows.
+pub(super) fn symmetric_eigen(matrix: &[f64], m: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let matrix = faer::MatRef::from_column_major_slice(matrix, m, m);
+    let eigen = matrix.self_adjoint_eigen(faer::Side::Lower).expect("invariant: a finite matrix converges");
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    (0..m).rev().map(|k| (values[k], vectors.col(k).iter().copied().collect::<Vec<f64>>())).unzip()
+}
+
+/// [`gram`] on all cores, one triangle of it.
+fn large_gram(a: &DMatrix<f64>) -> DMatrix<f64> {
+    use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+    let (n, m) = a.shape();
+    let columns = faer::MatRef::from_column_major_slice(a.as_slice(), n, m);
+    let mut out = DMatrix::zeros(m, m);
+    matmul(
+        faer::MatMut::from_column_major_slice_mut(out.as_mut_slice(), m, m),
+        BlockStructure::TriangularLower,
+        faer::Accum::Replace,
+        columns.transpose(),
+        BlockStructure::Rectangular,
+        columns,
+        BlockStructure::Rectangular,
+        1.0,
+        faer::get_global_parallelism(),
+    );
+    out
+}
+
 /// From `R Rᵀ = P Σ² Pᵀ`.
 fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    if transposed.ncols() > LARGE {
+        let (squares, vectors) = symmetric_eigen(large_gram(transposed).as_slice(), transposed.ncols());
+        return (squares.iter().map(|x| x.max(0.0).sqrt()).collect(), vectors);
+    }
     let eigen = SymmetricEigen::new(gram(transposed));
     let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
     sorted(&sigma, |i| eigen.eigenvectors.column(i).iter().copied().collect())
@@ -89,6 +124,13 @@ fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
 }
 
 fn direct(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let (n, m) = transposed.shape();
+    if m.min(n) > LARGE {
+        let whole = faer::MatRef::from_column_major_slice(transposed.as_slice(), n, m);
+        let svd = whole.thin_svd().expect("invariant: a finite matrix converges");
+        let (sigma, p) = (svd.S().column_vector(), svd.V());
+        return (0..m.min(n)).map(|k| (sigma[k], p.col(k).iter().copied().collect::<Vec<f64>>())).unzip();
+    }
     // Rᵀ = V Σ Pᵀ.
     let svd = transposed.clone().svd(false, true);
     let p = svd.v_t.expect("invariant: the right vectors were asked for");

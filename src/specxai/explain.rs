@@ -1,15 +1,18 @@
 //! The explanation of an output at an input: contributions at each split, intercepts, and the receipt that they add up.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
+use super::complete::complete;
+use super::contributions::contributions;
 use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
+use super::form::{Form, SplitPlan, directions, forms_rows, plan};
 use super::matrix_free::MatrixFree;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::output::Output;
+use super::regions::Patterns;
 use super::surgery::{Reduction, reduce_clusters, shares};
 use super::topk::{Apply, top_triplets};
+use super::watch::{Watch, Watched};
 use crate::engine::Device;
 use crate::host::{Operand, product};
 use crate::network::local::SlopeForm;
@@ -26,21 +29,27 @@ pub struct ExplainSettings {
     /// Maps kept of each split; also the triplets of a matrix-free decomposition.
     pub components: usize,
     pub reduction: Reduction,
-    pub form: SlopeForm,
-    /// Bytes of one sample's R in `f32` above which only its largest triplets are computed, without forming it.
+    pub slopes: SlopeForm,
+    /// How a split is decomposed whose R is too large for one product.
+    pub form: Form,
+    /// Bytes that the decomposition of one sample's R may take.
     pub memory: usize,
+    /// Seconds that the decomposition of one sample at one split may take, by estimate; [`Form::Auto`] chooses by it.
+    pub budget: f64,
 }
 
 impl ExplainSettings {
-    /// The defaults at the given splits: the predicted output, 16 components, cancellation, tangents, R up to 256 MiB.
+    /// The defaults at the given splits: the predicted output, 16 components, cancellation, tangents, up to 1 GiB and three minutes.
     pub fn at(splits: &[NodeId]) -> Self {
         ExplainSettings {
             splits: splits.to_vec(),
             output: Output::Predicted,
             components: 16,
             reduction: Reduction::Cancel,
-            form: SlopeForm::Tangent,
-            memory: 256 << 20,
+            slopes: SlopeForm::Tangent,
+            form: Form::Auto,
+            memory: 1 << 30,
+            budget: 180.0,
         }
     }
 }
@@ -64,6 +73,8 @@ pub struct Explanation {
     pub outputs: Vec<f64>,
     pub split: String,
     pub is_cut: bool,
+    /// How R was decomposed; never [`Form::Auto`].
+    pub form: Form,
     /// Numerical rank of R: σ above `σ₀·max(m, N)·ε`; matrix-free, what was found of it.
     pub rank: usize,
     pub contributions: Vec<Contribution>,
@@ -79,7 +90,8 @@ pub struct Explanation {
     /// Matrix-free: `max(‖R v − σu‖, ‖Rᵀu − σv‖)` of each component; empty when R was decomposed whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bounds: Vec<f64>,
-    /// The maps A_k of the first components, `[≤ components][N]`, each summing to its α.
+    /// The maps A_k, each `[N]` and summing to its α; empty of the components whose maps were not kept. Kept are the first ones, or, of
+    /// the thousands of a matrix-free decomposition, those of the largest |α|.
     #[serde(skip)]
     pub maps: Vec<Vec<f64>>,
     /// `J ⊙ x̃`: slope times input.
@@ -87,7 +99,7 @@ pub struct Explanation {
     pub attribution: Vec<f64>,
     #[serde(skip)]
     pub bypass_map: Vec<f64>,
-    /// Right singular vectors of the first components, unit length.
+    /// Right singular vectors, unit length, of the components whose maps were kept; else empty.
     #[serde(skip)]
     pub right: Vec<Vec<f64>>,
 }
@@ -99,6 +111,11 @@ impl Explanation {
 
     pub fn beta_sum(&self) -> f64 {
         self.intercepts.iter().map(|i| i.beta).sum()
+    }
+
+    /// Components whose maps and vectors were kept, ascending.
+    pub fn mapped(&self) -> Vec<usize> {
+        (0..self.maps.len()).filter(|&k| !self.maps[k].is_empty()).collect()
     }
 
     /// `J ⊙ x̃` minus the kept maps.
@@ -172,8 +189,15 @@ pub fn explain_each(
     device: &Device,
     each: &mut dyn FnMut(Explanation) -> Flow,
 ) -> Result<Option<Vec<usize>>> {
-    let n = network.input_width();
     settings.output.check(network.output().width())?;
+    check_inputs(network, inputs)?;
+    let Some(first) = inputs.chunks_exact(network.input_width()).next() else { return Ok(None) };
+    let plans = plan(network, parameters, first, settings, device)?;
+    explain_planned(network, parameters, inputs, settings, &plans, device, each, &mut |_| Flow::Continue)
+}
+
+fn check_inputs(network: &Network, inputs: &[f64]) -> Result<()> {
+    let n = network.input_width();
     if let Some(i) = inputs.iter().position(|x| !x.is_finite()) {
         return Err(Error::Usage(format!(
             "input {} of row {} is not a finite number; fill or leave out such cells",
@@ -181,16 +205,38 @@ pub fn explain_each(
             i / n
         )));
     }
-    let formed = |&&s: &&NodeId| network.nodes[s].width() * n * 4 <= settings.memory;
-    let (whole, large): (Vec<NodeId>, Vec<NodeId>) = settings.splits.iter().partition(|s| formed(s));
+    Ok(())
+}
+
+/// [`explain_each`] with the forms that [`plan`] chose, one plan for each split.
+///
+/// # Errors
+/// As [`explain`], and [`Error::Stopped`] where `watch` stopped a decomposition.
+#[expect(clippy::too_many_arguments, reason = "explain_each's, with the plans and who watches")]
+pub fn explain_planned(
+    network: &Network,
+    parameters: &Parameters,
+    inputs: &[f64],
+    settings: &ExplainSettings,
+    plans: &[SplitPlan],
+    device: &Device,
+    each: &mut dyn FnMut(Explanation) -> Flow,
+    watch: &mut Watch<'_>,
+) -> Result<Option<Vec<usize>>> {
+    let n = network.input_width();
+    settings.output.check(network.output().width())?;
+    check_inputs(network, inputs)?;
+    let splits = |at_once: bool| plans.iter().filter(move |plan| plan.at_once == at_once).map(|plan| plan.split);
+    let (whole, large): (Vec<NodeId>, Vec<NodeId>) = (splits(true).collect(), splits(false).collect());
     let mut products = vec![Product::Trace];
     products.extend(whole.iter().map(|&s| Product::Jacobian(s)));
-    products.extend(settings.splits.iter().filter(|&&s| !is_cut(network, s)).map(|&s| Product::Bypass(s)));
+    let all = || plans.iter().map(|plan| plan.split);
+    products.extend(all().filter(|&s| !is_cut(network, s)).map(Product::Bypass));
     let rows = inputs.len() / n;
-    let mut operator = LocalOperator::new(network, parameters, &products, settings.form, rows, device)?;
+    let mut operator = LocalOperator::new(network, parameters, &products, settings.slopes, rows, device)?;
     let mut largest = large
         .iter()
-        .map(|&s| MatrixFree::new(network, parameters, s, settings.form, device))
+        .map(|&s| MatrixFree::new(network, parameters, s, settings.slopes, device))
         .collect::<Result<Vec<MatrixFree>>>()?;
     let epsilon = if matches!(device, Device::CpuF64 { .. }) { f64::EPSILON } else { f64::from(f32::EPSILON) };
     let mut patterns = Patterns::new(network);
@@ -200,11 +246,11 @@ pub fn explain_each(
         let batch = Batch::new(&mut operator, inputs, first, settings.output)?;
         patterns.add(&mut operator, inputs.len() / n)?;
         let mut by_split = Vec::new();
-        for &split in &settings.splits {
+        for &SplitPlan { split, form, .. } in plans {
             let bypass = if is_cut(network, split) { None } else { operator.bypass(split, &batch.cotangents)? };
-            let at = AtSplit { network, split, batch: &batch, settings, bypass, epsilon };
+            let at = AtSplit { network, split, form, batch: &batch, settings, bypass, epsilon };
             by_split.push(if let Some(place) = large.iter().position(|&s| s == split) {
-                at.explain_matrix_free(&mut largest[place])?
+                at.explain_matrix_free(&mut largest[place], watch)?
             } else {
                 let r = operator.jacobian(split)?;
                 at.explain_formed(&r)
@@ -278,6 +324,7 @@ impl<'a> Batch<'a> {
 struct AtSplit<'a> {
     network: &'a Network,
     split: NodeId,
+    form: Form,
     batch: &'a Batch<'a>,
     settings: &'a ExplainSettings,
     bypass: Option<Blocks>,
@@ -286,7 +333,7 @@ struct AtSplit<'a> {
 
 /// Products with one sample's R.
 struct Images {
-    /// `Rᵀ P_k` for the kept components, `[≤ components][N]`.
+    /// `Rᵀ P_k`, each `[N]`, empty for components whose maps are not kept.
     components: Vec<Vec<f64>>,
     /// `Rᵀ Σ_k ψ_k P_k` over all components.
     explained: Vec<f64>,
@@ -348,26 +395,53 @@ impl AtSplit<'_> {
         self.assemble(i, triplets, &psi, &rx, images)
     }
 
-    fn explain_matrix_free(&self, operator: &mut MatrixFree) -> Result<Vec<Explanation>> {
-        (0..self.batch.rows())
-            .map(|i| {
-                let x = self.batch.input(i);
-                operator.load(x)?;
-                let (m, n) = operator.shape();
+    fn explain_matrix_free(&self, operator: &mut MatrixFree, watch: &mut Watch<'_>) -> Result<Vec<Explanation>> {
+        (0..self.batch.rows()).map(|i| self.explain_row(i, operator, watch)).collect()
+    }
+
+    fn explain_row(&self, i: usize, operator: &mut MatrixFree, watch: &mut Watch<'_>) -> Result<Explanation> {
+        let (settings, x, whole) = (self.settings, self.batch.input(i), self.left(i));
+        operator.load(x)?;
+        if self.form == Form::ClassRows {
+            operator.keep(|row| whole[row] != 0.0);
+        }
+        // From here on in the rows that are on.
+        let left = operator.gather(&whole);
+        let rx = operator.apply_one(x)?;
+        let (m, n) = operator.shape();
+        let expected = match self.form {
+            Form::Contributions => 2 * directions(settings.components).div_ceil(operator.block()),
+            Form::Top => 16 * settings.components.div_ceil(operator.block()),
+            _ => m.div_ceil(operator.block()) * if forms_rows(m, n, settings.memory) { 1 } else { 2 },
+        };
+        let mut watched = Watched { operator, watch, done: 0, expected };
+        let triplets = match self.form {
+            Form::Contributions => contributions(&mut watched, &left, &rx, settings.components)?,
+            Form::Top => {
                 let floor = rank_threshold(m, n, self.epsilon);
-                let triplets = top_triplets(operator, self.settings.components, BOUND * self.epsilon, floor)?;
-                let left = self.left(i);
-                let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
-                let (explained, remainder) = split_left(&left, &triplets, &psi);
-                let rx = operator.apply_one(x)?;
-                let images = Images {
-                    components: triplets.left.iter().map(|p| operator.transpose_one(p)).collect::<Result<_>>()?,
-                    explained: operator.transpose_one(&explained)?,
-                    remainder: operator.transpose_one(&remainder)?,
-                };
-                Ok(self.assemble(i, triplets, &psi, &rx, images))
-            })
-            .collect()
+                top_triplets(&mut watched, settings.components, TOP_BOUND.max(BOUND * self.epsilon), floor)?
+            }
+            Form::Auto | Form::Complete | Form::ClassRows => complete(&mut watched, settings.memory, self.epsilon)?,
+        };
+        let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
+        let (explained, remainder) = split_left(&left, &triplets, &psi);
+        let kept = self.largest(&triplets, &psi, &rx);
+        let vectors: Vec<&[f64]> =
+            kept.iter().map(|&k| &triplets.left[k][..]).chain([&explained[..], &remainder[..]]).collect();
+        let mut products = operator.transpose_all(&vectors)?;
+        let (remainder, explained) = (products.pop().unwrap_or_default(), products.pop().unwrap_or_default());
+        let mut components = vec![Vec::new(); triplets.sigma.len()];
+        kept.iter().zip(products).for_each(|(&k, product)| components[k] = product);
+        Ok(self.assemble(i, triplets, &psi, &rx, Images { components, explained, remainder }))
+    }
+
+    /// The components of the largest |α|, as many as maps are kept.
+    fn largest(&self, triplets: &Triplets, psi: &[f64], rx: &[f64]) -> Vec<usize> {
+        let alpha: Vec<f64> = triplets.left.iter().zip(psi).map(|(p, psi)| (psi * dot(p, rx)).abs()).collect();
+        let mut order: Vec<usize> = (0..alpha.len()).collect();
+        order.sort_by(|&a, &b| alpha[b].total_cmp(&alpha[a]));
+        order.truncate(self.settings.components);
+        order
     }
 
     fn assemble(&self, i: usize, triplets: Triplets, psi: &[f64], rx: &[f64], images: Images) -> Explanation {
@@ -436,6 +510,7 @@ impl AtSplit<'_> {
             outputs: batch.all.row(i, 0).to_vec(),
             split: self.network.nodes[self.split].name.clone(),
             is_cut: is_cut(self.network, self.split),
+            form: self.form,
             rank: triplets.sigma.len(),
             contributions,
             intercepts,
@@ -454,6 +529,9 @@ impl AtSplit<'_> {
 
 /// A bound relative to σ₀ that an engine's rounding allows to be met, in units of its precision.
 const BOUND: f64 = 100.0;
+
+/// The same that is worth while for the largest singular values: their maps' cosines are right to four digits at gaps of a hundredth.
+const TOP_BOUND: f64 = 1e-4;
 
 /// Error (a triplet's bound, or the rounding of R) relative to σ above which a triplet is marked unresolved.
 const UNRESOLVED: f64 = 1e-3;
@@ -477,42 +555,4 @@ fn split_left(left: &[f64], triplets: &Triplets, psi: &[f64]) -> (Vec<f64>, Vec<
     }
     let rest = left.iter().zip(&inside).map(|(l, i)| l - i).collect();
     (inside, rest)
-}
-
-/// Finds which inputs share a linear region.
-struct Patterns {
-    nodes: Vec<NodeId>,
-    known: HashMap<Vec<u64>, usize>,
-    regions: Option<Vec<usize>>,
-}
-
-impl Patterns {
-    fn new(network: &Network) -> Self {
-        let activations = network.nodes.iter().enumerate().filter_map(|(id, node)| match &node.layer {
-            Layer::Activation(layer) => Some((id, layer.activation)),
-            _ => None,
-        });
-        let (nodes, kinds): (Vec<_>, Vec<_>) = activations.unzip();
-        let piecewise = kinds.iter().all(|kind| kind.piecewise_linear());
-        Patterns { nodes, known: HashMap::new(), regions: piecewise.then(Vec::new) }
-    }
-
-    fn add(&mut self, operator: &mut LocalOperator, rows: usize) -> Result<()> {
-        let Some(regions) = &mut self.regions else { return Ok(()) };
-        let mut keys = vec![Vec::new(); rows];
-        for &node in &self.nodes {
-            let slopes = operator.slopes(node)?.expect("invariant: an activation has slopes");
-            for (i, key) in keys.iter_mut().enumerate() {
-                // A piece each: the slope is 1, or that of the negative side.
-                for bits in slopes.row(i, 0).chunks(64) {
-                    key.push(bits.iter().enumerate().fold(0u64, |a, (b, &s)| a | (u64::from(s == 1.0) << b)));
-                }
-            }
-        }
-        for key in keys {
-            let fresh = self.known.len();
-            regions.push(*self.known.entry(key).or_insert(fresh));
-        }
-        Ok(())
-    }
 }

@@ -6,12 +6,15 @@ use crate::Result;
 use crate::engine::Device;
 use crate::network::local::SlopeForm;
 use crate::network::{Network, NodeId, Parameters};
+use crate::random::Random;
 
-/// One sample's R at one node, applied and never formed.
+/// One sample's R at one node, applied and never formed. Rows of R that are zero there (units whose activation is off) are left out: it
+/// acts between inputs and the rows that are *on*.
 pub struct MatrixFree {
     operator: LocalOperator,
     node: NodeId,
     block: usize,
+    on: Vec<usize>,
 }
 
 /// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
@@ -31,44 +34,88 @@ impl MatrixFree {
         let block = BLOCK.min(width);
         let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
         let operator = LocalOperator::new(network, parameters, &products, form, 1, device)?;
-        Ok(MatrixFree { operator, node, block })
+        Ok(MatrixFree { operator, node, block, on: Vec::new() })
     }
 
-    /// Moves to another input.
+    /// Moves to another input, and finds which rows are on there: those where the images of random tangents are not all zero. A row that
+    /// is off is zero exactly, by a slope of 0; one that is on would have to be orthogonal to all of them.
+    ///
+    /// # Errors
+    /// The engine's own.
     pub fn load(&mut self, x: &[f64]) -> Result<()> {
-        self.operator.load(x)
+        self.operator.load(x)?;
+        let (m, n) = self.whole_shape();
+        let mut random = Random::new(0, 0x04);
+        let v: Vec<f64> = (0..self.block * n).map(|_| random.normal()).collect();
+        let images = self.operator.push(self.node, self.block, &v)?;
+        self.on = (0..m).filter(|&row| (0..self.block).any(|seed| images.row(0, seed)[row] != 0.0)).collect();
+        Ok(())
     }
 
+    /// Leaves out rows that are on, too, until the next input: all but those of which `kept` is true.
+    pub fn keep(&mut self, kept: impl Fn(usize) -> bool) {
+        self.on.retain(|&row| kept(row));
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Rows that are on at the input loaded last, ascending.
+    pub fn on(&self) -> &[usize] {
+        &self.on
+    }
+
+    /// m with the rows that are off, and N.
+    pub fn whole_shape(&self) -> (usize, usize) {
+        (self.operator.network().nodes[self.node].width(), self.operator.network().input_width())
+    }
+
+    /// The elements of a vector of length m that stand in rows that are on.
+    pub fn gather(&self, whole: &[f64]) -> Vec<f64> {
+        self.on.iter().map(|&row| whole[row]).collect()
+    }
+
+    /// `R v`.
     pub(super) fn apply_one(&mut self, v: &[f64]) -> Result<Vec<f64>> {
-        let (m, n) = self.shape();
         let mut block = v.to_vec();
-        block.resize(self.block * n, 0.0);
+        block.resize(self.block * v.len(), 0.0);
         let mut out = self.apply(&block)?;
-        out.truncate(m);
+        out.truncate(self.on.len());
         Ok(out)
     }
 
-    pub(super) fn transpose_one(&mut self, u: &[f64]) -> Result<Vec<f64>> {
+    /// `Rᵀu` of each, a block at a time.
+    pub(super) fn transpose_all(&mut self, vectors: &[&[f64]]) -> Result<Vec<Vec<f64>>> {
         let (m, n) = self.shape();
-        let mut block = u.to_vec();
-        block.resize(self.block * m, 0.0);
-        let mut out = self.apply_transpose(&block)?;
-        out.truncate(n);
+        let mut out = Vec::with_capacity(vectors.len());
+        for some in vectors.chunks(self.block) {
+            let mut block = some.concat();
+            block.resize(self.block * m, 0.0);
+            out.extend(self.apply_transpose(&block)?.chunks_exact(n).take(some.len()).map(<[f64]>::to_vec));
+        }
         Ok(out)
     }
 }
 
 impl Apply for MatrixFree {
+    /// Rows that are on, and N.
     fn shape(&self) -> (usize, usize) {
-        (self.operator.network().nodes[self.node].width(), self.operator.network().input_width())
+        (self.on.len(), self.operator.network().input_width())
     }
 
     fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>> {
-        self.operator.push(self.node, self.block, v).map(Blocks::into_packed)
+        let images = self.operator.push(self.node, self.block, v)?;
+        Ok((0..self.block).flat_map(|seed| self.gather(images.row(0, seed))).collect())
     }
 
     fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>> {
-        self.operator.pull(self.node, self.block, u).map(Blocks::into_packed)
+        let (m, _) = self.whole_shape();
+        let mut whole = vec![0.0; self.block * m];
+        for (to, from) in whole.chunks_exact_mut(m).zip(u.chunks_exact(self.on.len().max(1))) {
+            self.on.iter().zip(from).for_each(|(&row, &x)| to[row] = x);
+        }
+        self.operator.pull(self.node, self.block, &whole).map(Blocks::into_packed)
     }
 
     fn block(&self) -> usize {

@@ -22,25 +22,33 @@
 //! ```
 
 mod across;
+mod complete;
 mod contraction;
+mod contributions;
 mod decomposition;
 mod explain;
 mod features;
+mod form;
+mod krylov;
 mod matrix_free;
 mod operator;
 mod output;
 mod receipt;
+mod regions;
 mod surgery;
 mod topk;
+mod watch;
 
 pub use across::{Spectrum, rank_correlation, similarity, top_vector};
 pub use contraction::{averaged, axis, contract, symbolic};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};
-pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each};
+pub use explain::{ExplainSettings, Explained, Explanation, InterceptTerm, explain, explain_each, explain_planned};
 pub use features::{FeatureParts, by_feature, leading};
+pub use form::{Estimate, Form, SplitPlan, plan};
 pub use matrix_free::MatrixFree;
 pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, split_node};
 pub use output::Output;
 pub use receipt::tolerance;
 pub use surgery::{Reduction, reduce, reduce_clusters, shares};
 pub use topk::{Apply, top_triplets};
+pub use watch::Watch;

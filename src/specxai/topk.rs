@@ -1,8 +1,9 @@
 //! The largest singular triplets of an operator that is only applied: block Lanczos on the small side, thickly restarted.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
 use super::decomposition::{Triplets, dot};
+use super::krylov::{Space, gram_product};
 use crate::Result;
 use crate::random::Random;
 
@@ -71,91 +72,6 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
     triplets.left.truncate(kept);
     triplets.bound.truncate(kept);
     Ok(triplets)
-}
-
-/// An orthonormal basis and its images under `R Rᵀ`, columns of matrices that are allocated once.
-struct Space {
-    basis: DMatrix<f64>,
-    images: DMatrix<f64>,
-    used: usize,
-}
-
-impl Space {
-    fn new(m: usize, capacity: usize) -> Self {
-        Space { basis: DMatrix::zeros(m, capacity), images: DMatrix::zeros(m, capacity), used: 0 }
-    }
-
-    fn capacity(&self) -> usize {
-        self.basis.ncols()
-    }
-
-    /// Orthonormal columns that span what the block adds to the basis, as many as there is room for.
-    fn independent(&self, mut block: DMatrix<f64>) -> DMatrix<f64> {
-        let room = self.capacity() - self.used;
-        let before: Vec<f64> = block.column_iter().map(|c| c.norm()).collect();
-        // Twice is enough.
-        for _ in 0..2 {
-            for (j, &before) in before.iter().enumerate() {
-                for i in 0..self.used {
-                    let along = self.basis.column(i).dot(&block.column(j));
-                    block.column_mut(j).axpy(-along, &self.basis.column(i), 1.0);
-                }
-                for i in 0..j {
-                    let (left, mut right) = block.columns_range_pair_mut(i..=i, j..=j);
-                    let along = left.column(0).dot(&right.column(0));
-                    right.column_mut(0).axpy(-along, &left.column(0), 1.0);
-                }
-                let norm = block.column(j).norm();
-                // What cancellation has left of a dependent column is rounding.
-                let scale = if norm > 1e-9 * before && norm > 0.0 { 1.0 / norm } else { 0.0 };
-                block.column_mut(j).scale_mut(scale);
-            }
-        }
-        let kept: Vec<_> = block.column_iter().filter(|c| c.norm() > 0.5).take(room).map(|c| c.clone_owned()).collect();
-        if kept.is_empty() { DMatrix::zeros(block.nrows(), 0) } else { DMatrix::from_columns(&kept) }
-    }
-
-    fn extend(&mut self, fresh: &DMatrix<f64>, image: &DMatrix<f64>) {
-        self.basis.columns_mut(self.used, fresh.ncols()).copy_from(fresh);
-        self.images.columns_mut(self.used, fresh.ncols()).copy_from(image);
-        self.used += fresh.ncols();
-    }
-
-    /// Replaces the basis by its `keep` best Ritz vectors; returns their values (squares of σ), largest first.
-    fn restart(&mut self, keep: usize) -> Vec<f64> {
-        let (basis, images) = (self.basis.columns(0, self.used), self.images.columns(0, self.used));
-        let projected = basis.tr_mul(&images);
-        let eigen = SymmetricEigen::new((&projected + projected.transpose()) * 0.5);
-        let mut order: Vec<usize> = (0..self.used).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        order.truncate(keep);
-        if order.is_empty() {
-            return vec![];
-        }
-        let rotation = DMatrix::from_columns(&order.iter().map(|&i| eigen.eigenvectors.column(i)).collect::<Vec<_>>());
-        let rotated = basis * &rotation;
-        self.basis.columns_mut(0, keep).copy_from(&rotated);
-        let rotated = self.images.columns(0, self.used) * &rotation;
-        self.images.columns_mut(0, keep).copy_from(&rotated);
-        self.used = keep;
-        order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect()
-    }
-
-    /// `R Rᵀu − θu` of a Ritz vector: σ times what `R v − σu` is.
-    fn residual(&self, j: usize, value: f64) -> nalgebra::DVector<f64> {
-        self.images.column(j) - self.basis.column(j) * value
-    }
-}
-
-/// `R Rᵀ` of up to a block of columns.
-fn gram_product(operator: &mut dyn Apply, u: &DMatrix<f64>, block: usize) -> Result<DMatrix<f64>> {
-    let (m, _) = operator.shape();
-    // Column-major [m, block] is row-major [block, m].
-    let mut padded = u.as_slice().to_vec();
-    padded.resize(block * m, 0.0);
-    let v = operator.apply_transpose(&padded)?;
-    let image = operator.apply(&v)?;
-    Ok(DMatrix::from_column_slice(m, u.ncols(), &image[..m * u.ncols()]))
 }
 
 /// σ, and the bounds, of the basis's vectors, a block at a time.

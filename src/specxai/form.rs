@@ -1,0 +1,187 @@
+//! How an operator is decomposed: which forms there are, what each would take, and which one fits.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::explain::ExplainSettings;
+use super::matrix_free::MatrixFree;
+use super::operator::{LocalOperator, Product};
+use super::topk::Apply;
+use crate::engine::Device;
+use crate::network::{Network, NodeId, Parameters};
+use crate::random::Random;
+use crate::{Error, Result};
+
+/// How R is decomposed where it is too large for one product with all its rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// The first of these that fits time and memory: complete, class-rows, contributions.
+    #[default]
+    Auto,
+    /// Every singular triplet of the rows that are on (those of R that are not zero), from `R Rᵀ`.
+    Complete,
+    /// Every singular triplet of the rows that the explained output reads, which are few where a class has a map of its own: another
+    /// decomposition than that of the whole R, with the same sum.
+    ClassRows,
+    /// Triplets found in a Krylov space that starts with the output's own direction `L_jᵀ` and with `R x̃`; what is not resolved is left to
+    /// the remainder.
+    Contributions,
+    /// The largest singular values, whatever they contribute; the others are the remainder.
+    Top,
+}
+
+/// What a form would take for one row of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    pub form: Form,
+    /// Rows of R that it decomposes.
+    pub rows: usize,
+    pub seconds: f64,
+    pub bytes: usize,
+}
+
+/// How a split is decomposed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitPlan {
+    #[serde(skip)]
+    pub split: NodeId,
+    /// Never [`Form::Auto`].
+    pub form: Form,
+    /// R is formed in one product; nothing had to be weighed.
+    pub at_once: bool,
+    /// Rows of R.
+    pub rows: usize,
+    /// Those that are not zero at the input looked at.
+    pub on: Option<usize>,
+    /// What each form would take, by a product that was timed; empty where R is formed at once.
+    pub estimates: Vec<Estimate>,
+}
+
+impl SplitPlan {
+    /// What the form that was chosen takes.
+    pub fn estimate(&self) -> Option<&Estimate> {
+        self.estimates.iter().find(|estimate| estimate.form == self.form)
+    }
+}
+
+/// Elements of all matrices of a Jacobian made in one product, up to which that is quickest.
+const AT_ONCE: usize = 1 << 25;
+
+/// Whether R is formed in one product with all its rows (or columns).
+fn at_once(network: &Network, split: NodeId, settings: &ExplainSettings) -> bool {
+    let (m, n) = (network.nodes[split].width(), network.input_width());
+    let widths: usize = network.nodes[..=split].iter().map(|node| node.width()).sum();
+    let fits = m.saturating_mul(n).saturating_mul(4) <= settings.memory
+        && m.min(n).saturating_mul(widths) <= AT_ONCE.min(settings.memory);
+    fits && matches!(settings.form, Form::Auto | Form::Complete)
+}
+
+/// Chooses a form for every split, by what it would take at one input `x: [N]`.
+///
+/// # Errors
+/// [`Error::Usage`] for a complete form beyond `settings.memory`; the engine's own.
+pub fn plan(
+    network: &Network,
+    parameters: &Parameters,
+    x: &[f64],
+    settings: &ExplainSettings,
+    device: &Device,
+) -> Result<Vec<SplitPlan>> {
+    let large: Vec<NodeId> =
+        settings.splits.iter().copied().filter(|&split| !at_once(network, split, settings)).collect();
+    let mut left = vec![None; network.nodes.len()];
+    if !large.is_empty() {
+        let products = [Product::Trace];
+        let mut operator = LocalOperator::new(network, parameters, &products, settings.slopes, 1, device)?;
+        operator.load(x)?;
+        let y = operator.output()?;
+        let cotangent = settings.output.of(y.row(0, 0)).cotangent(y.cols);
+        left = operator.trace(&cotangent)?;
+    }
+    let one = |&split: &NodeId| {
+        if !large.contains(&split) {
+            let rows = network.nodes[split].width();
+            let (form, estimates) = (Form::Complete, Vec::new());
+            return Ok(SplitPlan { split, form, at_once: true, rows, on: None, estimates });
+        }
+        let mut operator = MatrixFree::new(network, parameters, split, settings.slopes, device)?;
+        let reads = |row: usize| left[split].as_ref().is_some_and(|blocks| blocks.row(0, 0)[row] != 0.0);
+        weigh(&mut operator, x, reads, settings)
+    };
+    settings.splits.iter().map(one).collect()
+}
+
+/// Times a product and says what each form would take.
+fn weigh(
+    operator: &mut MatrixFree,
+    x: &[f64],
+    reads: impl Fn(usize) -> bool,
+    settings: &ExplainSettings,
+) -> Result<SplitPlan> {
+    let (rows, n) = operator.whole_shape();
+    operator.load(x)?;
+    let on = operator.on().len();
+    let class_rows = operator.on().iter().filter(|&&row| reads(row)).count();
+    let mut random = Random::new(0, 0x71e);
+    let u: Vec<f64> = (0..operator.block() * on).map(|_| random.normal()).collect();
+    let clock = Instant::now();
+    let v = operator.apply_transpose(&u)?;
+    let pull = clock.elapsed().as_secs_f64();
+    let clock = Instant::now();
+    operator.apply(&v)?;
+    let push = clock.elapsed().as_secs_f64();
+    let block = operator.block() as f64;
+    let all = |form: Form, rows: usize| {
+        let formed = forms_rows(rows, n, settings.memory);
+        let products = (rows as f64 / block).ceil() * if formed { pull } else { pull + push };
+        let gram = if formed { (rows * rows) as f64 * n as f64 * GRAM } else { 0.0 };
+        let bytes = if formed { rows * n * 16 } else { rows * rows * 24 };
+        Estimate { form, rows, seconds: products + gram + (rows as f64).powi(3) * EIGEN, bytes }
+    };
+    let some = |form: Form, directions: usize| {
+        let products = (directions as f64 / block).ceil() * (pull + push);
+        Estimate { form, rows: on, seconds: products, bytes: on * directions * 16 }
+    };
+    let estimates = vec![
+        all(Form::Complete, on),
+        all(Form::ClassRows, class_rows),
+        some(Form::Contributions, directions(settings.components)),
+        some(Form::Top, 8 * (settings.components + operator.block())),
+    ];
+    let fits = |estimate: &Estimate| estimate.seconds <= settings.budget && estimate.bytes <= settings.memory;
+    let form = match settings.form {
+        Form::Auto if fits(&estimates[0]) => Form::Complete,
+        Form::Auto if class_rows < on && fits(&estimates[1]) => Form::ClassRows,
+        Form::Auto => Form::Contributions,
+        asked => asked,
+    };
+    if matches!(form, Form::Complete | Form::ClassRows) {
+        let estimate = estimates.iter().find(|e| e.form == form).expect("invariant: every form has its estimate");
+        if estimate.bytes > settings.memory {
+            let gigabytes = estimate.bytes.div_ceil(1 << 20);
+            return Err(Error::Usage(format!(
+                "the {} form of a split with {} rows on would take {gigabytes} MiB; allow it with --memory {gigabytes}, or take another \
+                 --form or --split",
+                if form == Form::Complete { "complete" } else { "class-rows" },
+                estimate.rows
+            )));
+        }
+    }
+    Ok(SplitPlan { split: operator.node(), form, at_once: false, rows, on: Some(on), estimates })
+}
+
+/// Whether so many rows of R are held (twice, in double precision) instead of multiplied with again.
+pub(super) fn forms_rows(rows: usize, n: usize, memory: usize) -> bool {
+    rows.saturating_mul(n).saturating_mul(16) <= memory
+}
+
+/// Directions of the Krylov space in which `k` contributions are looked for.
+pub(super) fn directions(k: usize) -> usize {
+    3 * k + 48
+}
+
+/// Seconds for a multiply-add of a Gram matrix, and for the cube of an eigenproblem's order: of two cores at 3 GHz.
+const GRAM: f64 = 2e-11;
+const EIGEN: f64 = 9e-11;

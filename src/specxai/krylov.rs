@@ -1,0 +1,127 @@
+//! Krylov spaces of `R Rᵀ`, as an orthonormal basis and its images.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use super::topk::Apply;
+use crate::Result;
+use crate::host::{Operand, add_product, product};
+
+/// An orthonormal basis and its images under `R Rᵀ`, columns of matrices that are allocated once.
+pub(super) struct Space {
+    pub(super) basis: DMatrix<f64>,
+    pub(super) images: DMatrix<f64>,
+    pub(super) used: usize,
+}
+
+impl Space {
+    pub(super) fn new(m: usize, capacity: usize) -> Self {
+        Space { basis: DMatrix::zeros(m, capacity), images: DMatrix::zeros(m, capacity), used: 0 }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.basis.ncols()
+    }
+
+    /// Orthonormal columns that span what the block adds to the basis, as many as there is room for.
+    pub(super) fn independent(&self, mut block: DMatrix<f64>) -> DMatrix<f64> {
+        let room = self.capacity() - self.used;
+        let before: Vec<f64> = block.column_iter().map(|c| c.norm()).collect();
+        // Twice is enough.
+        for _ in 0..2 {
+            self.take_off_basis(&mut block);
+            for (j, &before) in before.iter().enumerate() {
+                for i in 0..j {
+                    let (left, mut right) = block.columns_range_pair_mut(i..=i, j..=j);
+                    let along = left.column(0).dot(&right.column(0));
+                    right.column_mut(0).axpy(-along, &left.column(0), 1.0);
+                }
+                let norm = block.column(j).norm();
+                // What cancellation has left of a dependent column is rounding.
+                let scale = if norm > 1e-9 * before && norm > 0.0 { 1.0 / norm } else { 0.0 };
+                block.column_mut(j).scale_mut(scale);
+            }
+        }
+        let kept: Vec<_> = block.column_iter().filter(|c| c.norm() > 0.5).take(room).map(|c| c.clone_owned()).collect();
+        if kept.is_empty() { DMatrix::zeros(block.nrows(), 0) } else { DMatrix::from_columns(&kept) }
+    }
+
+    /// `X − B (Bᵀ X)`, with the matrix product: vectors may have hundreds of thousands of elements.
+    fn take_off_basis(&self, block: &mut DMatrix<f64>) {
+        let (m, columns) = block.shape();
+        if self.used == 0 {
+            return;
+        }
+        let mut along = vec![0.0; columns * self.used];
+        let basis = &self.basis.as_slice()[..m * self.used];
+        let by_rows = Operand { values: block.as_slice(), row: m, column: 1 };
+        product(&mut along, self.used, (columns, self.used, m), by_rows, Operand { values: basis, row: 1, column: m });
+        along.iter_mut().for_each(|x| *x = -*x);
+        let along = Operand { values: &along, row: self.used, column: 1 };
+        add_product(
+            block.as_mut_slice(),
+            m,
+            (columns, m, self.used),
+            along,
+            Operand { values: basis, row: m, column: 1 },
+        );
+    }
+
+    pub(super) fn extend(&mut self, fresh: &DMatrix<f64>, image: &DMatrix<f64>) {
+        self.basis.columns_mut(self.used, fresh.ncols()).copy_from(fresh);
+        self.images.columns_mut(self.used, fresh.ncols()).copy_from(image);
+        self.used += fresh.ncols();
+    }
+
+    /// Replaces the basis by its `keep` best Ritz vectors; returns their values (squares of σ), largest first.
+    pub(super) fn restart(&mut self, keep: usize) -> Vec<f64> {
+        let m = self.basis.nrows();
+        let (basis, images) = (&self.basis.as_slice()[..m * self.used], &self.images.as_slice()[..m * self.used]);
+        let projected = tr_mul(basis, images, m, self.used);
+        let eigen = SymmetricEigen::new((&projected + projected.transpose()) * 0.5);
+        let mut order: Vec<usize> = (0..self.used).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        order.truncate(keep);
+        if order.is_empty() {
+            return vec![];
+        }
+        let rotation = DMatrix::from_columns(&order.iter().map(|&i| eigen.eigenvectors.column(i)).collect::<Vec<_>>());
+        rotate(&mut self.basis, &rotation);
+        rotate(&mut self.images, &rotation);
+        self.used = order.len();
+        order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect()
+    }
+
+    /// `R Rᵀu − θu` of a Ritz vector: σ times what `R v − σu` is.
+    pub(super) fn residual(&self, j: usize, value: f64) -> nalgebra::DVector<f64> {
+        self.images.column(j) - self.basis.column(j) * value
+    }
+}
+
+/// `R Rᵀ` of up to a block of columns.
+pub(super) fn gram_product(operator: &mut dyn Apply, u: &DMatrix<f64>, block: usize) -> Result<DMatrix<f64>> {
+    let (m, _) = operator.shape();
+    // Column-major [m, block] is row-major [block, m].
+    let mut padded = u.as_slice().to_vec();
+    padded.resize(block * m, 0.0);
+    let v = operator.apply_transpose(&padded)?;
+    let image = operator.apply(&v)?;
+    Ok(DMatrix::from_column_slice(m, u.ncols(), &image[..m * u.ncols()]))
+}
+
+/// `AᵀB` of column-major matrices with so many rows and columns.
+fn tr_mul(a: &[f64], b: &[f64], rows: usize, columns: usize) -> DMatrix<f64> {
+    let mut out = DMatrix::zeros(columns, columns);
+    let (a, b) = (Operand { values: a, row: rows, column: 1 }, Operand { values: b, row: 1, column: rows });
+    // Row-major out: its transpose, which is the same but for rounding where A and B = R Rᵀ A.
+    product(out.as_mut_slice(), columns, (columns, columns, rows), a, b);
+    out
+}
+
+/// The first columns become their products with a rotation.
+fn rotate(matrix: &mut DMatrix<f64>, rotation: &DMatrix<f64>) {
+    let (m, (from, to)) = (matrix.nrows(), rotation.shape());
+    let mut rotated = vec![0.0; m * to];
+    let by = Operand { values: rotation.as_slice(), row: from, column: 1 };
+    product(&mut rotated, m, (to, m, from), by, Operand { values: matrix.as_slice(), row: m, column: 1 });
+    matrix.as_mut_slice()[..m * to].copy_from_slice(&rotated);
+}
