@@ -4,12 +4,11 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde::Serialize;
-use serde_json::json;
-
+mod collected;
 mod forms;
 mod text;
 
+use self::collected::{Collected, SplitMaps};
 use super::args::{DataArgs, RunArgs, by_name};
 use super::names::Names;
 use super::output::refuse_other_model;
@@ -17,19 +16,15 @@ use super::pictures::{NameArgs, best_classes};
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
-use crate::data::{Preprocessing, Task, Unit, units};
+use crate::data::{Task, units};
 use crate::engine::Device;
 use crate::model::Model;
 use crate::network::local::SlopeForm;
 use crate::network::{NodeId, Parameters};
-use crate::report::explain_page::{self, ExplainPage, Shown, Units};
-use crate::report::feature_figures::{OneRow, category};
-use crate::report::npz::Npz;
-use crate::report::photo_figures::BestClass;
+use crate::report::explain_page::{self, ExplainPage, Shown};
 use crate::report::text::{many, serde_name};
 use crate::specxai::{
-    ExplainSettings, Explanation, FeatureParts, Form, Output, Reduction, Spectrum, axis, contract, explain_planned,
-    plan, similarity, tolerance, top_vector,
+    ExplainSettings, Form, Output, Reduction, Spectrum, axis, explain_planned, plan, similarity, tolerance,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -110,223 +105,6 @@ const COMPARED: usize = 120;
 const BEST: usize = 5;
 /// Bytes of maps above which fewer rows must be asked for.
 const MOST_MAPS: usize = 4 << 30;
-
-/// What is collected while explanations pass by.
-struct Collected<'a> {
-    model: &'a Model,
-    rows: &'a Rows,
-    /// What counts as one feature.
-    units: Vec<Unit>,
-    splits: Vec<String>,
-    components: usize,
-    /// Of the contracted axis, its place.
-    along: Option<usize>,
-    json: Vec<serde_json::Value>,
-    maps: Vec<SplitMaps>,
-    shown: Vec<Explanation>,
-    /// Of every row, in the target's units, with the factor from the output's own scale, and the output.
-    parts: Vec<(FeatureParts, f64, Output)>,
-    spectra: Vec<Spectrum>,
-    vectors: Vec<(usize, Vec<f64>)>,
-    /// The largest residual allowed.
-    tolerance: f64,
-    /// Σ_k |A_k| of the first split, mean over rows.
-    size: Vec<f64>,
-    /// By node: Σβ over rows.
-    beta: Vec<(String, f64)>,
-    worst: f64,
-    worst_map: f64,
-}
-
-#[derive(Default)]
-struct SplitMaps {
-    maps: Vec<f32>,
-    rest: Vec<f32>,
-    contracted: Vec<f32>,
-}
-
-/// One entry of explanations.json.
-#[derive(Serialize)]
-struct Entry<'a> {
-    #[serde(flatten)]
-    explanation: &'a Explanation,
-    /// The output's name: a class, or a target.
-    output_name: String,
-    /// A picture's file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    /// How it became a row.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preprocessing: Option<&'a Preprocessing>,
-    /// The components whose maps stand in maps.npz, in that order.
-    maps: Vec<usize>,
-    /// The classes with the largest outputs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    best: Vec<BestClass>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    /// y in the target's units, for numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prediction: Option<f64>,
-    /// `base + Σ parts` is the prediction (y, for classes).
-    #[serde(flatten)]
-    parts: &'a FeatureParts,
-    features: Vec<&'a str>,
-    /// What the row holds of each feature: a number, or a category.
-    values: Vec<serde_json::Value>,
-}
-
-impl Collected<'_> {
-    fn name(&self, output: Output) -> String {
-        explain_page::output_name(output, &self.model.description.targets)
-    }
-
-    fn add(&mut self, index: usize, mut explanation: Explanation) -> Result<()> {
-        let place = self.splits.iter().position(|s| *s == explanation.split).expect("invariant: a split asked for");
-        explanation.row = self.rows.numbers[index] as usize;
-        let label = self.rows.labels.as_ref().map(|labels| labels[index].as_str());
-        explanation.check(self.tolerance)?;
-        let description = &self.model.description;
-        let units = Units::of(explanation.output, description);
-        let prediction = units.map(|units| units.convert(explanation.y));
-        let output_name = self.name(explanation.output);
-        let (parts, factor) = self.parts_of(&explanation);
-        let (features, values) = (self.units.iter().map(|unit| unit.name.as_str()).collect(), self.values(index));
-        let entry = Entry {
-            explanation: &explanation,
-            output_name,
-            file: self.file(index),
-            preprocessing: self.rows.pictures.as_ref(),
-            best: best_classes(description, &explanation.outputs, BEST),
-            maps: explanation.mapped(),
-            label,
-            prediction,
-            parts: &parts,
-            features,
-            values,
-        };
-        self.json.push(json!(entry));
-        if place == 0 {
-            self.parts.push((parts, factor, explanation.output));
-        }
-        self.worst = self.worst.max(explanation.residual);
-        self.worst_map = self.worst_map.max(explanation.map_residual);
-        let n = explanation.attribution.len();
-        let maps = &mut self.maps[place];
-        let mut finite = true;
-        let mut single = |values: &[f64]| {
-            let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-            finite &= values.iter().all(|x| x.is_finite());
-            values
-        };
-        let axes = &description.axes;
-        let mapped = explanation.mapped();
-        for place in 0..self.components {
-            let map = mapped.get(place).map_or_else(|| vec![0.0; n], |&k| explanation.maps[k].clone());
-            maps.maps.extend(single(&map));
-            if let Some(along) = self.along {
-                maps.contracted.extend(single(&contract(&map, axes, along)));
-            }
-        }
-        maps.rest.extend(single(&explanation.rest_map()));
-        if !finite {
-            return Err(Error::Receipt(format!(
-                "row {} split at {}: its maps hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
-                 inputs (train with --scale standard) or leave that row out",
-                explanation.row, explanation.split
-            )));
-        }
-        self.spectra[place].add(&explanation);
-        if place == 0 {
-            for map in &explanation.maps {
-                self.size.iter_mut().zip(map).for_each(|(s, a)| *s += a.abs() / self.rows.numbers.len() as f64);
-            }
-            for term in &explanation.intercepts {
-                match self.beta.iter_mut().find(|(node, _)| *node == term.node) {
-                    Some((_, sum)) => *sum += term.beta,
-                    None => self.beta.push((term.node.clone(), term.beta)),
-                }
-            }
-            if self.vectors.len() < COMPARED
-                && let Some(vector) = top_vector(&explanation)
-            {
-                self.vectors.push((index, vector.to_vec()));
-            }
-        }
-        if index < SHOWN {
-            self.shown.push(explanation);
-        }
-        Ok(())
-    }
-
-    /// What each feature adds, in the target's units where the output has them, and the factor to these.
-    fn parts_of(&self, explanation: &Explanation) -> (FeatureParts, f64) {
-        let own = FeatureParts::of(explanation, &self.units);
-        match Units::of(explanation.output, &self.model.description) {
-            Some(units) => {
-                let parts = own.parts.iter().map(|part| part * units.factor()).collect();
-                (FeatureParts { base: units.convert(own.base), parts }, units.factor())
-            }
-            None => (own, 1.0),
-        }
-    }
-
-    /// What a row holds of each feature; null where the cell was missing.
-    fn values(&self, index: usize) -> Vec<serde_json::Value> {
-        let row = self.input(index);
-        let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
-            Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
-            Some(name) => json!(name),
-            None => json!(shortest(row[unit.columns[0]])),
-        };
-        self.units.iter().map(value).collect()
-    }
-
-    /// What a row's picture is called.
-    fn file(&self, index: usize) -> Option<&str> {
-        self.rows.names.as_ref().map(|names| names[index].as_str())
-    }
-
-    /// A row as it came.
-    fn input(&self, index: usize) -> &[f32] {
-        let n = self.model.network.input_width();
-        &self.rows.raw[index * n..][..n]
-    }
-
-    /// A row by feature.
-    fn by_feature(&self, index: usize) -> OneRow<'_> {
-        let (parts, factor, output) = &self.parts[index];
-        OneRow {
-            row: self.rows.numbers[index] as usize,
-            output: *output,
-            features: &self.model.description.features,
-            units: &self.units,
-            input: self.input(index),
-            parts,
-            factor: *factor,
-        }
-    }
-
-    /// The content of maps.npz.
-    fn npz(&self) -> Npz {
-        let (rows, n) = (self.rows.numbers.len(), self.size.len());
-        let mut npz = Npz::default();
-        npz.ints("rows", &[rows], self.rows.numbers.iter().map(|&r| i64::from(r)).collect());
-        npz.floats("x", &[rows, n], self.rows.inputs.iter().map(|&x| x as f32).collect());
-        let parts = self.parts.iter().flat_map(|(of, ..)| of.parts.iter().map(|&part| part as f32));
-        npz.floats("parts", &[rows, self.units.len()], parts.collect());
-        npz.floats("base", &[rows], self.parts.iter().map(|(of, ..)| of.base as f32).collect());
-        for (name, maps) in self.splits.iter().zip(&self.maps) {
-            npz.floats(&format!("A_{name}"), &[rows, self.components, n], maps.maps.clone());
-            npz.floats(&format!("A_rest_{name}"), &[rows, n], maps.rest.clone());
-            if self.along.is_some() {
-                let places = maps.contracted.len() / (rows * self.components).max(1);
-                npz.floats(&format!("C_{name}"), &[rows, self.components, places], maps.contracted.clone());
-            }
-        }
-        npz
-    }
-}
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut model = Model::load(&args.model)?;
@@ -633,9 +411,4 @@ fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
         }
     }
     Ok(outputs)
-}
-
-/// The number that the shortest decimal text of `value` stands for: 0.1 as it stood in the file, not 0.10000000149.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

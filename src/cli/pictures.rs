@@ -99,10 +99,6 @@ pub fn complete(model: &mut Model, request: &Request, names: &NameArgs) -> Resul
         // A sentence that says more comes from the reader, where it reads no pictures at all.
         Origin::Onnx { .. } if size.is_some() => {
             model.description.scaling = steps.scaling(axes)?;
-            eprintln!(
-                "eigenlens: a pixel is {} for the network (--preprocess, --range, --mean, --std)",
-                steps.scale_said()
-            );
         }
         Origin::Trained if request.pictures.scales() => {
             return Err(Error::Usage(
@@ -113,6 +109,14 @@ pub fn complete(model: &mut Model, request: &Request, names: &NameArgs) -> Resul
         _ => {}
     }
     Ok(pictures.then_some(steps))
+}
+
+/// Says on stderr what a pixel becomes, which only the person knows to be right.
+pub fn announce(model: &Model, steps: Option<&Preprocessing>) {
+    if let Some(steps) = steps.filter(|_| !model.description.origin.is_trained()) {
+        let scale = steps.scale_said();
+        eprintln!("eigenlens: a pixel is {scale} for the network (--preprocess, --range, --mean, --std)");
+    }
 }
 
 /// The classes with the largest outputs, most likely first; none where there are fewer than two.

@@ -141,11 +141,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let device = args.device.open()?;
     let mut request = args.read.request_all(&args.data, model.description.split_seed);
     request.need_target = false;
-    pictures::complete(&mut model, &request, &args.names)?;
+    let steps = pictures::complete(&mut model, &request, &args.names)?;
     let d = &model.description;
     fill_in(&mut request, &model);
     keep_every_row(&mut request, args.read.missing)?;
     let mut dataset = data::load(&request)?;
+    pictures::announce(&model, steps.as_ref());
     let ids = match args.id.as_deref() {
         Some("file") if !dataset.row_names.is_empty() => Some(dataset.row_names.clone()),
         Some(name) => Some(data::column(&request.source, name)?),

@@ -41,8 +41,9 @@ pub fn load(model: &mut Model, sources: &[String], read: &DataArgs, names: &Name
     keep_every_row(&mut request, read.missing)?;
     let mut dataset = read_data(&request, model)?;
     say_notes(&dataset);
+    pictures::announce(model, pictures.as_ref());
     let (parts, known) = model.split(&dataset)?;
-    if !known && wanted.starts_with("test") {
+    if !known && model.description.origin.is_trained() && wanted.starts_with("test") {
         eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");
     }
     let (numbers, part) = choose(&dataset, known.then_some(&parts), wanted)?;

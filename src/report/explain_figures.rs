@@ -314,6 +314,31 @@ pub(crate) fn similarity(
     Some(Figure::new(title, plot.finish("Similarity of singular vectors"), caption))
 }
 
+/// A similarity matrix in another order, with neighbours of one label as a group.
+pub(crate) fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> Option<Figure> {
+    let n = places.len();
+    let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
+    let mut groups: Vec<(String, usize)> = Vec::new();
+    for label in labels {
+        match groups.last_mut() {
+            Some((name, size)) if name == label => *size += 1,
+            _ => groups.push(((*label).to_owned(), 1)),
+        }
+    }
+    // Numbers as labels make a group of every row: then the names say nothing.
+    let number = |(name, _): &(String, usize)| name.parse().is_ok_and(|value: f64| value.fract() != 0.0);
+    if groups.len() > 12 || groups.iter().any(number) {
+        groups.clear();
+    }
+    similarity(
+        title,
+        &sorted,
+        n,
+        &groups,
+        "|cosine| of the right singular vectors with the largest |α|, row against row.",
+    )
+}
+
 /// β of every node as bars.
 pub(crate) fn intercepts(beta: &[(String, f64)]) -> Option<Figure> {
     if beta.is_empty() {

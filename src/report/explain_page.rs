@@ -1,15 +1,16 @@
-//! The pages of explanations and of similarities.
+//! The page of explanations.
 
 use super::dependence_figures::dependence;
 use super::explain_figures as figures;
+use super::explain_reading::Reading;
 use super::facts::{Shape, shape_of};
 use super::feature_figures::{self, OneRow};
-use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Text};
+use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page};
 use super::photo_figures::{self, BestClass};
 use super::text::{self, count, many, number, percent, short, shorten};
 use crate::data::{Axis, Channels, Task};
 use crate::model::Description;
-use crate::specxai::{Explanation, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
+use crate::specxai::{Explanation, Form, Output, Reduction, Spectrum, averaged, contract, rank_correlation};
 
 /// One explanation with its input.
 #[derive(Debug, Clone)]
@@ -169,12 +170,24 @@ impl ExplainPage<'_> {
         let d = self.description;
         Reading {
             remainder: all().any(left_over),
+            forms: self.forms(),
             bypass: all().any(|e| !e.is_cut),
             shown: Some(self.reduction),
             by_feature,
             scaled: (0..d.targets.len()).any(|j| Units::of(Output::Index(j), d).is_some_and(|units| !units.trivial())),
         }
         .blocks()
+    }
+
+    /// In which forms the rows shown were decomposed, each once.
+    fn forms(&self) -> Vec<Form> {
+        let mut forms = Vec::new();
+        for e in self.shown.iter().flat_map(|shown| shown.at_splits) {
+            if !forms.contains(&e.form) {
+                forms.push(e.form);
+            }
+        }
+        forms
     }
 
     fn lead(&self, shape: Shape, correlation: Option<f64>) -> String {
@@ -192,9 +205,11 @@ impl ExplainPage<'_> {
         }
         let rest = self.unresolved();
         if rest > MOSTLY_RESOLVED {
+            let top = self.shown.first().is_some_and(|shown| shown.explanation.form == Form::Top);
             lead.push_str(&format!(
-                " The components are those of the largest singular values, of which there are too many to compute: {} of what the split \
-                 carries (in size, mean over the rows) lies outside of them, in the remainder, so they don't explain the outputs alone.",
+                " The components are {}, of which there are too many to compute: {} of what the split carries (in size, mean over the \
+                 rows) lies outside of them, in the remainder, so they don't explain the outputs alone.",
+                if top { "those of the largest singular values" } else { "singular vectors near what the output reads" },
                 percent(rest)
             ));
         }
@@ -346,7 +361,7 @@ impl ExplainPage<'_> {
         let label = |&i: &usize| self.labels.map_or("", |labels| labels[self.order[i]].as_str());
         let mut places: Vec<usize> = (0..self.order.len()).collect();
         places.sort_by(|a, b| label(a).cmp(label(b)));
-        grouped(
+        figures::grouped(
             "Similarity of the rows' main singular vectors",
             &self.similarity,
             &places,
@@ -363,220 +378,6 @@ fn place_name(axes: &[Axis], place: usize) -> String {
         format!("{} {}", axis.name, place / inner % axis.len)
     });
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// A similarity matrix in another order, with neighbours of one label as a group.
-fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> Option<Figure> {
-    let n = places.len();
-    let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
-    let mut groups: Vec<(String, usize)> = Vec::new();
-    for label in labels {
-        match groups.last_mut() {
-            Some((name, size)) if name == label => *size += 1,
-            _ => groups.push(((*label).to_owned(), 1)),
-        }
-    }
-    // Numbers as labels make a group of every row: then the names say nothing.
-    let number = |(name, _): &(String, usize)| name.parse().is_ok_and(|value: f64| value.fract() != 0.0);
-    if groups.len() > 12 || groups.iter().any(number) {
-        groups.clear();
-    }
-    figures::similarity(
-        title,
-        &sorted,
-        n,
-        &groups,
-        "|cosine| of the right singular vectors with the largest |α|, row against row.",
-    )
-}
-
-/// What a page tells about how its sums come about.
-#[derive(Debug, Clone, Copy)]
-struct Reading {
-    /// Some operators were too large to be decomposed whole.
-    remainder: bool,
-    /// Some split is no cut of the graph.
-    bypass: bool,
-    /// Maps and shares are on the page, after this reduction.
-    shown: Option<Reduction>,
-    /// What each feature adds is on the page.
-    by_feature: bool,
-    /// Outputs are not in the targets' units.
-    scaled: bool,
-}
-
-impl Reading {
-    fn blocks(self) -> Vec<Block> {
-        let when = |condition: bool, text: &'static str| if condition { text } else { "" };
-        let mut out = vec![
-            Text::marked(format!(
-                "At each input the network is an affine map, y = J x̃ + Σβ. Split at a node, J = L R{}; the singular value \
-                 decomposition R = P Σ Vᵀ turns the output into a sum,",
-                when(self.bypass, " + J_{by}, where paths go around it"),
-            )),
-            Text::marked(format!(
-                "y = Σ_{{k}} α_{{k}}{}{} + Σ_{{n}} β_{{n}}, \u{2002} α_{{k}} = (L P)_{{k}} · σ_{{k}} (V_{{k}}·x̃)",
-                when(self.remainder, " + remainder"),
-                when(self.bypass, " + bypass"),
-            )),
-        ];
-        if self.bypass {
-            out.push(Text::marked(
-                "Where a split is no cut of the graph, the bypass J_{by} x̃ is what reaches the output around it.",
-            ));
-        }
-        if self.remainder {
-            out.push(
-                "Where R was too large to be formed, only its largest components were found; the remainder is what all others add, \
-                 computed by itself."
-                    .into(),
-            );
-        }
-        if let Some(reduction) = self.shown {
-            out.push(
-                "Each contribution α has a map over the inputs that adds up to it, and the intercepts β are what biases, batch norm \
-                 and curved activations add. Nothing is estimated: the residual says how far the sum is from the network's own \
-                 output."
-                    .into(),
-            );
-            out.push(
-                format!(
-                    "{} Components of equal σ (a cluster) are defined only together, each with a sign of its own: add up their α and \
-                     shares before reading them.",
-                    reduced(reduction)
-                )
-                .into(),
-            );
-        }
-        if self.by_feature {
-            out.push(
-                "By feature, an output is a base and what each feature adds, slope times scaled input (a categorical variable's columns \
-                 together). The base is Σβ: what the affine map of this row gives where every input is zero after scaling, which with \
-                 standardised inputs is their training mean. Parts of correlated features are shares of one effect: change one \
-                 alone, and the others would not stay as they are."
-                    .into(),
-            );
-        }
-        if self.scaled {
-            out.push(
-                "The network was trained on scaled targets: α, β and the maps are in that scale (standard deviations, with \
-                 standardised targets). Multiplied by the factor beside an output they are in the target's units, as the features' \
-                 parts are; shares are the same in both."
-                    .into(),
-            );
-        }
-        out.push(
-            "Singular vectors have no sign of their own; it is chosen so that the input lies on their positive side."
-                .into(),
-        );
-        let block = |(i, text)| if i == 1 { Block::Formula(text) } else { Block::Paragraph(text) };
-        out.into_iter().enumerate().map(block).collect()
-    }
-}
-
-/// What a reduction has done.
-fn reduced(reduction: Reduction) -> String {
-    match reduction {
-        Reduction::None => {
-            "Contributions are not reduced; shares are of their sum, so that those against it are negative.".into()
-        }
-        Reduction::Cancel => {
-            "Contributions that work against each other are added pairwise, largest with largest, until one \
-                              sign is left; shares are of what remains."
-                .into()
-        }
-        Reduction::ProRata => {
-            "Contributions with the sign of their sum are scaled down to that sum, pro rata, and the others \
-                               are set to zero; shares are of the sum."
-                .into()
-        }
-        Reduction::TopN(n) => {
-            format!(
-                "Of the contributions only the {n} of largest magnitude are kept, as they are; shares are of their sum."
-            )
-        }
-        Reduction::Quantile(q) => format!(
-            "Only contributions whose magnitude is at least the quantile {q} of all are kept, as they are; shares are of their \
-             sum."
-        ),
-    }
-}
-
-/// What the page of `similarity` shows.
-#[derive(Debug, Clone, Copy)]
-pub struct SimilarityPage<'a> {
-    pub source: &'a str,
-    pub split: &'a str,
-    pub is_cut: bool,
-    /// `[components·rows, components·rows]`.
-    pub matrix: &'a [f64],
-    pub rows: usize,
-    pub components: usize,
-    pub labels: Option<&'a [String]>,
-    /// Of each component, mean |cosine| between different rows; `None` where fewer than two rows have it.
-    pub means: &'a [Option<f64>],
-    pub regions: Option<usize>,
-}
-
-impl SimilarityPage<'_> {
-    /// The whole page.
-    pub fn page(&self) -> Page {
-        let mut lead = format!(
-            "Right singular vectors of the local operators of {} rows, split at {}, compared with each other.",
-            count(self.rows),
-            self.split
-        );
-        if let Some(regions) = self.regions {
-            lead.push_str(&format!(
-                " The rows lie in {} linear regions; rows of one region share one operator.",
-                count(regions)
-            ));
-        }
-        let number = |(k, mean): (usize, &Option<f64>)| {
-            let label = format!("mean |cosine| of the vectors ranked {}", k + 1);
-            KeyFigure::new(mean.map_or_else(|| "–".into(), short), label)
-        };
-        let mut page = Page {
-            kind: "Similarity report",
-            title: format!("How alike are the explanations? {}", text::source_name(self.source)),
-            lead: vec![lead],
-            numbers: self.means.iter().enumerate().take(4).map(number).collect(),
-            sections: Vec::new(),
-            method: Method::SpecXai,
-            links: Vec::new(),
-        };
-        page.section("Row against row", Block::pairs(self.figures()));
-        let reading = Reading { remainder: false, bypass: !self.is_cut, shown: None, by_feature: false, scaled: false };
-        page.section("How to read this", reading.blocks());
-        page
-    }
-
-    /// Row against row for the first ranks, and all against all.
-    fn figures(&self) -> Vec<Figure> {
-        let width = self.rows * self.components;
-        let mut places: Vec<usize> = (0..self.rows).collect();
-        let label = |&i: &usize| self.labels.map_or("", |labels| labels[i].as_str());
-        places.sort_by(|a, b| label(a).cmp(label(b)));
-        let labels: Vec<&str> = places.iter().map(label).collect();
-        let one = |k: usize| {
-            let block: Vec<f64> = (0..self.rows)
-                .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
-                .map(|at| self.matrix[at])
-                .collect();
-            grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &places, &labels)
-        };
-        let mut out: Vec<Figure> = (0..self.components.min(6)).filter_map(one).collect();
-        if self.components > 1 {
-            out.extend(figures::similarity(
-                "All vectors",
-                self.matrix,
-                width,
-                &(0..self.components).map(|k| (format!("ranked {}", k + 1), self.rows)).collect::<Vec<_>>(),
-                "All vectors of all rows, the largest contributions first (SpecXAI, figure 5).",
-            ));
-        }
-        out
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! - [`tables`]: `relevance.csv`, `history.csv`, `curve.csv` and the ranking as text for the terminal;
 //! - [`page`]: a page as data; [`html`] and [`markdown`] render it, [`formats`] writes it;
-//! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`curve_page`], [`explain_page`], [`selection_page`]: what
+//! - `training_page` (of [`TrainPage`], with its `facts`, `figures` and `examples`), [`curve_page`], [`explain_page`] (with `explain_figures`, `explain_reading` and
+//!   [`photo_figures`]), [`similarity_page`], [`selection_page`]: what
 //!   each page holds;
 //! - [`feature_figures`] (with `force_figure` and `dependence_figures`): explanations by feature;
 //! - [`npz`]: arrays for NumPy;
@@ -15,6 +16,7 @@ mod dependence_figures;
 pub(crate) mod examples;
 mod explain_figures;
 pub mod explain_page;
+mod explain_reading;
 pub(crate) mod facts;
 pub mod feature_figures;
 pub(crate) mod figures;
@@ -28,6 +30,7 @@ pub mod photo_figures;
 pub mod picture;
 pub mod scale;
 pub mod selection_page;
+pub mod similarity_page;
 pub mod svg;
 pub mod tables;
 pub mod text;

@@ -84,7 +84,7 @@ fn quantile(values: &[f64]) -> f64 {
 /// A pale grey picture with a map's colours on it.
 fn covered(photo: &[[f64; 3]], map: &[f64], end: f64) -> Vec<[f64; 3]> {
     let mix = |(&[r, g, b], &v): (&[f64; 3], &f64)| {
-        let grey = 0.42 + 0.55 * (0.299 * r + 0.587 * g + 0.114 * b);
+        let grey = 0.5 + 0.48 * (0.299 * r + 0.587 * g + 0.114 * b);
         let strength = if end > 0.0 { (v.abs() / end).min(1.0).sqrt() } else { 0.0 };
         let colour = if v < 0.0 { NEGATIVE } else { POSITIVE };
         colour.map(|c| grey + (f64::from(c) / 255.0 - grey) * strength)

@@ -1,7 +1,8 @@
 //! An explanation as the terminal shows it.
 
 use super::super::pictures::best_classes;
-use super::{BEST, Collected};
+use super::BEST;
+use super::collected::Collected;
 use crate::report::explain_page::Units;
 use crate::report::feature_figures::{OneRow, component_name, feature_value, with_sign};
 use crate::report::text::{many, number, percent, shorten, signed};
