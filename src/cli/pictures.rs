@@ -88,7 +88,8 @@ pub fn complete(model: &mut Model, request: &Request, names: &NameArgs) -> Resul
         model.description.targets = class_names(path, model.network.output().width())?;
     }
     let pictures = is_pictures(&request.source);
-    if !pictures && !(request.source.starts_with("idx:") && request.pictures.scales()) {
+    let scaled_idx = request.source.starts_with("idx:") && request.pictures.scales();
+    if !(pictures || scaled_idx) {
         return Ok(None);
     }
     let axes = &model.description.axes;

@@ -66,15 +66,15 @@ impl SplitPlan {
     }
 }
 
-/// Elements of all matrices of a Jacobian made in one product, up to which that is quickest.
-const AT_ONCE: usize = 1 << 25;
+/// Bytes of all matrices of a Jacobian made in one product, up to which that is quickest.
+const AT_ONCE: usize = 128 << 20;
 
 /// Whether R is formed in one product with all its rows (or columns).
 fn at_once(network: &Network, split: NodeId, settings: &ExplainSettings) -> bool {
     let (m, n) = (network.nodes[split].width(), network.input_width());
     let widths: usize = network.nodes[..=split].iter().map(|node| node.width()).sum();
-    let fits = m.saturating_mul(n).saturating_mul(4) <= settings.memory
-        && m.min(n).saturating_mul(widths) <= AT_ONCE.min(settings.memory);
+    let bytes = |a: usize, b: usize| a.saturating_mul(b).saturating_mul(4);
+    let fits = bytes(m, n) <= settings.memory && bytes(m.min(n), widths) <= AT_ONCE.min(settings.memory);
     fits && matches!(settings.form, Form::Auto | Form::Complete)
 }
 
