@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use super::names::Names;
+pub use super::names::by_name;
 use super::pictures::PictureArgs;
 use crate::assess::Tuning;
 use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_tabular};
@@ -17,14 +18,6 @@ use crate::report::formats::{self, Format};
 use crate::report::page::Page;
 use crate::train::{Schedule, Settings};
 use crate::{Error, Result};
-
-/// Parses an enum by the names that its serialised form has.
-pub fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| {
-        // serde's sentence lists the names that there are.
-        e.to_string().replace("unknown variant", "there is no").replace("expected one of", "there are")
-    })
-}
 
 /// How many units a layer has.
 pub fn width(text: &str) -> Result<usize, String> {

@@ -5,24 +5,49 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{print, print_json};
+use super::args::{DataArgs, DeviceArgs};
+use super::pictures::NameArgs;
+use super::{print, print_json, rows};
 use crate::Result;
 use crate::model::{Model, Origin};
 use crate::network::{Layer, Layout, Sliding, Weight};
-use crate::report::text::serde_name;
+use crate::report::text::{count, serde_name};
 use crate::specxai::is_cut;
 
+mod cuts;
+
 #[derive(clap::Args, Debug)]
+#[command(args_override_self = true)]
 pub struct Args {
     /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
+    /// Data to look at the first of --rows of: every cut is listed then with its rows that are on there, and with how long
+    /// an explanation would take
+    #[arg(value_name = "DATA")]
+    data: Vec<String>,
+    /// Rows, as in `explain`; the first one is taken
+    #[arg(long, default_value = "0", value_name = "ROWS")]
+    rows: String,
+    #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
+    read: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print the graph as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
+    let plans = if args.data.is_empty() {
+        Vec::new()
+    } else {
+        let device = args.device.open()?;
+        let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
+        cuts::plans(&model, &rows.inputs[..model.network.input_width()], BUDGET, MEMORY, &device)?
+    };
     let network = &model.network;
     let layout = Layout::new(network);
     let parameters = |id: usize| layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum::<usize>();
@@ -39,6 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 inputs,
                 &node.shape,
                 parameters(id),
+                network.multiply_adds(id),
                 id > 0 && is_cut(network, id),
             )
         })
@@ -46,15 +72,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         let nodes: Vec<_> = rows
             .iter()
-            .map(|(name, kind, inputs, shape, parameters, cut)| {
-                json!({ "name": name, "type": kind, "inputs": inputs, "shape": shape, "parameters": parameters, "cut": cut })
+            .map(|(name, kind, inputs, shape, parameters, multiply_adds, cut)| {
+                json!({
+                    "name": name, "type": kind, "inputs": inputs, "shape": shape, "parameters": parameters,
+                    "multiply_adds": multiply_adds, "cut": cut
+                })
             })
             .collect();
-        print_json(&json!({ "nodes": nodes, "replicas": model.parameters.len() }))?;
+        let cuts: Vec<_> =
+            plans.iter().map(|plan| json!({ "name": network.nodes[plan.split].name, "plan": plan })).collect();
+        print_json(&json!({ "nodes": nodes, "replicas": model.parameters.len(), "cuts": cuts }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines = vec![["node", "type", "reads", "shape", "parameters", "split"].map(str::to_owned)];
-    for (name, kind, inputs, shape, parameters, cut) in rows {
+    let mut lines = vec![["node", "type", "reads", "shape", "parameters", "multiply-adds", "split"].map(str::to_owned)];
+    for (name, kind, inputs, shape, parameters, multiply_adds, cut) in rows {
         let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
         let split = match (name, cut) {
             ("input", _) => "",
@@ -62,26 +93,58 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             (_, false) => "with a bypass",
         };
         let parameters = parameters.to_string();
-        lines.push([name.to_owned(), kind, inputs.join(", "), shape.join("×"), parameters, split.to_owned()]);
+        let multiply_adds = if multiply_adds > 0 { count(multiply_adds) } else { String::new() };
+        lines.push([
+            name.to_owned(),
+            kind,
+            inputs.join(", "),
+            shape.join("×"),
+            parameters,
+            multiply_adds,
+            split.to_owned(),
+        ]);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(width);
-    let mut text = String::new();
-    for [name, kind, inputs, shape, parameters, split] in &lines {
-        let line = format!("{name:<a$}  {kind:<b$}  {inputs:<c$}  {shape:>d$}  {parameters:>e$}  {split}");
-        text.push_str(&format!("{}\n", line.trim_end()));
-    }
+    let mut text = aligned(&lines, [false, false, false, true, true, true, false]);
     let replicas = model.parameters.len();
     text.push_str(&format!(
-        "\n{} parameters{}. Every node but the input can be named in --split; `--split all` takes the cuts.\n",
+        "\n{} parameters{}, {} multiply-adds for a sample. Every node but the input can be named in --split; `--split all` takes the cuts.\n",
         layout.tensors.iter().map(|t| t.rows * t.cols).sum::<usize>(),
         if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
+        count((0..network.nodes.len()).map(|id| network.multiply_adds(id)).sum()),
     ));
     if let Origin::Onnx { removed: Some(removed) } = &model.description.origin {
         text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
     }
+    if !plans.is_empty() {
+        text.push_str(&format!(
+            "\nExplaining this input at each cut ({} minutes and {} MiB at most, --budget and --memory of `explain`):\n{}",
+            BUDGET / 60.0,
+            MEMORY >> 20,
+            aligned(&cuts::table(&model, &plans), [false, true, true, true, true, true, false])
+        ));
+    }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `explain` allows by itself.
+const BUDGET: f64 = 180.0;
+const MEMORY: usize = 1 << 30;
+
+/// Columns as wide as their content; numbers stand to the right.
+fn aligned<const N: usize>(lines: &[[String; N]], right: [bool; N]) -> String {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in lines {
+        let cells = line.iter().zip(widths).zip(right).map(|((cell, width), right)| match right {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 fn describe(layer: &Layer) -> String {

@@ -1,4 +1,4 @@
-//! Lists of names on the command line.
+//! Names on the command line: lists of them, and those of settings.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -18,6 +18,14 @@ impl FromStr for Names {
         let first = reader.records().next().and_then(std::result::Result::ok);
         Ok(Names(first.map_or_else(Vec::new, |record| record.iter().map(str::to_owned).collect())))
     }
+}
+
+/// Parses an enum by the names that its serialised form has.
+pub fn by_name<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| {
+        // serde's sentence lists the names that there are.
+        e.to_string().replace("unknown variant", "there is no").replace("expected one of", "there are")
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::by_name;
+use super::names::by_name;
 use crate::data::{Channels, Preprocess, Preprocessing, Preset, Request, Resize, Size, Task, is_pictures};
 use crate::host::softmax;
 use crate::model::{Description, Model, Origin};

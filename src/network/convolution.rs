@@ -70,6 +70,10 @@ impl NodeType for Convolution {
         self.weight.tensors((m, n), channels, self.train_bias)
     }
 
+    fn multiply_adds(&self, inputs: &[&[usize]], output: &[usize]) -> usize {
+        output.iter().product::<usize>() * (inputs[0][0] / self.groups * self.window(inputs[0]).taps())
+    }
+
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let x = record.output(node.inputs[0]);
         let weight = record.parameter(id, self.weight.matrix());

@@ -57,6 +57,10 @@ impl NodeType for Dense {
         self.weight.tensors((m, n), n, self.train_bias)
     }
 
+    fn multiply_adds(&self, inputs: &[&[usize]], _output: &[usize]) -> usize {
+        self.units * inputs[0].iter().product::<usize>()
+    }
+
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let x = record.output(node.inputs[0]);
         let weight = record.parameter(id, self.matrix());

@@ -140,6 +140,16 @@ pub struct Network {
 }
 
 impl Network {
+    /// Multiply-adds of a node's products with weights, for one sample's output.
+    pub fn multiply_adds(&self, id: NodeId) -> usize {
+        let node = &self.nodes[id];
+        let Some(definition) = node.layer.node_type() else { return 0 };
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|&input| self.nodes[input].shape.as_slice()).collect();
+        definition.multiply_adds(&shapes, &node.shape)
+    }
+}
+
+impl Network {
     /// A graph that consists of its input alone.
     pub fn new(shape: &[usize]) -> Self {
         let layer = Layer::Input { shape: shape.to_vec() };

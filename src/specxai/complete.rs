@@ -2,7 +2,7 @@
 
 use super::decomposition::{Triplets, decompose, symmetric_eigen};
 use super::form::forms_rows;
-use super::topk::Apply;
+use super::krylov::Apply;
 use crate::Result;
 
 /// Decomposes R (made in an arithmetic of precision `epsilon`) completely.

@@ -4,8 +4,7 @@ use nalgebra::DMatrix;
 
 use super::decomposition::Triplets;
 use super::form::directions;
-use super::krylov::{Space, gram_product};
-use super::topk::Apply;
+use super::krylov::{Apply, Space, gram_product};
 use crate::Result;
 use crate::random::Random;
 

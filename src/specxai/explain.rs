@@ -5,54 +5,21 @@ use serde::Serialize;
 use super::complete::complete;
 use super::contributions::contributions;
 use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
-use super::form::{Form, SplitPlan, directions, forms_rows, plan};
+use super::form::{SplitPlan, directions, forms_rows, plan};
+use super::krylov::Apply;
 use super::matrix_free::MatrixFree;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::output::Output;
 use super::regions::Patterns;
-use super::surgery::{Reduction, reduce_clusters, shares};
-use super::topk::{Apply, top_triplets};
+use super::settings::{ExplainSettings, Form};
+use super::surgery::{reduce_clusters, shares};
+use super::topk::top_triplets;
 use super::watch::{Watch, Watched};
 use crate::engine::Device;
 use crate::host::{Operand, product};
-use crate::network::local::SlopeForm;
 use crate::network::{Layer, Network, NodeId, Parameters};
 use crate::train::Flow;
 use crate::{Error, Result};
-
-/// How to explain.
-#[derive(Debug, Clone)]
-pub struct ExplainSettings {
-    /// Nodes to split at.
-    pub splits: Vec<NodeId>,
-    pub output: Output,
-    /// Maps kept of each split; also the triplets of a matrix-free decomposition.
-    pub components: usize,
-    pub reduction: Reduction,
-    pub slopes: SlopeForm,
-    /// How a split is decomposed whose R is too large for one product.
-    pub form: Form,
-    /// Bytes that the decomposition of one sample's R may take.
-    pub memory: usize,
-    /// Seconds that the decomposition of one sample at one split may take, by estimate; [`Form::Auto`] chooses by it.
-    pub budget: f64,
-}
-
-impl ExplainSettings {
-    /// The defaults at the given splits: the predicted output, 16 components, cancellation, tangents, up to 1 GiB and three minutes.
-    pub fn at(splits: &[NodeId]) -> Self {
-        ExplainSettings {
-            splits: splits.to_vec(),
-            output: Output::Predicted,
-            components: 16,
-            reduction: Reduction::Cancel,
-            slopes: SlopeForm::Tangent,
-            form: Form::Auto,
-            memory: 1 << 30,
-            budget: 180.0,
-        }
-    }
-}
 
 /// What a node's intercept q adds to the output.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -2,35 +2,16 @@
 
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::explain::ExplainSettings;
+use super::krylov::Apply;
 use super::matrix_free::MatrixFree;
 use super::operator::{LocalOperator, Product};
-use super::topk::Apply;
+use super::settings::{ExplainSettings, Form};
 use crate::engine::Device;
 use crate::network::{Network, NodeId, Parameters};
 use crate::random::Random;
 use crate::{Error, Result};
-
-/// How R is decomposed where it is too large for one product with all its rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Form {
-    /// The first of these that fits time and memory: complete, class-rows, contributions.
-    #[default]
-    Auto,
-    /// Every singular triplet of the rows that are on (those of R that are not zero), from `R Rᵀ`.
-    Complete,
-    /// Every singular triplet of the rows that the explained output reads, which are few where a class has a map of its own: another
-    /// decomposition than that of the whole R, with the same sum.
-    ClassRows,
-    /// Triplets found in a Krylov space that starts with the output's own direction `L_jᵀ` and with `R x̃`; what is not resolved is left to
-    /// the remainder.
-    Contributions,
-    /// The largest singular values, whatever they contribute; the others are the remainder.
-    Top,
-}
 
 /// What a form would take for one row of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -1,10 +1,21 @@
-//! Krylov spaces of `R Rᵀ`, as an orthonormal basis and its images.
+//! Operators that are only applied, and Krylov spaces of `R Rᵀ`: an orthonormal basis and its images.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::topk::Apply;
 use crate::Result;
 use crate::host::{Operand, add_product, product};
+
+/// A linear operator `R: [m, N]` that is applied to blocks of vectors.
+pub trait Apply {
+    /// m, N.
+    fn shape(&self) -> (usize, usize);
+    /// `R v` for a block of [`Apply::block`] vectors `v: [block, N]`; `[block, m]`.
+    fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>>;
+    /// `Rᵀu` for `u: [block, m]`; `[block, N]`.
+    fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>>;
+    /// Vectors of a block.
+    fn block(&self) -> usize;
+}
 
 /// An orthonormal basis and its images under `R Rᵀ`, columns of matrices that are allocated once.
 pub(super) struct Space {

@@ -1,7 +1,7 @@
 //! Operators that are too large to form.
 
+use super::krylov::Apply;
 use super::operator::{Blocks, LocalOperator, Product};
-use super::topk::Apply;
 use crate::Result;
 use crate::engine::Device;
 use crate::network::local::SlopeForm;

@@ -3,21 +3,9 @@
 use nalgebra::DMatrix;
 
 use super::decomposition::{Triplets, dot};
-use super::krylov::{Space, gram_product};
+use super::krylov::{Apply, Space, gram_product};
 use crate::Result;
 use crate::random::Random;
-
-/// A linear operator `R: [m, N]` that is applied to blocks of vectors.
-pub trait Apply {
-    /// m, N.
-    fn shape(&self) -> (usize, usize);
-    /// `R v` for a block of [`Apply::block`] vectors `v: [block, N]`; `[block, m]`.
-    fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>>;
-    /// `Rᵀu` for `u: [block, m]`; `[block, N]`.
-    fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>>;
-    /// Vectors of a block.
-    fn block(&self) -> usize;
-}
 
 /// Blocks that are tried before the bounds stay as they are.
 const ROUNDS: usize = 400;

@@ -1,7 +1,7 @@
 //! Long decompositions, watched.
 
+use super::krylov::Apply;
 use super::matrix_free::MatrixFree;
-use super::topk::Apply;
 use crate::train::Flow;
 use crate::{Error, Result};
 
