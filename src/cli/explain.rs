@@ -8,6 +8,8 @@ mod collected;
 mod forms;
 mod text;
 
+pub use forms::announce;
+
 use self::collected::{Collected, SplitMaps};
 use super::args::{DataArgs, RunArgs, by_name};
 use super::names::Names;
@@ -191,6 +193,7 @@ impl Asked<'_> {
             splits: splits.to_vec(),
             output,
             components: args.components,
+            leading: 0,
             reduction: args.reduce,
             slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
             form: args.form,

@@ -2,6 +2,7 @@
 
 mod digits;
 mod feature_sets;
+mod imagenet;
 mod stellar;
 
 use std::path::PathBuf;
@@ -43,6 +44,10 @@ enum Experiment {
     Mnist(digits::Args),
     /// Autoencoders of rotated squares: operator beside data, contributions beside biases (SpecXAI, sections 2.3 and 3.1)
     RotatedSquares(SquaresArgs),
+    /// Photographs: what the last convolution of a network looks at, and the layer before its outputs (SpecXAI, section 2.1;
+    /// figures 1, 2, 3 and 11)
+    #[command(name = "imagenet")]
+    ImageNet(imagenet::Args),
     /// Which wavelengths tell a star's metallicity: MILES spectra (spectral paper, section 3.4)
     Stellar(stellar::Args),
 }
@@ -104,6 +109,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Experiment::Mnist59(args) => digits::run(args, Digits::FiveNine),
         Experiment::Mnist(args) => digits::run(args, Digits::All),
         Experiment::RotatedSquares(args) => squares(args),
+        Experiment::ImageNet(args) => imagenet::run(args),
         Experiment::Stellar(args) => stellar::run(args),
     }
 }

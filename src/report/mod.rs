@@ -14,7 +14,7 @@ pub mod assessment;
 pub mod curve_page;
 mod dependence_figures;
 pub(crate) mod examples;
-mod explain_figures;
+pub(crate) mod explain_figures;
 pub mod explain_page;
 mod explain_reading;
 pub(crate) mod facts;

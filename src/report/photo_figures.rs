@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::explain_figures::{caption_of, components_of};
 use super::facts::Grid;
-use super::page::{Block, Figure, Text, Tiles};
+use super::page::{Block, Figure, Picture, Text, Tiles};
 use super::picture::{self, NEGATIVE, POSITIVE};
 use super::svg::{Anchor, Plot, Scale};
 use super::text::{percent, short, shorten};
@@ -24,28 +24,23 @@ const FULL: f64 = 0.995;
 
 /// The picture, its best classes, and the largest components' maps over it.
 pub(crate) fn maps(e: &Explanation, input: &[f32], grid: Grid, channels: Channels, best: &[BestClass]) -> Vec<Block> {
-    let photo = colours(input, grid, channels);
+    let photo = Photo::new(input, grid, channels);
     let drawn = components_of(e);
     let by_pixel = |values: &[f64]| grid.by_pixel(values, |a, b| a + b);
     let all = by_pixel(&e.attribution);
     let maps: Vec<Vec<f64>> = drawn.iter().map(|&k| by_pixel(&e.maps[k])).collect();
     // Components have one scale among themselves, their sum has its own: it is far larger where there are many of them.
-    let end = maps.iter().map(|map| quantile(map)).fold(0.0, f64::max);
-    let end_of_all = quantile(&all);
-    let over =
-        |map: &[f64], end: f64, title: &str| picture::photo(grid.rows, grid.columns, &covered(&photo, map, end), title);
-    let mut tiles = vec![Figure::new(
-        "",
-        picture::photo(grid.rows, grid.columns, &photo, "The picture as the network saw it"),
-        Text::strong("as the network saw it"),
-    )];
+    let end = maps.iter().map(|map| photo.end(map)).fold(0.0, f64::max);
+    let end_of_all = photo.end(&all);
+    let mut tiles =
+        vec![Figure::new("", photo.plain("The picture as the network saw it"), Text::strong("as the network saw it"))];
     tiles.extend(classes(best));
     let sum = format!("**all together {}**\nslope × input, ± {}", short(all.iter().sum()), short(end_of_all));
-    tiles.push(Figure::new("", over(&all, end_of_all, "Slope times input over the picture"), Text::marked(sum)));
+    tiles.push(Figure::new("", photo.over(&all, end_of_all, "Slope times input over the picture"), Text::marked(sum)));
     for (&k, map) in drawn.iter().zip(&maps) {
         tiles.push(Figure::new(
             "",
-            over(map, end, &format!("Map of component {k} over the picture")),
+            photo.over(map, end, &format!("Map of component {k} over the picture")),
             caption_of(e, k),
         ));
     }
@@ -58,7 +53,35 @@ pub(crate) fn maps(e: &Explanation, input: &[f32], grid: Grid, channels: Channel
     vec![Tiles { tiles, per_row: Some(4) }.into(), Block::Note(note.into())]
 }
 
-/// Red, green and blue of each pixel, 0 to 1, from a row that holds 0 to 255.
+/// A photograph that maps are drawn over.
+pub(crate) struct Photo {
+    grid: Grid,
+    colours: Vec<[f64; 3]>,
+}
+
+impl Photo {
+    /// From a row that holds 0 to 255.
+    pub(crate) fn new(input: &[f32], grid: Grid, channels: Channels) -> Photo {
+        Photo { grid, colours: colours(input, grid, channels) }
+    }
+
+    /// Itself.
+    pub(crate) fn plain(&self, title: &str) -> Picture {
+        picture::photo(self.grid.rows, self.grid.columns, &self.colours, title)
+    }
+
+    /// A map `[rows, columns]` over it, in full colour from ± `end` on.
+    pub(crate) fn over(&self, map: &[f64], end: f64, title: &str) -> Picture {
+        picture::photo(self.grid.rows, self.grid.columns, &covered(&self.colours, map, end), title)
+    }
+
+    /// Where a map's colours are full.
+    pub(crate) fn end(&self, map: &[f64]) -> f64 {
+        quantile(map)
+    }
+}
+
+/// Red, green and blue of each pixel, 0 to 1.
 fn colours(input: &[f32], grid: Grid, channels: Channels) -> Vec<[f64; 3]> {
     let value = |pixel: usize, channel: usize| {
         let channel = match channels {

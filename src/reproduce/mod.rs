@@ -5,6 +5,8 @@ pub mod digits_page;
 mod experiment_page;
 mod feature_sets;
 pub mod feature_sets_page;
+pub mod imagenet;
+pub mod imagenet_page;
 pub mod lick;
 mod measures;
 mod rotated_squares;

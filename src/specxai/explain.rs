@@ -402,12 +402,13 @@ impl AtSplit<'_> {
         Ok(self.assemble(i, triplets, &psi, &rx, Images { components, explained, remainder }))
     }
 
-    /// The components of the largest |α|, as many as maps are kept.
+    /// The components of the largest |α|, as many as maps are kept, and the leading ones.
     fn largest(&self, triplets: &Triplets, psi: &[f64], rx: &[f64]) -> Vec<usize> {
         let alpha: Vec<f64> = triplets.left.iter().zip(psi).map(|(p, psi)| (psi * dot(p, rx)).abs()).collect();
         let mut order: Vec<usize> = (0..alpha.len()).collect();
         order.sort_by(|&a, &b| alpha[b].total_cmp(&alpha[a]));
         order.truncate(self.settings.components);
+        order.extend((0..self.settings.leading.min(alpha.len())).filter(|k| !order.contains(k)).collect::<Vec<_>>());
         order
     }
 

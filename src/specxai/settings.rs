@@ -34,6 +34,8 @@ pub struct ExplainSettings {
     pub output: Output,
     /// Maps kept of each split; also the triplets of a matrix-free decomposition.
     pub components: usize,
+    /// Components of the largest σ whose maps are kept besides, of a decomposition that keeps those of the largest |α|.
+    pub leading: usize,
     pub reduction: Reduction,
     pub slopes: SlopeForm,
     /// How a split is decomposed whose R is too large for one product.
@@ -51,6 +53,7 @@ impl ExplainSettings {
             splits: splits.to_vec(),
             output: Output::Predicted,
             components: 16,
+            leading: 0,
             reduction: Reduction::Cancel,
             slopes: SlopeForm::Tangent,
             form: Form::Auto,

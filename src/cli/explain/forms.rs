@@ -7,7 +7,7 @@ use crate::specxai::{Form, SplitPlan};
 use super::super::progress::duration;
 
 /// Says on stderr what the splits take that are not decomposed at once. `rows`: of the data.
-pub(super) fn announce(network: &Network, plans: &[SplitPlan], rows: usize) {
+pub fn announce(network: &Network, plans: &[SplitPlan], rows: usize) {
     for plan in plans {
         let (Some(on), Some(chosen)) = (plan.on, plan.estimate()) else { continue };
         let mut text = format!(
