@@ -6,9 +6,9 @@ use eigenlens::kernels::Program;
 use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Dense, DropoutNode,
-    FunctionNode, Layer, Layout, MaxPoolNode, Network, Pad, Padding, Permute, ProductNode, ReduceNode, Role, Scale,
-    SliceNode, Sliding, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Coordinates, Dense,
+    DropoutNode, FunctionNode, Interpolation, Layer, Layout, MaxPoolNode, Network, Pad, Padding, Permute, ProductNode,
+    ReduceNode, Resize, Role, Scale, SliceNode, Sliding, Spectral, TransposedConvolution, Weight,
 };
 use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
 use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
@@ -280,6 +280,36 @@ fn convolutions() {
     check(&spatial(&[2, 4, 3], grouped), "groups");
     let three = vec![convolution(2, same(&[2, 1, 2]), 1), tanh(), convolution(2, Sliding::new(&[1, 1, 1]), 1)];
     check(&spatial(&[1, 2, 2, 3], three), "three axes");
+}
+
+#[test]
+fn transposed_convolutions_and_resizes() {
+    let transposed = |channels, output: &[usize], sliding, groups, train_bias| -> Layer {
+        TransposedConvolution { channels, output: output.into(), sliding, groups, train_bias }.into()
+    };
+    let strided = |kernel: &[usize]| Sliding { stride: vec![2; kernel.len()], ..Sliding::new(kernel) };
+    let tanh = || activation(Activation::Tanh);
+    let one = vec![tanh(), transposed(3, &[8], strided(&[3]), 1, true), tanh(), dense(2)];
+    check(&spatial(&[2, 3], one), "transposed, one axis");
+    let grouped = vec![tanh(), transposed(2, &[4, 5], strided(&[2, 3]), 2, false), tanh()];
+    check(&spatial(&[2, 2, 2], grouped), "transposed, two axes, groups, no bias");
+    let padded = Sliding {
+        padding: Padding::Explicit { before: vec![0, 1, 0], after: vec![0, 0, 0] },
+        dilation: vec![1, 2, 1],
+        ..Sliding::new(&[1, 2, 2])
+    };
+    check(&spatial(&[2, 1, 2, 2], vec![transposed(2, &[1, 3, 3], padded, 1, true)]), "transposed, three axes");
+    for interpolation in [Interpolation::Linear, Interpolation::Cubic { a: -0.75 }] {
+        let resize = Resize {
+            shape: vec![2, 5, 2],
+            scales: vec![1.0, 5.0 / 3.0, 0.5],
+            coordinates: Coordinates::HalfPixel,
+            interpolation,
+            exclude_outside: true,
+            antialias: true,
+        };
+        check(&spatial(&[2, 3, 4], vec![tanh(), resize.into(), tanh(), dense(2)]), "resize");
+    }
 }
 
 #[test]

@@ -83,6 +83,35 @@ fn operators_with_weights() {
 }
 
 #[test]
+fn transposed_convolutions_and_resizes() {
+    // Every element adds itself times (1, 10, 100), two places apart.
+    let kernel = floats("", &[1, 1, 3], &[1.0, 10.0, 100.0]);
+    let transposed = |attributes: &[Bytes], expected: &[f64]| {
+        let moves = [attributes, &[attribute_ints("strides", &[2])]].concat();
+        one(&[-1, 1, 2], "ConvTranspose", &moves, std::slice::from_ref(&kernel), &[1.0, 2.0], expected);
+    };
+    transposed(&[], &[1.0, 10.0, 102.0, 20.0, 200.0]);
+    transposed(&[attribute_ints("pads", &[1, 1])], &[10.0, 102.0, 20.0]);
+    transposed(&[attribute_ints("pads", &[1, 1]), attribute_ints("output_padding", &[1])], &[10.0, 102.0, 20.0, 200.0]);
+    transposed(&[text("auto_pad", "SAME_UPPER")], &[1.0, 10.0, 102.0, 20.0]);
+    transposed(&[text("auto_pad", "SAME_LOWER")], &[10.0, 102.0, 20.0, 200.0]);
+    // What nothing reaches is the bias.
+    transposed(&[attribute_ints("output_shape", &[7])], &[1.0, 10.0, 102.0, 20.0, 200.0, 0.0, 0.0]);
+    let grouped = [attribute_int("group", 2)];
+    let constants = [floats("", &[2, 1, 1], &[2.0, 3.0]), floats("", &[2], &[0.5, -0.5])];
+    one(&[-1, 2, 2], "ConvTranspose", &grouped, &constants, &[1.0, 2.0, 3.0, 4.0], &[2.5, 4.5, 8.5, 11.5]);
+    let scales = floats("", &[3], &[1.0, 1.0, 2.0]);
+    let mode = [text("mode", "linear")];
+    let x = [0.0, 10.0, 40.0];
+    // The region and the scales come before the sizes.
+    let [none, sizes] = [floats("", &[0], &[]), ints("", &[3], &[1, 1, 6])];
+    let half_pixel = [0.0, 2.5, 7.5, 17.5, 32.5, 40.0];
+    one(&[1, 1, 3], "Resize", &mode, &[none.clone(), scales.clone()], &x, &half_pixel);
+    one(&[1, 1, 3], "Resize", &mode, &[none.clone(), none, sizes], &x, &half_pixel);
+    one(&[-1, 1, 3], "Upsample", &[], &[scales], &x, &[0.0, 0.0, 10.0, 10.0, 40.0, 40.0]);
+}
+
+#[test]
 fn operators_that_move_and_sum() {
     let x: Vec<f64> = (0..12).map(f64::from).collect();
     let kernel = [attribute_ints("kernel_shape", &[2, 2])];
@@ -194,6 +223,12 @@ fn what_isn_t_supported_is_told() {
     refuse(&[-1, 3], &constant, &[], &["inputs"]);
     let kernel = [floats("a", &[1, 2, 3], &[0.0; 6])];
     refuse(&[-1, 3, 4], &[node("Conv", "c", &["x", "a"], &["y"], &[])], &kernel, &["1 × 2 channels"]);
+    let kernel = [floats("a", &[2, 1, 3], &[0.0; 6])];
+    refuse(&[-1, 3, 4], &[node("ConvTranspose", "c", &["x", "a"], &["y"], &[])], &kernel, &["for 2 channels"]);
+    let twice = [floats("a", &[2], &[2.0, 2.0])];
+    refuse(&[-1, 3], &[node("Upsample", "c", &["x", "a"], &["y"], &[])], &twice, &["resizes the batch"]);
+    let huge = [floats("a", &[2], &[1.0, 1e38])];
+    refuse(&[-1, 3], &[node("Upsample", "c", &["x", "a"], &["y"], &[])], &huge, &["can't have the shape"]);
     let target = [ints("a", &[2], &[3, -1])];
     refuse(&[-1, 6], &[node("Reshape", "c", &["x", "a"], &["y"], &[])], &target, &["keep the batch"]);
     let target = [ints("a", &[2], &[0, 5])];

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::Result;
 use crate::model::{Model, Origin};
-use crate::network::{Layer, Layout, Sliding, Weight};
+use crate::network::{Interpolation, Layer, Layout, Sliding, Weight};
 use crate::report::text::serde_name;
 use crate::specxai::is_cut;
 
@@ -111,6 +111,15 @@ fn describe(layer: &Layer) -> String {
         Layer::Slice(_) => "slice".into(),
         Layer::Broadcast(_) => "broadcast".into(),
         Layer::Pad(_) => "pad".into(),
+        Layer::TransposedConvolution(layer) => {
+            let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
+            format!("transposed convolution {}{groups}", window(&layer.sliding))
+        }
+        Layer::Resize(layer) => match layer.interpolation {
+            Interpolation::Nearest(_) => "resize, nearest".into(),
+            Interpolation::Linear => "resize, linear".into(),
+            Interpolation::Cubic { .. } => "resize, cubic".into(),
+        },
         Layer::Reduce(layer) => if layer.mean { "mean" } else { "sum" }.into(),
     }
 }

@@ -25,10 +25,12 @@ mod product;
 pub mod record;
 mod reduce;
 mod reshape;
+mod resize;
 mod scale;
 mod slice;
 mod sliding;
 mod sparse_matrix;
+mod transposed_convolution;
 pub(crate) mod weight;
 
 use serde::{Deserialize, Serialize};
@@ -51,9 +53,11 @@ pub use permute::Permute;
 pub use product::ProductNode;
 pub use reduce::ReduceNode;
 pub use reshape::Reshape;
+pub use resize::{Coordinates, Interpolation, Resize, Rounding};
 pub use scale::{By, Scale};
 pub use slice::SliceNode;
 pub use sliding::{Padding, Sliding};
+pub use transposed_convolution::TransposedConvolution;
 pub use weight::{Spectral, Weight};
 
 use crate::kernels::Activation;
@@ -88,6 +92,8 @@ pub enum Layer {
     Broadcast(Broadcast),
     Pad(Pad),
     Reduce(ReduceNode),
+    Resize(Resize),
+    TransposedConvolution(TransposedConvolution),
 }
 
 impl Layer {
@@ -113,6 +119,8 @@ impl Layer {
             Layer::Broadcast(layer) => Some(layer),
             Layer::Pad(layer) => Some(layer),
             Layer::Reduce(layer) => Some(layer),
+            Layer::Resize(layer) => Some(layer),
+            Layer::TransposedConvolution(layer) => Some(layer),
         }
     }
 }

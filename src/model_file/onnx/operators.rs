@@ -2,6 +2,7 @@
 
 mod layers;
 mod pointwise;
+mod resize;
 mod shape;
 
 use super::lowering::Lowering;
@@ -11,7 +12,7 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 53] = [
+pub(super) const OPERATORS: [&str; 56] = [
     "Abs",
     "Add",
     "AveragePool",
@@ -20,6 +21,7 @@ pub(super) const OPERATORS: [&str; 53] = [
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Div",
     "Dropout",
     "Elu",
@@ -51,6 +53,7 @@ pub(super) const OPERATORS: [&str; 53] = [
     "ReduceSum",
     "Relu",
     "Reshape",
+    "Resize",
     "Selu",
     "Sigmoid",
     "Slice",
@@ -64,6 +67,7 @@ pub(super) const OPERATORS: [&str; 53] = [
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    "Upsample",
     "Softmax (at the end)",
 ];
 
@@ -76,6 +80,8 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         // In use dropout changes nothing; its mask, the second output, has no node.
         "Identity" | "Cast" | "Dropout" => to.activation(node, 0),
         "Conv" => layers::convolution(to, node),
+        "ConvTranspose" => layers::transposed_convolution(to, node),
+        "Resize" | "Upsample" => resize::resize(to, node),
         "Gemm" => layers::gemm(to, node),
         "MatMul" => layers::mat_mul(to, node),
         "BatchNormalization" => layers::batch_norm(to, node),

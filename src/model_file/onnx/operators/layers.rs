@@ -4,7 +4,8 @@ use super::{numbers, sizes, vector};
 use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
-    AveragePool, By, Convolution, Dense, Layer, MaxPoolNode, NodeId, Padding, Permute, Reshape, Scale, Sliding, Weight,
+    AveragePool, By, Convolution, Dense, Layer, MaxPoolNode, NodeId, Padding, Permute, Reshape, Scale, Sliding,
+    TransposedConvolution, Weight,
 };
 
 /// How a convolution or a pooling slides over so many spatial axes.
@@ -199,4 +200,73 @@ pub(super) fn global<'a>(to: &mut Lowering<'a>, node: &Node<'a>, part: &str, ave
     let layer: Layer =
         if average { AveragePool { sliding, count_padding: false }.into() } else { MaxPoolNode { sliding }.into() };
     to.push_part(node, part, layer, &[input])
+}
+
+/// The output's size along every axis, and the padding before and behind it.
+fn transposed_sizes(
+    node: &Node<'_>,
+    sliding: &Sliding,
+    spatial: &[usize],
+) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>), String> {
+    let axes = spatial.len();
+    let more = sizes(node, "output_padding", axes)?.unwrap_or_else(|| vec![0; axes]);
+    let auto = node.text("auto_pad")?.unwrap_or("NOTSET");
+    let same = matches!(auto, "SAME_UPPER" | "SAME_LOWER");
+    let wanted = match sizes(node, "output_shape", axes)? {
+        None if same => Some((0..axes).map(|axis| spatial[axis].saturating_mul(sliding.stride[axis])).collect()),
+        wanted => wanted,
+    };
+    let (mut output, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    for axis in 0..axes {
+        let reach = (sliding.kernel[axis].max(1) - 1) * sliding.dilation[axis] + 1;
+        // Sizes are at most 2²⁴, so that no product overflows.
+        let all = (spatial[axis].max(1) - 1) * sliding.stride[axis] + more[axis] + reach;
+        let (first, last) = match (&wanted, &sliding.padding) {
+            (Some(wanted), _) => {
+                let total = all.saturating_sub(wanted[axis]);
+                let half = total / 2;
+                if auto == "SAME_UPPER" { (half, total - half) } else { (total - half, half) }
+            }
+            (None, Padding::Explicit { before, after }) => (before[axis], after[axis]),
+            (None, _) => (0, 0),
+        };
+        let made = match &wanted {
+            Some(wanted) => wanted[axis],
+            None => all.checked_sub(first + last).filter(|&n| n > 0).ok_or("its pads leave nothing")?,
+        };
+        output.push(made);
+        before.push(first);
+        after.push(last);
+    }
+    Ok((output, before, after))
+}
+
+pub(super) fn transposed_convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let spatial = to.shape(input).get(1..).unwrap_or_default().to_vec();
+    let axes = spatial.len();
+    let weight = to.constant(node, 1)?;
+    let [from, of_group, kernel @ ..] = &weight.dims[..] else {
+        return Err(format!("its weight has the shape {:?}", weight.dims));
+    };
+    let (from, of_group) = (*from, *of_group);
+    if kernel.len() != axes {
+        return Err(format!("its weight has {} spatial axes and its input {axes}", kernel.len()));
+    }
+    if to.shape(input).first() != Some(&from) {
+        return Err(format!("its weight is for {from} channels, its input has {:?}", to.shape(input)));
+    }
+    let groups = usize::try_from(node.int("group")?.unwrap_or(1)).map_err(|_| "its group is negative")?;
+    let channels = of_group.checked_mul(groups).ok_or("its group is too large")?;
+    let mut sliding = sliding(node, Some(kernel.to_vec()), axes)?;
+    let (output, before, after) = transposed_sizes(node, &sliding, &spatial)?;
+    sliding.padding = Padding::Explicit { before, after };
+    sliding.ceil = false;
+    let weight = numbers(weight)?;
+    let bias = to.optional(node, 2)?.map(|b| vector(b, channels, "bias")).transpose()?;
+    let layer = TransposedConvolution { channels, output, sliding, groups, train_bias: true };
+    let id = to.push(node, layer, &[input])?;
+    to.tensors.push((id, "weight", weight));
+    to.tensors.extend(bias.map(|bias| (id, "bias", bias)));
+    Ok(id)
 }
