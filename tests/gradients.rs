@@ -3,12 +3,13 @@
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::kernels::Program;
-use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Reduce, SETTINGS_LEN};
+use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Normalisation, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
     ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Coordinates, Dense,
-    DropoutNode, FunctionNode, Interpolation, Layer, Layout, MaxPoolNode, Network, Pad, Padding, Permute, ProductNode,
-    ReduceNode, Resize, Role, Scale, SliceNode, Sliding, Spectral, TransposedConvolution, Weight,
+    DropoutNode, FunctionNode, Interpolation, Layer, Layout, MatMulNode, MaxPoolNode, Network, NormaliseNode, Pad,
+    Padding, Permute, ProductNode, ReduceNode, Resize, Role, Scale, SliceNode, Sliding, Spectral,
+    TransposedConvolution, Weight,
 };
 use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
 use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
@@ -310,6 +311,35 @@ fn transposed_convolutions_and_resizes() {
         };
         check(&spatial(&[2, 3, 4], vec![tanh(), resize.into(), tanh(), dense(2)]), "resize");
     }
+}
+
+#[test]
+fn normalisation_inside_samples() {
+    for kind in [Normalisation::Softmax, Normalisation::LogSoftmax, Normalisation::Standard] {
+        for (first, last) in [(0, 1), (1, 2), (1, 3), (2, 3)] {
+            let node = NormaliseNode { kind, first, last, epsilon: 0.01 };
+            let layers =
+                vec![convolution(3, Sliding::new(&[1, 1]), 1), node.into(), activation(Activation::Tanh), dense(2)];
+            check(&spatial(&[2, 2, 3], layers), &format!("{kind:?} of the axes {first} to {last}"));
+        }
+    }
+}
+
+/// Attention, and a matrix times itself.
+#[test]
+fn products_as_matrices() {
+    let mut network = spatial(&[2, 3, 4], vec![activation(Activation::Tanh)]);
+    let turned = network.push(Permute { axes: vec![0, 2, 1] }.into(), &[1]).unwrap();
+    let weights = network.push(MatMulNode {}.into(), &[1, turned]).unwrap();
+    let softmax = NormaliseNode { kind: Normalisation::Softmax, first: 2, last: 3, epsilon: 0.0 };
+    let weights = network.push(softmax.into(), &[weights]).unwrap();
+    network.push(MatMulNode {}.into(), &[weights, 1]).unwrap();
+    network.then(dense(2)).unwrap();
+    check(&network, "attention");
+    let mut square = spatial(&[3, 3], vec![activation(Activation::Tanh)]);
+    square.push(MatMulNode {}.into(), &[1, 1]).unwrap();
+    square.then(dense(2)).unwrap();
+    check(&square, "a matrix times itself");
 }
 
 #[test]

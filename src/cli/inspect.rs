@@ -115,6 +115,8 @@ fn describe(layer: &Layer) -> String {
             let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
             format!("transposed convolution {}{groups}", window(&layer.sliding))
         }
+        Layer::Normalise(layer) => serde_name(&layer.kind).replace("standard", "mean 0, variance 1"),
+        Layer::MatMul(_) => "matrix product".into(),
         Layer::Resize(layer) => match layer.interpolation {
             Interpolation::Nearest(_) => "resize, nearest".into(),
             Interpolation::Linear => "resize, linear".into(),

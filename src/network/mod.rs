@@ -16,8 +16,10 @@ mod fixed;
 mod function;
 mod layout;
 pub mod local;
+mod mat_mul;
 mod max_pool;
 mod node;
+mod normalise;
 mod pad;
 mod permute;
 mod places;
@@ -46,8 +48,10 @@ pub use dense::Dense;
 pub use dropout::DropoutNode;
 pub use function::FunctionNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
+pub use mat_mul::MatMulNode;
 pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use normalise::NormaliseNode;
 pub use pad::{Beyond, Pad};
 pub use permute::Permute;
 pub use product::ProductNode;
@@ -93,6 +97,8 @@ pub enum Layer {
     Pad(Pad),
     Reduce(ReduceNode),
     Resize(Resize),
+    Normalise(NormaliseNode),
+    MatMul(MatMulNode),
     TransposedConvolution(TransposedConvolution),
 }
 
@@ -120,6 +126,8 @@ impl Layer {
             Layer::Pad(layer) => Some(layer),
             Layer::Reduce(layer) => Some(layer),
             Layer::Resize(layer) => Some(layer),
+            Layer::Normalise(layer) => Some(layer),
+            Layer::MatMul(layer) => Some(layer),
             Layer::TransposedConvolution(layer) => Some(layer),
         }
     }

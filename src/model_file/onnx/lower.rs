@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::batch;
 use super::fold::Value;
 use super::lowering::{Known, Lowering};
 use super::operators::{self, OPERATORS};
@@ -40,6 +41,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         path,
         opset,
         batch: None,
+        batch_axis: None,
         network: Network::new(&[1]),
         tensors: Vec::new(),
         known: HashMap::new(),
@@ -75,6 +77,10 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         Some(Known::Node(id)) if *id > 0 => {
             // The output is an alias of an earlier node, or of one of a node's several outputs.
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
+        }
+        Some(Known::Moved(_)) => {
+            let problem = format!("the batch isn't the first axis of its output {}", shown(output));
+            return Err(whole(problem, "export a network whose output keeps the batch as its first axis"));
         }
         _ => {
             return Err(whole(
@@ -160,6 +166,11 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
             Some(_) => {}
         }
     }
+    if let Some(rows) = batch::rows(to, node) {
+        to.count(rows.offset.data.len())?;
+        to.known.extend(node.outputs.first().map(|&name| (name, Known::Rows(rows))));
+        return Ok(());
+    }
     let values = match to.fold(node) {
         Ok(None) => None,
         Ok(Some(values)) => Some(values.into_iter().map(Known::Value).collect()),
@@ -174,9 +185,10 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
         }
         return Ok(());
     }
-    let made = operators::lower(to, node)?;
-    for (&name, id) in node.outputs.iter().zip(made) {
-        to.known.insert(name, Known::Node(id));
-    }
+    let made = match batch::lower(to, node)? {
+        Some(made) => made,
+        None => operators::lower(to, node)?.into_iter().map(Known::Node).collect(),
+    };
+    to.known.extend(node.outputs.iter().copied().zip(made));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::batch::{Moved, Rows};
 use super::fold::{self, Dim, Input, Value};
 use super::tensor::Tensor;
 use super::wire::{Graph, Length, Node, ValueKind, shown};
@@ -19,6 +20,10 @@ pub(super) enum Known {
     /// What doesn't depend on the network's input.
     Value(Value),
     Node(NodeId),
+    /// A node whose batch isn't the first axis.
+    Moved(Moved),
+    /// What every sample has, which follows from its number alone.
+    Rows(Rows),
     /// What couldn't be evaluated, and why: an error once something reads it.
     Failed(String),
 }
@@ -29,6 +34,8 @@ pub(super) struct Lowering<'a> {
     pub opset: i64,
     /// The batch size that the file's input has, if it has one.
     pub batch: Option<i64>,
+    /// The axis of the batch in what the operator reads that is lowered now, where that isn't the first.
+    pub batch_axis: Option<usize>,
     pub network: Network,
     /// Values of nodes' tensors.
     pub tensors: Vec<(NodeId, &'static str, Vec<f64>)>,
@@ -91,12 +98,16 @@ impl<'a> Lowering<'a> {
             let tensor = Tensor::read(self.path, stored).map_err(|error| error.to_string())?;
             return Ok(Some(vec![Value::Constant(tensor)]));
         }
-        let shape =
-            |name: &&str| if let Some(Known::Node(id)) = self.known.get(name) { self.dims(*id) } else { vec![] };
+        let shape = |name: &&str| match self.known.get(name) {
+            Some(Known::Node(id)) => self.dims(*id),
+            Some(Known::Moved(moved)) => moved.dims.clone(),
+            Some(Known::Rows(rows)) => rows.dims(),
+            _ => vec![],
+        };
         let shapes: Vec<Vec<Dim>> = node.inputs.iter().map(shape).collect();
         let input = |(name, shape)| match self.known.get(name) {
             Some(Known::Value(value)) => Some(value.input()),
-            Some(Known::Node(_)) => Some(Input::Activation(shape)),
+            Some(Known::Node(_) | Known::Moved(_) | Known::Rows(_)) => Some(Input::Activation(shape)),
             _ => None,
         };
         let inputs: Vec<Option<Input<'_>>> =
@@ -105,7 +116,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The shape of a node's output with the batch axis.
-    fn dims(&self, id: NodeId) -> Vec<Dim> {
+    pub fn dims(&self, id: NodeId) -> Vec<Dim> {
         let batch = Dim::Batch { times: 1 };
         [batch].into_iter().chain(self.shape(id).iter().map(|&n| Dim::Known(n as i64))).collect()
     }
@@ -124,6 +135,7 @@ impl<'a> Lowering<'a> {
     pub fn activation(&self, node: &Node<'a>, i: usize) -> Result<NodeId, String> {
         match self.get(node, i) {
             Some(Known::Node(id)) => Ok(*id),
+            Some(Known::Moved(_)) => Err(format!("the batch isn't the first axis of its input {i}")),
             Some(_) => Err(format!("its input {i} is a constant")),
             None => Err(format!("its input {i} is missing")),
         }
@@ -139,7 +151,25 @@ impl<'a> Lowering<'a> {
         match self.get(node, i) {
             None => Ok(None),
             Some(Known::Value(Value::Constant(tensor))) => Ok(Some(tensor)),
+            // Of every sample the same.
+            Some(Known::Rows(Rows { offset, step: 0 })) => Ok(Some(offset)),
             Some(_) => Err(format!("its input {i} depends on the network's input; a constant is supported there")),
+        }
+    }
+
+    /// Whether an input of a node is there and depends on no sample.
+    pub fn is_constant(&self, node: &Node<'a>, i: usize) -> bool {
+        matches!(self.get(node, i), Some(Known::Value(_) | Known::Rows(_)))
+    }
+
+    /// An axis of a tensor with its batch as an axis of its samples, which have so many.
+    pub fn axis_of(&self, axis: i64, rank: usize) -> Result<usize, String> {
+        let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
+        let batch = self.batch_axis.unwrap_or(0);
+        match usize::try_from(place) {
+            Ok(place) if place == batch => Err("its axis is the batch".into()),
+            Ok(place) if place <= rank => Ok(place - usize::from(place > batch)),
+            _ => Err(format!("its input has no axis {axis}")),
         }
     }
 

@@ -1,7 +1,8 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
 //! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
-//! way, `operators` the table of what each becomes. `export` writes a trained model.
+//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front. `export` writes a trained model.
 
+mod batch;
 mod encode;
 mod export;
 mod fold;

@@ -1,7 +1,10 @@
 //! How each operator becomes nodes. [`fold`](super::fold) has evaluated what doesn't depend on the network's input.
 
 mod layers;
+mod normalise;
 mod pointwise;
+mod products;
+mod reduce;
 mod resize;
 mod shape;
 
@@ -12,7 +15,7 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 56] = [
+pub(super) const OPERATORS: [&str; 71] = [
     "Abs",
     "Add",
     "AveragePool",
@@ -22,53 +25,68 @@ pub(super) const OPERATORS: [&str; 56] = [
     "Concat",
     "Conv",
     "ConvTranspose",
+    "DepthToSpace",
     "Div",
     "Dropout",
     "Elu",
     "Erf",
     "Exp",
+    "Expand",
     "Flatten",
     "Gather",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "InstanceNormalization",
+    "LRN",
     "LayerNormalization",
     "LeakyRelu",
+    "LogSoftmax",
     "MatMul",
+    "Max",
     "MaxPool",
     "Mean",
+    "Min",
     "Mish",
     "Mul",
     "Neg",
     "PRelu",
     "Pad",
     "Pow",
+    "RMSNormalization",
     "Reciprocal",
+    "ReduceL1",
+    "ReduceL2",
     "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
     "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
     "Resize",
     "Selu",
     "Sigmoid",
     "Slice",
+    "Softmax",
     "Softplus",
     "Softsign",
+    "SpaceToDepth",
     "Split",
     "Sqrt",
     "Squeeze",
     "Sub",
     "Sum",
     "Tanh",
+    "Tile",
     "Transpose",
     "Unsqueeze",
     "Upsample",
-    "Softmax (at the end)",
 ];
 
 /// Adds a node's layers to the network; the nodes of its outputs.
@@ -82,9 +100,9 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Conv" => layers::convolution(to, node),
         "ConvTranspose" => layers::transposed_convolution(to, node),
         "Resize" | "Upsample" => resize::resize(to, node),
-        "Gemm" => layers::gemm(to, node),
-        "MatMul" => layers::mat_mul(to, node),
-        "BatchNormalization" => layers::batch_norm(to, node),
+        "Gemm" => products::gemm(to, node),
+        "MatMul" => products::mat_mul(to, node),
+        "BatchNormalization" => normalise::batch_norm(to, node),
         "MaxPool" => layers::max_pool(to, node),
         "AveragePool" => layers::average_pool(to, node),
         "GlobalAveragePool" => layers::global(to, node, "", true),
@@ -102,7 +120,7 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Pow" => pointwise::power(to, node),
         "PRelu" => pointwise::prelu(to, node),
         "Add" | "Sum" | "Mean" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(to, node),
-        "LayerNormalization" => pointwise::layer_norm(to, node),
+        "LayerNormalization" => normalise::layer_norm(to, node),
         "Flatten" => shape::flatten(to, node),
         "Reshape" => shape::reshape(to, node),
         "Squeeze" | "Unsqueeze" => shape::squeeze(to, node),
@@ -112,7 +130,18 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Split" => return shape::split(to, node),
         "Gather" => shape::gather(to, node),
         "Pad" => shape::pad(to, node),
-        "ReduceMean" | "ReduceSum" | "ReduceMax" => shape::reduce(to, node),
+        "Expand" => shape::expand(to, node),
+        "Tile" => shape::tile(to, node),
+        "DepthToSpace" | "SpaceToDepth" => shape::blocks(to, node),
+        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => {
+            reduce::reduce(to, node)
+        }
+        "Max" | "Min" => reduce::extreme(to, node),
+        "RMSNormalization" => normalise::rms_norm(to, node),
+        "InstanceNormalization" => normalise::instance_norm(to, node),
+        "GroupNormalization" => normalise::group_norm(to, node),
+        "LRN" => normalise::local_response(to, node),
+        "Softmax" | "LogSoftmax" => normalise::softmax(to, node),
         _ => Err("this operator isn't supported".into()),
     };
     one.map(|id| vec![id])
@@ -155,12 +184,4 @@ fn axes_of<'a>(to: &Lowering<'a>, node: &Node<'a>, rank: usize) -> Result<Option
     listed.iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
 }
 
-/// An axis of a tensor with its batch as an axis of its samples, which have so many.
-fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
-    let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
-    match usize::try_from(place) {
-        Ok(0) => Err("its axis is the batch".into()),
-        Ok(place) if place <= rank => Ok(place - 1),
-        _ => Err(format!("its input has no axis {axis}")),
-    }
-}
+pub(super) use shape::target_of_reshape;

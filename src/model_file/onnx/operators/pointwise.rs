@@ -1,12 +1,12 @@
-//! Activations, arithmetic and normalisation.
+//! Activations and arithmetic.
 
-use super::layers::scaled;
+use super::normalise::scaled;
 use super::numbers;
 use crate::kernels::{Activation, Function};
-use crate::model_file::onnx::lowering::{Known, Lowering};
+use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::tensor::Tensor;
 use crate::model_file::onnx::wire::Node;
-use crate::network::{ActivationNode, AddNode, Broadcast, By, FunctionNode, Layer, NodeId, ProductNode, ReduceNode};
+use crate::network::{ActivationNode, AddNode, Broadcast, By, FunctionNode, Layer, NodeId, ProductNode};
 
 /// The activation that a node without parameters is.
 pub(super) fn activation<'a>(to: &mut Lowering<'a>, node: &Node<'a>, activation: Activation) -> Result<NodeId, String> {
@@ -92,7 +92,7 @@ pub(super) fn prelu<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId
 }
 
 /// Two nodes of one shape, spread over each other's axes of size 1.
-fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId; 2]) -> Result<[NodeId; 2], String> {
+pub(super) fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId; 2]) -> Result<[NodeId; 2], String> {
     let (x, y) = (to.shape(a).to_vec(), to.shape(b).to_vec());
     if x == y {
         return Ok([a, b]);
@@ -115,7 +115,7 @@ fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId; 2]) -> Res
 
 /// Sums, means, differences, products and quotients: of activations, or of one and a constant.
 pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    if (0..node.inputs.len()).any(|i| matches!(to.get(node, i), Some(Known::Value(_)))) {
+    if (0..node.inputs.len()).any(|i| to.is_constant(node, i)) {
         return with_constant(to, node);
     }
     let mut left = to.activation(node, 0)?;
@@ -147,7 +147,7 @@ pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
 }
 
 /// A constant spread over a sample: by channel where it can be.
-fn spread(constant: &Tensor, shape: &[usize]) -> Result<(By, Vec<f64>), String> {
+pub(super) fn spread(constant: &Tensor, shape: &[usize]) -> Result<(By, Vec<f64>), String> {
     let values = numbers(constant)?;
     let (dims, rank) = (&constant.dims, shape.len());
     // Aligned at the last axis; one axis more than the sample's is the batch.
@@ -182,7 +182,7 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
     if node.inputs.len() != 2 {
         return Err("it has a constant among more than two inputs, which isn't supported".into());
     }
-    let first = matches!(to.get(node, 0), Some(Known::Value(_)));
+    let first = to.is_constant(node, 0);
     let (x, c) = if first { (1, 0) } else { (0, 1) };
     let input = to.activation(node, x)?;
     let constant = to
@@ -216,37 +216,4 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
         }
     };
     scaled(to, node, "", input, by, scale, shift)
-}
-
-/// Layer normalisation over the last axes: exact as the tangents of its mean, its products and its root.
-pub(super) fn layer_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    let input = to.activation(node, 0)?;
-    let shape = to.shape(input).to_vec();
-    let first = super::axis_of(node.int("axis")?.unwrap_or(-1), shape.len())?;
-    let epsilon = node.float("epsilon")?.unwrap_or(1e-5);
-    let (by, gamma) = spread(to.constant(node, 1)?, &shape)?;
-    let shift = to.optional(node, 2)?.map(|beta| spread(beta, &shape)).transpose()?;
-    let function = |function, a, b| FunctionNode { function, a, b };
-    let mean = || ReduceNode { axes: (first..shape.len()).collect(), mean: true };
-    let over = || Broadcast { shape: shape.clone() };
-    let average = to.push_part(node, "mean", mean(), &[input])?;
-    let average = to.push_part(node, "mean spread", over(), &[average])?;
-    let negative = to.push_part(node, "negative", function(Function::Affine, -1.0, 0.0), &[average])?;
-    let centred = to.push_part(node, "centred", AddNode {}, &[input, negative])?;
-    let square = to.push_part(node, "square", ProductNode {}, &[centred, centred])?;
-    let variance = to.push_part(node, "variance", mean(), &[square])?;
-    let padded = to.push_part(node, "variance + epsilon", function(Function::Affine, 1.0, epsilon), &[variance])?;
-    let inverse = to.push_part(node, "inverse deviation", function(Function::Power, -0.5, 0.0), &[padded])?;
-    let inverse = to.push_part(node, "inverse deviation spread", over(), &[inverse])?;
-    let normal = to.push_part(node, "normal", ProductNode {}, &[centred, inverse])?;
-    let count = gamma.len();
-    match shift {
-        Some((same, beta)) if same == by => scaled(to, node, "", normal, by, gamma, beta),
-        Some((other, beta)) => {
-            let sloped = scaled(to, node, "slope", normal, by, gamma, vec![0.0; count])?;
-            let ones = vec![1.0; beta.len()];
-            scaled(to, node, "", sloped, other, ones, beta)
-        }
-        None => scaled(to, node, "", normal, by, gamma, vec![0.0; count]),
-    }
 }
