@@ -180,7 +180,7 @@ fn functions_with_their_slopes_and_intercepts() {
             Function::HardSwish => (1.0 / 6.0, 0.5),
             _ => (0.4, 0.6),
         };
-        let positive = matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal);
+        let positive = matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal | Function::Log);
         for (replicas, batch, rows, cols) in [(1, 1, 1, 1), (2, 3, 2, 5), (1, 16, 16, 16), (3, 13, 11, 67)] {
             for slopes in 0..3 {
                 let mut case = Case::new(replicas, rows);

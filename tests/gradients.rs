@@ -377,10 +377,10 @@ fn functions_of_one_number() {
             _ => (0.4, 0.6),
         };
         let node = |function| -> Layer { FunctionNode { function, a, b }.into() };
-        // Roots and powers need what is positive.
+        // Roots, powers and logarithms need what is positive.
         let positive = vec![dense(6), node(Function::Softplus), node(function), dense(2)];
         check(&chain(positive), &format!("{function:?} of what is positive"));
-        if !matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal) {
+        if !matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal | Function::Log) {
             check(&chain(vec![dense(6), node(function), dense(2)]), &format!("{function:?}"));
         }
     }

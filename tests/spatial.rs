@@ -193,6 +193,11 @@ fn pooling_is_its_definition() {
         };
         // ⌊(6 + 2 − 3)/2⌋ + 1 and ⌊(7 + 1 − 3)/2⌋ + 1; rounded up: one more each.
         let [oh, ow] = if ceil { [4, 4] } else { [3, 3] };
+        // What rounding up adds isn't padding, where there is none.
+        let bare = Sliding { padding: Padding::Valid, ..sliding.clone() };
+        let plain = Sliding { padding: Padding::Explicit { before: vec![0; 2], after: vec![0; 2] }, ..sliding.clone() };
+        let mean = |sliding| run(&[c, h, w], AveragePool { sliding, count_padding: true }).y;
+        assert_eq!(mean(bare), mean(plain));
         let max = run(&[c, h, w], MaxPoolNode { sliding: sliding.clone() });
         assert_eq!(max.shape, [c, oh, ow]);
         let mut expected = [vec![], vec![], vec![]];

@@ -4,36 +4,13 @@
 //! A node of the network is a sample's; here the axes of the file's tensors are kept beside it.
 
 use super::fold::{self, Dim, Input, Value};
-use super::lowering::{Known, Lowering};
+use super::lowering::{Known, Lowering, Moved, Rows};
 use super::operators;
 use super::tensor::{Data, Tensor};
 use super::wire::Node;
 use crate::network::{NodeId, Permute, Reshape, SliceNode};
 
-/// A tensor of the file whose batch isn't its first axis: `dims[axis]` is `before·batch·after`, and the samples of `id` have the other
-/// axes, and in the place of that one `before` and `after` where they aren't 1.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Moved {
-    pub id: NodeId,
-    pub dims: Vec<Dim>,
-    pub axis: usize,
-    pub before: usize,
-}
-
-/// A tensor whose first axis is the batch and whose row b is `offset + b·step`: `[1, …]`, the offset.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Rows {
-    pub offset: Tensor,
-    pub step: i64,
-}
-
 impl Rows {
-    /// The shape with the batch.
-    pub fn dims(&self) -> Vec<Dim> {
-        let rest = self.offset.dims[1..].iter().map(|&n| Dim::Known(n as i64));
-        [Dim::Batch { times: 1 }].into_iter().chain(rest).collect()
-    }
-
     fn row(&self, b: i64) -> Option<Tensor> {
         if b == 0 || self.step == 0 {
             return Some(self.offset.clone());
@@ -268,6 +245,7 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
             };
         }
         "Reshape" => operators::target_of_reshape(to, node).ok(),
+        "Flatten" => first.as_ref().and_then(|first| flattened(node, first)),
         "Squeeze" | "Unsqueeze" => first.as_ref().and_then(|first| squeezed(to, node, first)),
         _ => None,
     };
@@ -275,7 +253,8 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         // Where the batch stays first, the operator's own way also says what doesn't fit.
         let plain = any.is_none() && (node.op_type != "Reshape" || to.sample_of(&dims, first.id).is_ok());
         let copies = node.int("allowzero")?.unwrap_or(0) == 0;
-        if any.is_some() || !plain || dims.first() == Some(&Dim::Known(1)) && node.op_type == "Unsqueeze" {
+        let before = matches!(node.op_type, "Unsqueeze" | "Flatten") && dims.first() != Some(&Dim::Batch { times: 1 });
+        if any.is_some() || !plain || before {
             let made = first.resolved(to, &dims, copies).and_then(|dims| first.reshaped(dims));
             return match made {
                 Ok(made) => made.known(to, node).map(|known| Some(vec![known])),
@@ -289,6 +268,16 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         Some(any) => elsewhere(to, node, &any).map(Some),
         None => Ok(None),
     }
+}
+
+/// The two axes that Flatten makes.
+fn flattened(node: &Node<'_>, from: &Moved) -> Option<Vec<Dim>> {
+    let rank = from.dims.len() as i64;
+    let axis = node.int("axis").ok()?.unwrap_or(1);
+    let axis =
+        usize::try_from(if axis < 0 { axis + rank } else { axis }).ok().filter(|&axis| axis <= from.dims.len())?;
+    let product = |dims: &[Dim]| dims.iter().try_fold(Dim::Known(1), |all, dim| all.by(*dim)).ok();
+    Some(vec![product(&from.dims[..axis])?, product(&from.dims[axis..])?])
 }
 
 /// The axes that Squeeze and Unsqueeze make; `None`: what they say makes no sense, or is left to others.

@@ -74,7 +74,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     }
     match lowering.known.get(output) {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
-        Some(Known::Node(id)) if *id > 0 => {
+        Some(Known::Node(id)) => {
             // The output is an alias of an earlier node, or of one of a node's several outputs.
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
         }

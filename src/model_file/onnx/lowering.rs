@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::batch::{Moved, Rows};
 use super::fold::{self, Dim, Input, Value};
 use super::tensor::Tensor;
 use super::wire::{Graph, Length, Node, ValueKind, shown};
@@ -26,6 +25,31 @@ pub(super) enum Known {
     Rows(Rows),
     /// What couldn't be evaluated, and why: an error once something reads it.
     Failed(String),
+}
+
+/// A tensor of the file whose batch isn't its first axis: `dims[axis]` is `before·batch·after`, and the samples of `id` have the other
+/// axes, and in the place of that one `before` and `after` where they aren't 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Moved {
+    pub id: NodeId,
+    pub dims: Vec<Dim>,
+    pub axis: usize,
+    pub before: usize,
+}
+
+/// A tensor whose first axis is the batch and whose row b is `offset + b·step`: `[1, …]`, the offset.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rows {
+    pub offset: Tensor,
+    pub step: i64,
+}
+
+impl Rows {
+    /// The shape with the batch.
+    pub fn dims(&self) -> Vec<Dim> {
+        let rest = self.offset.dims[1..].iter().map(|&n| Dim::Known(n as i64));
+        [Dim::Batch { times: 1 }].into_iter().chain(rest).collect()
+    }
 }
 
 /// A graph on its way into a network.
@@ -72,8 +96,11 @@ impl<'a> Lowering<'a> {
         };
         let shape: Vec<usize> = sample.iter().map(size).collect::<Result<_, String>>()?;
         let width = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_INPUTS);
-        if shape.is_empty() || width.is_none() {
-            let name = shown(input.name);
+        let name = shown(input.name);
+        if shape.is_empty() {
+            return Err(format!("a sample of its input {name} has the shape []: there is no axis besides the batch"));
+        }
+        if width.is_none() {
             return Err(format!(
                 "a sample of its input {name} has the shape {shape:?}; {MOST_INPUTS} elements are supported"
             ));
@@ -155,6 +182,11 @@ impl<'a> Lowering<'a> {
             Some(Known::Rows(Rows { offset, step: 0 })) => Ok(Some(offset)),
             Some(_) => Err(format!("its input {i} depends on the network's input; a constant is supported there")),
         }
+    }
+
+    /// Whether anything reads an output of a node other than its first.
+    pub fn reads_further_outputs(&self, node: &Node<'a>) -> bool {
+        node.outputs.iter().skip(1).any(|name| self.readers.contains_key(name))
     }
 
     /// Whether an input of a node is there and depends on no sample.

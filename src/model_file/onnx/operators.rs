@@ -7,6 +7,7 @@ mod products;
 mod reduce;
 mod resize;
 mod shape;
+mod spread;
 
 use super::lowering::Lowering;
 use super::tensor::{Data, Tensor};
@@ -15,16 +16,19 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 71] = [
+pub(super) const OPERATORS: [&str; 78] = [
     "Abs",
     "Add",
     "AveragePool",
     "BatchNormalization",
     "Cast",
+    "CastLike",
+    "Celu",
     "Clip",
     "Concat",
     "Conv",
     "ConvTranspose",
+    "Cos",
     "DepthToSpace",
     "Div",
     "Dropout",
@@ -46,6 +50,7 @@ pub(super) const OPERATORS: [&str; 71] = [
     "LRN",
     "LayerNormalization",
     "LeakyRelu",
+    "Log",
     "LogSoftmax",
     "MatMul",
     "Max",
@@ -72,6 +77,7 @@ pub(super) const OPERATORS: [&str; 71] = [
     "Resize",
     "Selu",
     "Sigmoid",
+    "Sin",
     "Slice",
     "Softmax",
     "Softplus",
@@ -82,7 +88,9 @@ pub(super) const OPERATORS: [&str; 71] = [
     "Squeeze",
     "Sub",
     "Sum",
+    "Swish",
     "Tanh",
+    "ThresholdedRelu",
     "Tile",
     "Transpose",
     "Unsqueeze",
@@ -95,8 +103,8 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         return Err(format!("it is of the operator set {}, which isn't supported", shown(node.domain)));
     }
     let one = match node.op_type {
-        // In use dropout changes nothing; its mask, the second output, has no node.
-        "Identity" | "Cast" | "Dropout" => to.activation(node, 0),
+        "Identity" | "Cast" | "CastLike" => to.activation(node, 0),
+        "Dropout" => dropout(to, node),
         "Conv" => layers::convolution(to, node),
         "ConvTranspose" => layers::transposed_convolution(to, node),
         "Resize" | "Upsample" => resize::resize(to, node),
@@ -112,10 +120,12 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Sigmoid" => pointwise::activation(to, node, Activation::Sigmoid),
         "Gelu" => match node.text("approximate")? {
             None | Some("none") => pointwise::activation(to, node, Activation::Gelu),
-            Some(other) => Err(format!("its approximation {other} isn't supported; the exact one is")),
+            Some("tanh") => pointwise::parametrised(to, node),
+            Some(other) => Err(format!("its approximation {other} isn't one of ONNX's")),
         },
         "LeakyRelu" | "Elu" | "Selu" | "HardSigmoid" | "HardSwish" | "Softplus" | "Softsign" | "Mish" | "Abs"
-        | "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Neg" => pointwise::parametrised(to, node),
+        | "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Neg" | "Log" | "Sin" | "Cos" | "Celu" | "Swish"
+        | "ThresholdedRelu" => pointwise::parametrised(to, node),
         "Clip" => pointwise::clip(to, node),
         "Pow" => pointwise::power(to, node),
         "PRelu" => pointwise::prelu(to, node),
@@ -145,6 +155,19 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         _ => Err("this operator isn't supported".into()),
     };
     one.map(|id| vec![id])
+}
+
+/// In use dropout changes nothing.
+fn dropout<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let trains = to.optional(node, 2)?.is_some_and(|mode| mode.data == Data::Bool(vec![true]));
+    let ratio = to.optional(node, 1)?.map(numbers).transpose()?;
+    if trains && ratio.is_none_or(|ratio| ratio != [0.0]) {
+        return Err("it is in training mode; export the network for use (in PyTorch: model.eval())".into());
+    }
+    if to.reads_further_outputs(node) {
+        return Err("its mask, the second output, isn't supported".into());
+    }
+    to.activation(node, 0)
 }
 
 /// A tensor's numbers in double precision.

@@ -65,7 +65,7 @@ pub(super) fn convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<
 }
 
 pub(super) fn max_pool<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    if node.outputs.len() > 1 && !node.outputs[1].is_empty() {
+    if to.reads_further_outputs(node) {
         return Err("its second output, the indices, isn't supported".into());
     }
     let input = to.activation(node, 0)?;

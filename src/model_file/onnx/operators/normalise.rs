@@ -1,14 +1,13 @@
 //! Normalisation, and what else scales.
 
-use super::pointwise::spread;
+use super::spread::{scaled, spread};
 use super::vector;
 use crate::kernels::{Function, Normalisation};
 use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::tensor::Tensor;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
-    AveragePool, Broadcast, By, FunctionNode, NodeId, NormaliseNode, Padding, ProductNode, ReduceNode, Reshape, Scale,
-    Sliding,
+    AveragePool, Broadcast, By, FunctionNode, NodeId, NormaliseNode, Padding, ProductNode, ReduceNode, Reshape, Sliding,
 };
 
 pub(super) fn batch_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
@@ -23,21 +22,6 @@ pub(super) fn batch_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
     let shift = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
     scaled(to, node, "", input, By::Channel, scale, shift)
-}
-
-pub(super) fn scaled<'a>(
-    to: &mut Lowering<'a>,
-    node: &Node<'a>,
-    part: &str,
-    input: NodeId,
-    by: By,
-    scale: Vec<f64>,
-    shift: Vec<f64>,
-) -> Result<NodeId, String> {
-    let id = to.push_part(node, part, Scale { by }, &[input])?;
-    to.tensors.push((id, "scale", scale));
-    to.tensors.push((id, "shift", shift));
-    Ok(id)
 }
 
 /// The slope and the shift behind a normalisation, spread over the sample.
@@ -67,7 +51,7 @@ fn standard(node: &Node<'_>, first: usize, last: usize) -> Result<NormaliseNode,
 
 /// Over the last axes.
 pub(super) fn layer_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    if node.outputs.len() > 1 && node.outputs[1..].iter().any(|name| !name.is_empty()) {
+    if to.reads_further_outputs(node) {
         return Err("its mean and its deviation, further outputs, aren't supported".into());
     }
     let input = to.activation(node, 0)?;

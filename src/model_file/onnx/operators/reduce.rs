@@ -1,8 +1,7 @@
 //! Sums, means and extremes over axes, and over several tensors.
 
 use super::axes_of;
-use super::normalise::scaled;
-use super::pointwise::{alike, spread};
+use super::spread::{alike, scaled, spread};
 use crate::kernels::{Activation, Function};
 use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;

@@ -1,6 +1,6 @@
 //! What moves, drops or sums elements.
 
-use super::normalise::scaled;
+use super::spread::{room, scaled};
 use super::{axes_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
 use crate::model_file::onnx::lowering::{Known, Lowering};
@@ -149,7 +149,7 @@ fn concat_constants<'a>(to: &mut Lowering<'a>, node: &Node<'a>, axis: usize) -> 
     let sum = sum.ok_or("it has no inputs")?;
     let shape = to.shape(sum).to_vec();
     let inner: usize = shape[axis + 1..].iter().product();
-    let mut shifts = vec![0.0; shape.iter().product()];
+    let mut shifts = vec![0.0; room(&shape)?];
     for (begin, dims, values) in shift {
         let mut filled = shape.clone();
         filled[axis] = dims[axis];
@@ -313,11 +313,24 @@ pub(super) fn pad<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, 
         (None, Some(tensor)) => numbers(tensor)?.first().copied().unwrap_or(0.0),
         (None, None) => 0.0,
     };
-    if beyond == Beyond::Zero && value != 0.0 {
-        return Err(format!("it pads with {value}; 0 is supported"));
-    }
     let (before, after) = (before.split_off(1), after.split_off(1));
-    to.push(node, Pad { before, after, beyond }, &[input])
+    if beyond != Beyond::Zero || value == 0.0 {
+        return to.push(node, Pad { before, after, beyond }, &[input]);
+    }
+    // Zeros, and the value added to them.
+    let own = to.shape(input).to_vec();
+    let padded = to.push_part(node, "zeros", Pad { before: before.clone(), after, beyond }, &[input])?;
+    let shape = to.shape(padded).to_vec();
+    let shift = |mut flat: usize| {
+        let mut inside = true;
+        for (axis, &size) in shape.iter().enumerate().rev() {
+            inside &= (before[axis]..before[axis] + own[axis]).contains(&(flat % size));
+            flat /= size;
+        }
+        if inside { 0.0 } else { value }
+    };
+    let shift: Vec<f64> = (0..room(&shape)?).map(shift).collect();
+    scaled(to, node, "", padded, By::Element, vec![1.0; shift.len()], shift)
 }
 
 /// A sample spread over the axes where it has the size 1.
@@ -363,11 +376,16 @@ pub(super) fn tile<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
         return Err(format!("it repeats {times:?} times; the batch, the first of {} axes, must stay", rank + 1));
     };
     for (axis, &times) in times.iter().enumerate().filter(|(_, times)| **times != 1) {
-        let size = to.shape(id)[axis];
-        let count = usize::try_from(times).ok().and_then(|times| times.checked_mul(size)).filter(|&n| n < 1 << 27);
+        let shape = to.shape(id).to_vec();
+        let (before, [size, behind @ ..]) = shape.split_at(axis) else { return Err("it has no such axis".into()) };
+        let count = usize::try_from(times).ok().filter(|n| (1..1 << 24).contains(n));
         let count = count.ok_or_else(|| format!("it repeats {times} times along axis {}", axis + 1))?;
-        let places = (0..count).map(|i| i % size.max(1)).collect();
-        id = to.push_part(node, &format!("axis {}", axis + 1), SliceNode { axis, places }, &[id])?;
+        let all = count.checked_mul(*size).ok_or("it makes too long an axis")?;
+        let axes = |first: usize| [before, &[first, *size], behind].concat();
+        let one = to.push_part(node, "one", Reshape { shape: Some(axes(1)) }, &[id])?;
+        let several = Broadcast { shape: axes(count) };
+        let several = to.push_part(node, "several", several, &[one])?;
+        id = to.push_part(node, "", Reshape { shape: Some([before, &[all], behind].concat()) }, &[several])?;
     }
     Ok(id)
 }
@@ -390,7 +408,12 @@ pub(super) fn blocks<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
         };
         (axes.0, axes.1, vec![rest, h * b, w * b])
     } else {
-        ([c, h / b, b, w / b, b], vec![2, 4, 0, 1, 3], vec![c * b * b, h / b, w / b])
+        let axes = match node.text("mode")? {
+            None | Some("DCR") => vec![2, 4, 0, 1, 3],
+            Some("CRD") => vec![0, 2, 4, 1, 3],
+            Some(other) => return Err(format!("its mode {other:?} isn't one of ONNX's")),
+        };
+        ([c, h / b, b, w / b, b], axes, vec![c * b * b, h / b, w / b])
     };
     if cut.iter().product::<usize>() != c * h * w {
         return Err(format!("samples of {shape:?} don't come in blocks of {b}"));
