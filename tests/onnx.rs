@@ -221,6 +221,8 @@ fn what_isn_t_supported_is_told() {
         node("Relu", "t", &["q"], &["y"], &[]),
     ];
     refuse(&[-1, 3], &circle, &[], &["reads q"]);
+    let end = [node("Identity", "r", &["y", "x"], &["y"], &[])];
+    refuse(&[-1, 3], &end, &[], &["reads y"]);
     // What would take all memory is refused before anything is allocated.
     refuse(&[-1, 1 << 24], &alone("Relu", &[]), &[], &["elements are supported"]);
     let huge = [attribute_ints("kernel_shape", &[1, 1, 1]), attribute_ints("pads", &[1 << 23; 6])];

@@ -125,7 +125,9 @@ fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<
     };
     let mut name = first.name;
     let mut removed = None;
-    while let Some(node) = producers.get(name).map(|&i| &graph.nodes[i]) {
+    // As many steps as there are nodes: in a damaged file an end may lead to itself.
+    for _ in 0..graph.nodes.len() {
+        let Some(node) = producers.get(name).map(|&i| &graph.nodes[i]) else { break };
         let Some(&input) = node.inputs.first() else { break };
         match node.op_type {
             // scikit-learn's classifiers give a map from class to probability.
