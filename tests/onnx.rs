@@ -428,12 +428,13 @@ fn operators_over_axes_and_over_several() {
 /// The whole reader holds on damaged bytes, of a model that has a bit of everything.
 #[test]
 fn damaged_files_are_refused_without_a_panic() {
-    let bytes = convolutional();
-    load(&bytes).unwrap();
+    let (first, second) = (convolutional(), attention());
+    load(&first).and(load(&second)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.onnx");
     let mut random = samples::Random(88_172_645_463_325_252);
-    for i in 0..4_000 {
+    for i in 0..6_000 {
+        let bytes = if i % 3 == 0 { &second } else { &first };
         let mut damaged = bytes.clone();
         if i % 4 == 0 {
             damaged.truncate(random.below(bytes.len()));
@@ -497,9 +498,55 @@ fn convolutional() -> Vec<u8> {
     whole(&[-1, 2, 6, 6], &nodes, &initializers)
 }
 
+/// Attention over the places of a picture, between a strided convolution and a transposed one: normalisation, softmax, products of
+/// activations, resizing.
+fn attention() -> Vec<u8> {
+    let mut random = samples::Random(11);
+    let mut normal = |dims: &[i64], name: &str| {
+        let count = dims.iter().product::<i64>() as usize;
+        let values: Vec<f32> = (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect();
+        floats(name, dims, &values)
+    };
+    let (two, turned) = (attribute_ints("strides", &[2, 2]), attribute_ints("perm", &[0, 2, 1]));
+    let nodes = [
+        node("Conv", "patches", &["x", "w1", "b1"], &["a"], std::slice::from_ref(&two)),
+        node("InstanceNormalization", "norm", &["a", "g", "h"], &["b"], &[]),
+        node("Reshape", "places", &["b", "flat"], &["c"], &[]),
+        node("Transpose", "keys", &["c"], &["d"], std::slice::from_ref(&turned)),
+        node("MatMul", "likeness", &["d", "c"], &["e"], &[]),
+        node("Softmax", "weights", &["e"], &["f"], &[attribute_int("axis", 2)]),
+        node("MatMul", "mix", &["f", "d"], &["m"], &[]),
+        node("LayerNormalization", "layer norm", &["m", "g", "h"], &["n"], &[]),
+        node("Transpose", "back", &["n"], &["o"], &[turned]),
+        node("Reshape", "picture", &["o", "square"], &["p"], &[]),
+        node("Add", "residual", &["p", "b"], &["q"], &[]),
+        node("ConvTranspose", "up", &["q", "w2"], &["r"], &[two]),
+        node("Resize", "resize", &["r", "", "half"], &["s"], &[text("mode", "linear")]),
+        node("LRN", "response", &["s"], &["t"], &[attribute_int("size", 3)]),
+        node("ReduceMax", "largest", &["t"], &["u"], &[attribute_ints("axes", &[1])]),
+        node("Flatten", "all", &["u"], &["y"], &[]),
+    ];
+    let initializers = [
+        normal(&[3, 2, 2, 2], "w1"),
+        normal(&[3], "b1"),
+        normal(&[3], "g"),
+        normal(&[3], "h"),
+        ints("flat", &[3], &[0, 3, 9]),
+        ints("square", &[4], &[0, 3, 3, 3]),
+        normal(&[3, 4, 2, 2], "w2"),
+        floats("half", &[4], &[1.0, 1.0, 0.5, 0.5]),
+    ];
+    whole(&[-1, 2, 6, 6], &nodes, &initializers)
+}
+
 #[test]
 fn an_explanation_adds_up_at_every_split() {
-    let found = load(&convolutional()).unwrap();
+    for bytes in [convolutional(), attention()] {
+        adds_up(&load(&bytes).unwrap());
+    }
+}
+
+fn adds_up(found: &Imported) {
     let x: Vec<f64> = (0..2 * 72).map(|i| f64::from(i * 37 % 29) / 10.0 - 1.4).collect();
     let splits: Vec<usize> = (1..found.network.nodes.len()).collect();
     for (device, tolerance) in [(Device::CpuF64 { threads: 2 }, 1e-12), (Device::Cpu { threads: 2 }, 1e-5)] {

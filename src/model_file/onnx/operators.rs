@@ -103,7 +103,12 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         return Err(format!("it is of the operator set {}, which isn't supported", shown(node.domain)));
     }
     let one = match node.op_type {
-        "Identity" | "Cast" | "CastLike" => to.activation(node, 0),
+        "Identity" | "CastLike" => to.activation(node, 0),
+        "Cast" => match node.int("to")? {
+            // f32, f16, f64, bf16.
+            Some(1 | 10 | 11 | 16) => to.activation(node, 0),
+            _ => Err("it rounds its input to integers, which isn't supported".into()),
+        },
         "Dropout" => dropout(to, node),
         "Conv" => layers::convolution(to, node),
         "ConvTranspose" => layers::transposed_convolution(to, node),

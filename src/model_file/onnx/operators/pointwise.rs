@@ -178,22 +178,23 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
         .optional(node, c)
         .map_err(|_| format!("{} of two values that depend on the network's input isn't supported", node.op_type))?;
     let constant = constant.ok_or_else(|| format!("its input {c} is missing"))?;
-    if let ([value], true) = (&numbers(constant)?[..], constant.dims.len() <= to.shape(input).len() + 1) {
-        if let Some(layer) = of_number(node.op_type, first, *value)? {
-            return to.push(node, layer, &[input]);
-        }
+    let one = match numbers(constant)?[..] {
+        [value] if constant.dims.len() <= to.shape(input).len() + 1 => Some(value),
+        _ => None,
+    };
+    // What a MatMul adds is its bias.
+    let bare = |id: NodeId| {
+        matches!(to.network.nodes[id].layer, Layer::Dense(_))
+            && !to.tensors.iter().any(|(node, name, _)| *node == id && *name == "bias")
+    };
+    let is_bias = matches!(node.op_type, "Add" | "Sum") && bare(input) && to.is_only_reader(node, x);
+    if let Some(layer) = one.filter(|_| !is_bias).map(|c| of_number(node.op_type, first, c)).transpose()?.flatten() {
+        return to.push(node, layer, &[input]);
     }
     let (by, values) = spread(constant, to.shape(input))?;
-    if node.op_type == "Add" || node.op_type == "Sum" {
-        // What a MatMul adds is its bias.
-        let bare = |id: NodeId| {
-            matches!(to.network.nodes[id].layer, Layer::Dense(_))
-                && !to.tensors.iter().any(|(node, name, _)| *node == id && *name == "bias")
-        };
-        if bare(input) && to.is_only_reader(node, x) {
-            to.tensors.push((input, "bias", values));
-            return Ok(input);
-        }
+    if is_bias {
+        to.tensors.push((input, "bias", values));
+        return Ok(input);
     }
     let n = values.len();
     let (scale, shift) = match (node.op_type, first) {
