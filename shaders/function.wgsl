@@ -39,6 +39,13 @@ const SQRT: u32 = 12u;
 const RECIPROCAL: u32 = 13u;
 const POWER: u32 = 14u;
 const MISH: u32 = 15u;
+const LOG_X: u32 = 16u;
+const GELU_TANH: u32 = 17u;
+const CELU: u32 = 18u;
+const SWISH: u32 = 19u;
+const THRESHOLDED: u32 = 20u;
+const SIN: u32 = 21u;
+const COS: u32 = 22u;
 override FUNCTION: u32 = 0u;
 override SLOPES: u32 = 0u;
 override INTERCEPTS: u32 = 0u;
@@ -77,6 +84,13 @@ fn value4(x: vec4<f32>) -> vec4<f32> {
         case RECIPROCAL: { return 1.0 / x; }
         case POWER: { return pow(x, vec4<f32>(p.a)); }
         case MISH: { return x * tanh4(softplus4(x)); }
+        case LOG_X: { return log(x); }
+        case GELU_TANH: { return 0.5 * x * (1.0 + tanh4(0.79788456 * (x + 0.044715 * x * x * x))); }
+        case CELU: { return select(x, p.a * expm4(x / p.a), x <= zero); }
+        case SWISH: { return x * sigmoid4(p.a * x); }
+        case THRESHOLDED: { return select(x, zero, x <= vec4<f32>(p.a)); }
+        case SIN: { return sin(x); }
+        case COS: { return cos(x); }
         default: { return p.a * x + p.b; }
     }
 }
@@ -108,6 +122,19 @@ fn derivative4(x: vec4<f32>) -> vec4<f32> {
             let t = tanh4(softplus4(x));
             return t + x * (1.0 - t * t) * sigmoid4(x);
         }
+        case LOG_X: { return 1.0 / x; }
+        case GELU_TANH: {
+            let t = tanh4(0.79788456 * (x + 0.044715 * x * x * x));
+            return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.79788456 * (1.0 + 0.134145 * x * x);
+        }
+        case CELU: { return select(one, exp(x / p.a), x <= zero); }
+        case SWISH: {
+            let gate = sigmoid4(p.a * x);
+            return gate + p.a * x * gate * (1.0 - gate);
+        }
+        case THRESHOLDED: { return select(one, zero, x <= vec4<f32>(p.a)); }
+        case SIN: { return cos(x); }
+        case COS: { return -sin(x); }
         default: { return vec4<f32>(p.a); }
     }
 }

@@ -180,7 +180,7 @@ fn functions_with_their_slopes_and_intercepts() {
             Function::HardSwish => (1.0 / 6.0, 0.5),
             _ => (0.4, 0.6),
         };
-        let positive = matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal);
+        let positive = matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal | Function::Log);
         for (replicas, batch, rows, cols) in [(1, 1, 1, 1), (2, 3, 2, 5), (1, 16, 16, 16), (3, 13, 11, 67)] {
             for slopes in 0..3 {
                 let mut case = Case::new(replicas, rows);
@@ -206,6 +206,66 @@ fn functions_with_their_slopes_and_intercepts() {
                 let (slope, intercept) = ((slopes > 0).then_some(slope), (slopes > 1).then_some(intercept));
                 let op = Apply { function, a, b, x, y, slope, intercept };
                 case.check(gpu(), vec![op.into()], &format!("{function:?} {rows}x{cols} {slopes}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn normalisation_inside_samples() {
+    // Elements of a group around a workgroup's 8 and 64, how far apart they are, groups.
+    for (len, inner, outer) in
+        [(1, 1, 1), (7, 1, 3), (8, 5, 2), (9, 2, 1), (63, 1, 2), (64, 3, 1), (67, 1, 5), (131, 2, 2)]
+    {
+        for kind in [Normalisation::Softmax, Normalisation::LogSoftmax, Normalisation::Standard] {
+            for (replicas, batch, rows, seeds) in BATCHES {
+                let (cols, groups) = (len * inner * outer, inner * outer);
+                let mut case = Case::new(replicas, rows);
+                let x = case.program.buffers.matrix("x", batch, cols);
+                case.fill(x, rows, |random| 3.0 * random.unit());
+                let v = case.input(batch * seeds, cols, rows * seeds);
+                let standard = kind == Normalisation::Standard;
+                let deviation = standard.then(|| case.output(batch, groups));
+                let [y, pushed, pulled] = [batch, batch * seeds, batch * seeds].map(|rows| case.output(rows, cols));
+                // Two sums of so many terms; a deviation of 0.1 (of one element: √ε) divides.
+                let large = if standard { 40.0 } else { 4.0 } * scale(len);
+                case.expect(y, rows, large);
+                case.expect(pushed, rows * seeds, large);
+                case.expect(pulled, rows * seeds, large);
+                if let Some(deviation) = deviation {
+                    case.expect(deviation, rows, large);
+                }
+                let op = |way, x, out, seeds| {
+                    Op::from(Normalise { kind, way, x, y, scale: deviation, out, len, inner, epsilon: 0.01, seeds })
+                };
+                let ops =
+                    vec![op(Way::Forward, x, y, 1), op(Way::Push, v, pushed, seeds), op(Way::Pull, v, pulled, seeds)];
+                case.check(gpu(), ops, &format!("{kind:?} {len} {inner} {outer}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_every_sample_s_matrices() {
+    for shape in [[1, 1, 1], [31, 33, 7], [32, 32, 8], [33, 31, 9], [5, 67, 17]] {
+        let [rows, columns, depth] = shape;
+        for (replicas, batch, samples, seeds) in BATCHES {
+            // Both as they are; each transposed, and each shared by a sample's seeds.
+            for (a, b) in
+                [((false, false), (false, false)), ((false, true), (true, false)), ((true, false), (true, true))]
+            {
+                let heads = if depth == 17 { 1 } else { 3 };
+                let mut case = Case::new(replicas, samples);
+                let mut factor = |(transposed, shared): (bool, bool), cols: usize| {
+                    let share = if shared { seeds } else { 1 };
+                    let view = case.input(batch * seeds / share, heads * cols, samples * seeds / share);
+                    Factor { view, transposed, share }
+                };
+                let (a, b) = (factor(a, rows * depth), factor(b, depth * columns));
+                let out = case.output(batch * seeds, heads * rows * columns);
+                case.expect(out, samples * seeds, scale(depth));
+                case.check(gpu(), vec![BatchProduct { a, b, out, heads, shape, seeds }.into()], &format!("{shape:?}"));
             }
         }
     }

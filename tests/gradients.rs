@@ -3,12 +3,13 @@
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::kernels::Program;
-use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Reduce, SETTINGS_LEN};
+use eigenlens::kernels::{Activation, Adam, Function, Loss, LossKind, Normalisation, Reduce, SETTINGS_LEN};
 use eigenlens::network::record::{Mode, Recorder, Workspace};
 use eigenlens::network::{
-    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Dense, DropoutNode,
-    FunctionNode, Layer, Layout, MaxPoolNode, Network, Pad, Padding, Permute, ProductNode, ReduceNode, Role, Scale,
-    SliceNode, Sliding, Spectral, Weight,
+    ActivationNode, AddNode, AveragePool, BatchNorm, Beyond, Broadcast, By, Convolution, Coordinates, Dense,
+    DropoutNode, FunctionNode, Interpolation, Layer, Layout, MatMulNode, MaxPoolNode, Network, NormaliseNode, Pad,
+    Padding, Permute, ProductNode, ReduceNode, Resize, Role, Scale, SliceNode, Sliding, Spectral,
+    TransposedConvolution, Weight,
 };
 use eigenlens::program::{Buffer, Element, PassId, Scope, Step, View};
 use eigenlens::program::{RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_SQUARE};
@@ -283,6 +284,65 @@ fn convolutions() {
 }
 
 #[test]
+fn transposed_convolutions_and_resizes() {
+    let transposed = |channels, output: &[usize], sliding, groups, train_bias| -> Layer {
+        TransposedConvolution { channels, output: output.into(), sliding, groups, train_bias }.into()
+    };
+    let strided = |kernel: &[usize]| Sliding { stride: vec![2; kernel.len()], ..Sliding::new(kernel) };
+    let tanh = || activation(Activation::Tanh);
+    let one = vec![tanh(), transposed(3, &[8], strided(&[3]), 1, true), tanh(), dense(2)];
+    check(&spatial(&[2, 3], one), "transposed, one axis");
+    let grouped = vec![tanh(), transposed(2, &[4, 5], strided(&[2, 3]), 2, false), tanh()];
+    check(&spatial(&[2, 2, 2], grouped), "transposed, two axes, groups, no bias");
+    let padded = Sliding {
+        padding: Padding::Explicit { before: vec![0, 1, 0], after: vec![0, 0, 0] },
+        dilation: vec![1, 2, 1],
+        ..Sliding::new(&[1, 2, 2])
+    };
+    check(&spatial(&[2, 1, 2, 2], vec![transposed(2, &[1, 3, 3], padded, 1, true)]), "transposed, three axes");
+    for interpolation in [Interpolation::Linear, Interpolation::Cubic { a: -0.75 }] {
+        let resize = Resize {
+            shape: vec![2, 5, 2],
+            scales: vec![1.0, 5.0 / 3.0, 0.5],
+            coordinates: Coordinates::HalfPixel,
+            interpolation,
+            exclude_outside: true,
+            antialias: true,
+        };
+        check(&spatial(&[2, 3, 4], vec![tanh(), resize.into(), tanh(), dense(2)]), "resize");
+    }
+}
+
+#[test]
+fn normalisation_inside_samples() {
+    for kind in [Normalisation::Softmax, Normalisation::LogSoftmax, Normalisation::Standard] {
+        for (first, last) in [(0, 1), (1, 2), (1, 3), (2, 3)] {
+            let node = NormaliseNode { kind, first, last, epsilon: 0.01 };
+            let layers =
+                vec![convolution(3, Sliding::new(&[1, 1]), 1), node.into(), activation(Activation::Tanh), dense(2)];
+            check(&spatial(&[2, 2, 3], layers), &format!("{kind:?} of the axes {first} to {last}"));
+        }
+    }
+}
+
+/// Attention, and a matrix times itself.
+#[test]
+fn products_as_matrices() {
+    let mut network = spatial(&[2, 3, 4], vec![activation(Activation::Tanh)]);
+    let turned = network.push(Permute { axes: vec![0, 2, 1] }.into(), &[1]).unwrap();
+    let weights = network.push(MatMulNode {}.into(), &[1, turned]).unwrap();
+    let softmax = NormaliseNode { kind: Normalisation::Softmax, first: 2, last: 3, epsilon: 0.0 };
+    let weights = network.push(softmax.into(), &[weights]).unwrap();
+    network.push(MatMulNode {}.into(), &[weights, 1]).unwrap();
+    network.then(dense(2)).unwrap();
+    check(&network, "attention");
+    let mut square = spatial(&[3, 3], vec![activation(Activation::Tanh)]);
+    square.push(MatMulNode {}.into(), &[1, 1]).unwrap();
+    square.then(dense(2)).unwrap();
+    check(&square, "a matrix times itself");
+}
+
+#[test]
 fn spectral_convolutions_with_every_choice_of_what_is_trained() {
     for bits in 0..16u32 {
         let on = |bit: u32| bits & (1 << bit) != 0;
@@ -317,10 +377,10 @@ fn functions_of_one_number() {
             _ => (0.4, 0.6),
         };
         let node = |function| -> Layer { FunctionNode { function, a, b }.into() };
-        // Roots and powers need what is positive.
+        // Roots, powers and logarithms need what is positive.
         let positive = vec![dense(6), node(Function::Softplus), node(function), dense(2)];
         check(&chain(positive), &format!("{function:?} of what is positive"));
-        if !matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal) {
+        if !matches!(function, Function::Sqrt | Function::Power | Function::Reciprocal | Function::Log) {
             check(&chain(vec![dense(6), node(function), dense(2)]), &format!("{function:?}"));
         }
     }

@@ -4,11 +4,12 @@ mod common;
 
 use common::case::gpu;
 use eigenlens::Device;
-use eigenlens::kernels::Activation;
+use eigenlens::kernels::{Activation, Normalisation};
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{
-    ActivationNode, AddNode, BatchNorm, ConcatNode, Dense, DropoutNode, Initialisation, Layout, Network, Parameters,
-    Reshape, Weight,
+    ActivationNode, AddNode, BatchNorm, ConcatNode, Coordinates, Dense, DropoutNode, Initialisation, Interpolation,
+    Layout, MatMulNode, Network, NormaliseNode, Parameters, Permute, Reshape, Resize, Sliding, TransposedConvolution,
+    Weight,
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::{LocalOperator, Product};
@@ -187,34 +188,62 @@ fn up_and_down_give_one_jacobian() {
     }
 }
 
+/// What a decoder and attention are made of, on samples [2, 3, 4].
+fn decoder() -> Network {
+    let mut network = Network::new(&[2, 3, 4]);
+    let sliding = Sliding { stride: vec![2, 1], ..Sliding::new(&[2, 3]) };
+    network
+        .then(TransposedConvolution { channels: 4, output: vec![7, 6], sliding, groups: 2, train_bias: true })
+        .unwrap();
+    let resize = Resize {
+        shape: vec![4, 3, 5],
+        scales: vec![1.0, 3.0 / 7.0, 5.0 / 6.0],
+        coordinates: Coordinates::AlignCorners,
+        interpolation: Interpolation::Linear,
+        exclude_outside: false,
+        antialias: false,
+    };
+    network.then(resize).unwrap();
+    let normalise = |kind, first, last| NormaliseNode { kind, first, last, epsilon: 0.01 };
+    let query = network.then(normalise(Normalisation::Standard, 1, 3)).unwrap();
+    let key = network.then(Permute { axes: vec![0, 2, 1] }).unwrap();
+    network.push(MatMulNode {}.into(), &[query, key]).unwrap();
+    let weights = network.then(normalise(Normalisation::Softmax, 1, 2)).unwrap();
+    network.push(MatMulNode {}.into(), &[weights, query]).unwrap();
+    network.then(normalise(Normalisation::LogSoftmax, 0, 1)).unwrap();
+    network
+}
+
 #[test]
 fn products_are_adjoint() {
     let engines = [(F64, 1e-13), (Device::Cpu { threads: 2 }, 1e-5), (Device::Gpu(gpu().clone()), 1e-5)];
     for (device, tolerance) in engines {
-        let network = network(7, 6);
-        let seeds = 5;
-        for node in 1..network.nodes.len() {
-            let m = network.nodes[node].width();
-            let products = [Product::Pull { node, seeds }, Product::Push { node, seeds }];
-            let p = initial(&network);
-            let mut operator = LocalOperator::new(&network, &p, &products, SlopeForm::Secant, 3, &device).unwrap();
-            let mut random = Random::new(node as u64, 4);
-            let mut vectors = |n: usize| (0..n).map(|_| f64::from(random.normal() as f32)).collect::<Vec<f64>>();
-            operator.load(&vectors(3 * 7)).unwrap();
-            let (u, v) = (vectors(3 * seeds * m), vectors(3 * seeds * 7));
-            let down = operator.pull(node, seeds, &u).unwrap();
-            let up = operator.push(node, seeds, &v).unwrap();
-            for sample in 0..3 {
-                for seed in 0..seeds {
-                    let at = sample * seeds + seed;
-                    let left: f64 = u[at * m..][..m].iter().zip(up.row(sample, seed)).map(|(a, b)| a * b).sum();
-                    let right: f64 = v[at * 7..][..7].iter().zip(down.row(sample, seed)).map(|(a, b)| a * b).sum();
-                    // Rounding of sums of numbers of order 1 to 10.
-                    assert!(
-                        (left - right).abs() < tolerance * (1.0 + left.abs()),
-                        "{device} node {node}: {left} {right}"
-                    );
-                }
+        for network in [network(7, 6), decoder()] {
+            adjoint(&network, &device, tolerance);
+        }
+    }
+}
+
+fn adjoint(network: &Network, device: &Device, tolerance: f64) {
+    let (seeds, n) = (5, network.input_width());
+    for node in 1..network.nodes.len() {
+        let m = network.nodes[node].width();
+        let products = [Product::Pull { node, seeds }, Product::Push { node, seeds }];
+        let p = initial(network);
+        let mut operator = LocalOperator::new(network, &p, &products, SlopeForm::Secant, 3, device).unwrap();
+        let mut random = Random::new(node as u64, 4);
+        let mut vectors = |n: usize| (0..n).map(|_| f64::from(random.normal() as f32)).collect::<Vec<f64>>();
+        operator.load(&vectors(3 * n)).unwrap();
+        let (u, v) = (vectors(3 * seeds * m), vectors(3 * seeds * n));
+        let down = operator.pull(node, seeds, &u).unwrap();
+        let up = operator.push(node, seeds, &v).unwrap();
+        for sample in 0..3 {
+            for seed in 0..seeds {
+                let at = sample * seeds + seed;
+                let left: f64 = u[at * m..][..m].iter().zip(up.row(sample, seed)).map(|(a, b)| a * b).sum();
+                let right: f64 = v[at * n..][..n].iter().zip(down.row(sample, seed)).map(|(a, b)| a * b).sum();
+                // Rounding of sums of numbers of order 1 to 10.
+                assert!((left - right).abs() < tolerance * (1.0 + left.abs()), "{device} node {node}: {left} {right}");
             }
         }
     }

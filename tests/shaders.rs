@@ -132,6 +132,11 @@ fn structs_match() {
         ),
         ("add", rust_layout!(k::add::Params: a b out)),
         ("batch_norm", rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon)),
+        (
+            "batch_product",
+            rust_layout!(k::batch_product::Params: a b out heads rows columns depth a_row a_column b_row b_column row_tiles
+                tiles),
+        ),
         ("columns", rust_layout!(k::columns::Params: a b out first)),
         (
             "convolve",
@@ -148,6 +153,7 @@ fn structs_match() {
         ("loss", rust_layout!(k::loss::Params: output gradient stats rows_stride)),
         ("mask", rust_layout!(k::mask::Params: x position_stride)),
         ("max_pool", rust_layout!(k::max_pool::Params: window x out winner)),
+        ("normalise", rust_layout!(k::normalise::Params: x y scale out len inner groups epsilon)),
         ("sparse", rust_layout!(k::sparse::Params: x out)),
         ("tie", rust_layout!(k::tie::Params: x groups)),
         (

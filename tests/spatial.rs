@@ -3,7 +3,8 @@
 use eigenlens::Device;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{
-    AveragePool, By, Convolution, Layer, Layout, MaxPoolNode, Network, Padding, Parameters, Scale, Sliding, Weight,
+    AveragePool, By, Convolution, Coordinates, Interpolation, Layer, Layout, MaxPoolNode, Network, Padding, Parameters,
+    Resize, Rounding, Scale, Sliding, TransposedConvolution, Weight,
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::LocalOperator;
@@ -97,6 +98,89 @@ fn convolution_is_its_definition() {
     close(&ran.intercept, &spread, "its intercept is the bias everywhere");
 }
 
+/// Every input element adds its multiple of the kernel to the output, wherever that lies inside.
+#[test]
+fn transposed_convolution_is_its_definition() {
+    let [c, h, w, m, groups] = [4, 3, 4, 6, 2];
+    let (kernel, stride, dilation, before, more) = ([3, 2], [2, 3], [1, 2], [1, 0], [1, 2]);
+    let reach = |axis: usize| (kernel[axis] - 1) * dilation[axis] + 1;
+    // One element less behind, along the second axis.
+    let (oh, ow) = ((h - 1) * 2 + reach(0) - 1 + more[0], (w - 1) * 3 + reach(1) - 1 + more[1]);
+    let sliding = Sliding {
+        kernel: kernel.into(),
+        stride: stride.into(),
+        dilation: dilation.into(),
+        padding: Padding::Explicit { before: before.into(), after: vec![0, 1] },
+        ceil: false,
+    };
+    let layer = TransposedConvolution { channels: m, output: vec![oh, ow], sliding, groups, train_bias: true };
+    let ran = run(&[c, h, w], layer);
+    assert_eq!(ran.shape, [m, oh, ow]);
+    let (weight, bias, made) = (ran.parameter("weight"), ran.parameter("bias"), m / groups);
+    let mut expected = Vec::new();
+    for sample in ran.x.chunks_exact(c * h * w) {
+        let mut y: Vec<f64> = (0..m * oh * ow).map(|i| bias[i / (oh * ow)]).collect();
+        for (i, x) in sample.iter().enumerate() {
+            let (channel, p, q) = (i / (h * w), i / w % h, i % w);
+            for k in 0..made * 6 {
+                let (o, a, b) = (k / 6, k / 2 % 3, k % 2);
+                let at = [(p * 2 + a) as isize - 1, (q * 3 + 2 * b) as isize];
+                if (0..oh as isize).contains(&at[0]) && (0..ow as isize).contains(&at[1]) {
+                    let to = channel / (c / groups) * made + o;
+                    y[(to * oh + at[0] as usize) * ow + at[1] as usize] += weight[channel * made * 6 + k] * x;
+                }
+            }
+        }
+        expected.extend(y);
+    }
+    close(&ran.y, &expected, "transposed convolution");
+    let spread: Vec<f64> = (0..m * oh * ow).map(|i| bias[i / (oh * ow)]).collect();
+    close(&ran.intercept, &spread, "its intercept is the bias everywhere");
+}
+
+/// What one axis of a picture becomes, of whole numbers.
+fn resized(x: &[f64], made: usize, scale: f64, coordinates: Coordinates, interpolation: Interpolation) -> Vec<f64> {
+    let layer = Resize {
+        shape: vec![1, made],
+        scales: vec![1.0, scale],
+        coordinates,
+        interpolation,
+        exclude_outside: false,
+        antialias: false,
+    };
+    let mut network = Network::new(&[1, x.len()]);
+    network.then(layer).unwrap();
+    let p = Parameters { values: vec![], statistics: vec![] };
+    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 1, &F64).unwrap();
+    operator.load(x).unwrap();
+    operator.output().unwrap().into_packed()
+}
+
+#[test]
+fn resizing_is_its_definition() {
+    let nearest =
+        |rounding, coordinates| resized(&[0.0, 1.0, 2.0, 3.0], 6, 1.5, coordinates, Interpolation::Nearest(rounding));
+    // Points at −1/6, 1/2, 7/6, 11/6, 5/2, 19/6.
+    assert_eq!(nearest(Rounding::PreferFloor, Coordinates::HalfPixel), [0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    assert_eq!(nearest(Rounding::PreferCeil, Coordinates::HalfPixel), [0.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+    assert_eq!(nearest(Rounding::Floor, Coordinates::HalfPixel), [0.0, 0.0, 1.0, 1.0, 2.0, 3.0]);
+    assert_eq!(nearest(Rounding::Ceil, Coordinates::HalfPixel), [0.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
+    // At 0, 2/3, 4/3, 2, 8/3, 10/3.
+    assert_eq!(nearest(Rounding::Floor, Coordinates::Asymmetric), [0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    let linear =
+        |made, scale, coordinates| resized(&[0.0, 10.0, 40.0], made, scale, coordinates, Interpolation::Linear);
+    close(&linear(5, 5.0 / 3.0, Coordinates::AlignCorners), &[0.0, 5.0, 10.0, 25.0, 40.0], "align corners");
+    close(&linear(6, 2.0, Coordinates::HalfPixel), &[0.0, 2.5, 7.5, 17.5, 32.5, 40.0], "half pixel");
+    close(&linear(6, 2.0, Coordinates::Asymmetric), &[0.0, 5.0, 10.0, 25.0, 40.0, 40.0], "asymmetric");
+    close(&linear(1, 1.0 / 3.0, Coordinates::PytorchHalfPixel), &[0.0], "one element");
+    close(&linear(1, 1.0 / 3.0, Coordinates::HalfPixel), &[10.0], "one element, half pixel");
+    // Keys' kernel with a = −½ keeps parabolas, away from the edges.
+    let parabola: Vec<f64> = (0..9).map(|i| f64::from(i * i)).collect();
+    let cubic = resized(&parabola, 27, 3.0, Coordinates::HalfPixel, Interpolation::Cubic { a: -0.5 });
+    let points: Vec<f64> = (6..21).map(|o| (f64::from(o) + 0.5) / 3.0 - 0.5).collect();
+    close(&cubic[6..21], &points.iter().map(|x| x * x).collect::<Vec<_>>(), "cubic");
+}
+
 #[test]
 fn pooling_is_its_definition() {
     let [c, h, w] = [3, 6, 7];
@@ -109,6 +193,11 @@ fn pooling_is_its_definition() {
         };
         // ⌊(6 + 2 − 3)/2⌋ + 1 and ⌊(7 + 1 − 3)/2⌋ + 1; rounded up: one more each.
         let [oh, ow] = if ceil { [4, 4] } else { [3, 3] };
+        // What rounding up adds isn't padding, where there is none.
+        let bare = Sliding { padding: Padding::Valid, ..sliding.clone() };
+        let plain = Sliding { padding: Padding::Explicit { before: vec![0; 2], after: vec![0; 2] }, ..sliding.clone() };
+        let mean = |sliding| run(&[c, h, w], AveragePool { sliding, count_padding: true }).y;
+        assert_eq!(mean(bare), mean(plain));
         let max = run(&[c, h, w], MaxPoolNode { sliding: sliding.clone() });
         assert_eq!(max.shape, [c, oh, ow]);
         let mut expected = [vec![], vec![], vec![]];
@@ -151,7 +240,24 @@ fn scales_are_their_definition() {
 fn what_doesn_t_fit_is_told() {
     let convolution =
         |sliding, groups| Convolution { filters: 2, sliding, groups, weight: Weight::Direct, train_bias: true };
-    let cases: [(Layer, &[usize], &str); 6] = [
+    let transposed = |output: &[usize], groups| {
+        let sliding = Sliding::new(&[3]);
+        TransposedConvolution { channels: 4, output: output.into(), sliding, groups, train_bias: true }
+    };
+    let resize = |shape: &[usize], scale| Resize {
+        shape: shape.into(),
+        scales: vec![1.0, scale],
+        coordinates: Coordinates::HalfPixel,
+        interpolation: Interpolation::Linear,
+        exclude_outside: false,
+        antialias: true,
+    };
+    let cases: [(Layer, &[usize], &str); 11] = [
+        (transposed(&[5], 1).into(), &[2, 4], "no room"),
+        (transposed(&[6, 6], 1).into(), &[2, 4], "2 spatial axes"),
+        (transposed(&[6], 3).into(), &[3, 4], "3 groups"),
+        (resize(&[1, 4], f64::NAN).into(), &[1, 2], "can't be resized"),
+        (resize(&[1, 1000], 1e-6).into(), &[1, 4], "terms"),
         (convolution(Sliding::new(&[3]), 1).into(), &[4], "spatial axis"),
         (convolution(Sliding::new(&[3]), 1).into(), &[4, 2], "reaches over 3"),
         (convolution(Sliding::new(&[3, 3]), 1).into(), &[4, 5], "2 sizes for 1"),

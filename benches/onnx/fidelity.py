@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -54,6 +55,42 @@ def mlp():
                          nn.Softmax(-1))
 
 
+class UNet(nn.Module):
+    """Two steps down and up again; up by transposed convolutions, or resized (bilinear, in two ways, or nearest)."""
+
+    def __init__(self, up):
+        super().__init__()
+        block = lambda i, o: nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU())
+        resized = {"bilinear": {"mode": "bilinear"}, "corners": {"mode": "bilinear", "align_corners": True}, "nearest": {}}
+
+        def larger(i, o):
+            if up == "transposed":
+                return nn.ConvTranspose2d(i, o, 2, 2)
+            return nn.Sequential(nn.Upsample(scale_factor=2, **resized[up]), nn.Conv2d(i, o, 1))
+
+        self.first, self.second, self.middle = block(3, 8), block(8, 16), block(16, 32)
+        self.up, self.down = nn.ModuleList([larger(32, 16), larger(16, 8)]), nn.MaxPool2d(2)
+        self.joined, self.head = nn.ModuleList([block(32, 16), block(16, 8)]), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        a = self.first(x)
+        b = self.second(self.down(a))
+        y = self.joined[0](torch.cat([self.up[0](self.middle(self.down(b))), b], 1))
+        return self.head(self.joined[1](torch.cat([self.up[1](y), a], 1)))
+
+
+def vit():
+    made = torchvision.models.VisionTransformer(
+        image_size=32, patch_size=8, num_layers=3, num_heads=4, hidden_dim=48, mlp_dim=96, num_classes=10)
+    nn.init.normal_(made.heads.head.weight, std=0.1)
+    return made
+
+
+def normalised():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(), nn.InstanceNorm2d(8, affine=True),
+                         nn.LocalResponseNorm(3), nn.Flatten(), nn.Linear(8 * 36, 3))
+
+
 def networks():
     models = torchvision.models
     picture = {
@@ -61,7 +98,10 @@ def networks():
         "mobilenet_v3_small": 64, "efficientnet_b0": 64, "densenet121": 64, "googlenet": 96, "regnet_y_400mf": 64,
         "shufflenet_v2_x0_5": 64, "convnext_tiny": 64,
     }
-    made = {"mlp": (mlp, (12,)), "sequence": (Sequence, (3, 40)), "points": (Points, (3, 50)), "volume": (volume, (2, 8, 8, 8))}
+    made = {"mlp": (mlp, (12,)), "sequence": (Sequence, (3, 40)), "points": (Points, (3, 50)), "volume": (volume, (2, 8, 8, 8)),
+            "vit": (vit, (3, 32, 32)), "normalised": (normalised, (3, 8, 8))}
+    for up in ["transposed", "bilinear", "corners", "nearest"]:
+        made[f"unet_{up}"] = (lambda up=up: UNet(up), (3, 32, 32))
     for name, size in picture.items():
         options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
         made[name] = (lambda name=name, options=options: getattr(models, name)(**options), (3, size, size))
@@ -109,6 +149,25 @@ def scikit(work):
     return path, x
 
 
+def keras(work):
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([
+        layers.Input((16, 16, 3)), layers.Conv2D(8, 3, padding="same", activation="relu"), layers.BatchNormalization(),
+        layers.MaxPooling2D(), layers.DepthwiseConv2D(3, padding="same"), layers.Conv2D(8, 1, activation="swish"),
+        layers.Conv2DTranspose(4, 2, strides=2), layers.UpSampling2D(2, interpolation="bilinear"),
+        layers.GlobalAveragePooling2D(), layers.Dense(16, activation="gelu"), layers.Dense(5, activation="softmax")])
+    x = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype(np.float32)
+    network(x)
+    path = work / "keras.onnx"
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        network.export(str(path), format="onnx", verbose=False)
+    return path, x
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
@@ -142,6 +201,9 @@ def main():
     if not only or "scikit" in only:
         path, x = scikit(work)
         compare(args.bin, "scikit-learn's MLPClassifier", path, x, work)
+    if not only or "keras" in only:
+        path, x = keras(work)
+        compare(args.bin, "Keras", path, x, work)
     for path, array in zip(args.files[::2], args.files[1::2]):
         compare(args.bin, path.name, path, np.load(array)["X"].astype(np.float32), work)
 

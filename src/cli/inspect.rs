@@ -10,7 +10,7 @@ use super::pictures::NameArgs;
 use super::{print, print_json, rows};
 use crate::Result;
 use crate::model::{Model, Origin};
-use crate::network::{Layer, Layout, Sliding, Weight};
+use crate::network::{Interpolation, Layer, Layout, Sliding, Weight};
 use crate::report::text::{count, serde_name};
 use crate::specxai::is_cut;
 
@@ -174,6 +174,17 @@ fn describe(layer: &Layer) -> String {
         Layer::Slice(_) => "slice".into(),
         Layer::Broadcast(_) => "broadcast".into(),
         Layer::Pad(_) => "pad".into(),
+        Layer::TransposedConvolution(layer) => {
+            let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
+            format!("transposed convolution {}{groups}", window(&layer.sliding))
+        }
+        Layer::Normalise(layer) => serde_name(&layer.kind).replace("standard", "mean 0, variance 1"),
+        Layer::MatMul(_) => "matrix product".into(),
+        Layer::Resize(layer) => match layer.interpolation {
+            Interpolation::Nearest(_) => "resize, nearest".into(),
+            Interpolation::Linear => "resize, linear".into(),
+            Interpolation::Cubic { .. } => "resize, cubic".into(),
+        },
         Layer::Reduce(layer) => if layer.mean { "mean" } else { "sum" }.into(),
     }
 }

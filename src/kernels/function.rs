@@ -41,10 +41,22 @@ pub enum Function {
     Power = 14,
     /// x·tanh(ln(1 + eˣ)).
     Mish = 15,
+    /// ln x.
+    Log = 16,
+    /// ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+    GeluTanh = 17,
+    /// x for x > 0, else a·(e^(x/a) − 1).
+    Celu = 18,
+    /// x·sigmoid(a·x).
+    Swish = 19,
+    /// x for x > a, else 0.
+    ThresholdedRelu = 20,
+    Sin = 21,
+    Cos = 22,
 }
 
 impl Function {
-    pub const ALL: [Function; 16] = [
+    pub const ALL: [Function; 23] = [
         Function::Affine,
         Function::LeakyRelu,
         Function::Elu,
@@ -61,6 +73,13 @@ impl Function {
         Function::Reciprocal,
         Function::Power,
         Function::Mish,
+        Function::Log,
+        Function::GeluTanh,
+        Function::Celu,
+        Function::Swish,
+        Function::ThresholdedRelu,
+        Function::Sin,
+        Function::Cos,
     ];
 }
 

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod adam;
 pub mod add;
 pub mod batch_norm;
+pub mod batch_product;
 pub mod columns;
 pub mod convolve;
 pub mod dropout;
@@ -15,6 +16,7 @@ pub mod linearise;
 pub mod loss;
 pub mod mask;
 pub mod max_pool;
+pub mod normalise;
 pub mod penalty;
 pub mod proximal;
 pub mod pullback;
@@ -29,6 +31,7 @@ pub use activation::{Activate, ActivateBackward, Activation, Slope, SlopeRule};
 pub use adam::Adam;
 pub use add::Add;
 pub use batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
+pub use batch_product::{BatchProduct, Factor};
 pub use columns::{Concat, Slice};
 pub use convolve::Convolve;
 pub use dropout::Dropout;
@@ -40,6 +43,7 @@ pub use linearise::{BatchNormLinearise, Linearise};
 pub use loss::{Loss, LossKind};
 pub use mask::Mask;
 pub use max_pool::MaxPool;
+pub use normalise::{Normalisation, Normalise, Way};
 pub use penalty::Penalty;
 pub use proximal::Proximal;
 pub use pullback::Pullback;
@@ -66,11 +70,12 @@ pub const SETTING_RATE: usize = 3;
 pub const SETTINGS_LEN: usize = 4;
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 23] = [
+pub const SHADERS: [Shader; 25] = [
     activation::SHADER,
     adam::SHADER,
     add::SHADER,
     batch_norm::SHADER,
+    batch_product::SHADER,
     columns::SHADER,
     convolve::SHADER,
     dropout::SHADER,
@@ -83,6 +88,7 @@ pub const SHADERS: [Shader; 23] = [
     loss::SHADER,
     mask::SHADER,
     max_pool::SHADER,
+    normalise::SHADER,
     penalty::SHADER,
     proximal::SHADER,
     pullback::SHADER,
@@ -132,6 +138,8 @@ ops!(
     Sparse,
     Convolve,
     MaxPool,
+    Normalise,
+    BatchProduct,
     Apply,
     Linearise,
     BatchNormLinearise,

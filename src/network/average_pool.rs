@@ -39,15 +39,19 @@ impl AveragePool {
     /// Padding behind the last element of each of the three axes.
     fn after(&self, window: &Window) -> [usize; 3] {
         let mut after = [0; 3];
-        for (axis, after) in after.iter_mut().enumerate() {
-            let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-            let seen = (window.output[axis] - 1) * window.stride[axis] + reach;
-            *after = seen.saturating_sub(window.before[axis] + window.input[axis]);
-        }
-        if let Padding::Explicit { after: given, .. } = &self.sliding.padding {
-            let first = after.len() - given.len();
-            after[..first].fill(0);
-            after[first..].copy_from_slice(given);
+        match &self.sliding.padding {
+            Padding::Valid => {}
+            Padding::Explicit { after: given, .. } => {
+                let first = after.len() - given.len();
+                after[first..].copy_from_slice(given);
+            }
+            Padding::SameUpper | Padding::SameLower => {
+                for (axis, after) in after.iter_mut().enumerate() {
+                    let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+                    let seen = (window.output[axis] - 1) * window.stride[axis] + reach;
+                    *after = seen.saturating_sub(window.before[axis] + window.input[axis]);
+                }
+            }
         }
         after
     }

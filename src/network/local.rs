@@ -6,7 +6,7 @@
 
 use super::record::{Recorder, Workspace};
 use super::sparse_matrix::SparseMatrix;
-use super::{Network, NodeId};
+use super::{Network, Node, NodeId};
 use crate::kernels::{ActivateBackward, Add, Eigenvalues, Expand, Form, Gemm, Op, Slope, SlopeRule};
 use crate::program::{Buffer, View};
 
@@ -167,6 +167,10 @@ impl<'a> Sweep<'a> {
         &self.network.nodes[id].shape
     }
 
+    pub fn node(&self, id: NodeId) -> &'a Node {
+        &self.network.nodes[id]
+    }
+
     /// The first node that a node reads.
     pub fn input(&self, id: NodeId) -> NodeId {
         self.network.nodes[id].inputs[0]
@@ -189,7 +193,12 @@ impl<'a> Sweep<'a> {
 
     /// A matrix that the forward pass wrote, `[batch, width]`.
     pub fn single(&mut self, id: NodeId, what: &str) -> View {
-        self.workspace.batched(&self.network.nodes[id].name, id, what, self.width(id))
+        self.single_width(id, what, self.width(id))
+    }
+
+    /// The same with a width of its own.
+    pub fn single_width(&mut self, id: NodeId, what: &str, width: usize) -> View {
+        self.workspace.batched(&self.network.nodes[id].name, id, what, width)
     }
 
     /// A matrix of a node's own with `seeds` rows a sample.

@@ -16,8 +16,10 @@ mod fixed;
 mod function;
 mod layout;
 pub mod local;
+mod mat_mul;
 mod max_pool;
 mod node;
+mod normalise;
 mod pad;
 mod permute;
 mod places;
@@ -25,10 +27,12 @@ mod product;
 pub mod record;
 mod reduce;
 mod reshape;
+mod resize;
 mod scale;
 mod slice;
 mod sliding;
 mod sparse_matrix;
+mod transposed_convolution;
 pub(crate) mod weight;
 
 use serde::{Deserialize, Serialize};
@@ -44,16 +48,20 @@ pub use dense::Dense;
 pub use dropout::DropoutNode;
 pub use function::FunctionNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
+pub use mat_mul::MatMulNode;
 pub use max_pool::MaxPoolNode;
 pub(crate) use node::NodeType;
+pub use normalise::NormaliseNode;
 pub use pad::{Beyond, Pad};
 pub use permute::Permute;
 pub use product::ProductNode;
 pub use reduce::ReduceNode;
 pub use reshape::Reshape;
+pub use resize::{Coordinates, Interpolation, Resize, Rounding};
 pub use scale::{By, Scale};
 pub use slice::SliceNode;
 pub use sliding::{Padding, Sliding};
+pub use transposed_convolution::TransposedConvolution;
 pub use weight::{Spectral, Weight};
 
 use crate::kernels::Activation;
@@ -88,6 +96,10 @@ pub enum Layer {
     Broadcast(Broadcast),
     Pad(Pad),
     Reduce(ReduceNode),
+    Resize(Resize),
+    Normalise(NormaliseNode),
+    MatMul(MatMulNode),
+    TransposedConvolution(TransposedConvolution),
 }
 
 impl Layer {
@@ -113,6 +125,10 @@ impl Layer {
             Layer::Broadcast(layer) => Some(layer),
             Layer::Pad(layer) => Some(layer),
             Layer::Reduce(layer) => Some(layer),
+            Layer::Resize(layer) => Some(layer),
+            Layer::Normalise(layer) => Some(layer),
+            Layer::MatMul(layer) => Some(layer),
+            Layer::TransposedConvolution(layer) => Some(layer),
         }
     }
 }

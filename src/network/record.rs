@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::sparse_matrix::SparseMatrix;
 use super::{Layer, Layout, Network, Node, NodeId, Role};
-use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
+use crate::kernels::{Activation, Add, Apply, Function, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
 use crate::program::{Buffer, Content, Element, Scope, View};
 
 /// Whether batch norm and dropout behave as in training.
@@ -157,7 +157,7 @@ impl<'a> Recorder<'a> {
         let mut sum = first;
         for (i, &b) in rest.iter().enumerate() {
             let out = self.scratch(id, &format!("gradient sum {i}"), self.workspace.batch, first.cols);
-            self.op(crate::kernels::Add { a: sum, b, out, seeds: 1 });
+            self.op(Add { a: sum, b, out, seeds: 1 });
             sum = out;
         }
         self.gradients[id] = vec![sum];
@@ -226,6 +226,16 @@ impl<'a> Recorder<'a> {
             self.sparse(id, "spread", || SparseMatrix::moves(row.cols, (0..out.cols).map(|j| Some(j / times))));
         // Rows that are no distance apart are one row.
         self.op(Sparse { x: View { ld: 0, ..row }, out, index, weights, seeds: 1 });
+        out
+    }
+
+    /// The intercept of a node whose slopes make `product` of its input: `out − S·in`.
+    pub(crate) fn rest(&mut self, id: NodeId, product: View) -> View {
+        let (a, out) = (self.output(id), self.batched(id, "intercept", product.cols));
+        let b = self.batched(id, "slope times input, negative", product.cols);
+        let (function, minus) = (Function::Affine, -1.0);
+        self.op(Apply { function, a: minus, b: 0.0, x: product, y: b, slope: None, intercept: None });
+        self.op(Add { a, b, out, seeds: 1 });
         out
     }
 

@@ -16,6 +16,14 @@ fn expm1<T: Real>(x: T) -> T {
     T::of(x.to_f64().exp_m1())
 }
 
+fn gelu_tanh<T: Real>(x: T) -> (T, T) {
+    let (half, one, cubic) = (T::of(0.5), T::ONE, T::of(0.044715));
+    let scale = T::of((2.0 / std::f64::consts::PI).sqrt());
+    let t = (scale * (x + cubic * x * x * x)).tanh();
+    let inner = scale * (one + T::of(3.0) * cubic * x * x);
+    (half * x * (one + t), half * (one + t) + half * x * (one - t * t) * inner)
+}
+
 impl Function {
     /// f(x) and f'(x).
     pub(crate) fn at<T: Real>(self, x: T, a: T, b: T) -> (T, T) {
@@ -82,6 +90,23 @@ impl Function {
                 let t = softplus(x).tanh();
                 (x * t, t + x * (one - t * t) * x.sigmoid())
             }
+            Function::Log => (x.ln(), one / x),
+            Function::GeluTanh => gelu_tanh(x),
+            Function::Celu => {
+                if x <= zero {
+                    (a * expm1(x / a), (x / a).exp())
+                } else {
+                    (x, one)
+                }
+            }
+            Function::Swish => {
+                let gate = (a * x).sigmoid();
+                (x * gate, gate + a * x * gate * (one - gate))
+            }
+            Function::ThresholdedRelu if x <= a => (zero, zero),
+            Function::ThresholdedRelu => (x, one),
+            Function::Sin => (T::of(x.to_f64().sin()), T::of(x.to_f64().cos())),
+            Function::Cos => (T::of(x.to_f64().cos()), T::of(-x.to_f64().sin())),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! in the same invocation: the twin takes it out of the memory ([`Context::take`]) and puts it back.
 
 mod activation;
+mod batch_product;
 mod convolve;
 mod dense;
 mod elementwise;
@@ -11,6 +12,7 @@ mod function;
 mod local;
 mod loss;
 mod normalise;
+mod normalise_groups;
 mod optimise;
 mod pool;
 mod rows;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::batch;
 use super::fold::Value;
 use super::lowering::{Known, Lowering};
 use super::operators::{self, OPERATORS};
@@ -40,6 +41,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         path,
         opset,
         batch: None,
+        batch_axis: None,
         network: Network::new(&[1]),
         tensors: Vec::new(),
         known: HashMap::new(),
@@ -72,9 +74,13 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     }
     match lowering.known.get(output) {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
-        Some(Known::Node(id)) if *id > 0 => {
+        Some(Known::Node(id)) => {
             // The output is an alias of an earlier node, or of one of a node's several outputs.
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
+        }
+        Some(Known::Moved(_)) => {
+            let problem = format!("the batch isn't the first axis of its output {}", shown(output));
+            return Err(whole(problem, "export a network whose output keeps the batch as its first axis"));
         }
         _ => {
             return Err(whole(
@@ -119,7 +125,9 @@ fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<
     };
     let mut name = first.name;
     let mut removed = None;
-    while let Some(node) = producers.get(name).map(|&i| &graph.nodes[i]) {
+    // As many steps as there are nodes: in a damaged file an end may lead to itself.
+    for _ in 0..graph.nodes.len() {
+        let Some(node) = producers.get(name).map(|&i| &graph.nodes[i]) else { break };
         let Some(&input) = node.inputs.first() else { break };
         match node.op_type {
             // scikit-learn's classifiers give a map from class to probability.
@@ -160,6 +168,11 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
             Some(_) => {}
         }
     }
+    if let Some(rows) = batch::rows(to, node) {
+        to.count(rows.offset.data.len())?;
+        to.known.extend(node.outputs.first().map(|&name| (name, Known::Rows(rows))));
+        return Ok(());
+    }
     let values = match to.fold(node) {
         Ok(None) => None,
         Ok(Some(values)) => Some(values.into_iter().map(Known::Value).collect()),
@@ -174,9 +187,10 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
         }
         return Ok(());
     }
-    let made = operators::lower(to, node)?;
-    for (&name, id) in node.outputs.iter().zip(made) {
-        to.known.insert(name, Known::Node(id));
-    }
+    let made = match batch::lower(to, node)? {
+        Some(made) => made,
+        None => operators::lower(to, node)?.into_iter().map(Known::Node).collect(),
+    };
+    to.known.extend(node.outputs.iter().copied().zip(made));
     Ok(())
 }

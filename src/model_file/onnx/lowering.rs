@@ -19,8 +19,37 @@ pub(super) enum Known {
     /// What doesn't depend on the network's input.
     Value(Value),
     Node(NodeId),
+    /// A node whose batch isn't the first axis.
+    Moved(Moved),
+    /// What every sample has, which follows from its number alone.
+    Rows(Rows),
     /// What couldn't be evaluated, and why: an error once something reads it.
     Failed(String),
+}
+
+/// A tensor of the file whose batch isn't its first axis: `dims[axis]` is `before·batch·after`, and the samples of `id` have the other
+/// axes, and in the place of that one `before` and `after` where they aren't 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Moved {
+    pub id: NodeId,
+    pub dims: Vec<Dim>,
+    pub axis: usize,
+    pub before: usize,
+}
+
+/// A tensor whose first axis is the batch and whose row b is `offset + b·step`: `[1, …]`, the offset.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rows {
+    pub offset: Tensor,
+    pub step: i64,
+}
+
+impl Rows {
+    /// The shape with the batch.
+    pub fn dims(&self) -> Vec<Dim> {
+        let rest = self.offset.dims[1..].iter().map(|&n| Dim::Known(n as i64));
+        [Dim::Batch { times: 1 }].into_iter().chain(rest).collect()
+    }
 }
 
 /// A graph on its way into a network.
@@ -29,6 +58,8 @@ pub(super) struct Lowering<'a> {
     pub opset: i64,
     /// The batch size that the file's input has, if it has one.
     pub batch: Option<i64>,
+    /// The axis of the batch in what the operator reads that is lowered now, where that isn't the first.
+    pub batch_axis: Option<usize>,
     pub network: Network,
     /// Values of nodes' tensors.
     pub tensors: Vec<(NodeId, &'static str, Vec<f64>)>,
@@ -65,8 +96,11 @@ impl<'a> Lowering<'a> {
         };
         let shape: Vec<usize> = sample.iter().map(size).collect::<Result<_, String>>()?;
         let width = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_INPUTS);
-        if shape.is_empty() || width.is_none() {
-            let name = shown(input.name);
+        let name = shown(input.name);
+        if shape.is_empty() {
+            return Err(format!("a sample of its input {name} has the shape []: there is no axis besides the batch"));
+        }
+        if width.is_none() {
             return Err(format!(
                 "a sample of its input {name} has the shape {shape:?}; {MOST_INPUTS} elements are supported"
             ));
@@ -91,12 +125,16 @@ impl<'a> Lowering<'a> {
             let tensor = Tensor::read(self.path, stored).map_err(|error| error.to_string())?;
             return Ok(Some(vec![Value::Constant(tensor)]));
         }
-        let shape =
-            |name: &&str| if let Some(Known::Node(id)) = self.known.get(name) { self.dims(*id) } else { vec![] };
+        let shape = |name: &&str| match self.known.get(name) {
+            Some(Known::Node(id)) => self.dims(*id),
+            Some(Known::Moved(moved)) => moved.dims.clone(),
+            Some(Known::Rows(rows)) => rows.dims(),
+            _ => vec![],
+        };
         let shapes: Vec<Vec<Dim>> = node.inputs.iter().map(shape).collect();
         let input = |(name, shape)| match self.known.get(name) {
             Some(Known::Value(value)) => Some(value.input()),
-            Some(Known::Node(_)) => Some(Input::Activation(shape)),
+            Some(Known::Node(_) | Known::Moved(_) | Known::Rows(_)) => Some(Input::Activation(shape)),
             _ => None,
         };
         let inputs: Vec<Option<Input<'_>>> =
@@ -105,7 +143,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The shape of a node's output with the batch axis.
-    fn dims(&self, id: NodeId) -> Vec<Dim> {
+    pub fn dims(&self, id: NodeId) -> Vec<Dim> {
         let batch = Dim::Batch { times: 1 };
         [batch].into_iter().chain(self.shape(id).iter().map(|&n| Dim::Known(n as i64))).collect()
     }
@@ -124,6 +162,7 @@ impl<'a> Lowering<'a> {
     pub fn activation(&self, node: &Node<'a>, i: usize) -> Result<NodeId, String> {
         match self.get(node, i) {
             Some(Known::Node(id)) => Ok(*id),
+            Some(Known::Moved(_)) => Err(format!("the batch isn't the first axis of its input {i}")),
             Some(_) => Err(format!("its input {i} is a constant")),
             None => Err(format!("its input {i} is missing")),
         }
@@ -139,7 +178,30 @@ impl<'a> Lowering<'a> {
         match self.get(node, i) {
             None => Ok(None),
             Some(Known::Value(Value::Constant(tensor))) => Ok(Some(tensor)),
+            // Of every sample the same.
+            Some(Known::Rows(Rows { offset, step: 0 })) => Ok(Some(offset)),
             Some(_) => Err(format!("its input {i} depends on the network's input; a constant is supported there")),
+        }
+    }
+
+    /// Whether anything reads an output of a node other than its first.
+    pub fn reads_further_outputs(&self, node: &Node<'a>) -> bool {
+        node.outputs.iter().skip(1).any(|name| self.readers.contains_key(name))
+    }
+
+    /// Whether an input of a node is there and depends on no sample.
+    pub fn is_constant(&self, node: &Node<'a>, i: usize) -> bool {
+        matches!(self.get(node, i), Some(Known::Value(_) | Known::Rows(_)))
+    }
+
+    /// An axis of a tensor with its batch as an axis of its samples, which have so many.
+    pub fn axis_of(&self, axis: i64, rank: usize) -> Result<usize, String> {
+        let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
+        let batch = self.batch_axis.unwrap_or(0);
+        match usize::try_from(place) {
+            Ok(place) if place == batch => Err("its axis is the batch".into()),
+            Ok(place) if place <= rank => Ok(place - usize::from(place > batch)),
+            _ => Err(format!("its input has no axis {axis}")),
         }
     }
 

@@ -1,7 +1,8 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
 //! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
-//! way, `operators` the table of what each becomes. `export` writes a trained model.
+//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front. `export` writes a trained model.
 
+mod batch;
 mod encode;
 mod export;
 mod fold;
@@ -33,7 +34,16 @@ use crate::{Error, Result};
 pub fn load(path: impl AsRef<Path>) -> Result<Imported> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, "give an ONNX file"))?;
-    let model = wire::read_model(path, &bytes)?;
+    parse(path, &bytes)
+}
+
+/// The same of bytes at hand. `path` is what errors name, and beside it weights in files of their own are looked for.
+///
+/// # Errors
+/// The same.
+pub fn parse(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Imported> {
+    let path = path.as_ref();
+    let model = wire::read_model(path, bytes)?;
     lower::lower(path, &model)
 }
 

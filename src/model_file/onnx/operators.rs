@@ -1,8 +1,13 @@
 //! How each operator becomes nodes. [`fold`](super::fold) has evaluated what doesn't depend on the network's input.
 
 mod layers;
+mod normalise;
 mod pointwise;
+mod products;
+mod reduce;
+mod resize;
 mod shape;
+mod spread;
 
 use super::lowering::Lowering;
 use super::tensor::{Data, Tensor};
@@ -11,60 +16,85 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 53] = [
+pub(super) const OPERATORS: [&str; 78] = [
     "Abs",
     "Add",
     "AveragePool",
     "BatchNormalization",
     "Cast",
+    "CastLike",
+    "Celu",
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
+    "Cos",
+    "DepthToSpace",
     "Div",
     "Dropout",
     "Elu",
     "Erf",
     "Exp",
+    "Expand",
     "Flatten",
     "Gather",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "InstanceNormalization",
+    "LRN",
     "LayerNormalization",
     "LeakyRelu",
+    "Log",
+    "LogSoftmax",
     "MatMul",
+    "Max",
     "MaxPool",
     "Mean",
+    "Min",
     "Mish",
     "Mul",
     "Neg",
     "PRelu",
     "Pad",
     "Pow",
+    "RMSNormalization",
     "Reciprocal",
+    "ReduceL1",
+    "ReduceL2",
     "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
     "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "Resize",
     "Selu",
     "Sigmoid",
+    "Sin",
     "Slice",
+    "Softmax",
     "Softplus",
     "Softsign",
+    "SpaceToDepth",
     "Split",
     "Sqrt",
     "Squeeze",
     "Sub",
     "Sum",
+    "Swish",
     "Tanh",
+    "ThresholdedRelu",
+    "Tile",
     "Transpose",
     "Unsqueeze",
-    "Softmax (at the end)",
+    "Upsample",
 ];
 
 /// Adds a node's layers to the network; the nodes of its outputs.
@@ -73,12 +103,19 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         return Err(format!("it is of the operator set {}, which isn't supported", shown(node.domain)));
     }
     let one = match node.op_type {
-        // In use dropout changes nothing; its mask, the second output, has no node.
-        "Identity" | "Cast" | "Dropout" => to.activation(node, 0),
+        "Identity" | "CastLike" => to.activation(node, 0),
+        "Cast" => match node.int("to")? {
+            // f32, f16, f64, bf16.
+            Some(1 | 10 | 11 | 16) => to.activation(node, 0),
+            _ => Err("it rounds its input to integers, which isn't supported".into()),
+        },
+        "Dropout" => dropout(to, node),
         "Conv" => layers::convolution(to, node),
-        "Gemm" => layers::gemm(to, node),
-        "MatMul" => layers::mat_mul(to, node),
-        "BatchNormalization" => layers::batch_norm(to, node),
+        "ConvTranspose" => layers::transposed_convolution(to, node),
+        "Resize" | "Upsample" => resize::resize(to, node),
+        "Gemm" => products::gemm(to, node),
+        "MatMul" => products::mat_mul(to, node),
+        "BatchNormalization" => normalise::batch_norm(to, node),
         "MaxPool" => layers::max_pool(to, node),
         "AveragePool" => layers::average_pool(to, node),
         "GlobalAveragePool" => layers::global(to, node, "", true),
@@ -88,15 +125,17 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Sigmoid" => pointwise::activation(to, node, Activation::Sigmoid),
         "Gelu" => match node.text("approximate")? {
             None | Some("none") => pointwise::activation(to, node, Activation::Gelu),
-            Some(other) => Err(format!("its approximation {other} isn't supported; the exact one is")),
+            Some("tanh") => pointwise::parametrised(to, node),
+            Some(other) => Err(format!("its approximation {other} isn't one of ONNX's")),
         },
         "LeakyRelu" | "Elu" | "Selu" | "HardSigmoid" | "HardSwish" | "Softplus" | "Softsign" | "Mish" | "Abs"
-        | "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Neg" => pointwise::parametrised(to, node),
+        | "Erf" | "Exp" | "Sqrt" | "Reciprocal" | "Neg" | "Log" | "Sin" | "Cos" | "Celu" | "Swish"
+        | "ThresholdedRelu" => pointwise::parametrised(to, node),
         "Clip" => pointwise::clip(to, node),
         "Pow" => pointwise::power(to, node),
         "PRelu" => pointwise::prelu(to, node),
         "Add" | "Sum" | "Mean" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(to, node),
-        "LayerNormalization" => pointwise::layer_norm(to, node),
+        "LayerNormalization" => normalise::layer_norm(to, node),
         "Flatten" => shape::flatten(to, node),
         "Reshape" => shape::reshape(to, node),
         "Squeeze" | "Unsqueeze" => shape::squeeze(to, node),
@@ -106,10 +145,34 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Split" => return shape::split(to, node),
         "Gather" => shape::gather(to, node),
         "Pad" => shape::pad(to, node),
-        "ReduceMean" | "ReduceSum" | "ReduceMax" => shape::reduce(to, node),
+        "Expand" => shape::expand(to, node),
+        "Tile" => shape::tile(to, node),
+        "DepthToSpace" | "SpaceToDepth" => shape::blocks(to, node),
+        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => {
+            reduce::reduce(to, node)
+        }
+        "Max" | "Min" => reduce::extreme(to, node),
+        "RMSNormalization" => normalise::rms_norm(to, node),
+        "InstanceNormalization" => normalise::instance_norm(to, node),
+        "GroupNormalization" => normalise::group_norm(to, node),
+        "LRN" => normalise::local_response(to, node),
+        "Softmax" | "LogSoftmax" => normalise::softmax(to, node),
         _ => Err("this operator isn't supported".into()),
     };
     one.map(|id| vec![id])
+}
+
+/// In use dropout changes nothing.
+fn dropout<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let trains = to.optional(node, 2)?.is_some_and(|mode| mode.data == Data::Bool(vec![true]));
+    let ratio = to.optional(node, 1)?.map(numbers).transpose()?;
+    if trains && ratio.is_none_or(|ratio| ratio != [0.0]) {
+        return Err("it is in training mode; export the network for use (in PyTorch: model.eval())".into());
+    }
+    if to.reads_further_outputs(node) {
+        return Err("its mask, the second output, isn't supported".into());
+    }
+    to.activation(node, 0)
 }
 
 /// A tensor's numbers in double precision.
@@ -149,12 +212,4 @@ fn axes_of<'a>(to: &Lowering<'a>, node: &Node<'a>, rank: usize) -> Result<Option
     listed.iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
 }
 
-/// An axis of a tensor with its batch as an axis of its samples, which have so many.
-fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
-    let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
-    match usize::try_from(place) {
-        Ok(0) => Err("its axis is the batch".into()),
-        Ok(place) if place <= rank => Ok(place - 1),
-        _ => Err(format!("its input has no axis {axis}")),
-    }
-}
+pub(super) use shape::target_of_reshape;

@@ -351,6 +351,14 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// Several numbers, if they are there.
+    ///
+    /// # Errors
+    /// A sentence where it is of another kind.
+    pub fn floats(&self, name: &str) -> Result<Option<&[f32]>, String> {
+        self.get(name, "floats", |value| if let AttributeValue::Floats(list) = value { Some(&list[..]) } else { None })
+    }
+
     /// A list of integers, if it is there.
     ///
     /// # Errors

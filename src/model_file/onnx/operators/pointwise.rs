@@ -1,12 +1,11 @@
-//! Activations, arithmetic and normalisation.
+//! Activations and arithmetic.
 
-use super::layers::scaled;
 use super::numbers;
+use super::spread::{alike, scaled, spread};
 use crate::kernels::{Activation, Function};
-use crate::model_file::onnx::lowering::{Known, Lowering};
-use crate::model_file::onnx::tensor::Tensor;
+use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;
-use crate::network::{ActivationNode, AddNode, Broadcast, By, FunctionNode, Layer, NodeId, ProductNode, ReduceNode};
+use crate::network::{ActivationNode, AddNode, FunctionNode, Layer, NodeId, ProductNode};
 
 /// The activation that a node without parameters is.
 pub(super) fn activation<'a>(to: &mut Lowering<'a>, node: &Node<'a>, activation: Activation) -> Result<NodeId, String> {
@@ -34,6 +33,16 @@ pub(super) fn parametrised<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result
         "Erf" => of(Function::Erf, 0.0, 0.0).into(),
         "Exp" => of(Function::Exp, 0.0, 0.0).into(),
         "Sqrt" => of(Function::Sqrt, 0.0, 0.0).into(),
+        "Log" => of(Function::Log, 0.0, 0.0).into(),
+        "Sin" => of(Function::Sin, 0.0, 0.0).into(),
+        "Cos" => of(Function::Cos, 0.0, 0.0).into(),
+        "Gelu" => of(Function::GeluTanh, 0.0, 0.0).into(),
+        "Celu" => match alpha(1.0)? {
+            a if a > 0.0 => of(Function::Celu, a, 0.0).into(),
+            a => return Err(format!("its alpha is {a}; it must be above 0")),
+        },
+        "Swish" => of(Function::Swish, alpha(1.0)?, 0.0).into(),
+        "ThresholdedRelu" => of(Function::ThresholdedRelu, alpha(1.0)?, 0.0).into(),
         "Reciprocal" => of(Function::Reciprocal, 0.0, 0.0).into(),
         _ => of(Function::Affine, -1.0, 0.0).into(),
     };
@@ -67,10 +76,29 @@ pub(super) fn clip<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
 pub(super) fn power<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let a = number(to, node, 1, "exponent")?.ok_or("it has no exponent")?;
-    if a == 2.0 {
-        return to.push(node, ProductNode {}, &[input, input]);
+    let function = |function, a| FunctionNode { function, a, b: 0.0 };
+    // A power of what may be negative is a product.
+    match a {
+        1.0 => to.push(node, function(Function::Affine, 1.0), &[input]),
+        0.5 => to.push(node, function(Function::Sqrt, 0.0), &[input]),
+        -1.0 => to.push(node, function(Function::Reciprocal, 0.0), &[input]),
+        _ if a.fract() == 0.0 && (2.0..=64.0).contains(&a) => whole_power(to, node, input, a as u32),
+        _ => to.push(node, function(Function::Power, a), &[input]),
     }
-    to.push(node, FunctionNode { function: Function::Power, a, b: 0.0 }, &[input])
+}
+
+/// By squares, the exponent's binary digits from the first on.
+fn whole_power<'a>(to: &mut Lowering<'a>, node: &Node<'a>, x: NodeId, exponent: u32) -> Result<NodeId, String> {
+    let mut power = x;
+    for bit in (0..exponent.ilog2()).rev() {
+        let multiplies = exponent >> bit & 1 == 1;
+        let last = bit == 0;
+        power = to.push_part(node, if last && !multiplies { "" } else { "square" }, ProductNode {}, &[power, power])?;
+        if multiplies {
+            power = to.push_part(node, if last { "" } else { "multiple" }, ProductNode {}, &[power, x])?;
+        }
+    }
+    Ok(power)
 }
 
 /// `relu(x) − slope·relu(−x)`.
@@ -91,31 +119,9 @@ pub(super) fn prelu<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId
     to.push(node, AddNode {}, &[positive, sloped])
 }
 
-/// Two nodes of one shape, spread over each other's axes of size 1.
-fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId; 2]) -> Result<[NodeId; 2], String> {
-    let (x, y) = (to.shape(a).to_vec(), to.shape(b).to_vec());
-    if x == y {
-        return Ok([a, b]);
-    }
-    let rank = x.len().max(y.len());
-    // The batch stands first in both, so an axis that is missing would be the batch.
-    if x.len() != y.len() {
-        return Err(format!("it joins samples of the shapes {x:?} and {y:?}; as many axes are supported"));
-    }
-    let size = |axis: usize| if x[axis] == 1 { y[axis] } else { x[axis] };
-    let shape: Vec<usize> = (0..rank).map(size).collect();
-    let mut spread = [a, b];
-    for (id, own) in spread.iter_mut().zip([x, y]) {
-        if own != shape {
-            *id = to.push_part(node, "spread", Broadcast { shape: shape.clone() }, &[*id])?;
-        }
-    }
-    Ok(spread)
-}
-
 /// Sums, means, differences, products and quotients: of activations, or of one and a constant.
 pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    if (0..node.inputs.len()).any(|i| matches!(to.get(node, i), Some(Known::Value(_)))) {
+    if (0..node.inputs.len()).any(|i| to.is_constant(node, i)) {
         return with_constant(to, node);
     }
     let mut left = to.activation(node, 0)?;
@@ -146,35 +152,18 @@ pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     Ok(left)
 }
 
-/// A constant spread over a sample: by channel where it can be.
-fn spread(constant: &Tensor, shape: &[usize]) -> Result<(By, Vec<f64>), String> {
-    let values = numbers(constant)?;
-    let (dims, rank) = (&constant.dims, shape.len());
-    // Aligned at the last axis; one axis more than the sample's is the batch.
-    let batch = dims.len() == rank + 1;
-    if dims.len() > rank + 1 || (batch && dims[0] != 1) {
-        return Err(format!("its constant has the shape {dims:?}, which doesn't fit samples of {shape:?}"));
-    }
-    let own = &dims[usize::from(batch)..];
-    let mut sizes = vec![1; rank - own.len()];
-    sizes.extend(own);
-    if sizes.iter().zip(shape).any(|(&n, &all)| n != 1 && n != all) {
-        return Err(format!("its constant has the shape {dims:?}, which doesn't fit samples of {shape:?}"));
-    }
-    if sizes[1..].iter().all(|&n| n == 1) {
-        let by_channel = if sizes[0] == 1 { vec![values[0]; shape[0]] } else { values };
-        return Ok((By::Channel, by_channel));
-    }
-    let element = |mut flat: usize| {
-        let (mut at, mut step) = (0, 1);
-        for (&n, &all) in sizes.iter().zip(shape).rev() {
-            at += if n == 1 { 0 } else { flat % all * step };
-            step *= n;
-            flat /= all;
-        }
-        values[at]
+/// The same with one number; `None`: no line.
+fn of_number(operator: &str, first: bool, c: f64) -> Result<Option<FunctionNode>, String> {
+    let (a, b) = match (operator, first) {
+        ("Add" | "Sum", _) => (1.0, c),
+        ("Sub", false) => (1.0, -c),
+        ("Sub", true) => (-1.0, c),
+        ("Mul", _) => (c, 0.0),
+        ("Div", false) if c == 0.0 => return Err("it divides by 0".into()),
+        ("Div", false) => (1.0 / c, 0.0),
+        _ => return Ok(None),
     };
-    Ok((By::Element, (0..shape.iter().product()).map(element).collect()))
+    Ok(Some(FunctionNode { function: Function::Affine, a: a as f32, b: b as f32 }))
 }
 
 /// `x + c`, `x − c`, `c − x`, `x·c` and `x / c`.
@@ -182,24 +171,30 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
     if node.inputs.len() != 2 {
         return Err("it has a constant among more than two inputs, which isn't supported".into());
     }
-    let first = matches!(to.get(node, 0), Some(Known::Value(_)));
+    let first = to.is_constant(node, 0);
     let (x, c) = if first { (1, 0) } else { (0, 1) };
     let input = to.activation(node, x)?;
     let constant = to
         .optional(node, c)
         .map_err(|_| format!("{} of two values that depend on the network's input isn't supported", node.op_type))?;
     let constant = constant.ok_or_else(|| format!("its input {c} is missing"))?;
+    let one = match numbers(constant)?[..] {
+        [value] if constant.dims.len() <= to.shape(input).len() + 1 => Some(value),
+        _ => None,
+    };
+    // What a MatMul adds is its bias.
+    let bare = |id: NodeId| {
+        matches!(to.network.nodes[id].layer, Layer::Dense(_))
+            && !to.tensors.iter().any(|(node, name, _)| *node == id && *name == "bias")
+    };
+    let is_bias = matches!(node.op_type, "Add" | "Sum") && bare(input) && to.is_only_reader(node, x);
+    if let Some(layer) = one.filter(|_| !is_bias).map(|c| of_number(node.op_type, first, c)).transpose()?.flatten() {
+        return to.push(node, layer, &[input]);
+    }
     let (by, values) = spread(constant, to.shape(input))?;
-    if node.op_type == "Add" || node.op_type == "Sum" {
-        // What a MatMul adds is its bias.
-        let bare = |id: NodeId| {
-            matches!(to.network.nodes[id].layer, Layer::Dense(_))
-                && !to.tensors.iter().any(|(node, name, _)| *node == id && *name == "bias")
-        };
-        if bare(input) && to.is_only_reader(node, x) {
-            to.tensors.push((input, "bias", values));
-            return Ok(input);
-        }
+    if is_bias {
+        to.tensors.push((input, "bias", values));
+        return Ok(input);
     }
     let n = values.len();
     let (scale, shift) = match (node.op_type, first) {
@@ -216,37 +211,4 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
         }
     };
     scaled(to, node, "", input, by, scale, shift)
-}
-
-/// Layer normalisation over the last axes: exact as the tangents of its mean, its products and its root.
-pub(super) fn layer_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    let input = to.activation(node, 0)?;
-    let shape = to.shape(input).to_vec();
-    let first = super::axis_of(node.int("axis")?.unwrap_or(-1), shape.len())?;
-    let epsilon = node.float("epsilon")?.unwrap_or(1e-5);
-    let (by, gamma) = spread(to.constant(node, 1)?, &shape)?;
-    let shift = to.optional(node, 2)?.map(|beta| spread(beta, &shape)).transpose()?;
-    let function = |function, a, b| FunctionNode { function, a, b };
-    let mean = || ReduceNode { axes: (first..shape.len()).collect(), mean: true };
-    let over = || Broadcast { shape: shape.clone() };
-    let average = to.push_part(node, "mean", mean(), &[input])?;
-    let average = to.push_part(node, "mean spread", over(), &[average])?;
-    let negative = to.push_part(node, "negative", function(Function::Affine, -1.0, 0.0), &[average])?;
-    let centred = to.push_part(node, "centred", AddNode {}, &[input, negative])?;
-    let square = to.push_part(node, "square", ProductNode {}, &[centred, centred])?;
-    let variance = to.push_part(node, "variance", mean(), &[square])?;
-    let padded = to.push_part(node, "variance + epsilon", function(Function::Affine, 1.0, epsilon), &[variance])?;
-    let inverse = to.push_part(node, "inverse deviation", function(Function::Power, -0.5, 0.0), &[padded])?;
-    let inverse = to.push_part(node, "inverse deviation spread", over(), &[inverse])?;
-    let normal = to.push_part(node, "normal", ProductNode {}, &[centred, inverse])?;
-    let count = gamma.len();
-    match shift {
-        Some((same, beta)) if same == by => scaled(to, node, "", normal, by, gamma, beta),
-        Some((other, beta)) => {
-            let sloped = scaled(to, node, "slope", normal, by, gamma, vec![0.0; count])?;
-            let ones = vec![1.0; beta.len()];
-            scaled(to, node, "", sloped, other, ones, beta)
-        }
-        None => scaled(to, node, "", normal, by, gamma, vec![0.0; count]),
-    }
 }

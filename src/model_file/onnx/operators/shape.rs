@@ -1,10 +1,11 @@
 //! What moves, drops or sums elements.
 
-use super::{axes_of, axis_of, numbers};
+use super::spread::{room, scaled};
+use super::{axes_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
 use crate::model_file::onnx::lowering::{Known, Lowering};
 use crate::model_file::onnx::wire::Node;
-use crate::network::{Beyond, ConcatNode, NodeId, Pad, Permute, ReduceNode, Reshape, SliceNode};
+use crate::network::{AddNode, Beyond, Broadcast, By, ConcatNode, NodeId, Pad, Permute, Reshape, SliceNode};
 
 pub(super) fn flatten<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
@@ -16,15 +17,23 @@ pub(super) fn flatten<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     to.push(node, Reshape { shape: None }, &[input])
 }
 
+/// What a Reshape makes, as the node says it.
+pub(in crate::model_file::onnx) fn target_of_reshape<'a>(
+    to: &Lowering<'a>,
+    node: &Node<'a>,
+) -> Result<Vec<Dim>, String> {
+    let known = |n: &[i64]| n.iter().map(|&n| Dim::Known(n)).collect();
+    match (to.get(node, 1), node.ints("shape")?) {
+        (Some(Known::Value(Value::Constant(tensor))), _) => Ok(known(tensor.as_ints()?)),
+        (Some(Known::Value(Value::Shape(symbolic))), _) => Ok(symbolic.elements.clone()),
+        (None, Some(shape)) => Ok(known(shape)),
+        _ => Err("the shape that it makes isn't a constant".into()),
+    }
+}
+
 pub(super) fn reshape<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
-    let known = |n: &[i64]| n.iter().map(|&n| Dim::Known(n)).collect();
-    let dims: Vec<Dim> = match (to.get(node, 1), node.ints("shape")?) {
-        (Some(Known::Value(Value::Constant(tensor))), _) => known(tensor.as_ints()?),
-        (Some(Known::Value(Value::Shape(symbolic))), _) => symbolic.elements.clone(),
-        (None, Some(shape)) => known(shape),
-        _ => return Err("the shape that it makes isn't a constant".into()),
-    };
+    let dims = target_of_reshape(to, node)?;
     if node.int("allowzero")?.unwrap_or(0) != 0 && dims.contains(&Dim::Known(0)) {
         return Err("it makes an axis of size 0".into());
     }
@@ -66,19 +75,30 @@ pub(super) fn squeeze<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     to.push(node, Reshape { shape: Some(new) }, &[input])
 }
 
-/// Along any axis of a sample: the axis goes to the front, and back.
+/// Along any axis of a sample: the axis goes to the front, and back. Constants of every sample are added where zeros were put.
 pub(super) fn concat<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    let inputs: Vec<NodeId> = (0..node.inputs.len()).map(|i| to.activation(node, i)).collect::<Result<_, _>>()?;
-    let rank = to.shape(*inputs.first().ok_or("it has no inputs")?).len();
-    let axis = axis_of(node.int("axis")?.ok_or("it has no axis")?, rank)?;
-    if let [one] = inputs[..] {
-        return Ok(one);
+    let (mut inputs, mut constants) = (Vec::new(), Vec::new());
+    for i in 0..node.inputs.len() {
+        if to.is_constant(node, i) {
+            constants.push(i);
+        } else {
+            inputs.push(to.activation(node, i)?);
+        }
     }
+    let shape = to.shape(*inputs.first().ok_or("it has no inputs")?).to_vec();
+    let rank = shape.len();
+    let axis = to.axis_of(node.int("axis")?.ok_or("it has no axis")?, rank)?;
     let rest = |shape: &[usize]| -> Vec<usize> { (0..shape.len()).filter(|&i| i != axis).map(|i| shape[i]).collect() };
-    let first = rest(to.shape(inputs[0]));
+    let first = rest(&shape);
     if inputs.iter().any(|&id| to.shape(id).len() != rank || rest(to.shape(id)) != first) {
         let shapes: Vec<&[usize]> = inputs.iter().map(|&id| to.shape(id)).collect();
         return Err(format!("it joins samples of the shapes {shapes:?} along axis {axis}"));
+    }
+    if !constants.is_empty() {
+        return concat_constants(to, node, axis);
+    }
+    if let [one] = inputs[..] {
+        return Ok(one);
     }
     if axis == 0 {
         return to.push(node, ConcatNode {}, &inputs);
@@ -92,6 +112,57 @@ pub(super) fn concat<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     let joined = to.push_part(node, "joined", ConcatNode {}, &turned)?;
     let back = (0..rank).map(|i| axes.iter().position(|&a| a == i).unwrap_or(0)).collect();
     to.push(node, Permute { axes: back }, &[joined])
+}
+
+/// Every activation among zeros, and their sum; what the constants are is added at last.
+fn concat_constants<'a>(to: &mut Lowering<'a>, node: &Node<'a>, axis: usize) -> Result<NodeId, String> {
+    let mut sizes = Vec::new();
+    for i in 0..node.inputs.len() {
+        let fits = |dims: &[usize]| (dims.len() > 1 + axis && dims[0] == 1).then(|| dims[1 + axis]);
+        sizes.push(match to.get(node, i) {
+            Some(Known::Node(id)) => to.shape(*id)[axis],
+            _ => fits(&to.constant(node, i)?.dims).ok_or("it joins a constant that isn't one of every sample")?,
+        });
+    }
+    let all = sizes.iter().try_fold(0usize, |all, &n| all.checked_add(n)).filter(|&n| n < 1 << 27);
+    let all = all.ok_or("it makes too long an axis")?;
+    let (mut begin, mut sum, mut shift) = (0, None, Vec::new());
+    for (i, &size) in sizes.iter().enumerate() {
+        match to.get(node, i) {
+            Some(Known::Node(id)) => {
+                let (id, rank) = (*id, to.shape(*id).len());
+                let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
+                (before[axis], after[axis]) = (begin, all - begin - size);
+                let placed = to.push_part(node, "placed", Pad { before, after, beyond: Beyond::Zero }, &[id])?;
+                sum = Some(match sum {
+                    Some(sum) => to.push_part(node, "sum", AddNode {}, &[sum, placed])?,
+                    None => placed,
+                });
+            }
+            _ => {
+                let tensor = to.constant(node, i)?;
+                shift.push((begin, tensor.dims[1..].to_vec(), numbers(tensor)?));
+            }
+        }
+        begin += size;
+    }
+    let sum = sum.ok_or("it has no inputs")?;
+    let shape = to.shape(sum).to_vec();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let mut shifts = vec![0.0; room(&shape)?];
+    for (begin, dims, values) in shift {
+        let mut filled = shape.clone();
+        filled[axis] = dims[axis];
+        if dims != filled {
+            return Err(format!("it joins a constant of {dims:?} into samples of {shape:?}"));
+        }
+        let run = dims[axis] * inner;
+        for (outer, run_values) in values.chunks_exact(run.max(1)).enumerate() {
+            shifts[outer * shape[axis] * inner + begin * inner..][..run].copy_from_slice(run_values);
+        }
+    }
+    let ones = vec![1.0; shifts.len()];
+    scaled(to, node, "", sum, By::Element, ones, shifts)
 }
 
 pub(super) fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
@@ -128,13 +199,14 @@ pub(super) fn slice<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId
     let count = starts.len();
     for (i, (((start, end), axis), step)) in starts.into_iter().zip(ends).zip(axes).zip(steps).enumerate() {
         // All of the batch is all that can be taken of it.
-        if axis == 0 || axis == -(rank as i64 + 1) {
+        let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
+        if place == to.batch_axis.unwrap_or(0) as i64 {
             if start != 0 || step != 1 || end < i64::from(i32::MAX) {
                 return Err("it takes a part of the batch".into());
             }
             continue;
         }
-        let axis = axis_of(axis, rank)?;
+        let axis = to.axis_of(axis, rank)?;
         let size = to.shape(id)[axis] as i64;
         let place = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
         let places: Vec<usize> = match step {
@@ -158,7 +230,7 @@ pub(super) fn slice<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId
 /// One node for each part.
 pub(super) fn split<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<NodeId>, String> {
     let input = to.activation(node, 0)?;
-    let axis = axis_of(node.int("axis")?.unwrap_or(0), to.shape(input).len())?;
+    let axis = to.axis_of(node.int("axis")?.unwrap_or(0), to.shape(input).len())?;
     let (size, count) = (to.shape(input)[axis], node.outputs.len());
     let sizes = match listed(to, node, 1, "split")? {
         Some(sizes) => sizes.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect(),
@@ -180,24 +252,22 @@ pub(super) fn split<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
     Ok(made)
 }
 
-/// With constant indices; a single one drops the axis.
+/// With constant indices, whose axes stand in the place of the one that they are taken from.
 pub(super) fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
-    let axis = axis_of(node.int("axis")?.unwrap_or(0), shape.len())?;
+    let axis = to.axis_of(node.int("axis")?.unwrap_or(0), shape.len())?;
     let indices = to.constant(node, 1)?;
-    if indices.dims.len() > 1 {
-        return Err(format!("its indices have the shape {:?}; a list or one number is supported", indices.dims));
-    }
     let size = shape[axis] as i64;
     let place = |&i: &i64| usize::try_from(if i < 0 { i.saturating_add(size) } else { i }).unwrap_or(usize::MAX);
     let places: Vec<usize> = indices.as_ints()?.iter().map(place).collect();
-    if !indices.dims.is_empty() {
+    let own = indices.dims.clone();
+    if own.len() == 1 {
         return to.push(node, SliceNode { axis, places }, &[input]);
     }
-    let taken = to.push_part(node, "place", SliceNode { axis, places }, &[input])?;
+    let taken = to.push_part(node, "places", SliceNode { axis, places }, &[input])?;
     let mut made = shape;
-    made.remove(axis);
+    made.splice(axis..=axis, own);
     if made.is_empty() {
         made.push(1);
     }
@@ -243,38 +313,112 @@ pub(super) fn pad<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, 
         (None, Some(tensor)) => numbers(tensor)?.first().copied().unwrap_or(0.0),
         (None, None) => 0.0,
     };
-    if beyond == Beyond::Zero && value != 0.0 {
-        return Err(format!("it pads with {value}; 0 is supported"));
-    }
     let (before, after) = (before.split_off(1), after.split_off(1));
-    to.push(node, Pad { before, after, beyond }, &[input])
+    if beyond != Beyond::Zero || value == 0.0 {
+        return to.push(node, Pad { before, after, beyond }, &[input]);
+    }
+    // Zeros, and the value added to them.
+    let own = to.shape(input).to_vec();
+    let padded = to.push_part(node, "zeros", Pad { before: before.clone(), after, beyond }, &[input])?;
+    let shape = to.shape(padded).to_vec();
+    let shift = |mut flat: usize| {
+        let mut inside = true;
+        for (axis, &size) in shape.iter().enumerate().rev() {
+            inside &= (before[axis]..before[axis] + own[axis]).contains(&(flat % size));
+            flat /= size;
+        }
+        if inside { 0.0 } else { value }
+    };
+    let shift: Vec<f64> = (0..room(&shape)?).map(shift).collect();
+    scaled(to, node, "", padded, By::Element, vec![1.0; shift.len()], shift)
 }
 
-/// Sums and means over any axes of a sample; the largest over all that follow the first.
-pub(super) fn reduce<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+/// A sample spread over the axes where it has the size 1.
+pub(super) fn expand<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let own = to.shape(input).to_vec();
+    let target: Vec<Dim> = match to.get(node, 1) {
+        Some(Known::Value(Value::Constant(tensor))) => tensor.as_ints()?.iter().map(|&n| Dim::Known(n)).collect(),
+        Some(Known::Value(Value::Shape(symbolic))) => symbolic.elements.clone(),
+        _ => return Err("the shape that it makes isn't a constant".into()),
+    };
+    let batch = to.batch;
+    let keeps_batch = |first: &Dim| match first {
+        Dim::Batch { times } => *times == 1,
+        Dim::Known(n) => *n == 1 || Some(*n) == batch,
+    };
+    let rank = own.len() + 1;
+    // Aligned at the last axes.
+    let Some(missing) = rank.checked_sub(target.len()) else {
+        return Err(format!("it spreads {rank} axes over {}, which puts an axis before the batch", target.len()));
+    };
+    if missing == 0 && !target.first().is_some_and(keeps_batch) {
+        return Err("it repeats the samples of a batch".into());
+    }
+    let mut shape = own.clone();
+    for (i, dim) in target.iter().enumerate().filter(|(i, _)| i + missing > 0) {
+        let size = &mut shape[i + missing - 1];
+        match dim {
+            Dim::Known(n @ 1..=0x100_0000) if *size == 1 => *size = *n as usize,
+            Dim::Known(n) if *n == 1 || *n == *size as i64 => {}
+            _ => return Err(format!("it spreads samples of {own:?} over an axis of {dim}")),
+        }
+    }
+    to.push(node, Broadcast { shape }, &[input])
+}
+
+/// Repeated along its axes.
+pub(super) fn tile<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let mut id = to.activation(node, 0)?;
+    let rank = to.shape(id).len();
+    let times = to.constant(node, 1)?.as_ints()?.to_vec();
+    let Some((1, times)) = times.split_first().filter(|_| times.len() == rank + 1) else {
+        return Err(format!("it repeats {times:?} times; the batch, the first of {} axes, must stay", rank + 1));
+    };
+    for (axis, &times) in times.iter().enumerate().filter(|(_, times)| **times != 1) {
+        let shape = to.shape(id).to_vec();
+        let (before, [size, behind @ ..]) = shape.split_at(axis) else { return Err("it has no such axis".into()) };
+        let count = usize::try_from(times).ok().filter(|n| (1..1 << 24).contains(n));
+        let count = count.ok_or_else(|| format!("it repeats {times} times along axis {}", axis + 1))?;
+        let all = count.checked_mul(*size).ok_or("it makes too long an axis")?;
+        let axes = |first: usize| [before, &[first, *size], behind].concat();
+        let one = to.push_part(node, "one", Reshape { shape: Some(axes(1)) }, &[id])?;
+        let several = Broadcast { shape: axes(count) };
+        let several = to.push_part(node, "several", several, &[one])?;
+        id = to.push_part(node, "", Reshape { shape: Some([before, &[all], behind].concat()) }, &[several])?;
+    }
+    Ok(id)
+}
+
+/// Between channels and blocks of a picture.
+pub(super) fn blocks<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
-    let over = "it has no axes, so it would mix the samples of a batch";
-    let mut axes = Vec::new();
-    for axis in axes_of(to, node, shape.len() + 1)?.ok_or(over)? {
-        axes.push(axis.checked_sub(1).ok_or("it reduces the batch")?);
-    }
-    axes.sort_unstable();
-    let keep = node.int("keepdims")?.unwrap_or(1) != 0;
-    let part = if keep { "" } else { "reduced" };
-    let reduced = match node.op_type {
-        "ReduceMax" if axes == (1..shape.len()).collect::<Vec<_>>() => super::layers::global(to, node, part, false)?,
-        "ReduceMax" => {
-            return Err(format!("it is over the axes {axes:?} of {shape:?}; over all but the first it is supported"));
-        }
-        kind => to.push_part(node, part, ReduceNode { axes: axes.clone(), mean: kind == "ReduceMean" }, &[input])?,
+    let &[c, h, w] = &shape[..] else {
+        return Err(format!("its samples have the shape {shape:?}; three axes are supported"));
     };
-    if keep {
-        return Ok(reduced);
+    let size = node.int("blocksize")?.and_then(|n| usize::try_from(n).ok()).filter(|n| (1..1 << 12).contains(n));
+    let b = size.ok_or("it has no blocksize")?;
+    let (cut, axes, made) = if node.op_type == "DepthToSpace" {
+        let rest = c / (b * b);
+        let axes = match node.text("mode")? {
+            None | Some("DCR") => ([b, b, rest, h, w], vec![2, 3, 0, 4, 1]),
+            Some("CRD") => ([rest, b, b, h, w], vec![0, 3, 1, 4, 2]),
+            Some(other) => return Err(format!("its mode {other:?} isn't one of ONNX's")),
+        };
+        (axes.0, axes.1, vec![rest, h * b, w * b])
+    } else {
+        let axes = match node.text("mode")? {
+            None | Some("DCR") => vec![2, 4, 0, 1, 3],
+            Some("CRD") => vec![0, 2, 4, 1, 3],
+            Some(other) => return Err(format!("its mode {other:?} isn't one of ONNX's")),
+        };
+        ([c, h / b, b, w / b, b], axes, vec![c * b * b, h / b, w / b])
+    };
+    if cut.iter().product::<usize>() != c * h * w {
+        return Err(format!("samples of {shape:?} don't come in blocks of {b}"));
     }
-    let mut made: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
-    if made.is_empty() {
-        made.push(1);
-    }
-    to.push(node, Reshape { shape: Some(made) }, &[reduced])
+    let cut = to.push_part(node, "blocks", Reshape { shape: Some(cut.to_vec()) }, &[input])?;
+    let turned = to.push_part(node, "turned", Permute { axes }, &[cut])?;
+    to.push(node, Reshape { shape: Some(made) }, &[turned])
 }

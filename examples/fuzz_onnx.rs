@@ -1,0 +1,226 @@
+//! Feeds damaged ONNX models to the reader and runs what it takes: no input may make it panic.
+//!
+//! `cargo run --release --example fuzz_onnx [COUNT [SEED [FILE.onnx …]]]`
+//!
+//! Every input is one of the files, or a graph of operators put together at random, with bytes changed, cut off, repeated or exchanged with
+//! another's. What panics, or takes more than ten seconds, is written to `fuzz-NUMBER.onnx`, and the exit code is 1.
+
+#[path = "../src/model_file/onnx/encode.rs"]
+#[allow(dead_code)]
+mod encode;
+#[path = "../src/model_file/onnx/samples.rs"]
+#[allow(dead_code)]
+mod samples;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use eigenlens::Device;
+use eigenlens::model_file::onnx;
+use eigenlens::network::local::SlopeForm;
+use eigenlens::specxai::LocalOperator;
+use encode::{Bytes, attribute_float, attribute_int, floats, node, value};
+use samples::{Random, attribute_ints, ints, model};
+
+/// Elements of all nodes of a sample up to which what was read is run: it may have become any size.
+const MOST_RUN: usize = 20_000;
+
+/// Every operator that the reader knows, by the sentence that lists them.
+fn operators() -> Vec<String> {
+    let nodes = [node("Unheard", "here", &["x"], &["y"], &[])];
+    let problem = onnx::parse("list.onnx", &whole(&[-1, 3], &nodes, &[])).expect_err("no such operator").to_string();
+    let list = problem.split_once("supported are ").expect("the sentence lists them").1;
+    list.split([',', '.']).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+fn whole(input: &[i64], nodes: &[Bytes], initializers: &[Bytes]) -> Vec<u8> {
+    let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
+    let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
+    model(graph.message(11, value("x", input)).message(12, value("y", &[-1, 1]))).0
+}
+
+/// A small number, now and then one that makes no sense.
+fn number(random: &mut Random) -> i64 {
+    match random.below(24) {
+        0 => i64::MAX - random.below(3) as i64,
+        1 => i64::MIN + random.below(3) as i64,
+        2 => 1 << random.below(40),
+        _ => random.below(5) as i64 - 1,
+    }
+}
+
+fn attributes(random: &mut Random) -> Vec<Bytes> {
+    let lists = [
+        "axes",
+        "kernel_shape",
+        "pads",
+        "strides",
+        "dilations",
+        "perm",
+        "output_padding",
+        "output_shape",
+        "starts",
+        "ends",
+    ];
+    let singles =
+        ["axis", "keepdims", "group", "transB", "ceil_mode", "blocksize", "num_groups", "size", "antialias", "to"];
+    let texts =
+        [("auto_pad", "SAME_LOWER"), ("mode", "linear"), ("mode", "cubic"), ("mode", "reflect"), ("mode", "CRD")];
+    let one = |random: &mut Random| match random.below(4) {
+        0 => {
+            let list: Vec<i64> = (0..random.below(5)).map(|_| number(random)).collect();
+            attribute_ints(lists[random.below(lists.len())], &list)
+        }
+        1 => attribute_int(singles[random.below(singles.len())], number(random)),
+        2 => attribute_float(["alpha", "epsilon", "beta"][random.below(3)], random.below(7) as f32 / 2.0 - 1.0),
+        _ => {
+            let (name, text) = texts[random.below(texts.len())];
+            Bytes::default().bytes(1, name).bytes(4, text).int(20, 3)
+        }
+    };
+    (0..random.below(4)).map(|_| one(random)).collect()
+}
+
+/// A graph of a few operators, which read what is there.
+fn graph(random: &mut Random, operators: &[String]) -> Vec<u8> {
+    let size = |random: &mut Random| 1 + random.below(4) as i64;
+    let input: Vec<i64> = [if random.below(3) == 0 { 2 } else { -1 }]
+        .into_iter()
+        .chain((0..1 + random.below(4)).map(|_| size(random)))
+        .collect();
+    let mut names = vec!["x".to_owned()];
+    let mut constants = Vec::new();
+    for i in 0..random.below(5) {
+        let dims: Vec<i64> = (0..random.below(5)).map(|_| size(random)).collect();
+        let count = dims.iter().product::<i64>() as usize;
+        let name = format!("c{i}");
+        constants.push(if random.below(2) == 0 {
+            let values: Vec<f32> = (0..count).map(|_| random.below(9) as f32 / 2.0 - 2.0).collect();
+            floats(&name, &dims, &values)
+        } else {
+            let values: Vec<i64> = (0..count).map(|_| number(random)).collect();
+            ints(&name, &dims, &values)
+        });
+        names.push(name);
+    }
+    let count = 1 + random.below(3) * random.below(3);
+    let mut nodes = Vec::new();
+    for i in 0..count {
+        // The last value, mostly.
+        let first = if random.below(4) == 0 { random.below(names.len()) } else { names.len() - 1 };
+        let more: Vec<usize> = (0..random.below(4)).map(|_| random.below(names.len())).collect();
+        let reads: Vec<&str> = [first].into_iter().chain(more).map(|at| names[at].as_str()).collect();
+        let reads: Vec<&str> = if i == 0 { [&["x"], &reads[1..]].concat() } else { reads };
+        let made = if i + 1 == count { "y".to_owned() } else { format!("v{i}") };
+        let more = ["Shape", "ConstantOfShape", "Range", "Where", "Equal", "QuantizeLinear"];
+        let at = random.below(operators.len() + more.len());
+        let operator = operators.get(at).map_or_else(|| more[at - operators.len()], String::as_str);
+        nodes.push(node(operator, &format!("n{i}"), &reads, &[&made], &attributes(random)));
+        names.push(made);
+    }
+    whole(&input, &nodes, &constants)
+}
+
+/// Changes some bytes.
+fn damage(random: &mut Random, mut bytes: Vec<u8>, other: &[u8]) -> Vec<u8> {
+    for _ in 0..random.below(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = random.below(bytes.len());
+        let len = random.below(bytes.len() - at).min(40);
+        match random.below(8) {
+            0 => bytes.truncate(at),
+            1 => bytes.splice(at..at, vec![random.below(256) as u8; len]).for_each(drop),
+            2 => drop(bytes.drain(at..at + len)),
+            3 => {
+                let copy = bytes[at..at + len].to_vec();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, copy).for_each(drop);
+            }
+            4 if !other.is_empty() => {
+                let from = random.below(other.len());
+                let part = other[from..].iter().copied().take(len);
+                bytes.splice(at..at + len, part).for_each(drop);
+            }
+            5 => bytes[at] ^= 1 << random.below(8),
+            _ => bytes[at] = [0, 1, 127, 128, 255, random.below(256) as u8][random.below(6)],
+        }
+    }
+    bytes
+}
+
+/// Reads, and runs what was read; whether it was.
+fn try_out(bytes: &[u8]) -> bool {
+    let Ok(found) = onnx::parse("fuzz.onnx", bytes) else { return false };
+    let elements: usize = found.network.nodes.iter().map(|node| node.width()).sum();
+    if elements <= MOST_RUN {
+        let device = Device::CpuF64 { threads: 1 };
+        let x = vec![0.5; found.network.input_width()];
+        let operator = LocalOperator::new(&found.network, &found.parameters, &[], SlopeForm::Tangent, 1, &device);
+        if let Ok(mut operator) = operator {
+            operator.load(&x).and_then(|()| operator.output()).expect("a network that was read runs");
+        }
+    }
+    true
+}
+
+/// The input that is being read, its number and since when.
+type Current = Arc<Mutex<(usize, Vec<u8>, Instant)>>;
+
+/// Ends the program where an input takes too long.
+fn watch(current: Current) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let current = current.lock().expect("nothing panics while it is held");
+            if current.2.elapsed() > Duration::from_secs(10) {
+                let name = format!("fuzz-{}.onnx", current.0);
+                std::fs::write(&name, &current.1).expect("the folder is writable");
+                println!("takes more than 10 s: {name}");
+                std::process::exit(1);
+            }
+        }
+    });
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let count: usize = arguments.next().map_or(100_000, |n| n.parse().expect("COUNT is a number"));
+    let seed: u64 = arguments.next().map_or(1, |n| n.parse().expect("SEED is a number"));
+    let files: Vec<Vec<u8>> = arguments.map(|path| std::fs::read(path).expect("the file is readable")).collect();
+    let operators = operators();
+    // Xorshift needs a seed that isn't 0.
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    std::panic::set_hook(Box::new(|_| ()));
+    let current = Current::new(Mutex::new((0, Vec::new(), Instant::now())));
+    watch(current.clone());
+    let (begin, mut taken, mut panics, mut last) = (Instant::now(), 0usize, 0usize, Vec::new());
+    for i in 0..count {
+        let whole = match random.below(files.len() + 4) {
+            n if n < files.len() => files[n].clone(),
+            _ => graph(&mut random, &operators),
+        };
+        // A graph put together at random is strange enough, now and then.
+        let bytes = if random.below(2) == 0 { damage(&mut random, whole.clone(), &last) } else { whole.clone() };
+        last = whole;
+        *current.lock().expect("nothing panics while it is held") = (i, bytes.clone(), Instant::now());
+        match catch_unwind(AssertUnwindSafe(|| try_out(&bytes))) {
+            Ok(read) => taken += usize::from(read),
+            Err(_) => {
+                panics += 1;
+                let name = format!("fuzz-{i}.onnx");
+                std::fs::write(&name, &bytes).expect("the folder is writable");
+                println!("panic: {name}");
+            }
+        }
+        if (i + 1) % 100_000 == 0 {
+            let rate = (i + 1) as f64 / begin.elapsed().as_secs_f64();
+            println!("{} inputs, {taken} read, {panics} panics, {rate:.0} a second", i + 1);
+        }
+    }
+    let rate = count as f64 / begin.elapsed().as_secs_f64();
+    println!("{count} inputs of seed {seed}: {taken} read and run, {panics} panics, {rate:.0} a second");
+    std::process::exit(i32::from(panics > 0));
+}

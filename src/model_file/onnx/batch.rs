@@ -1,0 +1,455 @@
+//! Where the batch is: attention as PyTorch writes it turns it to another axis and joins it with others, and an exporter may write
+//! a constant of every sample, or places counted over the whole batch.
+//!
+//! A node of the network is a sample's; here the axes of the file's tensors are kept beside it.
+
+use super::fold::{self, Dim, Input, Value};
+use super::lowering::{Known, Lowering, Moved, Rows};
+use super::operators;
+use super::tensor::{Data, Tensor};
+use super::wire::Node;
+use crate::network::{NodeId, Permute, Reshape, SliceNode};
+
+impl Rows {
+    fn row(&self, b: i64) -> Option<Tensor> {
+        if b == 0 || self.step == 0 {
+            return Some(self.offset.clone());
+        }
+        let Data::Int(values) = &self.offset.data else { return None };
+        let moved: Option<Vec<i64>> = values.iter().map(|v| v.checked_add(self.step.checked_mul(b)?)).collect();
+        moved.map(|values| Tensor { data: Data::Int(values), ..self.offset.clone() })
+    }
+
+    /// From rows 0 and 1.
+    fn of(first: Value, second: Value) -> Option<Self> {
+        let (Value::Constant(offset), Value::Constant(next)) = (first, second) else { return None };
+        if offset.dims.first() != Some(&1) || offset.dims != next.dims {
+            return None;
+        }
+        if offset == next {
+            return Some(Rows { offset, step: 0 });
+        }
+        let (Data::Int(a), Data::Int(b)) = (&offset.data, &next.data) else { return None };
+        let step = b.first()?.checked_sub(*a.first()?)?;
+        let even = a.iter().zip(b).all(|(a, b)| b.checked_sub(*a) == Some(step));
+        even.then_some(Rows { offset, step })
+    }
+}
+
+fn list(values: Vec<i64>) -> Tensor {
+    Tensor::ints(vec![values.len()], values)
+}
+
+/// What a node makes whose result is such rows; `None`: it doesn't.
+pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
+    let known = |i: usize| to.get(node, i);
+    let symbolic = |i: usize| match known(i) {
+        Some(Known::Value(Value::Shape(shape))) => Some(&shape.elements[..]),
+        _ => None,
+    };
+    let evaluated = |inputs: &[Option<Input<'_>>]| {
+        fold::fold(node, to.opset, inputs).ok().flatten().and_then(|mut values| values.pop())
+    };
+    // With one sample, where the result is the same for each.
+    let of_one = |shape: &[Dim], data: Option<&Tensor>| {
+        let [Dim::Batch { times: 1 }, rest @ ..] = shape else { return None };
+        let sizes: Option<Vec<i64>> =
+            rest.iter().map(|dim| if let Dim::Known(n) = dim { Some(*n) } else { None }).collect();
+        let target = list([&[1], &sizes?[..]].concat());
+        let value = match data {
+            Some(data) => evaluated(&[Some(Input::Constant(data)), Some(Input::Constant(&target))])?,
+            None => evaluated(&[Some(Input::Constant(&target))])?,
+        };
+        Rows::of(value.clone(), value)
+    };
+    match node.op_type {
+        "Range" => match (to.constant(node, 0), symbolic(1)?, to.constant(node, 2)) {
+            (Ok(start), [Dim::Batch { times: 1 }], Ok(step)) => {
+                let (start, step) = (start.as_ints().ok()?, step.as_ints().ok()?);
+                let ([start], [step]) = (start, step) else { return None };
+                Some(Rows { offset: list(vec![*start]), step: *step })
+            }
+            _ => None,
+        },
+        "Expand" => of_one(symbolic(1)?, Some(to.constant(node, 0).ok()?)),
+        "ConstantOfShape" => of_one(symbolic(0)?, None),
+        "Add" | "Sub" | "Mul" | "Unsqueeze" | "Squeeze" | "Cast" | "Identity" | "Reshape" => {
+            let place = (0..node.inputs.len()).find(|&i| matches!(known(i), Some(Known::Rows(_))))?;
+            let Some(Known::Rows(rows)) = known(place) else { return None };
+            let at = |b: i64| {
+                let row = rows.row(b)?;
+                let inputs: Option<Vec<Option<Input<'_>>>> = (0..node.inputs.len())
+                    .map(|i| match known(i) {
+                        _ if i == place => Some(Some(Input::Constant(&row))),
+                        Some(Known::Value(value)) => Some(Some(value.input())),
+                        None => Some(None),
+                        _ => None,
+                    })
+                    .collect();
+                evaluated(&inputs?)
+            };
+            Rows::of(at(0)?, at(1)?)
+        }
+        _ => None,
+    }
+}
+
+impl Moved {
+    /// A tensor whose first axis is the batch.
+    fn plain(to: &Lowering<'_>, id: NodeId) -> Self {
+        Moved { id, dims: to.dims(id), axis: 0, before: 1 }
+    }
+
+    fn times(&self) -> usize {
+        match self.dims[self.axis] {
+            Dim::Batch { times } => usize::try_from(times).unwrap_or(1),
+            Dim::Known(_) => 1,
+        }
+    }
+
+    fn after(&self) -> usize {
+        self.times() / self.before
+    }
+
+    /// The axes of a sample: those of file axis `i`.
+    fn axes(&self, i: usize) -> Vec<usize> {
+        match self.dims[i] {
+            Dim::Known(n) => vec![usize::try_from(n).unwrap_or(1)],
+            Dim::Batch { .. } => [self.before, self.after()].into_iter().filter(|&n| n != 1).collect(),
+        }
+    }
+
+    fn sample(&self) -> Vec<usize> {
+        let axes: Vec<usize> = (0..self.dims.len()).flat_map(|i| self.axes(i)).collect();
+        if axes.is_empty() { vec![1] } else { axes }
+    }
+
+    /// Elements of a sample that lie before the batch.
+    fn outer(&self) -> usize {
+        (0..self.axis).flat_map(|i| self.axes(i)).product::<usize>() * self.before
+    }
+
+    /// As the lowering knows it, with samples of its shape.
+    fn known<'a>(self, to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Known, String> {
+        let shape = self.sample();
+        let id = match to.shape(self.id) == shape {
+            true => self.id,
+            false => to.push(node, Reshape { shape: Some(shape) }, &[self.id])?,
+        };
+        match self.axis == 0 && self.times() == 1 {
+            true => Ok(Known::Node(id)),
+            false => Ok(Known::Moved(Moved { id, ..self })),
+        }
+    }
+
+    /// The same elements with other axes.
+    fn reshaped(&self, dims: Vec<Dim>) -> Result<Moved, String> {
+        let told = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let splits = || format!("it reshapes to [{}], which cuts the batch", told());
+        let axis = dims.iter().position(|dim| matches!(dim, Dim::Batch { .. })).ok_or_else(splits)?;
+        let size = |dim: &Dim| match dim {
+            Dim::Known(n @ 1..) => usize::try_from(*n).ok(),
+            Dim::Batch { times: n @ 1.. } => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        let whole = dims.iter().map(size).try_fold(1usize, |all, n| all.checked_mul(n?));
+        if whole != Some(self.sample().iter().product()) {
+            return Err(format!("it reshapes samples of {:?} to [{}]", self.sample(), told()));
+        }
+        let outer: usize = dims[..axis].iter().filter_map(size).product();
+        let before = self.outer() / outer;
+        let times = size(&dims[axis]).unwrap_or(1);
+        if self.outer() % outer != 0 || times % before != 0 {
+            return Err(splits());
+        }
+        Ok(Moved { id: self.id, dims, axis, before })
+    }
+
+    /// A target of Reshape with what it leaves open.
+    fn resolved(&self, to: &Lowering<'_>, target: &[Dim], copies: bool) -> Result<Vec<Dim>, String> {
+        let all: i64 = self.sample().iter().product::<usize>() as i64;
+        let mut dims = Vec::new();
+        for (i, dim) in target.iter().enumerate() {
+            dims.push(match dim {
+                Dim::Known(0) if copies => *self.dims.get(i).ok_or("it copies an axis that its input doesn't have")?,
+                dim => *dim,
+            });
+        }
+        let open: Vec<usize> = (0..dims.len()).filter(|&i| dims[i] == Dim::Known(-1)).collect();
+        let counted = |dim: &Dim| match dim {
+            Dim::Known(-1) => Some(1),
+            Dim::Known(n @ 1..) | Dim::Batch { times: n @ 1.. } => Some(*n),
+            _ => None,
+        };
+        let rest = dims.iter().map(counted).try_fold(1i64, |all, n| all.checked_mul(n?));
+        let has_batch = dims.iter().any(|dim| matches!(dim, Dim::Batch { .. }));
+        match (&open[..], rest) {
+            (&[i], Some(rest)) if all % rest == 0 => {
+                dims[i] = if has_batch { Dim::Known(all / rest) } else { Dim::Batch { times: all / rest } };
+            }
+            ([], Some(_)) if !has_batch => self.find_batch(to, &mut dims),
+            _ => {}
+        }
+        Ok(dims)
+    }
+
+    /// In a file with a fixed batch its size stands as a number among the others: of the axes where it can be, the one that is the batch
+    /// alone.
+    fn find_batch(&self, to: &Lowering<'_>, dims: &mut [Dim]) {
+        let Some(batch) = to.batch.filter(|&n| n > 0) else { return };
+        let mut outer = 1usize;
+        let mut best = None;
+        for (i, dim) in dims.iter().enumerate() {
+            let Dim::Known(n @ 1..) = *dim else { return };
+            if n % batch == 0 && self.outer() % outer == 0 && (n / batch) as usize % (self.outer() / outer) == 0 {
+                let alone = n == batch;
+                if alone || best.is_none() {
+                    best = Some((i, n / batch));
+                }
+                if alone {
+                    break;
+                }
+            }
+            outer = outer.saturating_mul(n as usize);
+        }
+        if let Some((i, times)) = best {
+            dims[i] = Dim::Batch { times };
+        }
+    }
+}
+
+/// What a node makes that moves the batch or reads what has it elsewhere; `None`: an ordinary node.
+pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option<Vec<Known>>, String> {
+    let moved = |i: usize| match to.get(node, i) {
+        Some(Known::Moved(moved)) => Some(moved.clone()),
+        _ => None,
+    };
+    let any = (0..node.inputs.len()).find_map(moved);
+    let first = match to.get(node, 0) {
+        Some(Known::Moved(moved)) => Some(moved.clone()),
+        Some(Known::Node(id)) => Some(Moved::plain(to, *id)),
+        _ => None,
+    };
+    if let (Some(first), Some(Known::Rows(rows))) = (&first, to.get(node, 1))
+        && node.op_type == "Gather"
+    {
+        let rows = rows.clone();
+        return gather(to, node, first, &rows).map(|known| Some(vec![known]));
+    }
+    let shape = match node.op_type {
+        "Transpose" => {
+            let turns = node.ints("perm")?.map_or(true, |order| order.first() != Some(&0));
+            return match first.filter(|_| turns || any.is_some()) {
+                Some(first) => transpose(to, node, &first).map(|known| Some(vec![known])),
+                None => Ok(None),
+            };
+        }
+        "Reshape" => operators::target_of_reshape(to, node).ok(),
+        "Flatten" => first.as_ref().and_then(|first| flattened(node, first)),
+        "Squeeze" | "Unsqueeze" => first.as_ref().and_then(|first| squeezed(to, node, first)),
+        _ => None,
+    };
+    if let (Some(dims), Some(first)) = (shape, first) {
+        // Where the batch stays first, the operator's own way also says what doesn't fit.
+        let plain = any.is_none() && (node.op_type != "Reshape" || to.sample_of(&dims, first.id).is_ok());
+        let copies = node.int("allowzero")?.unwrap_or(0) == 0;
+        let before = matches!(node.op_type, "Unsqueeze" | "Flatten") && dims.first() != Some(&Dim::Batch { times: 1 });
+        if any.is_some() || !plain || before {
+            let made = first.resolved(to, &dims, copies).and_then(|dims| first.reshaped(dims));
+            return match made {
+                Ok(made) => made.known(to, node).map(|known| Some(vec![known])),
+                Err(_) if any.is_none() => Ok(None),
+                Err(problem) => Err(problem),
+            };
+        }
+        return Ok(None);
+    }
+    match any {
+        Some(any) => elsewhere(to, node, &any).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The two axes that Flatten makes.
+fn flattened(node: &Node<'_>, from: &Moved) -> Option<Vec<Dim>> {
+    let rank = from.dims.len() as i64;
+    let axis = node.int("axis").ok()?.unwrap_or(1);
+    let axis =
+        usize::try_from(if axis < 0 { axis + rank } else { axis }).ok().filter(|&axis| axis <= from.dims.len())?;
+    let product = |dims: &[Dim]| dims.iter().try_fold(Dim::Known(1), |all, dim| all.by(*dim)).ok();
+    Some(vec![product(&from.dims[..axis])?, product(&from.dims[axis..])?])
+}
+
+/// The axes that Squeeze and Unsqueeze make; `None`: what they say makes no sense, or is left to others.
+fn squeezed<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Option<Vec<Dim>> {
+    let rank = from.dims.len();
+    let axes: Option<Vec<i64>> = match node.ints("axes").ok()? {
+        Some(axes) => Some(axes.to_vec()),
+        None => to.optional(node, 1).ok()?.map(|tensor| tensor.as_ints().map(<[i64]>::to_vec)).transpose().ok()?,
+    };
+    let made = if node.op_type == "Unsqueeze" { rank + axes.as_ref()?.len() } else { rank };
+    let place =
+        |&axis: &i64| usize::try_from(if axis < 0 { axis + made as i64 } else { axis }).ok().filter(|&i| i < made);
+    if node.op_type == "Unsqueeze" {
+        let axes: Vec<usize> = axes?.iter().map(place).collect::<Option<_>>()?;
+        let mut old = from.dims.iter().copied();
+        return (0..made).map(|i| if axes.contains(&i) { Some(Dim::Known(1)) } else { old.next() }).collect();
+    }
+    let axes: Vec<usize> = match axes {
+        Some(axes) => axes.iter().map(place).collect::<Option<_>>()?,
+        None => (0..rank).filter(|&i| from.dims[i] == Dim::Known(1)).collect(),
+    };
+    if axes.iter().any(|&i| from.dims[i] != Dim::Known(1)) {
+        return None;
+    }
+    Some((0..rank).filter(|i| !axes.contains(i)).map(|i| from.dims[i]).collect())
+}
+
+fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Known, String> {
+    let rank = from.dims.len();
+    let order: Vec<i64> = node.ints("perm")?.map_or_else(|| (0..rank as i64).rev().collect(), <[i64]>::to_vec);
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    if sorted != (0..rank as i64).collect::<Vec<_>>() {
+        return Err(format!("its order of axes is {order:?}, of {rank} axes"));
+    }
+    let order: Vec<usize> = order.into_iter().map(|axis| axis as usize).collect();
+    let first_of = |i: usize| (0..i).map(|j| from.axes(j).len()).sum::<usize>();
+    let axes: Vec<usize> = order.iter().flat_map(|&i| first_of(i)..first_of(i) + from.axes(i).len()).collect();
+    let dims: Vec<Dim> = order.iter().map(|&i| from.dims[i]).collect();
+    let axis = order.iter().position(|&i| i == from.axis).ok_or("its order of axes has no batch")?;
+    let in_order = axes.iter().enumerate().all(|(i, &axis)| i == axis);
+    let id = if in_order { from.id } else { to.push(node, Permute { axes }, &[from.id])? };
+    Moved { id, dims, axis, before: from.before }.known(to, node)
+}
+
+/// From the whole batch in one axis, at places that are as far apart as its samples are wide: of every sample the same.
+fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved, rows: &Rows) -> Result<Known, String> {
+    let width: usize = to.shape(from.id).iter().product();
+    let flat = from.dims.len() == 1 && from.before == 1 && node.int("axis")?.unwrap_or(0) == 0;
+    let offsets = rows.offset.as_ints()?;
+    let places: Option<Vec<usize>> =
+        offsets.iter().map(|&at| usize::try_from(at).ok().filter(|&at| at < width)).collect();
+    let Some(places) = places.filter(|_| flat && rows.step == width as i64) else {
+        return Err("it takes elements from other samples of the batch".into());
+    };
+    let flat = to.push_part(node, "flat", Reshape { shape: None }, &[from.id])?;
+    let taken = to.push_part(node, "places", SliceNode { axis: 0, places }, &[flat])?;
+    let shape = rows.offset.dims[1..].to_vec();
+    let shape = if shape.is_empty() { vec![1] } else { shape };
+    to.push(node, Reshape { shape: Some(shape) }, &[taken]).map(Known::Node)
+}
+
+/// Operators that take a sample as it is, wherever the batch is.
+const ELEMENTWISE: [&str; 22] = [
+    "Identity",
+    "Cast",
+    "Dropout",
+    "Relu",
+    "Tanh",
+    "Sigmoid",
+    "Gelu",
+    "LeakyRelu",
+    "Elu",
+    "Selu",
+    "HardSigmoid",
+    "HardSwish",
+    "Softplus",
+    "Softsign",
+    "Mish",
+    "Abs",
+    "Erf",
+    "Exp",
+    "Sqrt",
+    "Reciprocal",
+    "Neg",
+    "Clip",
+];
+/// Those that join tensors of one shape, or one and a constant.
+const ARITHMETIC: [&str; 6] = ["Add", "Sum", "Mean", "Sub", "Mul", "Div"];
+/// Those along the last axis.
+const PRODUCTS: [&str; 2] = ["MatMul", "Gemm"];
+/// Those along axes that they name.
+const ALONG: [&str; 7] = ["Softmax", "LogSoftmax", "LayerNormalization", "Gather", "Slice", "Split", "Concat"];
+
+/// An operator that doesn't move the batch.
+fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Vec<Known>, String> {
+    let kind = node.op_type;
+    let whole = from.times() == 1;
+    let last = from.dims.len() - 1;
+    let known = ELEMENTWISE.contains(&kind)
+        || ARITHMETIC.contains(&kind)
+        || (PRODUCTS.contains(&kind) && from.axis < last)
+        || (ALONG.contains(&kind) && whole);
+    if !known {
+        let told = from.dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(format!("its input has the axes [{told}]; the batch must be the first"));
+    }
+    // The operator sees samples, and constants without the batch's axis.
+    let mut replaced = Vec::new();
+    for (i, &name) in node.inputs.iter().enumerate() {
+        let instead = match to.get(node, i) {
+            Some(Known::Moved(other))
+                if (&other.dims, other.axis, other.before) == (&from.dims, from.axis, from.before) =>
+            {
+                Known::Node(other.id)
+            }
+            Some(Known::Value(Value::Constant(tensor))) if ARITHMETIC.contains(&kind) => {
+                Known::Value(Value::Constant(without_batch(tensor, from)?))
+            }
+            Some(Known::Moved(_) | Known::Node(_) | Known::Rows(_)) => {
+                return Err("the batch is at another place in its inputs".into());
+            }
+            _ => continue,
+        };
+        replaced.push((name, to.known.insert(name, instead)));
+    }
+    let outer = to.batch_axis.replace(from.axis);
+    let made = operators::lower(to, node);
+    to.batch_axis = outer;
+    for (name, known) in replaced.into_iter().rev() {
+        to.known.extend(known.map(|known| (name, known)));
+    }
+    made?.into_iter().map(|id| around(to, node, from, id)).collect()
+}
+
+/// A constant that meets a tensor aligned at the last axes, for its samples.
+fn without_batch(tensor: &Tensor, from: &Moved) -> Result<Tensor, String> {
+    let misfit = || format!("its constant of the shape {:?} meets the batch", tensor.dims);
+    let behind = from.dims.len() - 1 - from.axis;
+    let Some(place) = tensor.dims.len().checked_sub(behind + 1) else { return Ok(tensor.clone()) };
+    if tensor.data.len() == 1 {
+        return Ok(Tensor { dims: vec![], ..tensor.clone() });
+    }
+    if tensor.dims.len() > from.dims.len() || tensor.dims[place] != 1 || from.times() != 1 {
+        return Err(misfit());
+    }
+    let mut dims = tensor.dims.clone();
+    dims.remove(place);
+    Ok(Tensor { dims, ..tensor.clone() })
+}
+
+/// A result with its axes in the file.
+fn around<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved, id: NodeId) -> Result<Known, String> {
+    let (own, made) = (from.sample(), to.shape(id).to_vec());
+    let (mut dims, mut axis) = (from.dims.clone(), from.axis);
+    if made.len() + 1 == own.len() && node.op_type == "Gather" {
+        // A single place drops the axis.
+        let at = node.int("axis")?.unwrap_or(0);
+        let at =
+            usize::try_from(if at < 0 { at + dims.len() as i64 } else { at }).map_err(|_| "it has no such axis")?;
+        dims.remove(at);
+        axis -= usize::from(at < axis);
+    } else if made.len() != own.len() {
+        return Err(format!("it makes samples of {made:?} of {own:?}, with the batch elsewhere; that isn't supported"));
+    }
+    if from.times() == 1 {
+        let mut sizes = made.iter();
+        for (i, dim) in dims.iter_mut().enumerate().filter(|(i, _)| *i != axis) {
+            *dim = Dim::Known(*sizes.next().ok_or_else(|| format!("it has no axis {i}"))? as i64);
+        }
+    } else if let (Some(dim), Some(&size)) = (dims.last_mut().filter(|dim| matches!(dim, Dim::Known(_))), made.last()) {
+        *dim = Dim::Known(size as i64);
+    }
+    Moved { id, dims, axis, before: from.before }.known(to, node)
+}
