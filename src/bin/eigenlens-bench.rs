@@ -404,7 +404,7 @@ impl Net {
                 names: (0..classes).map(|c| c.to_string()).collect(),
             },
             features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-            axes: vec![Axis { name: "feature".into(), len: columns }],
+            axes: vec![Axis::new("feature", columns)],
             weights: None,
             test_from: None,
             notes: Vec::new(),

@@ -39,7 +39,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.network.sequential()?;
     let device = args.run.device.open()?;
-    let request = args.learn.request(&args.read, &args.data, args.training.seed);
+    let convolves = !args.network.conv.is_empty();
+    let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;

@@ -4,6 +4,7 @@
 //! in the same invocation: the twin takes it out of the memory ([`Context::take`]) and puts it back.
 
 mod activation;
+mod channels;
 mod convolve;
 mod dense;
 mod elementwise;
