@@ -66,11 +66,12 @@ pub const SETTING_RATE: usize = 3;
 pub const SETTINGS_LEN: usize = 4;
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 23] = [
+pub const SHADERS: [Shader; 24] = [
     activation::SHADER,
     adam::SHADER,
     add::SHADER,
     batch_norm::SHADER,
+    batch_norm::BY_CHANNEL,
     columns::SHADER,
     convolve::SHADER,
     dropout::SHADER,

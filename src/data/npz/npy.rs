@@ -196,7 +196,7 @@ pub(super) fn read_names(path: &Path, name: &str, mut reader: impl Read) -> Resu
         _ => return Ok(None),
     };
     let length = length.parse().ok().filter(|length| (1..=MOST_CHARACTERS).contains(length));
-    let (Some(length), [count @ 1..=MOST_NAMES]) = (length, header.shape[..]) else {
+    let (Some(length), &[count @ 1..=MOST_NAMES]) = (length, header.shape.as_slice()) else {
         let problem = format!("names of the dtype {} in the shape {:?} can't be used", header.descr, header.shape);
         return Err(Error::input(path, name, problem, "give one list of names, a text of moderate length each"));
     };
