@@ -13,6 +13,7 @@ mod local;
 mod loss;
 mod normalise;
 mod optimise;
+mod planes;
 mod pool;
 mod rows;
 mod skipping;
