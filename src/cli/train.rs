@@ -18,8 +18,8 @@ use crate::{Result, write};
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated or
-    /// rotated-squares
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated,
+    /// channels or rotated-squares
     data: String,
     /// Where model, tables and report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
