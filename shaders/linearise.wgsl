@@ -4,7 +4,8 @@
 //
 //     activation:  S = activation'(z), or with SECANT (y - y0) / z (the slope at 0 where |z| < 1e-3), y0 = activation(0);
 //                  q = y - S * z                                              x holds z, y holds activation(z)
-//     batch_norm:  S = gamma / sqrt(var + epsilon), q = beta - mean * S       x holds gamma and beta, y mean and var
+//     batch_norm:  S = gamma / sqrt(var + epsilon), q = beta - mean * S       x holds gamma and beta, y mean and var;
+//                  `places` elements in a row share them
 //
 // Rows r < step.rows. Workgroups of 8 vec4s by 8 rows. Bytes moved: 32 in, 32 out, a vec4.
 
@@ -17,9 +18,9 @@ struct Params {
     beta: View,
     running: View,
     epsilon: f32,
+    places: u32,
     pad0: u32,
     pad1: u32,
-    pad2: u32,
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -45,13 +46,28 @@ fn activation(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     }
 }
 
+fn parameter(v: View, replica: u32, channel: u32) -> f32 {
+    let index = element(v, replica, 0u, channel);
+    return x[index / 4u][index % 4u];
+}
+
+fn statistic(v: View, replica: u32, row: u32, channel: u32) -> f32 {
+    let index = element(v, replica, row, channel);
+    return y[index / 4u][index % 4u];
+}
+
 @compute @workgroup_size(8, 8)
 fn batch_norm(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {
     let quad = quad_of(here);
     for (var r = first_row(here, p.slope); r < now.rows; r += row_step(groups)) {
-        let deviation = sqrt(y[at(p.running, here.group.z, 1u, quad)] + p.epsilon);
-        let s = x[at(p.gamma, here.group.z, 0u, quad)] / deviation;
-        let q = x[at(p.beta, here.group.z, 0u, quad)] - y[at(p.running, here.group.z, 0u, quad)] * s;
+        var s = vec4<f32>(0.0);
+        var q = vec4<f32>(0.0);
+        for (var i = 0u; i < 4u; i += 1u) {
+            let channel = min((4u * quad + i) / p.places, p.gamma.cols - 1u);
+            let deviation = sqrt(statistic(p.running, here.group.z, 1u, channel) + p.epsilon);
+            s[i] = parameter(p.gamma, here.group.z, channel) / deviation;
+            q[i] = parameter(p.beta, here.group.z, channel) - statistic(p.running, here.group.z, 0u, channel) * s[i];
+        }
         slope[at(p.slope, here.group.z, r, quad)] = keep(s, quad, p.slope.cols);
         intercept[at(p.intercept, here.group.z, r, quad)] = keep(q, quad, p.slope.cols);
     }

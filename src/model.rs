@@ -5,10 +5,13 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
-use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, split};
+use crate::data::{
+    Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Unit, channels, input_of,
+    split, units,
+};
 use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
-use crate::network::{Network, Parameters, Sequential};
+use crate::network::{Input, Network, Parameters, Sequential};
 use crate::program::{PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
@@ -237,7 +240,8 @@ impl Plan {
         let repeated = dataset.repeated_rows();
         dataset.weigh(&parts, self.balanced_classes)?;
         let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let scaling = Scaling::fit(kind, dataset, &parts.train)?;
+        let together = if self.convolves() { channels(&dataset.axes) } else { Vec::new() };
+        let scaling = Scaling::fit_together(kind, dataset, &parts.train, &together)?;
         scaling.fill_missing(dataset);
         let target_scaling = match dataset.y {
             // What enters the network is what it is to give back.
@@ -251,7 +255,7 @@ impl Plan {
             Targets::None => return Err(Error::Usage(format!("{} has no target to train on", dataset.source))),
         };
         check_loss(self.settings.loss, task)?;
-        let network = self.architecture.build(dataset.columns, targets.len())?;
+        let network = self.network(dataset, targets.len(), 1)?;
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let metric = Metric::of(task, self.balanced_classes);
         let clock = Instant::now();
@@ -284,9 +288,11 @@ impl Plan {
         let mut assessment = assess(&mut job, &resident, metric, &targets, validated)?;
         assessment.repeated = repeated;
         if assessment.cross_validation.is_some() && assessment.verdict != Verdict::Unsupported && !stopped {
-            let build = |columns: usize| self.architecture.build(columns, targets.len());
+            let doubled = self.network(dataset, targets.len(), 2)?;
+            // A category's columns are one input, and so are a channel's.
+            let inputs = if self.convolves() { together } else { units(&dataset.features, &[]) };
             // Whoever stops now has the model, without the control.
-            assessment.control = control(&resident, &dataset.features, &build, &settings, device, observe)?;
+            assessment.control = control(&resident, &inputs, &doubled, &settings, device, observe)?;
         }
         let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
         let description = Description {
@@ -325,6 +331,20 @@ impl Plan {
             seconds,
             stopped,
         })
+    }
+}
+
+impl Plan {
+    fn convolves(&self) -> bool {
+        !self.architecture.convolutions.is_empty()
+    }
+
+    /// The network for rows of such data, or for `copies` of them side by side.
+    fn network(&self, dataset: &Dataset, outputs: usize, copies: usize) -> Result<Network> {
+        if !self.convolves() {
+            return self.architecture.build(copies * dataset.columns, outputs);
+        }
+        self.architecture.build(Input { copies, ..input_of(&dataset.axes) }, outputs)
     }
 }
 
@@ -415,6 +435,21 @@ impl Forward {
 }
 
 impl Model {
+    /// What the ranking is of: each column of the data, or each channel where the first layer is a convolution.
+    pub fn inputs(&self) -> Vec<Unit> {
+        let d = &self.description;
+        if self.ranks_channels() {
+            return channels(&d.axes);
+        }
+        let unit = |(c, feature): (usize, &Feature)| Unit { name: feature.name.clone(), columns: vec![c] };
+        d.features.iter().enumerate().map(unit).collect()
+    }
+
+    /// Whether an input of the ranking is a channel.
+    pub fn ranks_channels(&self) -> bool {
+        self.network.first_layer().is_some_and(|first| first.channels)
+    }
+
     /// Puts the model on an engine with data to evaluate; see [`Resident`] for how rows are addressed.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         x: Values::F32(x),
         y,
         features: (0..COLUMNS).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-        axes: vec![Axis { name: "feature".into(), len: COLUMNS }],
+        axes: vec![Axis::new("feature", COLUMNS)],
         weights: None,
         test_from: None,
         notes: Vec::new(),

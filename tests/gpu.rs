@@ -228,16 +228,22 @@ fn folded_grids() {
     case.expect(out, 65, 1.0);
     case.check(&folding, vec![Add { a, b, out, seeds: 1 }.into()], "folded");
     let mut case = Case::new(2, 65);
-    let op = batch_norm_forward(&mut case, 67, 21, 65);
+    let op = batch_norm_forward(&mut case, 67, (21, 1), 65);
     case.check(&folding, vec![op.into()], "folded batch norm");
 }
 
-fn batch_norm_forward(case: &mut Case, batch: usize, cols: usize, rows: usize) -> BatchNormForward {
-    let x = case.input(batch, cols, rows);
-    let y = case.output(batch, cols);
-    let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
-    let saved = case.output(2, cols);
-    let running = case.input(2, cols, 2);
+/// `places` columns share their statistics.
+fn batch_norm_forward(
+    case: &mut Case,
+    batch: usize,
+    (channels, places): (usize, usize),
+    rows: usize,
+) -> BatchNormForward {
+    let x = case.input(batch, channels * places, rows);
+    let y = case.output(batch, channels * places);
+    let (_, views) = case.parameters(&[(1, channels), (1, channels)]);
+    let saved = case.output(2, channels);
+    let running = case.input(2, channels, 2);
     // inv_std reaches 1/√ε = 31 where all rows agree.
     let scale = 40.0;
     case.expect(y, rows, scale);
@@ -248,16 +254,20 @@ fn batch_norm_forward(case: &mut Case, batch: usize, cols: usize, rows: usize) -
 
 #[test]
 fn batch_norm() {
-    for (replicas, batch, rows, cols) in SHAPES {
+    // Every column by itself, then channels of one, a few and more elements than a workgroup has invocations.
+    let shapes = SHAPES.into_iter().map(|(replicas, batch, rows, cols)| (replicas, batch, rows, (cols, 1)));
+    let by_channel = [(1, 1, 1, (1, 2)), (2, 7, 5, (3, 5)), (2, 33, 31, (5, 13)), (1, 4, 3, (2, 257))];
+    for (replicas, batch, rows, (channels, places)) in shapes.chain(by_channel) {
+        let cols = channels * places;
         let mut case = Case::new(replicas, rows);
-        let op = batch_norm_forward(&mut case, batch, cols, rows);
+        let op = batch_norm_forward(&mut case, batch, (channels, places), rows);
         case.check(gpu(), vec![op.into()], "batch norm forward");
 
         let mut case = Case::new(replicas, rows);
         let x = case.input(batch, cols, rows);
         let y = case.output(batch, cols);
-        let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
-        let running = case.program.buffers.matrix("running", 2, cols);
+        let (_, views) = case.parameters(&[(1, channels), (1, channels)]);
+        let running = case.program.buffers.matrix("running", 2, channels);
         case.fill(running, 2, |random| random.unit().abs() + 0.1);
         case.expect(y, rows, 10.0);
         let (gamma, beta) = (views[0], views[1]);
@@ -267,13 +277,13 @@ fn batch_norm() {
         for activation in [None, Some(Activation::Relu), Some(Activation::Tanh), Some(Activation::Gelu)] {
             let mut case = Case::new(replicas, rows);
             let (dy, x) = (case.input(batch, cols, rows), case.input(batch, cols, rows));
-            let (_, views) = case.parameters(&[(1, cols)]);
-            let saved = case.program.buffers.matrix("saved", 2, cols);
+            let (_, views) = case.parameters(&[(1, channels)]);
+            let saved = case.program.buffers.matrix("saved", 2, channels);
             case.fill(saved, 2, |random| random.unit().abs() + 0.1);
-            let (_, gradients) = case.parameters(&[(1, cols), (1, 2), (1, cols)]);
+            let (_, gradients) = case.parameters(&[(1, channels), (1, 2), (1, channels)]);
             let dx = case.output(batch, cols);
             let slope = activation.map(|activation| slope(&mut case, activation, batch, cols, rows, 1));
-            let scale = 4.0 * (1.0 + (rows as f64).sqrt());
+            let scale = 4.0 * (1.0 + ((rows * places) as f64).sqrt());
             case.expect(dx, rows, scale);
             gradients.iter().for_each(|&view| case.expect(view, 1, scale));
             let (d_gamma, d_beta) = (gradients[0], gradients[2]);

@@ -100,6 +100,17 @@ fn slopes_and_intercepts_of_batch_norm() {
         case.expect(intercept, rows, 8.0);
         let op = BatchNormLinearise { gamma: views[0], beta: views[1], running, epsilon: 1e-3, slope, intercept };
         case.check(gpu(), vec![op.into()], "batch norm");
+
+        // Channels of five elements: vec4s that lie in two of them, or in one.
+        let mut case = Case::new(replicas, rows);
+        let (_, views) = case.parameters(&[(1, cols), (1, cols)]);
+        let running = case.program.buffers.matrix("running", 2, cols);
+        case.fill(running, 2, |random| 0.2 + random.unit().abs());
+        let (slope, intercept) = (case.output(batch, 5 * cols), case.output(batch, 5 * cols));
+        case.expect(slope, rows, 4.0);
+        case.expect(intercept, rows, 8.0);
+        let op = BatchNormLinearise { gamma: views[0], beta: views[1], running, epsilon: 1e-3, slope, intercept };
+        case.check(gpu(), vec![op.into()], "batch norm by channel");
     }
 }
 

@@ -10,6 +10,7 @@ use eigenlens::train::{Job, Resident, Settings};
 
 fn network(activation: Activation, batch_norm: Place, dropout: f32) -> Sequential {
     Sequential {
+        convolutions: Vec::new(),
         hidden: vec![100, 100, 50],
         activations: vec![activation],
         batch_norm,

@@ -218,9 +218,19 @@ fn activations_fused_and_alone() {
 #[test]
 fn batch_norm() {
     check(&chain(vec![BatchNorm::default().into()]), "batch norm by itself");
-    check(&chain(vec![dense(6), BatchNorm { epsilon: 0.1, momentum: 0.5 }.into(), dense(3)]), "batch norm");
+    check(
+        &chain(vec![dense(6), BatchNorm { epsilon: 0.1, momentum: 0.5, by_channel: false }.into(), dense(3)]),
+        "batch norm",
+    );
     let twice = vec![BatchNorm::default().into(), dense(3), BatchNorm::default().into(), dense(2)];
     check(&chain(twice), "two batch norms");
+    let by_channel = || BatchNorm { epsilon: 0.1, by_channel: true, ..BatchNorm::default() }.into();
+    let weight = Weight::Spectral(Spectral { psi: true, lambda_in: true, lambda_out: true });
+    let sliding = Sliding { padding: Padding::SameUpper, ..Sliding::new(&[3, 2]) };
+    let layer = Convolution { filters: 3, sliding, groups: 1, weight, train_bias: true }.into();
+    let pool = MaxPoolNode { sliding: Sliding { stride: vec![2, 2], ..Sliding::new(&[2, 2]) } }.into();
+    let block = vec![by_channel(), layer, activation(Activation::Gelu), by_channel(), pool, dense(2)];
+    check(&spatial(&[2, 4, 3], block), "a spectral convolution between batch norms by channel");
 }
 
 #[test]

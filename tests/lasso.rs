@@ -96,7 +96,7 @@ fn problem(rows: usize) -> (Vec<f64>, Vec<f64>, Resident) {
         x: Values::F32(x.clone()),
         y: Targets::Numbers { values: y.clone(), names: vec!["a".into(), "b".into()] },
         features: (0..N).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
-        axes: vec![Axis { name: "feature".into(), len: N }],
+        axes: vec![Axis::new("feature", N)],
         weights: None,
         test_from: None,
         notes: Vec::new(),

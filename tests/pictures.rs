@@ -57,7 +57,7 @@ fn pixels_stand_where_they_are_asked_for() {
     let bgr = read(Request { pictures: bgr, ..Request::new(&path) });
     assert_eq!(bytes(&bgr)[..8], [40, 41, 42, 43, 44, 45, 20, 21]);
     // A model of grey pictures gets their luma, 0.299 R + 0.587 G + 0.114 B.
-    let axes = [("row", 2), ("column", 3)].map(|(name, len)| Axis { name: name.into(), len });
+    let axes = [("row", 2), ("column", 3)].map(|(name, len)| Axis::new(name, len));
     let grey = read(Request { axes: Some(axes.to_vec()), ..Request::new(&path) });
     assert_eq!(bytes(&grey)[..3], [16, 17, 18]);
 }
@@ -144,7 +144,7 @@ fn pictures_are_brought_to_size() {
 
 #[test]
 fn scales_are_those_of_the_presets() {
-    let axes = [("channel", 3), ("row", 1), ("column", 2)].map(|(name, len)| Axis { name: name.into(), len });
+    let axes = [("channel", 3), ("row", 1), ("column", 2)].map(|(name, len)| Axis::new(name, len));
     let size = Some(Size { width: 2, height: 1 });
     let scaled = |preset: Preset| {
         let scaling = Preprocess { preset, ..Preprocess::default() }.resolve(size).scaling(&axes).unwrap();
@@ -157,7 +157,7 @@ fn scales_are_those_of_the_presets() {
     // Caffe's red comes last.
     near(scaled(Preset::Caffe)(51.0, 4), 51.0 - 123.0);
     near(scaled(Preset::Caffe)(51.0, 0), 51.0 - 104.0);
-    let last = [("row", 1), ("column", 2), ("channel", 3)].map(|(name, len)| Axis { name: name.into(), len });
+    let last = [("row", 1), ("column", 2), ("channel", 3)].map(|(name, len)| Axis::new(name, len));
     let caffe = Preprocess { preset: Preset::Caffe, ..Preprocess::default() };
     assert_eq!(caffe.resolve(size).scaling(&last).unwrap().shift, [104.0, 117.0, 123.0, 104.0, 117.0, 123.0]);
     let two = Preprocess { mean: Some(vec![0.1, 0.2]), ..Preprocess::default() };

@@ -135,7 +135,7 @@ fn scores(name: &str, value: f64) -> Vec<(String, Vec<(String, f64)>)> {
 }
 
 fn axis(name: &str, len: usize) -> Axis {
-    Axis { name: name.into(), len }
+    Axis::new(name, len)
 }
 
 const SCRIPT: &str = include_str!("../src/report/page.js");
@@ -200,6 +200,7 @@ fn image() {
         ranking: &ranking,
         columns: 784,
         axes: &[axis("row", 28), axis("column", 28)],
+        by_channel: false,
         threshold: 0.01,
         history: &history,
         curve: Some(&curve),
@@ -235,6 +236,7 @@ fn table_with_replicas() {
         ranking: &ranking,
         columns: 20,
         axes: &[axis("feature", 20)],
+        by_channel: false,
         threshold: 0.001,
         history: &history,
         curve: Some(&curve),
@@ -280,6 +282,7 @@ fn spectrum() {
         ranking: &ranking,
         columns: 4300,
         axes: &[axis("wavelength", 4300)],
+        by_channel: false,
         threshold: 0.01,
         history: &history,
         curve: Some(&curve),
@@ -301,6 +304,7 @@ fn bare<'a>(ranking: &'a [RankedFeature], axes: &'a [Axis]) -> TrainPage<'a> {
         ranking,
         columns: ranking.len(),
         axes,
+        by_channel: false,
         threshold: 0.01,
         history: &[],
         curve: None,

@@ -333,7 +333,7 @@ fn one_feature_and_no_controls() {
 #[test]
 fn pixels_are_outlined() {
     let mut dataset = synthetic::redundant(1, 600);
-    let axis = |name: &str, len: usize| eigenlens::data::Axis { name: name.into(), len };
+    let axis = |name: &str, len: usize| eigenlens::data::Axis::new(name, len);
     dataset.axes = vec![axis("row", 4), axis("column", 5)];
     let settings = SelectSettings { epochs: Some(5), features: Some(3), controls: 0, ..quick() };
     let selection =

@@ -137,6 +137,10 @@ fn structs_match() {
             rust_layout!(k::batch_product::Params: a b out heads rows columns depth a_row a_column b_row b_column row_tiles
                 tiles),
         ),
+        (
+            "channel_norm",
+            rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon places),
+        ),
         ("columns", rust_layout!(k::columns::Params: a b out first)),
         (
             "convolve",
@@ -149,7 +153,7 @@ fn structs_match() {
         ("gather", rust_layout!(k::gather::Params: out rows_stride row_words first last)),
         ("gemm_broadcast", gemm.clone()),
         ("gemm_tile", gemm),
-        ("linearise", rust_layout!(k::linearise::Params: x y slope intercept gamma beta running epsilon)),
+        ("linearise", rust_layout!(k::linearise::Params: x y slope intercept gamma beta running epsilon places)),
         ("loss", rust_layout!(k::loss::Params: output gradient stats rows_stride)),
         ("mask", rust_layout!(k::mask::Params: x position_stride)),
         ("max_pool", rust_layout!(k::max_pool::Params: window x out winner)),

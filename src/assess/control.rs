@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folds::folds;
 use crate::Result;
-use crate::data::Feature;
+use crate::data::Unit;
 use crate::engine::Device;
 use crate::kernels::Storage;
 use crate::network::{Layout, Network};
@@ -31,47 +31,39 @@ pub struct Control {
     pub copies: usize,
     /// The largest mean relevance of a copy, relative to the largest input's in the same networks.
     pub noise: f64,
-    /// Of each column: the mean relevance of its input (a category's columns together), relative to the largest.
+    /// Of each input of the ranking (a column, or a channel): the mean relevance of its input (a category's columns together), relative
+    /// to the largest.
     pub relative: Vec<f64>,
     /// Inputs, a category's columns being one, and how many of them are above.
     pub inputs: usize,
     pub inputs_above: usize,
-    /// Of each column: whether its input is more relevant than every copy, and than `threshold` of the largest.
+    /// Of each of them: whether its input is more relevant than every copy, and than `threshold` of the largest.
     pub above: Vec<bool>,
 }
 
 impl Control {
-    /// How many times as relevant as the strongest copy a column's input is in the networks that see both; `None`: no copy had any.
-    pub fn times_noise(&self, column: usize) -> Option<f64> {
-        (self.noise > 0.0).then(|| self.relative[column] / self.noise)
+    /// How many times as relevant as the strongest copy an input of the ranking is in the networks that see both; `None`: no copy had any.
+    pub fn times_noise(&self, input: usize) -> Option<f64> {
+        (self.noise > 0.0).then(|| self.relative[input] / self.noise)
     }
 }
 
-/// Columns of every input: those of a category together.
-fn inputs(features: &[Feature]) -> Vec<Vec<usize>> {
-    let mut inputs: Vec<(Option<u32>, Vec<usize>)> = Vec::new();
-    for (c, feature) in features.iter().enumerate() {
-        match inputs.iter_mut().find(|(group, _)| group.is_some() && *group == feature.group) {
-            Some((_, columns)) => columns.push(c),
-            None => inputs.push((feature.group, vec![c])),
-        }
-    }
-    inputs.into_iter().map(|(_, columns)| columns).collect()
-}
-
-/// `build` makes the network for a number of columns; `settings` are those of the model, whose first replica's penalties are used.
-/// `None`: stopped by `observe`.
+/// `network` reads the columns and behind them their copies, of `inputs`, which are all columns; `settings` are those of the model, whose
+/// first replica's penalties are used. `None`: stopped by `observe`.
 pub(crate) fn control(
     data: &Resident,
-    features: &[Feature],
-    build: &dyn Fn(usize) -> Result<Network>,
+    inputs: &[Unit],
+    network: &Network,
     settings: &Settings,
     device: &Device,
     observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
 ) -> Result<Option<Control>> {
-    let inputs = inputs(features);
-    let network = build(2 * data.columns)?;
-    let layout = Layout::new(&network);
+    let layout = Layout::new(network);
+    // What the first layer has an eigenvalue for: columns, or channels and behind them their copies.
+    let by_channel = network.first_layer().is_some_and(|first| first.channels);
+    let count = if by_channel { inputs.len() } else { data.columns };
+    let sources = |i: usize| if by_channel { vec![i] } else { inputs[i].columns.clone() };
+    let inputs: Vec<Vec<usize>> = inputs.iter().map(|unit| unit.columns.clone()).collect();
     let seed = settings.replicas[0].seed;
     let train = &data.list[data.train.clone()];
     let parts = folds(train, &|_| 0, FOLDS, seed.wrapping_add(1));
@@ -80,7 +72,7 @@ pub(crate) fn control(
     let draws = COPIES.div_ceil(inputs.len().max(1)).min(MOST_DRAWS) as u64;
     for draw in 0..draws {
         let held = parts[0].1.len();
-        let (doubled, copied) = beside_copies(data, &inputs, train, Random::new(seed, 0x5f0 + draw));
+        let (doubled, _) = beside_copies(data, &inputs, train, Random::new(seed, 0x5f0 + draw), true);
         let doubled = Resident {
             list: [&parts[0].0[..], &parts[0].1].concat(),
             lists: parts.iter().map(|(train, held)| [&train[..], held].concat()).collect(),
@@ -97,19 +89,21 @@ pub(crate) fn control(
             early_stop: None,
             ..settings.clone()
         };
-        let mut job = Job::new(&network, &doubled, &settings, None, device)?;
+        let mut job = Job::new(network, &doubled, &settings, None, device)?;
         job.train(observe)?;
         if job.stopped() {
             return Ok(None);
         }
         let mut of_copies = vec![0.0; inputs.len()];
         for replica in 0..job.replicas() {
-            let columns = input_relevance(&network, &layout, &job.parameters(replica)?);
+            let of = input_relevance(network, &layout, &job.parameters(replica)?);
             let share = 1.0 / job.replicas() as f64;
-            let norm = |of: &[usize]| of.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt() * share;
-            for (i, (of, copy)) in inputs.iter().zip(&copied).enumerate() {
-                relevance[i] += norm(of) / draws as f64;
-                of_copies[i] += norm(copy);
+            let norm = |i: usize, behind: usize| {
+                sources(i).iter().map(|&s| of[s + behind].relevance.powi(2)).sum::<f64>().sqrt() * share
+            };
+            for i in 0..inputs.len() {
+                relevance[i] += norm(i, 0) / draws as f64;
+                of_copies[i] += norm(i, count);
             }
         }
         copies.extend(of_copies);
@@ -117,32 +111,35 @@ pub(crate) fn control(
     let largest = relevance.iter().copied().fold(0.0, f64::max);
     let share = |x: f64| if largest > 0.0 { x / largest } else { 0.0 };
     let noise = share(copies.iter().copied().fold(0.0, f64::max));
-    let (mut relative, mut above) = (vec![0.0; data.columns], vec![false; data.columns]);
-    for (of, &relevance) in inputs.iter().zip(&relevance) {
-        for &c in of {
-            relative[c] = share(relevance);
-            above[c] = relative[c] > noise.max(settings.threshold);
+    let (mut relative, mut above) = (vec![0.0; count], vec![false; count]);
+    for (i, &relevance) in relevance.iter().enumerate() {
+        for s in sources(i) {
+            relative[s] = share(relevance);
+            above[s] = relative[s] > noise.max(settings.threshold);
         }
     }
-    let inputs_above = inputs.iter().filter(|of| above[of[0]]).count();
+    let inputs_above = (0..inputs.len()).filter(|&i| above[sources(i)[0]]).count();
     Ok(Some(Control { copies: copies.len(), noise, relative, inputs: inputs.len(), inputs_above, above }))
 }
 
 /// The data with copies of some inputs behind, in which the values of `rows` have changed places (an input's columns together),
-/// and the copies' columns. A copy has the distribution of its input and knows nothing of the target.
+/// and the copies' columns. A copy has the distribution of its input and knows nothing of the target. `in_order`: of all columns, the
+/// copies stand as these do, rather than input by input.
 pub(crate) fn beside_copies(
     data: &Resident,
     inputs: &[Vec<usize>],
     rows: &[u32],
     mut random: Random,
+    in_order: bool,
 ) -> (Resident, Vec<Vec<usize>>) {
     let (n, all) = (data.columns, data.words.len() / data.stride);
     let mut columns = n;
     let copies: Vec<Vec<usize>> = inputs
         .iter()
         .map(|input| {
+            let before = columns;
             columns += input.len();
-            (columns - input.len()..columns).collect()
+            if in_order { input.iter().map(|&c| n + c).collect() } else { (before..columns).collect() }
         })
         .collect();
     let mut words = vec![0u32; all * columns];
@@ -160,9 +157,10 @@ pub(crate) fn beside_copies(
     }
     let (shift, scale) = data.scaling.split_at(data.scaling.len() / 2);
     let longer = |values: &[f64]| {
-        let of_copies = inputs.iter().flatten().map(|&c| values[c]);
-        let mut out: Vec<f64> = values[..n].iter().copied().chain(of_copies).collect();
+        let mut out = values[..n].to_vec();
         out.resize(pad4(columns), 0.0);
+        let pairs = inputs.iter().flatten().zip(copies.iter().flatten());
+        pairs.for_each(|(&c, &copied)| out[copied] = values[c]);
         out
     };
     let scaling = [longer(shift), longer(scale)].concat();

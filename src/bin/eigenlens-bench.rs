@@ -17,7 +17,7 @@ use eigenlens::kernels::{Activation, Form, Gemm, Op};
 use eigenlens::model::Forward;
 use eigenlens::model_file::onnx;
 use eigenlens::network::local::SlopeForm;
-use eigenlens::network::{Initialisation, Layout, Network, Parameters, Place, Sequential};
+use eigenlens::network::{Block, Initialisation, Input, Layout, Network, Parameters, Place, Pool, Sequential};
 use eigenlens::program::{PassId, Step};
 use eigenlens::random::Random;
 use eigenlens::specxai::{ExplainSettings, LocalOperator, Product, explain_each, split_node};
@@ -26,7 +26,7 @@ use eigenlens::train::{Flow, Job, Resident, Settings};
 #[derive(Parser)]
 #[command(name = "eigenlens-bench", version, about = "Measures eigenlens' engines")]
 struct Args {
-    /// gemm, train, ensemble, jacobian, svd, denormals, convolution: any of them
+    /// gemm, train, ensemble, jacobian, svd, denormals, convolution, cnn: any of them
     #[arg(long, default_value = "gemm,train,ensemble,jacobian,svd", value_delimiter = ',')]
     suite: Vec<String>,
     /// auto, cpu, gpu, or part of an adapter's name
@@ -86,9 +86,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
             "jacobian" => bench.jacobian()?,
             "svd" => bench.svd()?,
             "convolution" => bench.convolution(args)?,
+            "cnn" => bench.cnn()?,
             other => {
                 bail!(
-                    "there is no suite {other}; there are gemm, train, ensemble, jacobian, svd, denormals and convolution"
+                    "there is no suite {other}; there are gemm, train, ensemble, jacobian, svd, denormals, convolution and cnn"
                 )
             }
         }
@@ -285,6 +286,31 @@ impl Bench {
         Ok(())
     }
 
+    /// Training steps of small convolutional networks on digits.
+    fn cnn(&mut self) -> anyhow::Result<()> {
+        for (case, second) in [("16:5,32:3", 3), ("16:5,32:5", 5)] {
+            let block = |filters, kernel| Block {
+                filters,
+                kernel: vec![kernel],
+                stride: 1,
+                pool: Some(Pool { kernel: 2, stride: 2 }),
+            };
+            let convolutions = vec![block(16, 5), block(32, second)];
+            let architecture = Sequential { convolutions, hidden: vec![100], ridge: true, ..Sequential::default() };
+            let network = architecture.build(Input { sizes: vec![28, 28], channels: None, copies: 1 }, 10)?;
+            let mut job = Net::Digits.job_of(&network, 1, 1e-2, &self.device)?;
+            let steps = if self.device.is_software_adapter() { 1 } else { 10 };
+            let (median, iqr) = self.time(steps, || job.run_steps(steps))?;
+            println!("cnn       {case:<24} {median:9.3} ms ± {iqr:.3}");
+            let kernels = job.step_timings()?;
+            self.results.push(json!({
+                "suite": "cnn", "case": case, "batch": BATCH, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+                "kernels_s": kernels,
+            }));
+        }
+        Ok(())
+    }
+
     /// Step time before and after penalties have driven most columns to nothing.
     fn denormals(&mut self) -> anyhow::Result<()> {
         for net in [Net::Small, Net::Digits] {
@@ -404,7 +430,7 @@ impl Net {
                 names: (0..classes).map(|c| c.to_string()).collect(),
             },
             features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-            axes: vec![Axis { name: "feature".into(), len: columns }],
+            axes: vec![Axis::new("feature", columns)],
             weights: None,
             test_from: None,
             notes: Vec::new(),
@@ -414,17 +440,22 @@ impl Net {
     }
 
     fn job(self, batch_norm: Place, replicas: usize, reg_lambda: f64, device: &Device) -> eigenlens::Result<Job> {
-        let dataset = self.dataset();
-        let scale = if matches!(self, Net::Digits) { 1.0 / 255.0 } else { 1.0 };
-        let (shift, scale) = (vec![0.0; dataset.columns], vec![scale; dataset.columns]);
-        let rows: Vec<u32> = (0..ROWS as u32).collect();
-        let data = Resident::new(&dataset, (&shift, &scale), (&[], &[]), [&rows, &[], &[]]);
         let activations = match self {
             Net::Small => vec![Activation::Tanh, Activation::Relu, Activation::Relu],
             Net::Digits => vec![Activation::Relu],
         };
         let architecture = Sequential { activations, batch_norm, spectral: Place::All, ..Sequential::default() };
-        let network = architecture.build(dataset.columns, data.outputs)?;
+        let dataset = self.dataset();
+        let Targets::Classes { names, .. } = &dataset.y else { unreachable!("a fixture of classes") };
+        self.job_of(&architecture.build(dataset.columns, names.len())?, replicas, reg_lambda, device)
+    }
+
+    fn job_of(self, network: &Network, replicas: usize, reg_lambda: f64, device: &Device) -> eigenlens::Result<Job> {
+        let dataset = self.dataset();
+        let scale = if matches!(self, Net::Digits) { 1.0 / 255.0 } else { 1.0 };
+        let (shift, scale) = (vec![0.0; dataset.columns], vec![scale; dataset.columns]);
+        let rows: Vec<u32> = (0..ROWS as u32).collect();
+        let data = Resident::new(&dataset, (&shift, &scale), (&[], &[]), [&rows, &[], &[]]);
         let settings = Settings {
             batch: BATCH,
             epochs: 1000,
@@ -432,6 +463,6 @@ impl Net {
             replicas: Settings::ensemble(replicas, 0, reg_lambda, 1e-4),
             ..Settings::default()
         };
-        Job::new(&network, &data, &settings, None, device)
+        Job::new(network, &data, &settings, None, device)
     }
 }

@@ -8,12 +8,12 @@ use super::names::Names;
 pub use super::names::by_name;
 use super::pictures::PictureArgs;
 use crate::assess::Tuning;
-use crate::data::{Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, is_tabular};
+use crate::data::{CHANNEL, Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, channels, is_tabular};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
 use crate::network::dense::MOST_UNITS;
-use crate::network::{Initialisation, Place, Sequential, Spectral};
+use crate::network::{Block, Initialisation, Place, Pool, Sequential, Spectral};
 use crate::report::formats::{self, Format};
 use crate::report::page::Page;
 use crate::train::{Schedule, Settings};
@@ -24,6 +24,47 @@ pub fn width(text: &str) -> Result<usize, String> {
     let units = text.trim().parse().ok().filter(|units| (1..=MOST_UNITS).contains(units));
     units.ok_or_else(|| format!("a layer has 1 to {MOST_UNITS} units"))
 }
+
+/// A size of a window: far above what makes sense, far below what overflows.
+fn size(text: &str) -> Option<usize> {
+    text.trim().parse().ok().filter(|size| (1..=1 << 16).contains(size))
+}
+
+/// A convolution as `channels:kernel[:stride]`; a kernel is one size or one for each spatial axis, as in 3x5.
+pub fn block(text: &str) -> Result<Block, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is no convolution; give channels:kernel or channels:kernel:stride, as in 16:5 or 32:3:2 (a kernel may be 3x5)"
+        )
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (filters, kernel, stride) = match parts[..] {
+        [filters, kernel] => (filters, kernel, "1"),
+        [filters, kernel, stride] => (filters, kernel, stride),
+        _ => return Err(wrong()),
+    };
+    let kernel: Option<Vec<usize>> = kernel.split(['x', '×']).map(size).collect();
+    match (size(filters), kernel, size(stride)) {
+        (Some(filters), Some(kernel), Some(stride)) => Ok(Block { filters, kernel, stride, pool: None }),
+        _ => Err(wrong()),
+    }
+}
+
+/// A pooling as `size[:stride]`, the stride being the size unless given; 0: none.
+pub fn pool(text: &str) -> Result<Pooling, String> {
+    if text.trim() == "0" {
+        return Ok(Pooling(None));
+    }
+    let (kernel, stride) = text.split_once(':').unwrap_or((text, text));
+    match (size(kernel), size(stride)) {
+        (Some(kernel), Some(stride)) => Ok(Pooling(Some(Pool { kernel, stride }))),
+        _ => Err(format!("{text:?} is no pooling; give a size or size:stride, as in 2 or 3:2, or 0 for none")),
+    }
+}
+
+/// Whether and how a convolution's output is pooled.
+#[derive(Debug, Clone, Copy)]
+pub struct Pooling(Option<Pool>);
 
 /// What to compute on.
 #[derive(Args, Debug, Clone)]
@@ -97,8 +138,9 @@ pub struct DataArgs {
     /// Missing cells: refuse, mean (of the training rows), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
-    /// Where the channels of an array of pictures stand: channels-first (or nchw) or channels-last (nhwc) [default: first where a row's
-    /// first axis has 1 or 3 and its last has not]
+    /// Where the channels of an array stand: channels-first (nchw), channels-last (nhwc) or no-channels [default: of four axes first where a row's
+    /// first axis has 1 or 3 and its last has not, or with --conv where it is the shortest; of three none, but with --conv first
+    /// unless a row is square]
     #[arg(hide_short_help = true, long, value_parser = by_name::<Layout>)]
     pub layout: Option<Layout>,
     #[command(flatten)]
@@ -194,19 +236,28 @@ impl From<Layers> for Place {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Units of the hidden layers [default: 100,100,50; 100 for a table whose penalties are chosen by cross-validation]
+    /// Convolutions before the hidden layers, as channels:kernel[:stride], padded with zeros so that a stride of 1 keeps the size: the
+    /// first has an eigenvalue for each channel of the data, so channels are ranked
+    #[arg(long, value_delimiter = ',', value_parser = block, value_name = "C:K[:S],…")]
+    pub conv: Vec<Block>,
+    /// Max-pooling after each convolution, as size[:stride] [the stride is the size], without padding: one for all, or one for
+    /// each, where 0 is none
+    #[arg(long, value_delimiter = ',', value_parser = pool, value_name = "K[:S],…", requires = "conv")]
+    pub pool: Vec<Pooling>,
+    /// Units of the hidden layers [default: 100,100,50; 100 behind --conv, and for a table whose penalties are chosen by
+    /// cross-validation]
     #[arg(long, value_delimiter = ',', value_parser = width, value_name = "N,N,…")]
     pub hidden: Option<Vec<usize>>,
-    /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all hidden layers, or one for each
+    /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity: one for all convolutions and hidden layers, or one for each
     #[arg(hide_short_help = true, long, default_value = "relu", value_delimiter = ',', value_parser = by_name::<Activation>, value_name = "A,A,…")]
     pub activation: Vec<Activation>,
-    /// Batch normalisation, after the activation and before dropout
+    /// Batch normalisation, after the activation and before dropout (behind a convolution by channel)
     #[arg(hide_short_help = true, long, default_value = "none")]
     pub batch_norm: Layers,
-    /// Probability to drop a unit, after the hidden layers named: 0.2@first or 0.2@all (the same as 0.2)
+    /// Probability to drop a unit, after the layers named: 0.2@first or 0.2@all (the same as 0.2)
     #[arg(hide_short_help = true, long, default_value = "0", value_name = "P[@first|all]")]
     pub dropout: String,
-    /// Which layers have a spectral weight; the others are ordinary dense layers
+    /// Which layers have a spectral weight; the others are ordinary ones
     #[arg(hide_short_help = true, long, default_value = "first")]
     pub spectral: Layers,
     /// Adds a hidden layer's input to its output wherever both are equally wide (residual blocks)
@@ -231,11 +282,15 @@ impl NetworkArgs {
             return wrong(format!("--train names {part}; the parts are {}", PARTS.join(", ")));
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
-        let hidden = self.hidden.clone().unwrap_or_else(|| Sequential::default().hidden);
-        if self.activation.len() != 1 && self.activation.len() != hidden.len() {
+        let convolutions = self.convolutions()?;
+        let before = convolutions.len();
+        let default = || if before > 0 { vec![100] } else { Sequential::default().hidden };
+        let hidden = self.hidden.clone().unwrap_or_else(default);
+        if self.activation.len() != 1 && self.activation.len() != before + hidden.len() {
             return wrong(format!(
-                "--activation names {} for {} hidden layers; give one for all or one for each",
+                "--activation names {} for {}{} hidden layers; give one for all or one for each",
                 self.activation.len(),
+                if before > 0 { format!("{before} convolutions and ") } else { String::new() },
                 hidden.len()
             ));
         }
@@ -250,6 +305,7 @@ impl NetworkArgs {
             _ => return wrong(format!("--dropout is {probability}; it is a probability, at least 0 and below 1")),
         };
         Ok(Sequential {
+            convolutions,
             hidden,
             activations: self.activation.clone(),
             batch_norm: self.batch_norm.into(),
@@ -259,8 +315,23 @@ impl NetworkArgs {
             train: Spectral { psi: trains("psi"), lambda_in: trains("lambda_in"), lambda_out: trains("lambda_out") },
             train_bias: trains("bias"),
             residual: self.residual,
-            ridge: false,
+            // Without a penalty on what follows it a convolution shrinks at no cost and the others grow instead: the first one's
+            // penalty then chooses nothing (docs/penalties.md).
+            ridge: before > 0,
         })
+    }
+
+    /// The convolutions, each with its pooling.
+    fn convolutions(&self) -> Result<Vec<Block>> {
+        if self.pool.len() > 1 && self.pool.len() != self.conv.len() {
+            return Err(Error::Usage(format!(
+                "--pool names {} for {} convolutions; give one for all or one for each (0: none)",
+                self.pool.len(),
+                self.conv.len()
+            )));
+        }
+        let pool = |i: usize| self.pool.get(i).or(self.pool.first()).and_then(|pooling| pooling.0);
+        Ok(self.conv.iter().enumerate().map(|(i, block)| Block { pool: pool(i), ..block.clone() }).collect())
     }
 }
 
@@ -283,7 +354,8 @@ pub struct TrainingArgs {
           require_equals = true)]
     pub balanced: bool,
     /// Penalty on the eigenvalues: X·Σλ² is part of the loss [default: by --folds; else 0.01, and for a .csv, .tsv or .txt
-    /// table, unless --reg-psi is given, 30/√rows, from 0.01 to 3]
+    /// table, unless --reg-psi is given, 30/√rows, from 0.01 to 3; for several channels with --conv that times the
+    /// elements of a kernel]
     #[arg(hide_short_help = true, long, value_name = "X")]
     pub reg_lambda: Option<f64>,
     /// Penalty on the eigenvectors: X·Σψ² is part of the loss [default: by --folds; else 0.0001, and for such a table, unless
@@ -335,7 +407,7 @@ impl TrainingArgs {
     pub fn plan(&self, network: &NetworkArgs, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Result<Plan> {
         let mut architecture = network.sequential()?;
         let mut tuned = architecture.clone();
-        if network.hidden.is_none() && network.activation.len() == 1 && !network.residual {
+        if network.hidden.is_none() && network.activation.len() == 1 && !network.residual && network.conv.is_empty() {
             // Where its penalty is tuned one layer is as good as three, and doesn't learn the rows by heart (docs/defaults.md).
             tuned.hidden = vec![100];
         }
@@ -346,7 +418,7 @@ impl TrainingArgs {
         let default_loss = if matches!(dataset.y, Targets::Classes { .. }) { LossKind::Ce } else { LossKind::Mse };
         // The eigenvalues need a thousand steps or so to settle, which a small table doesn't have in batches of 500.
         let default_batch = (dataset.rows / 20).clamp(32, 500);
-        let (reg_lambda, reg_psi) = self.penalties(dataset);
+        let (reg_lambda, reg_psi) = self.penalties(&architecture, dataset);
         Ok(Plan {
             architecture,
             tuning,
@@ -416,11 +488,17 @@ impl TrainingArgs {
         Ok((asked || small).then_some(tuning))
     }
 
-    /// r_λ and r_ψ. The rule for tables sets their product, so it holds only where the user chose neither.
-    fn penalties(&self, dataset: &Dataset) -> (f64, f64) {
-        match (self.reg_lambda, self.reg_psi) {
-            (None, None) if is_tabular(dataset) => Settings::table_penalties(dataset.rows),
-            (reg_lambda, reg_psi) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),
+    /// r_λ and r_ψ. The rules for tables and for channels set their product, so they hold only where the user chose neither.
+    fn penalties(&self, architecture: &Sequential, dataset: &Dataset) -> (f64, f64) {
+        let ranked = architecture.convolutions.first().filter(|_| channels(&dataset.axes).len() > 1);
+        match (self.reg_lambda, self.reg_psi, ranked) {
+            (None, None, Some(first)) => {
+                let axes = dataset.axes.iter().filter(|axis| axis.name != CHANNEL).count();
+                let taps = first.kernel.iter().cycle().take(axes.max(first.kernel.len())).product();
+                Settings::channel_penalties(dataset.rows, taps)
+            }
+            (None, None, None) if is_tabular(dataset) => Settings::table_penalties(dataset.rows),
+            (reg_lambda, reg_psi, _) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),
         }
     }
 }

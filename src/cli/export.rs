@@ -24,10 +24,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         write::create_dir(folder)?;
     }
     write::atomic(&args.out, |out| out.write_all(&bytes))?;
-    let (features, targets) = (model.description.features.len(), model.description.targets.join(", "));
-    print(&format!(
-        "{}: takes x, {features} columns as the data have them (a category is a column of 0 and 1 for each value); gives y: {targets}\n",
-        args.out.display()
-    ))?;
+    let d = &model.description;
+    let takes = if model.ranks_channels() {
+        let axes: Vec<String> = d.axes.iter().map(|axis| format!("{} {}", axis.len, axis.name)).collect();
+        format!("arrays [batch, {}] as the data have them", axes.join(", "))
+    } else {
+        let features = d.features.len();
+        format!("{features} columns as the data have them (a category is a column of 0 and 1 for each value)")
+    };
+    print(&format!("{}: takes x, {takes}; gives y: {}\n", args.out.display(), d.targets.join(", ")))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -150,10 +150,7 @@ fn aligned<const N: usize>(lines: &[[String; N]], right: [bool; N]) -> String {
 fn describe(layer: &Layer) -> String {
     match layer {
         Layer::Input { .. } => "input".into(),
-        Layer::Dense(dense) => match dense.weight {
-            Weight::Direct => "dense".into(),
-            Weight::Spectral(_) => "dense, spectral weight".into(),
-        },
+        Layer::Dense(dense) => format!("dense{}", kind(dense.weight)),
         Layer::Activation(layer) => format!("activation, {}", serde_name(&layer.activation)),
         Layer::BatchNorm(_) => "batch norm".into(),
         Layer::Dropout(layer) => format!("dropout {}", layer.probability),
@@ -162,8 +159,7 @@ fn describe(layer: &Layer) -> String {
         Layer::Reshape(layer) => if layer.shape.is_some() { "reshape" } else { "flatten" }.into(),
         Layer::Convolution(layer) => {
             let groups = if layer.groups > 1 { format!(", {} groups", layer.groups) } else { String::new() };
-            let spectral = if matches!(layer.weight, Weight::Spectral(_)) { ", spectral weight" } else { "" };
-            format!("convolution {}{groups}{spectral}", window(&layer.sliding))
+            format!("convolution {}{groups}{}", window(&layer.sliding), kind(layer.weight))
         }
         Layer::MaxPool(layer) => format!("max-pool {}", window(&layer.sliding)),
         Layer::AveragePool(layer) => format!("average pool {}", window(&layer.sliding)),
@@ -186,6 +182,15 @@ fn describe(layer: &Layer) -> String {
             Interpolation::Cubic { .. } => "resize, cubic".into(),
         },
         Layer::Reduce(layer) => if layer.mean { "mean" } else { "sum" }.into(),
+    }
+}
+
+/// What a weight is besides an ordinary one: one whose eigenvalues stay as they are is only penalised.
+fn kind(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Direct => "",
+        Weight::Spectral(train) if train.lambda_in || train.lambda_out => ", spectral weight",
+        Weight::Spectral(_) => ", penalised weight",
     }
 }
 

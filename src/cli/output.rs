@@ -9,6 +9,7 @@ use crate::data::{Dataset, Split, Targets, Task};
 use crate::engine::Device;
 use crate::host::argmax;
 use crate::model::{Fit, Model};
+use crate::network::Block;
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
 use crate::report::text::serde_name;
@@ -133,7 +134,8 @@ impl Outcome<'_> {
             "seconds": self.fit.seconds,
             "steps": d.steps,
             "replicas": d.settings.replicas.len(),
-            "features": d.features.len(),
+            // Those of the ranking: channels, where the first layer is a convolution.
+            "features": self.ranking.len(),
             "kept_features": kept(&self.fit.model, self.ranking),
             "stopped": self.fit.stopped,
             "verdict": self.fit.assessment.verdict,
@@ -155,8 +157,9 @@ impl Outcome<'_> {
             title: &self.title,
             summary: self.summary(),
             ranking: self.ranking,
-            columns: model.description.features.len(),
+            columns: self.ranking.len(),
             axes: &model.description.axes,
+            by_channel: model.ranks_channels(),
             threshold: model.description.settings.threshold,
             history: &self.fit.history,
             curve: Some(self.curve),
@@ -174,8 +177,10 @@ impl Outcome<'_> {
     pub fn summary(&self) -> Vec<String> {
         let model = &self.fit.model;
         let d = &model.description;
-        let (n, kept) = (d.features.len(), kept(model, self.ranking));
-        let constant = d.scaling.constant().iter().filter(|&&c| c).count();
+        let (n, kept) = (self.ranking.len(), kept(model, self.ranking));
+        let inputs = model.inputs();
+        let constant = inputs.iter().filter(|input| d.scaling.std[input.columns[0]] == 0.0).count();
+        let one = if model.ranks_channels() { "channel" } else { "input" };
         let several = (d.task == Task::Regress && d.targets.len() > 1).then(|| {
             format!(
                 "Scores are means over the {} targets, errors in standard deviations of each.",
@@ -188,25 +193,26 @@ impl Outcome<'_> {
         }
         let all = text::count(n);
         let of = match constant {
-            0 => format!("Of {all} inputs"),
-            _ => format!("Of {all} inputs ({constant} of them constant)"),
+            0 => format!("Of {}", text::many(n, one)),
+            _ => format!("Of {} ({constant} of them constant)", text::many(n, one)),
         };
         // A category is one input here: its columns are judged, and shuffled, together.
         let inputs = self.fit.assessment.control.as_ref().map_or(n, |control| control.inputs);
-        let noun = if inputs == n { "input" } else { "column" };
+        let noun = if inputs == n { one } else { "column" };
         lines.push(match &self.fit.assessment.control {
             Some(control) => format!(
-                "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance in networks that see both. Of inputs \
+                "{}, {} {} more relevant than each of {} shuffled copies, which reach {} of the largest relevance in networks that see both. Of {}s \
                  that say nothing, about 1 in {} would be by chance.",
                 if inputs == n { of } else { format!("Of {inputs} inputs (in {all} columns)") },
                 control.inputs_above,
                 if control.inputs_above == 1 { "is" } else { "are" },
                 control.copies,
                 text::percent(control.noise),
+                one,
                 control.copies + 1
             ),
             None => {
-                let hint = if d.axes.len() < 2 { "; --folds 5 compares them with noise" } else { "" };
+                let hint = if d.axes.len() < 2 || model.ranks_channels() && n > 1 { "; --folds 5 compares them with noise" } else { "" };
                 format!("{of}, {kept} carry a relevance above {} % of the largest{hint}.", d.settings.threshold * 100.0)
             }
         });
@@ -265,8 +271,16 @@ fn engine(device: &Device) -> &'static str {
 fn settings(model: &Model) -> Vec<(String, String)> {
     let d = &model.description;
     let (a, s) = (&d.architecture, &d.settings);
-    let widths: Vec<String> =
-        [d.features.len()].iter().chain(&a.hidden).chain([&d.targets.len()]).map(usize::to_string).collect();
+    let block = |block: &Block| {
+        let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
+        let pool = block.pool.map_or_else(String::new, |pool| format!(", pooled by {}/{}", pool.kernel, pool.stride));
+        format!("convolution {}:{}/{}{pool}", block.filters, sizes(&block.kernel), block.stride)
+    };
+    let axes: Vec<String> = d.axes.iter().map(|axis| format!("{} {}s", axis.len, axis.name)).collect();
+    let inputs = if a.convolutions.is_empty() { d.features.len().to_string() } else { axes.join(" × ") };
+    let outputs = d.targets.len();
+    let dense = a.hidden.iter().chain([&outputs]).map(usize::to_string);
+    let widths: Vec<String> = [inputs].into_iter().chain(a.convolutions.iter().map(block)).chain(dense).collect();
     let activations: Vec<String> = a.activations.iter().map(serde_name).collect();
     let replica = &s.replicas[0];
     [
@@ -280,6 +294,7 @@ fn settings(model: &Model) -> Vec<(String, String)> {
         ("dropout", a.dropout.to_string()),
         ("loss", serde_name(&s.loss)),
         ("penalty on eigenvalues, on eigenvectors", format!("{}, {}", replica.reg_lambda, replica.reg_psi)),
+        ("penalty on the other layers' weights", if a.ridge { replica.reg_psi.to_string() } else { "none".into() }),
         ("both as one group lasso's strength", text::short(2.0 * (replica.reg_lambda * replica.reg_psi).sqrt())),
         ("start", format!("{}{}", serde_name(&s.initialisation), if s.balanced { ", balanced" } else { "" })),
         ("optimiser", format!("Adam, learning rate {}, {}", s.rate, serde_name(&s.schedule))),

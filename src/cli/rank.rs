@@ -29,6 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let model = Model::load_trained(&args.model)?;
     let ranking = model.ranking();
+    let noun = if model.ranks_channels() { "channel" } else { "input" };
     if args.json {
         let top = args.top.unwrap_or(ranking.len()).min(ranking.len());
         print_json(&json!({
@@ -50,14 +51,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Some(control) => format!(
                 "{} of {} {} more relevant than each of {} shuffled copies",
                 control.inputs_above,
-                many(control.inputs, "input"),
+                many(control.inputs, noun),
                 if control.inputs_above == 1 { "is" } else { "are" },
                 control.copies
             ),
-            None => format!(
-                "{kept} of {} carry a relevance above {threshold} % of the largest",
-                many(ranking.len(), "input")
-            ),
+            None => {
+                format!("{kept} of {} carry a relevance above {threshold} % of the largest", many(ranking.len(), noun))
+            }
         };
         print(&format!("{caution}{text}{kept}\n"))?;
     }

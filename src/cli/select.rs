@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::progress::StageBar;
 use super::{print, print_json};
-use crate::data::{self, Dataset, ScaleKind, Task, Unit, read_groups, units};
+use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
 use crate::selection::{Score, SelectSettings, Selection, select};
-use crate::{Result, write};
+use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, or a synthetic set: gaussian, correlated,
-    /// redundant
+    /// redundant, channels
     data: String,
     /// Where selection.json, the tables, the compact model and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
@@ -30,6 +30,9 @@ pub struct Args {
     /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     groups: Option<PathBuf>,
+    /// The columns of a channel live and die together: channels of recordings, pictures and volumes are chosen (networks are dense)
+    #[arg(long, conflicts_with = "groups", help_heading = "Data")]
+    by_channel: bool,
     /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic sets,
     /// else standard]
     #[arg(hide_short_help = true, long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
@@ -99,11 +102,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let settings = args.settings();
     settings.check()?;
     let device = args.run.device.open()?;
-    let request = args.learn.request(&args.read, &args.data, args.seed);
+    let convolves = args.by_channel;
+    let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.seed) };
     let dataset = data::load(&request)?;
     settings.check_target(&dataset)?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &dataset)?,
+        None if args.by_channel && !dataset.axes.iter().any(|axis| axis.name == CHANNEL) => {
+            return Err(Error::Usage(format!(
+                "--by-channel chooses channels, and a row of {} has none; leave it out, or give --layout for arrays",
+                dataset.source
+            )));
+        }
+        None if args.by_channel => channels(&dataset.axes),
         None => Vec::new(),
     };
     announce(&dataset, &request);

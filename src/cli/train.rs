@@ -18,8 +18,8 @@ use crate::{Result, write};
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated or
-    /// rotated-squares
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated,
+    /// channels or rotated-squares
     data: String,
     /// Where model, tables and report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
@@ -39,7 +39,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.network.sequential()?;
     let device = args.run.device.open()?;
-    let request = args.learn.request(&args.read, &args.data, args.training.seed);
+    let convolves = !args.network.conv.is_empty();
+    let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;
     let dataset = data::load(&request)?;

@@ -58,7 +58,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         x: Values::F32(filled.x),
         y,
         features: plan.features,
-        axes: vec![Axis { name: "feature".into(), len: columns }],
+        axes: vec![Axis::new("feature", columns)],
         weights,
         test_from: None,
         notes: filled.notes,

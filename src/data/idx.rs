@@ -51,7 +51,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         x: Values::U8(bytes),
         y: Targets::Classes { labels, names },
         features,
-        axes: vec![Axis { name: "row".into(), len: height }, Axis { name: "column".into(), len: width }],
+        axes: vec![Axis::new("row", height), Axis::new("column", width)],
         weights: None,
         test_from,
         notes: Vec::new(),

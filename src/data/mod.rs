@@ -22,7 +22,7 @@ pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
 pub(crate) use units::source_name;
-pub use units::{Unit, read_groups, units};
+pub use units::{Unit, channels, input_of, read_groups, units};
 
 use crate::{Error, Result};
 
@@ -59,7 +59,20 @@ pub struct Feature {
 pub struct Axis {
     pub name: String,
     pub len: usize,
+    /// Names of the places along it, where the data have any (channels that are sensors or bands).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
+
+impl Axis {
+    /// An axis whose places have numbers alone.
+    pub fn new(name: impl Into<String>, len: usize) -> Axis {
+        Axis { name: name.into(), len, labels: Vec::new() }
+    }
+}
+
+/// What the axis of channels is called.
+pub(crate) const CHANNEL: &str = "channel";
 
 /// A table of inputs with its targets.
 #[derive(Debug, Clone)]
@@ -118,13 +131,15 @@ pub enum Layout {
     /// [rows, height, width, channels], as Keras and most files have them.
     #[serde(alias = "nhwc")]
     ChannelsLast,
+    /// [rows, height, width], or [rows, depth, height, width].
+    NoChannels,
 }
 
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `table.csv`, `arrays.npz`, `array.npy`, a picture, a folder of pictures, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant`
-    /// or `rotated-squares`.
+    /// `table.csv`, `arrays.npz`, `array.npy`, a picture, a folder of pictures, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant`,
+    /// `channels` or `rotated-squares`.
     pub source: String,
     /// More pictures, or folders of them.
     pub more: Vec<String>,
@@ -142,8 +157,10 @@ pub struct Request {
     /// Only these classes, in this order.
     pub classes: Option<Vec<String>>,
     pub missing: Missing,
-    /// Of an array with four axes; `None`: channels first where the first axis of a row has 1 or 3 and the last has not.
+    /// Of an array with three axes or more; `None`: guessed from the lengths.
     pub layout: Option<Layout>,
+    /// The data are for convolutions: the axes of a row that aren't channels are space.
+    pub convolves: bool,
     /// Of the synthetic generators.
     pub seed: u64,
     /// Whether the data must have a target (training, curves) or may lack it (prediction).
@@ -169,6 +186,7 @@ impl Request {
             classes: None,
             missing: Missing::Refuse,
             layout: None,
+            convolves: false,
             seed: 0,
             need_target: true,
             expect: None,
@@ -228,6 +246,8 @@ pub fn load(request: &Request) -> Result<Dataset> {
         synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS)
     } else if source == "redundant" {
         synthetic::redundant(request.seed, synthetic::REDUNDANT_ROWS)
+    } else if source == "channels" {
+        synthetic::channels(request.seed, synthetic::CHANNELS_ROWS).dataset
     } else if source == "rotated-squares" {
         synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS)
     } else if let Some(directory) = source.strip_prefix("idx:") {
@@ -241,7 +261,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
             _ if is_table(source) => csv::read(path, request)?,
             _ => {
                 return Err(Error::Usage(format!(
-                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, redundant or rotated-squares"
+                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, redundant, channels or rotated-squares"
                 )));
             }
         }
@@ -397,7 +417,7 @@ impl Dataset {
             x,
             y: self.y.clone(),
             features: keep.iter().map(|&c| self.features[c].clone()).collect(),
-            axes: vec![Axis { name: "feature".into(), len: keep.len() }],
+            axes: vec![Axis::new("feature", keep.len())],
             weights: self.weights.clone(),
             test_from: self.test_from,
             row_names: self.row_names.clone(),

@@ -10,11 +10,13 @@ use std::path::Path;
 use npyz::npz::NpzArchive;
 
 pub(crate) use self::named::arrays;
-use self::npy::{Array, Kind};
+use self::npy::{Array, Kind, read_names};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
-use super::{Axis, Dataset, Feature, Layout, Missing, Request, Targets, Task, Values, either_way};
+use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Task, Values, either_way};
 use crate::{Error, Result};
 
+/// The array with the channels' names.
+const CHANNELS: &str = "channels";
 /// Classes that a target may have.
 const MOST_CLASSES: usize = 1000;
 /// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
@@ -22,7 +24,7 @@ const GUESSED_CLASSES: usize = 20;
 
 /// Reads `X`, `y` (and `X_test`, `y_test`) of an .npz, or one .npy.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let Arrays { x, y, x_test, y_test, weights, weights_test } = Arrays::open(path, request)?;
+    let Arrays { x, y, x_test, y_test, weights, weights_test, channels } = Arrays::open(path, request)?;
     let (shape, rows) = (x.shape.clone(), x.shape[0]);
     check_rows(path, &x, y.as_ref())?;
     if let Some(x_test) = &x_test {
@@ -31,7 +33,11 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     let test_from = x_test.as_ref().map(|_| rows);
     let all_rows = rows + x_test.as_ref().map_or(0, |x| x.shape[0]);
-    let (axes, mut features) = describe(&shape[1..], layout(path, &x, request)?);
+    let layout = layout(path, &x, channels.as_deref(), request)?;
+    let (mut axes, mut features) = describe(&shape[1..], layout);
+    if let Some(names) = channels {
+        label(path, &mut axes, names)?;
+    }
     let mut order = None;
     // More columns, those that the model chose among them, are cut down later.
     if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
@@ -142,6 +148,8 @@ struct Arrays {
     y_test: Option<Array>,
     weights: Option<Array>,
     weights_test: Option<Array>,
+    /// Names of the channels.
+    channels: Option<Vec<String>>,
 }
 
 impl Arrays {
@@ -155,7 +163,15 @@ impl Arrays {
                 return Err(Error::input(path, "file", "an .npy holds inputs only, without a target", remedy));
             }
             let x = Array::read(path, "X", reader)?;
-            return Ok(Arrays { x, y: None, x_test: None, y_test: None, weights: None, weights_test: None });
+            return Ok(Arrays {
+                x,
+                y: None,
+                x_test: None,
+                y_test: None,
+                weights: None,
+                weights_test: None,
+                channels: None,
+            });
         }
         let broken = |place: &str, e: String| {
             let remedy = "write the file again with numpy.savez";
@@ -211,7 +227,13 @@ impl Arrays {
         if let (Some(name), Some(_), Some(_), None) = (&request.weights, &weights, &x_test, &weights_test) {
             return lacks(&format!("{name}_test"), &format!(", while there are X_test and {name}"));
         }
-        Ok(Arrays { x, y, x_test, y_test, weights, weights_test })
+        let mut channels = None;
+        if names.iter().any(|name| name == CHANNELS) {
+            let member = npyz::npz::file_name_from_array_name(CHANNELS);
+            let stream = archive.zip_archive().by_name(&member).map_err(|e| broken(CHANNELS, e.to_string()))?;
+            channels = read_names(path, CHANNELS, stream)?;
+        }
+        Ok(Arrays { x, y, x_test, y_test, weights, weights_test, channels })
     }
 }
 
@@ -279,25 +301,66 @@ fn by_name(expected: &[Feature], found: &[Feature]) -> ByName {
 }
 
 /// Where the channels of pictures stand, as asked for or as the lengths suggest.
-fn layout(path: &Path, x: &Array, request: &Request) -> Result<Layout> {
+fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -> Result<Layout> {
+    let named = |axis: Option<&usize>| names.is_some_and(|names| axis == Some(&names.len()));
     let guess = match x.shape[1..] {
+        // As many as the names.
+        [_, .., _] if named(x.shape.get(1)) => Layout::ChannelsFirst,
+        [_, .., _] if named(x.shape.last()) => Layout::ChannelsLast,
         // A model's own shape means what it means there.
         _ if request.axes.as_ref().is_some_and(|axes| axes.iter().map(|axis| &axis.len).eq(&x.shape[1..])) => {
-            let first = request.axes.as_ref().and_then(|axes| axes.first());
-            if first.is_some_and(|axis| axis.name == "channel") { Layout::ChannelsFirst } else { Layout::ChannelsLast }
+            match request.axes.as_ref().and_then(|axes| axes.iter().position(|axis| axis.name == CHANNEL)) {
+                Some(0) => Layout::ChannelsFirst,
+                Some(_) => Layout::ChannelsLast,
+                None => Layout::NoChannels,
+            }
         }
         [1 | 3, _, last] if last != 1 && last != 3 => Layout::ChannelsFirst,
-        _ => Layout::ChannelsLast,
+        // Channels are fewer than pixels along a side, as a rule.
+        [first, height, width] if request.convolves && first < height.min(width) => Layout::ChannelsFirst,
+        [_, _, _] => Layout::ChannelsLast,
+        // A square is a picture; a recording is longer than it has channels, or shorter.
+        [first, last] if request.convolves && first != last => Layout::ChannelsFirst,
+        [_, _] => Layout::NoChannels,
+        _ => Layout::ChannelsFirst,
     };
-    match request.layout {
-        Some(_) if x.shape.len() != 4 => Err(Error::Usage(format!(
-            "--layout says where the channels of a [rows, ., ., .] array stand, and {} of {} has the shape {:?}; leave it out",
-            x.name,
-            path.display(),
-            x.shape
-        ))),
-        asked => Ok(asked.unwrap_or(guess)),
-    }
+    let problem = match request.layout {
+        Some(_) if x.shape.len() < 3 => "a row has no axes for channels to stand on",
+        Some(Layout::NoChannels) if x.shape.len() == 5 => "a row has four axes, and space has three",
+        asked => return Ok(asked.unwrap_or(guess)),
+    };
+    Err(Error::Usage(format!(
+        "--layout says where the channels of an array stand, and {} of {} has the shape {:?}: {problem}; leave it out",
+        x.name,
+        path.display(),
+        x.shape
+    )))
+}
+
+/// Gives the channels their names.
+fn label(path: &Path, axes: &mut [Axis], names: Vec<String>) -> Result<()> {
+    let problem = match axes.iter_mut().find(|axis| axis.name == CHANNEL) {
+        None => "there are names, and X has no channels".to_owned(),
+        Some(axis) if axis.len != names.len() => format!("there are {} names for {} channels", names.len(), axis.len),
+        Some(axis) => {
+            let mut sorted: Vec<&String> = names.iter().collect();
+            sorted.sort_unstable();
+            match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                Some(pair) => format!("two channels are called {:?}", pair[0]),
+                None if names.iter().any(|name| name.trim().is_empty()) => "a name is empty".to_owned(),
+                None => {
+                    axis.labels = names;
+                    return Ok(());
+                }
+            }
+        }
+    };
+    Err(Error::input(
+        path,
+        CHANNELS,
+        problem,
+        "give one name for each channel, each once (--layout says where channels stand)",
+    ))
 }
 
 /// Axes and feature names of one sample: `[channels, spatial…]`, `[height, width, channels]`, or `[features]`.
@@ -307,7 +370,7 @@ pub(crate) fn described(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feat
         ([1, spatial @ ..], Layout::ChannelsFirst) | ([spatial @ .., 1], Layout::ChannelsLast)
             if spatial.len() == 2 =>
         {
-            describe(spatial, Layout::ChannelsFirst)
+            describe(spatial, Layout::NoChannels)
         }
         _ => describe(shape, layout),
     }
@@ -316,15 +379,25 @@ pub(crate) fn described(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feat
 /// Axes and feature names of one row.
 fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
     let columns: usize = shape.iter().product();
-    let names: &[&str] = match (shape.len(), layout) {
+    const SPACE: [&str; 3] = ["depth", "row", "column"];
+    let axes = shape.len() - usize::from(layout != Layout::NoChannels && shape.len() > 1);
+    let space: &[&str] = match (shape.len(), axes) {
         (1, _) => &["feature"],
-        (3, Layout::ChannelsFirst) => &["channel", "row", "column"],
-        (4.., _) => &["channel", "depth", "row", "column"],
-        _ => &["row", "column", "channel"],
+        (_, 1) => &["position"],
+        _ => &SPACE[3 - axes..],
     };
-    let axes: Vec<Axis> = names.iter().zip(shape).map(|(name, &len)| Axis { name: (*name).into(), len }).collect();
+    let names = match layout {
+        _ if axes == shape.len() => space.to_vec(),
+        Layout::ChannelsFirst => [&[CHANNEL], space].concat(),
+        _ => [space, &[CHANNEL]].concat(),
+    };
+    let axes: Vec<Axis> = names.into_iter().zip(shape).map(|(name, &len)| Axis::new(name, len)).collect();
     let digits = |n: usize| (n.max(2) - 1).to_string().len();
     let name = |i: usize| {
+        let [position, channel] = ["position", CHANNEL].map(|name| place_along(&axes, name, i));
+        if let (Some((position, length)), Some((channel, of))) = (position, channel) {
+            return format!("p{position:0$}ch{channel:01$}", digits(length), digits(of));
+        }
         let [Some((row, height)), Some((column, width)), channel] =
             ["row", "column", "channel"].map(|name| place_along(&axes, name, i))
         else {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::decode::{Picture, decode};
 use self::files::{Found, find};
-use super::{Axis, Dataset, Layout, Request, ScaleKind, Scaling, Targets, Values, described};
+use super::{Axis, CHANNEL, Dataset, Layout, Request, ScaleKind, Scaling, Targets, Values, described};
 use crate::host::threads;
 use crate::{Error, Result};
 
@@ -266,7 +266,7 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
     let first = decode(paths[0], &steps)?;
     let frame = frame.unwrap_or(Frame {
         size: first.size(),
-        channels: if first.grey { 1 } else { 3 },
+        channels: if first.grey || request.layout == Some(Layout::NoChannels) { 1 } else { 3 },
         layout: request.layout.unwrap_or(Layout::ChannelsFirst),
     });
     if paths.len().saturating_mul(frame.size.width * frame.size.height * frame.channels) > MOST_VALUES {
@@ -301,10 +301,17 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
     let (h, w, c) = (frame.size.height, frame.size.width, frame.channels);
     let shape = match frame.layout {
         _ if c == 1 => vec![h, w],
-        Layout::ChannelsFirst => vec![c, h, w],
+        Layout::NoChannels | Layout::ChannelsFirst => vec![c, h, w],
         Layout::ChannelsLast => vec![h, w, c],
     };
-    let (axes, features) = described(&shape, frame.layout);
+    let (mut axes, features) = described(&shape, if c == 1 { Layout::NoChannels } else { frame.layout });
+    if let Some(axis) = axes.iter_mut().find(|axis| axis.name == CHANNEL) {
+        let mut colours = ["red", "green", "blue"].map(str::to_owned).to_vec();
+        if steps.channels == Channels::Bgr {
+            colours.reverse();
+        }
+        axis.labels = colours;
+    }
     let count = paths.len();
     notes.push(format!("{count} picture{}: {}", if count == 1 { "" } else { "s" }, steps.said()));
     Ok(Dataset {
@@ -331,7 +338,7 @@ fn row(picture: &Picture, frame: &Frame, order: Channels) -> Values {
     let pixels = frame.size.width * frame.size.height;
     // Where each value of the row comes from: a pixel and its channel, red first.
     let place = |i: usize| match frame.layout {
-        Layout::ChannelsFirst => (i % pixels, i / pixels),
+        Layout::NoChannels | Layout::ChannelsFirst => (i % pixels, i / pixels),
         Layout::ChannelsLast => (i / frame.channels, i % frame.channels),
     };
     let channel = |c: usize| if order == Channels::Bgr { frame.channels - 1 - c } else { c };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Targets, Values};
+use super::{Dataset, Targets, Unit, Values};
 use crate::{Error, Result};
 
 /// How inputs are brought to a common scale.
@@ -23,7 +23,9 @@ impl ScaleKind {
     pub fn default_for(dataset: &Dataset) -> Self {
         match &dataset.x {
             Values::U8(_) => ScaleKind::Unit,
-            Values::F32(_) if matches!(dataset.source.as_str(), "gaussian" | "correlated" | "redundant") => {
+            Values::F32(_)
+                if matches!(dataset.source.as_str(), "gaussian" | "correlated" | "redundant" | "channels") =>
+            {
                 ScaleKind::None
             }
             Values::F32(_) => ScaleKind::Standard,
@@ -56,6 +58,24 @@ struct Column {
     max: f64,
 }
 
+impl Column {
+    /// The sums over the cells of both (Chan, Golub and LeVeque's update).
+    fn with(self, other: Column) -> Column {
+        let count = self.count + other.count;
+        if count == 0.0 {
+            return self;
+        }
+        let (share, apart) = (other.count / count, other.mean - self.mean);
+        Column {
+            count,
+            mean: self.mean + apart * share,
+            squares: self.squares + other.squares + apart * apart * self.count * share,
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+        }
+    }
+}
+
 /// 1/width, or 1 where there is no width: below the least normal `f32` the inverse could be infinite, and GPUs may take
 /// such numbers for 0.
 fn inverse(width: f64) -> f64 {
@@ -71,6 +91,15 @@ impl Scaling {
     /// # Errors
     /// A column with missing cells alone in these rows: there is no mean to fill in. A column that spans more than 1e37.
     pub fn fit(kind: ScaleKind, dataset: &Dataset, rows: &[u32]) -> Result<Self> {
+        Scaling::fit_together(kind, dataset, rows, &[])
+    }
+
+    /// The same with one shift and one scale for all columns of a unit, fitted on the numbers of all: a channel's, which a convolution
+    /// reads with one weight wherever they stand.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn fit_together(kind: ScaleKind, dataset: &Dataset, rows: &[u32], units: &[Unit]) -> Result<Self> {
         let start = Column { count: 0.0, mean: 0.0, squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
         let mut columns = vec![start; dataset.columns];
         for &r in rows {
@@ -96,6 +125,10 @@ impl Scaling {
             let problem = "no training row has a value in it, so there is no mean to fill in";
             let remedy = "leave the column out (--drop for a table) or fill in some cells";
             return Err(Error::input(&dataset.source, place, problem, remedy));
+        }
+        for unit in units {
+            let all = unit.columns.iter().fold(start, |all, &c| all.with(columns[c]));
+            unit.columns.iter().for_each(|&c| columns[c] = all);
         }
         if let Some(c) = columns.iter().position(|column| column.max - column.min > WIDEST) {
             let place = format!("column {:?}", dataset.features[c].name);

@@ -19,6 +19,13 @@ impl Dataset {
 
     fn inputs(&self) -> String {
         let length = |name: &str| self.axes.iter().find(|axis| axis.name == name).map(|axis| axis.len);
+        if let (Some(channels), Some(positions)) = (length("channel"), length("position")) {
+            let first = if self.axes[0].name == "channel" { "first" } else { "last" };
+            return format!(
+                "recordings of {} ({first}) × {positions} positions",
+                counted(channels, "channel", "channels")
+            );
+        }
         if let (Some(rows), Some(columns)) = (length("row"), length("column")) {
             let first = self.axes.first().is_some_and(|axis| axis.name == "channel");
             let channels = match length("channel") {
@@ -27,7 +34,11 @@ impl Dataset {
                     format!(" with {} ({})", counted(n, "channel", "channels"), if first { "first" } else { "last" })
                 }
             };
-            return format!("pictures of {rows} rows × {columns} columns{channels}");
+            let picture = match length("depth") {
+                None => "pictures of".to_owned(),
+                Some(depth) => format!("volumes of {depth} planes ×"),
+            };
+            return format!("{picture} {rows} rows × {columns} columns{channels}");
         }
         let numbers = self.features.iter().filter(|f| f.group.is_none()).count();
         // [name, values], in the order of the columns; a category's columns stand together.
@@ -107,7 +118,7 @@ mod tests {
             x: Values::F32(Vec::new()),
             y,
             features,
-            axes: vec![Axis { name: "feature".into(), len: columns }],
+            axes: vec![Axis::new("feature", columns)],
             weights: None,
             test_from: None,
             notes: Vec::new(),

@@ -1,4 +1,4 @@
-//! The two synthetic data sets of Chicchi et al., sections 3.1 and 3.2.
+//! Synthetic data sets: the two of Chicchi et al., sections 3.1 and 3.2, and others whose truth is known.
 
 use super::{Axis, Dataset, Feature, Targets, Values};
 use crate::random::Random;
@@ -58,7 +58,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
         features: (0..PICTURE * PICTURE)
             .map(|i| Feature { name: format!("r{}c{}", i / PICTURE, i % PICTURE), group: None })
             .collect(),
-        axes: ["row", "column"].map(|name| Axis { name: name.into(), len: PICTURE }).to_vec(),
+        axes: ["row", "column"].map(|name| Axis::new(name, PICTURE)).to_vec(),
         weights: None,
         test_from: None,
         notes: Vec::new(),
@@ -75,7 +75,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         x: Values::F32(x),
         y: Targets::Classes { labels, names: vec!["0".into(), "1".into()] },
         features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-        axes: vec![Axis { name: "feature".into(), len: columns }],
+        axes: vec![Axis::new("feature", columns)],
         weights: None,
         test_from: None,
         notes: Vec::new(),
@@ -118,6 +118,57 @@ pub fn correlated(seed: u64, rows: usize) -> Dataset {
         x.extend([(SIGMA * random.normal()) as f32, (SIGMA * random.normal()) as f32]);
     }
     dataset("correlated", rows, CORRELATED_FEATURES, x, labels)
+}
+
+/// Channels, places of each, and channels that tell the classes apart, of [`channels`].
+pub const CHANNELS: usize = 16;
+pub const CHANNEL_PLACES: usize = 32;
+pub const CHANNELS_RELEVANT: usize = 5;
+/// Rows of [`channels`] unless told otherwise.
+pub const CHANNELS_ROWS: usize = 4_000;
+
+/// A recording of many channels with the truth about it.
+pub struct Channels {
+    pub dataset: Dataset,
+    /// Where each channel's wave stands, if it tells the classes apart.
+    pub relevant: Vec<Option<usize>>,
+}
+
+/// Recordings `[16 channels, 32 places]` in two classes: standard normal noise, and in every channel one wave, up or down. In five
+/// channels at random positions the wave stands at a place of its own, and goes up in class 1 and down in class 0 in four of five
+/// rows; in the other eleven it stands anywhere and its direction says nothing: each channel by itself looks the same.
+pub fn channels(seed: u64, rows: usize) -> Channels {
+    const WAVE: [f64; 5] = [0.75, 1.5, 2.0, 1.5, 0.75];
+    const RIGHT: f64 = 0.8;
+    let mut random = Random::new(seed, 0xa4);
+    let mut order: Vec<usize> = (0..CHANNELS).collect();
+    random.shuffle(&mut order);
+    let mut relevant = vec![None; CHANNELS];
+    let span = CHANNEL_PLACES - WAVE.len() + 1;
+    for (i, &channel) in order[..CHANNELS_RELEVANT].iter().enumerate() {
+        relevant[channel] = Some((2 * i + 1) * span / (2 * CHANNELS_RELEVANT));
+    }
+    let labels: Vec<u32> = (0..rows as u32).map(|r| r % 2).collect();
+    let mut x = Vec::with_capacity(rows * CHANNELS * CHANNEL_PLACES);
+    for &label in &labels {
+        for place in &relevant {
+            let begin = x.len();
+            x.extend((0..CHANNEL_PLACES).map(|_| random.normal() as f32));
+            let anywhere = ((random.uniform() * span as f64) as usize).min(span - 1);
+            let (up, right) = (random.uniform() < 0.5, random.uniform() < RIGHT);
+            let up = if place.is_some() { (label == 1) == right } else { up };
+            let wave = &mut x[begin + place.unwrap_or(anywhere)..][..WAVE.len()];
+            wave.iter_mut().zip(WAVE).for_each(|(x, height)| *x += if up { height } else { -height } as f32);
+        }
+    }
+    let columns = CHANNELS * CHANNEL_PLACES;
+    let name = |i: usize| format!("p{:02}ch{:02}", i % CHANNEL_PLACES, i / CHANNEL_PLACES);
+    let dataset = Dataset {
+        features: (0..columns).map(|i| Feature { name: name(i), group: None }).collect(),
+        axes: vec![Axis::new(super::CHANNEL, CHANNELS), Axis::new("position", CHANNEL_PLACES)],
+        ..dataset("channels", rows, columns, x, labels)
+    };
+    Channels { dataset, relevant }
 }
 
 /// Rows of [`redundant`] unless told otherwise.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Dataset, Feature, sniff_delimiter};
+use super::{Axis, CHANNEL, Dataset, Feature, sniff_delimiter};
+use crate::network::Input;
 use crate::{Error, Result};
 
 /// One feature to a person, and one unit of selection: a column, or the columns of a categorical variable or of a group that the user named.
@@ -43,6 +44,28 @@ pub fn units(features: &[Feature], named: &[Unit]) -> Vec<Unit> {
     }
     units.sort_by_key(|unit| unit.columns.first().copied());
     units
+}
+
+/// The channels of a row of data with these axes, by name or as `channel 3`: what a convolution has an eigenvalue for. One of all columns
+/// where no axis counts channels.
+pub fn channels(axes: &[Axis]) -> Vec<Unit> {
+    let columns: usize = axes.iter().map(|axis| axis.len).product();
+    let Some(at) = axes.iter().position(|axis| axis.name == CHANNEL) else {
+        return vec![Unit { name: format!("{CHANNEL} 0"), columns: (0..columns).collect() }];
+    };
+    let (axis, inner) = (&axes[at], axes[at + 1..].iter().map(|axis| axis.len).product::<usize>());
+    let of = |channel: usize| (0..columns).filter(|column| column / inner % axis.len == channel).collect();
+    let name = |channel: usize| axis.labels.get(channel).cloned().unwrap_or_else(|| format!("{CHANNEL} {channel}"));
+    (0..axis.len).map(|channel| Unit { name: name(channel), columns: of(channel) }).collect()
+}
+
+/// What a network reads of a row of data with these axes.
+pub fn input_of(axes: &[Axis]) -> Input {
+    Input {
+        sizes: axes.iter().map(|axis| axis.len).collect(),
+        channels: axes.iter().position(|axis| axis.name == CHANNEL),
+        copies: 1,
+    }
 }
 
 /// The column that a feature came from: `colour` of the one-hot column `colour=red`.

@@ -10,6 +10,9 @@ use crate::program::shader::{Shader, shader};
 
 /// Training: `mean`, `var` over the batch's rows; `inv_std = 1/√(var + ε)`; `y = (x − mean)·inv_std·γ + β`;
 /// `running ← momentum·running + (1 − momentum)·batch`.
+///
+/// Here and below C may be less than the columns of x: then each of C channels is as many columns in a row, which share its statistics,
+/// and the sums run over these too.
 #[derive(Debug, Clone)]
 pub struct BatchNormForward {
     pub x: View,
@@ -52,6 +55,8 @@ pub struct BatchNormBackward {
 }
 
 pub const SHADER: Shader = shader!("batch_norm");
+/// The same by channel.
+pub const BY_CHANNEL: Shader = shader!("channel_norm");
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -66,12 +71,24 @@ pub struct Params {
     pub below: GpuView,
     pub momentum: f32,
     pub epsilon: f32,
-    pub pad: [u32; 2],
+    /// Elements of a channel; not used where each element has statistics of its own.
+    pub places: u32,
+    pub pad: u32,
 }
 
-/// One workgroup for each four columns.
-fn columns(dispatch: Dispatch, caps: &Caps, x: View, work: f64) -> Dispatch {
-    dispatch.constant("WORKGROUP", caps.reduction()).groups(x.ld / 4, work * (x.rows * x.ld) as f64)
+/// Elements that share statistics, those of a channel: 1 where every column has its own.
+fn places(x: View, gamma: View) -> usize {
+    x.cols / gamma.cols
+}
+
+fn shader(x: View, gamma: View) -> Shader {
+    if places(x, gamma) == 1 { SHADER } else { BY_CHANNEL }
+}
+
+/// One workgroup for each four columns, or for each channel.
+fn columns(dispatch: Dispatch, caps: &Caps, x: View, gamma: View, work: f64) -> Dispatch {
+    let groups = if places(x, gamma) == 1 { x.ld / 4 } else { gamma.cols };
+    dispatch.constant("WORKGROUP", caps.reduction()).groups(groups, work * (x.rows * x.ld) as f64)
 }
 
 impl BatchNormForward {
@@ -86,15 +103,16 @@ impl BatchNormForward {
             running: view(self.running),
             momentum: self.momentum,
             epsilon: self.epsilon,
+            places: word(places(self.x, self.gamma)),
             ..Params::default()
         };
-        let dispatch = Dispatch::new(SHADER, "forward", &params)
+        let dispatch = Dispatch::new(shader(self.x, self.gamma), "forward", &params)
             .read(2, self.x.buffer)
             .read(3, self.gamma.buffer)
             .write(4, self.y.buffer)
             .write(5, self.saved.buffer)
             .write(6, self.running.buffer);
-        vec![columns(dispatch, caps, self.x, 12.0)]
+        vec![columns(dispatch, caps, self.x, self.gamma, 12.0)]
     }
 }
 
@@ -108,16 +126,18 @@ impl BatchNormInference {
             beta: view(self.beta),
             running: view(self.running),
             epsilon: self.epsilon,
+            places: word(places(self.x, self.gamma)),
             ..Params::default()
         };
-        vec![
-            Dispatch::new(SHADER, "inference", &params)
-                .read(2, self.x.buffer)
-                .read(3, self.gamma.buffer)
-                .write(4, self.y.buffer)
-                .read(7, self.running.buffer)
-                .plane(caps, self.y, 60.0),
-        ]
+        let dispatch = Dispatch::new(shader(self.x, self.gamma), "inference", &params)
+            .read(2, self.x.buffer)
+            .read(3, self.gamma.buffer)
+            .write(4, self.y.buffer)
+            .read(7, self.running.buffer);
+        match places(self.x, self.gamma) {
+            1 => vec![dispatch.plane(caps, self.y, 60.0)],
+            _ => vec![columns(dispatch, caps, self.x, self.gamma, 8.0)],
+        }
     }
 }
 
@@ -134,10 +154,11 @@ impl BatchNormBackward {
             saved: view(self.saved),
             running: view(self.d_gamma),
             below: GpuView::of(buffers, self.slope.map(|slope| slope.saved)),
+            places: word(places(self.x, self.gamma)),
             ..Params::default()
         };
         let below = self.slope.map_or(Memory::Nothing, |s| Memory::Buffer { buffer: s.saved.buffer, part: 0 });
-        let dispatch = Dispatch::new(SHADER, "backward", &params)
+        let dispatch = Dispatch::new(shader(self.x, self.gamma), "backward", &params)
             .constant("SLOPE", self.slope.map_or(0, |slope| slope.rule.code()))
             .constant("SEEDS", self.slope.map_or(1, |slope| word(slope.seeds)))
             .read(2, self.x.buffer)
@@ -147,6 +168,6 @@ impl BatchNormBackward {
             .read(8, self.dy.buffer)
             .bind(9, below, false)
             .write(10, self.d_gamma.buffer);
-        vec![columns(dispatch, caps, self.x, 16.0)]
+        vec![columns(dispatch, caps, self.x, self.gamma, 16.0)]
     }
 }

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Activation;
-use crate::program::dispatch::{Caps, Dispatch, GpuView};
+use crate::program::dispatch::{Caps, Dispatch, GpuView, word};
 use crate::program::shader::{Shader, shader};
 use crate::program::{Buffers, View};
 
@@ -21,7 +21,8 @@ pub struct Linearise {
     pub intercept: View,
 }
 
-/// Batch norm in evaluation: `S = γ/√(var + ε)`, `q = β − mean·S`, the same for every sample.
+/// Batch norm in evaluation: `S = γ/√(var + ε)`, `q = β − mean·S`, the same for every sample, and for all elements of a channel where
+/// there are fewer C than columns of S.
 #[derive(Debug, Clone)]
 pub struct BatchNormLinearise {
     /// `[1, C]` in the parameters.
@@ -50,7 +51,9 @@ pub struct Params {
     pub beta: GpuView,
     pub running: GpuView,
     pub epsilon: f32,
-    pub pad: [u32; 3],
+    /// Elements of a channel, which share batch norm's statistics.
+    pub places: u32,
+    pub pad: [u32; 2],
 }
 
 impl Linearise {
@@ -86,6 +89,7 @@ impl BatchNormLinearise {
             beta: view(self.beta),
             running: view(self.running),
             epsilon: self.epsilon,
+            places: word(self.slope.cols / self.gamma.cols),
             ..Params::default()
         };
         vec![

@@ -70,11 +70,12 @@ pub const SETTING_RATE: usize = 3;
 pub const SETTINGS_LEN: usize = 4;
 
 /// Every shader of the crate.
-pub const SHADERS: [Shader; 25] = [
+pub const SHADERS: [Shader; 26] = [
     activation::SHADER,
     adam::SHADER,
     add::SHADER,
     batch_norm::SHADER,
+    batch_norm::BY_CHANNEL,
     batch_product::SHADER,
     columns::SHADER,
     convolve::SHADER,

@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::data::{Axis, CHANNEL};
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
 use crate::{Error, Result, write};
@@ -109,6 +110,10 @@ impl Model {
         {
             return Err(broken("network", "its sizes don't fit its description".into()));
         }
+        let first = network.first_layer();
+        if first.is_some_and(|first| first.channels && !fits(&description.axes, first.sources, network.input_width())) {
+            return Err(broken("network", "its channels don't fit the axes of its description".into()));
+        }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken("tensors", e.to_string()))?;
         let replicas = description.settings.replicas.len();
         let layout = Layout::new(&network);
@@ -132,6 +137,14 @@ impl Model {
         }
         Ok(Model { description, network, parameters })
     }
+}
+
+/// Whether rows with these axes have so many channels, and columns.
+fn fits(axes: &[Axis], channels: usize, columns: usize) -> bool {
+    let all = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len));
+    let of = axes.iter().find(|axis| axis.name == CHANNEL).map_or(1, |axis| axis.len);
+    let labelled = |axis: &Axis| axis.labels.is_empty() || axis.labels.len() == axis.len;
+    all == Some(columns) && of == channels && axes.iter().all(labelled)
 }
 
 /// The network as the file has it, node by node, so that one that can't be read is named.

@@ -66,8 +66,9 @@ impl NodeType for Convolution {
 
     fn tensors(&self, inputs: &[&[usize]]) -> Vec<TensorSpec> {
         let channels = inputs[0][0];
-        let (m, n) = (self.filters, channels / self.groups * self.window(inputs[0]).taps());
-        self.weight.tensors((m, n), channels, self.train_bias)
+        let taps = self.window(inputs[0]).taps();
+        let shape = (self.filters, channels / self.groups * taps);
+        self.weight.tensors(shape, (channels, taps), self.train_bias)
     }
 
     fn multiply_adds(&self, inputs: &[&[usize]], output: &[usize]) -> usize {

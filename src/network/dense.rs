@@ -54,7 +54,7 @@ impl NodeType for Dense {
 
     fn tensors(&self, inputs: &[&[usize]]) -> Vec<TensorSpec> {
         let (m, n) = (self.units, inputs[0].iter().product());
-        self.weight.tensors((m, n), n, self.train_bias)
+        self.weight.tensors((m, n), (n, 1), self.train_bias)
     }
 
     fn multiply_adds(&self, inputs: &[&[usize]], _output: &[usize]) -> usize {

@@ -34,7 +34,7 @@ pub(crate) enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Initialisation {
-    /// Uniform within ±√(6/(N+M)).
+    /// Uniform within ±√(6/(N+M)); of a convolution N counts a filter's elements, and M filters times taps.
     Glorot,
     /// Normal with standard deviation √(2/N).
     He,
@@ -48,11 +48,17 @@ pub(crate) struct TensorSpec {
     role: Role,
     trained: bool,
     start: Start,
+    taps: usize,
 }
 
 impl TensorSpec {
     pub fn new(name: &'static str, rows: usize, cols: usize, role: Role, trained: bool, start: Start) -> Self {
-        TensorSpec { name, rows, cols, role, trained, start }
+        TensorSpec { name, rows, cols, role, trained, start, taps: 1 }
+    }
+
+    /// The weight of a convolution: each of its rows reaches as many output elements of a window.
+    pub fn taps(self, taps: usize) -> Self {
+        TensorSpec { taps, ..self }
     }
 }
 
@@ -71,6 +77,8 @@ pub struct Tensor {
     pub role: Role,
     pub trained: bool,
     start: Start,
+    /// Output elements that an input element reaches through each row: 1, or the taps of a convolution.
+    taps: usize,
 }
 
 /// Every tensor of a network, placed in two buffers of each replica: the parameters, laid out as
@@ -103,6 +111,7 @@ impl Layout {
                     role: spec.role,
                     trained: spec.trained,
                     start: spec.start,
+                    taps: spec.taps,
                 });
             }
         }
@@ -136,7 +145,7 @@ impl Layout {
                 for x in &mut row[..tensor.cols] {
                     *x = match tensor.start {
                         Start::Random => {
-                            let (n, m) = (tensor.cols as f64, tensor.rows as f64);
+                            let (n, m) = (tensor.cols as f64, (tensor.rows * tensor.taps) as f64);
                             let value = match initialisation {
                                 Initialisation::Glorot => (6.0 / (n + m)).sqrt() * (2.0 * random.uniform() - 1.0),
                                 Initialisation::He => (2.0 / n).sqrt() * random.normal(),

@@ -12,6 +12,7 @@ mod concat;
 mod convolution;
 pub(crate) mod dense;
 mod dropout;
+mod first_layer;
 mod fixed;
 mod function;
 mod layout;
@@ -29,6 +30,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod scale;
+mod sequential;
 mod slice;
 mod sliding;
 mod sparse_matrix;
@@ -46,6 +48,7 @@ pub use concat::ConcatNode;
 pub use convolution::Convolution;
 pub use dense::Dense;
 pub use dropout::DropoutNode;
+pub use first_layer::FirstLayer;
 pub use function::FunctionNode;
 pub use layout::{Initialisation, Layout, Parameters, Role, Tensor};
 pub use mat_mul::MatMulNode;
@@ -59,12 +62,12 @@ pub use reduce::ReduceNode;
 pub use reshape::Reshape;
 pub use resize::{Coordinates, Interpolation, Resize, Rounding};
 pub use scale::{By, Scale};
+pub use sequential::{Block, Input, Place, Pool, Sequential};
 pub use slice::SliceNode;
 pub use sliding::{Padding, Sliding};
 pub use transposed_convolution::TransposedConvolution;
 pub use weight::{Spectral, Weight};
 
-use crate::kernels::Activation;
 use crate::{Error, Result};
 
 /// Elements that a sample of a node may have.
@@ -227,126 +230,10 @@ impl Network {
         self.nodes.last().expect("a network has its input at least")
     }
 
-    /// The dense layer whose columns are the input features, if the input feeds exactly one.
-    pub fn first_dense(&self) -> Option<(NodeId, &Dense)> {
-        let mut consumers = self.nodes.iter().enumerate().filter(|(_, n)| n.inputs.contains(&0));
-        match (consumers.next(), consumers.next()) {
-            (Some((id, Node { layer: Layer::Dense(dense), .. })), None) => Some((id, dense)),
-            _ => None,
-        }
-    }
-
     /// How many times each node's output is read.
     pub(crate) fn consumers(&self) -> Vec<usize> {
         let mut counts = vec![0; self.nodes.len()];
         self.nodes.iter().flat_map(|n| &n.inputs).for_each(|&i| counts[i] += 1);
         counts
-    }
-}
-
-/// A feed-forward network in the usual order: dense, activation, batch norm, dropout; the output layer is bare.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sequential {
-    pub hidden: Vec<usize>,
-    /// One for each hidden layer, or one for all.
-    pub activations: Vec<Activation>,
-    pub batch_norm: Place,
-    pub dropout: f32,
-    pub dropout_place: Place,
-    /// Which layers are spectral (`None`: all are direct).
-    pub spectral: Place,
-    /// What is trained in a spectral layer.
-    pub train: Spectral,
-    pub train_bias: bool,
-    /// Adds a hidden layer's input to its output (after activation, batch norm and dropout) where both are equally wide.
-    pub residual: bool,
-    /// The weights of the layers that are not spectral are penalised with r_ψ too (a spectral weight whose λ stays 1).
-    pub ridge: bool,
-}
-
-/// After which layers something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
-    None,
-    First,
-    All,
-}
-
-impl Place {
-    fn covers(self, layer: usize) -> bool {
-        self == Place::All || (self == Place::First && layer == 0)
-    }
-}
-
-impl Default for Sequential {
-    /// The papers' 100-100-50 with ReLU, without batch norm and dropout, the first layer spectral: penalties on later
-    /// layers cost accuracy and say nothing about the inputs.
-    fn default() -> Self {
-        Sequential {
-            hidden: vec![100, 100, 50],
-            activations: vec![Activation::Relu],
-            batch_norm: Place::None,
-            dropout: 0.0,
-            dropout_place: Place::All,
-            spectral: Place::First,
-            train: Spectral::default(),
-            train_bias: true,
-            residual: false,
-            ridge: false,
-        }
-    }
-}
-
-impl Sequential {
-    /// The network for `inputs` features and `outputs` outputs.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for a width of 0 or a wrong number of activations.
-    pub fn build(&self, inputs: usize, outputs: usize) -> Result<Network> {
-        if self.activations.len() != 1 && self.activations.len() != self.hidden.len() {
-            return Err(Error::Shape(format!(
-                "{} activations for {} hidden layers; give one for all or one for each",
-                self.activations.len(),
-                self.hidden.len()
-            )));
-        }
-        // Not around the first layer: the ranking needs it to be the only one that reads the input.
-        let is_block = |layer: usize| self.residual && layer > 0 && self.hidden[layer - 1] == self.hidden[layer];
-        if self.residual && !(0..self.hidden.len()).any(is_block) {
-            return Err(Error::Shape(
-                "--residual needs a hidden layer that is as wide as the one before it, as in --hidden 64,64".into(),
-            ));
-        }
-        let mut network = Network::new(&[inputs]);
-        let dense = |layer: usize, units: usize| Dense {
-            units,
-            weight: if self.spectral.covers(layer) {
-                Weight::Spectral(self.train)
-            } else if self.ridge && layer > 0 {
-                Weight::Spectral(Spectral { psi: true, lambda_in: false, lambda_out: false })
-            } else {
-                Weight::Direct
-            },
-            train_bias: self.train_bias,
-        };
-        for (i, &units) in self.hidden.iter().enumerate() {
-            let before = network.nodes.len() - 1;
-            network.then(dense(i, units))?;
-            let activation = self.activations[if self.activations.len() == 1 { 0 } else { i }];
-            network.then(ActivationNode { activation })?;
-            if self.batch_norm.covers(i) {
-                network.then(BatchNorm::default())?;
-            }
-            if self.dropout > 0.0 && self.dropout_place.covers(i) {
-                network.then(DropoutNode { probability: self.dropout })?;
-            }
-            if is_block(i) {
-                network.push(AddNode {}.into(), &[before, network.nodes.len() - 1])?;
-            }
-        }
-        network.then(dense(self.hidden.len(), outputs))?;
-        Ok(network)
     }
 }

@@ -107,7 +107,8 @@ pub struct Recorder<'a> {
     consumers: Vec<usize>,
     outputs: Vec<Option<View>>,
     gradients: Vec<Vec<View>>,
-    input_gradient: bool,
+    /// Nodes whose gradient something uses: a trained parameter there or below, or whoever asked for that of the input.
+    wanted: Vec<bool>,
     ops: Vec<Op>,
 }
 
@@ -116,6 +117,11 @@ impl<'a> Recorder<'a> {
     pub fn new(network: &'a Network, workspace: &'a mut Workspace, mode: Mode, x: View, input_gradient: bool) -> Self {
         let mut outputs = vec![None; network.nodes.len()];
         outputs[0] = Some(x);
+        let mut wanted = vec![input_gradient; network.nodes.len()];
+        for (id, node) in network.nodes.iter().enumerate() {
+            let trains = workspace.layout.tensors.iter().any(|tensor| tensor.node == id && tensor.trained);
+            wanted[id] |= trains || node.inputs.iter().any(|&input| wanted[input]);
+        }
         Recorder {
             consumers: network.consumers(),
             gradients: vec![Vec::new(); network.nodes.len()],
@@ -123,7 +129,7 @@ impl<'a> Recorder<'a> {
             workspace,
             mode,
             outputs,
-            input_gradient,
+            wanted,
             ops: Vec::new(),
         }
     }
@@ -299,7 +305,7 @@ impl<'a> Recorder<'a> {
             }
             _ => (input, None),
         };
-        if target == 0 && !self.input_gradient {
+        if !self.wanted[target] {
             return;
         }
         let what = format!("gradient from {}", nodes[from].name);
@@ -311,7 +317,7 @@ impl<'a> Recorder<'a> {
 
     /// Delivers a gradient that is equal to this node's own.
     pub(crate) fn deliver_unchanged(&mut self, input: NodeId, gradient: View) {
-        if input != 0 || self.input_gradient {
+        if self.wanted[input] {
             self.gradients[input].push(gradient);
         }
     }

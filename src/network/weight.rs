@@ -50,13 +50,18 @@ impl Weight {
             .then(|| Eigenvalues { lambda_in: parameter(LAMBDA_IN), lambda_out: parameter(LAMBDA_OUT) })
     }
 
-    /// A matrix of `m` rows and `n` columns with its eigenvalues, one for each of `sources` (columns, or channels of several columns), and
-    /// the bias.
-    pub(super) fn tensors(self, (m, n): (usize, usize), sources: usize, train_bias: bool) -> Vec<TensorSpec> {
+    /// A matrix of `m` rows and `n` columns with its eigenvalues, one for each of `sources` (columns, or channels of `taps`
+    /// columns), and the bias.
+    pub(super) fn tensors(
+        self,
+        (m, n): (usize, usize),
+        (sources, taps): (usize, usize),
+        train_bias: bool,
+    ) -> Vec<TensorSpec> {
         let mut tensors = match self {
-            Weight::Direct => vec![TensorSpec::new(WEIGHT, m, n, Role::Plain, true, Start::Random)],
+            Weight::Direct => vec![TensorSpec::new(WEIGHT, m, n, Role::Plain, true, Start::Random).taps(taps)],
             Weight::Spectral(train) => vec![
-                TensorSpec::new(PSI, m, n, Role::Psi, train.psi, Start::Random),
+                TensorSpec::new(PSI, m, n, Role::Psi, train.psi, Start::Random).taps(taps),
                 TensorSpec::new(LAMBDA_IN, 1, sources, Role::Lambda, train.lambda_in, Start::Ones),
                 TensorSpec::new(LAMBDA_OUT, 1, m, Role::Lambda, train.lambda_out, Start::Zeros),
             ],

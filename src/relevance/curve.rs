@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::ranking::order;
 use super::{Curve, CurvePoint, Metric};
+use crate::data::Unit;
 use crate::engine::Device;
 use crate::model::Model;
 use crate::random::Random;
@@ -57,10 +58,12 @@ fn retrained_ks(max: usize) -> Vec<usize> {
     [1, 2, 5, 10, 14, 20, 30, 50, 100, 200, 500, 1000].into_iter().filter(|&k| k < max).chain([max]).collect()
 }
 
-/// The place of every feature in an ordering.
-fn places(order: &[usize]) -> Vec<u32> {
-    let mut places = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(place, &feature)| places[feature] = place as u32);
+/// The place of every column in an ordering of the inputs: that of its input.
+fn places(inputs: &[Unit], order: &[usize]) -> Vec<u32> {
+    let mut places = vec![0; inputs.iter().map(|input| input.columns.len()).sum()];
+    for (place, &input) in order.iter().enumerate() {
+        inputs[input].columns.iter().for_each(|&column| places[column] = place as u32);
+    }
     places
 }
 
@@ -79,7 +82,8 @@ pub fn curve(
     if range.is_empty() {
         return Err(Error::Usage(format!("there are no {rows} rows for the curve; choose others with --rows")));
     }
-    let n = data.columns;
+    let inputs = model.inputs();
+    let n = inputs.len();
     let max_k = options.max_k.min(n);
     if max_k == 0 || options.controls == 0 {
         return Err(Error::Usage("--max-k and --controls must be 1 at least".into()));
@@ -88,12 +92,12 @@ pub fn curve(
         .map(|draw| {
             let mut order: Vec<usize> = (0..n).collect();
             Random::new(options.seed, 0xc0 + draw as u64).shuffle(&mut order);
-            places(&order)
+            places(&inputs, &order)
         })
         .collect();
     let rankings: Vec<Vec<usize>> = model.relevance().iter().map(|r| order(r)).collect();
     let masking = Masking {
-        positions: rankings.iter().map(|r| [&[places(r)], &controls[..]].concat()).collect(),
+        positions: rankings.iter().map(|r| [&[places(&inputs, r)], &controls[..]].concat()).collect(),
         fill: fill(model, options.fill),
         train: false,
     };
@@ -153,7 +157,7 @@ fn retrain(
         ));
     }
     let ks = retrained_ks(max_k);
-    let all = places(ranking);
+    let all = places(&model.inputs(), ranking);
     let place = |k: usize, p: u32| if (p as usize) < k { 0 } else { u32::MAX };
     let masking = Masking {
         positions: ks.iter().map(|&k| vec![all.iter().map(|&p| place(k, p)).collect()]).collect(),

@@ -10,12 +10,12 @@ pub use ranking::order;
 
 use crate::train::Metric;
 
-/// One input feature in the ranking (`method.md` section 1, *Relevance*). Over R replicas: means and a standard deviation.
+/// One input in the ranking (`method.md` section 1, *Relevance*): a column, or a channel where the first layer is a convolution. Over R replicas: means and a standard deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankedFeature {
     /// 1 is the most relevant.
     pub rank: usize,
-    /// Column of the data set, from 0.
+    /// Column of the data set, or channel, from 0.
     pub feature: usize,
     pub name: String,
     /// Mean over replicas of λ_in.

@@ -15,7 +15,7 @@ impl Model {
     /// `‖W[:,i]‖₂` of every input, mean over replicas: the same as its relevance unless λ_out is trained.
     pub fn weight_norms(&self) -> Vec<f64> {
         let layout = crate::network::Layout::new(&self.network);
-        let mut norms = vec![0.0; self.description.features.len()];
+        let mut norms = vec![0.0; self.inputs().len()];
         for parameters in &self.parameters {
             let inputs = input_relevance(&self.network, &layout, parameters);
             norms.iter_mut().zip(inputs).for_each(|(sum, e)| *sum += e.weight_norm / self.parameters.len() as f64);
@@ -23,32 +23,33 @@ impl Model {
         norms
     }
 
-    /// Every input, most relevant first; ties by index. Over replicas: means, and the standard deviation of |λ̃_i|. An input that is
+    /// Every input ([`Model::inputs`]), most relevant first; ties by index. Over replicas: means, and the standard deviation of |λ̃_i|. An input that is
     /// constant on the training rows has relevance 0 and comes last, whatever is left of its initial weight: nothing can use it.
     pub fn ranking(&self) -> Vec<RankedFeature> {
         let layout = crate::network::Layout::new(&self.network);
         let replicas: Vec<_> = self.parameters.iter().map(|p| input_relevance(&self.network, &layout, p)).collect();
         let n = replicas.len() as f64;
         let mut ranking: Vec<RankedFeature> = self
-            .description
-            .features
-            .iter()
+            .inputs()
+            .into_iter()
             .enumerate()
-            .map(|(i, feature)| {
+            .map(|(i, input)| {
+                // A channel's columns were scaled together, and have one standard deviation.
+                let std = f64::from(self.description.scaling.std[input.columns[0]]);
                 let mean =
                     |f: fn(&crate::train::InputRelevance) -> f64| replicas.iter().map(|r| f(&r[i])).sum::<f64>() / n;
-                let varies = f64::from(u8::from(self.description.scaling.std[i] > 0.0));
+                let varies = f64::from(u8::from(std > 0.0));
                 let relevance = varies * mean(|e| e.relevance);
                 let variance = replicas.iter().map(|r| (varies * r[i].relevance - relevance).powi(2)).sum::<f64>() / n;
                 RankedFeature {
                     rank: 0,
                     feature: i,
-                    name: feature.name.clone(),
+                    name: input.name,
                     lambda: mean(|e| e.lambda),
                     psi_norm: mean(|e| e.psi_norm),
                     relevance,
                     relevance_std: variance.sqrt(),
-                    relevance_times_std: relevance * f64::from(self.description.scaling.std[i]),
+                    relevance_times_std: relevance * std,
                 }
             })
             .collect();

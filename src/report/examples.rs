@@ -1,6 +1,6 @@
 //! Single inputs as the network sees them: the whole one, and what is left of it with only the best features kept.
 
-use super::facts::{Example, Facts, Grid, Shape};
+use super::facts::{Example, Facts, Grid, Shape, shape_of};
 use super::figures::{Along, HALF, LINE_POINTS};
 use super::page::{Block, Cell, Column, Figure, Picture, Row, Table, Text, Tiles, Tone};
 use super::picture::{self, Palette};
@@ -17,7 +17,18 @@ const ROWS: usize = 12;
 
 /// The section's body; empty without examples that fit the input.
 pub(crate) fn examples(facts: &Facts) -> Vec<Block> {
-    let fitting: Vec<&Example> = facts.page.examples.iter().filter(|e| e.values.len() == facts.page.columns).collect();
+    // Of a ranking of channels, examples are shown where they are pictures, whole.
+    let columns = match facts.page.by_channel {
+        true => facts.page.axes.iter().map(|axis| axis.len).product(),
+        false => facts.page.columns,
+    };
+    let fitting: Vec<&Example> = facts.page.examples.iter().filter(|e| e.values.len() == columns).collect();
+    if facts.page.by_channel {
+        return match shape_of(facts.page.axes, columns) {
+            Shape::Image(grid) if !fitting.is_empty() => vec![images(facts, &fitting, grid).into()],
+            _ => Vec::new(),
+        };
+    }
     if fitting.is_empty() || facts.page.columns == 0 {
         return Vec::new();
     }
@@ -55,7 +66,7 @@ fn tiles_per_row(tiles: usize, side: usize) -> usize {
 
 fn images(facts: &Facts, examples: &[&Example], grid: Grid) -> Tiles {
     let Grid { rows, columns, channels, .. } = grid;
-    let marked = grid.pixels_of(&facts.marked);
+    let marked = if facts.page.by_channel { Vec::new() } else { grid.pixels_of(&facts.marked) };
     let all = || examples.iter().flat_map(|e| &e.values).copied().filter(|v| v.is_finite());
     let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
     let width = f64::from(high - low);
@@ -82,10 +93,10 @@ fn images(facts: &Facts, examples: &[&Example], grid: Grid) -> Tiles {
             ));
         }
         let label = format!("Example: {}", shorten(&example.label, 40));
-        let pictures = vec![
-            tile(rows, columns, &label, &whole),
-            tile(rows, columns, &format!("{label}, best pixels only"), &left),
-        ];
+        let mut pictures = vec![tile(rows, columns, &label, &whole)];
+        if !facts.page.by_channel {
+            pictures.push(tile(rows, columns, &format!("{label}, best pixels only"), &left));
+        }
         Figure { title: String::new(), pictures, caption: verdict(facts, example), wide: false }
     };
     let per_row = Some(tiles_per_row(shown.len(), rows.max(columns)));

@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn places_have_names() {
-        let axes = [("row", 4), ("channel", 3)].map(|(name, len)| Axis { name: name.into(), len });
+        let axes = [("row", 4), ("channel", 3)].map(|(name, len)| Axis::new(name, len));
         assert_eq!(place_name(&axes, 7), "row 2, channel 1");
         assert_eq!(place_name(&axes[..1], 3), "row 3");
     }

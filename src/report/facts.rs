@@ -23,6 +23,8 @@ pub struct TrainPage<'a> {
     pub columns: usize,
     /// Two axes named `row` and `column` are shown as an image; a single one of more than 200 features also as a line.
     pub axes: &'a [Axis],
+    /// The ranking is of channels, not of the columns of a row with these axes.
+    pub by_channel: bool,
     /// λ̃ below `threshold`·max counts as dropped.
     pub threshold: f64,
     pub history: &'a [EpochRecord],
@@ -126,8 +128,8 @@ impl<'a> Facts<'a> {
     pub(crate) fn new(page: &'a TrainPage<'a>, mark: usize) -> Facts<'a> {
         let ranked = tables::by_rank(page.ranking);
         let max = ranked.iter().map(|f| f.relevance).fold(0.0, f64::max);
-        let mut facts =
-            Facts { page, ranked, max, kept: 0, marked: Vec::new(), mark, shape: shape_of(page.axes, page.columns) };
+        let shape = if page.by_channel { Shape::Table } else { shape_of(page.axes, page.columns) };
+        let mut facts = Facts { page, ranked, max, kept: 0, marked: Vec::new(), mark, shape };
         let kept: Vec<usize> = facts.ranked.iter().filter(|f| !facts.dropped(f)).map(|f| f.feature).collect();
         facts.kept = kept.len().min(page.columns);
         facts.marked = kept.into_iter().filter(|&feature| feature < page.columns).take(mark).collect();
@@ -137,6 +139,11 @@ impl<'a> Facts<'a> {
     /// λ̃ relative to the largest, 0..1.
     pub(crate) fn share(&self, feature: &RankedFeature) -> f64 {
         if self.max > 0.0 { (feature.relevance / self.max).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// What the ranking is of.
+    pub(crate) fn noun(&self) -> &'static str {
+        if self.page.by_channel { "channel" } else { "input" }
     }
 
     /// Unless the model is no better than a constant answer.
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn channels_stand_first_or_last() {
-        let axes = |names: [(&str, usize); 3]| names.map(|(name, len)| Axis { name: name.into(), len });
+        let axes = |names: [(&str, usize); 3]| names.map(|(name, len)| Axis::new(name, len));
         let last = shape_of(&axes([("row", 2), ("column", 4), ("channel", 3)]), 24);
         let first = shape_of(&axes([("channel", 3), ("row", 2), ("column", 4)]), 24);
         let (Shape::Image(last), Shape::Image(first)) = (last, first) else { panic!("pictures") };

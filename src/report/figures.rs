@@ -158,8 +158,8 @@ pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
         plot.text(plot.px(reach) + 6.0, y, Anchor::Start, "tick", &text::short(f.relevance));
     }
     let title = match facts.ranked.len() {
-        n if n > BARS => format!("The {BARS} best inputs"),
-        _ => "All inputs, best first".to_owned(),
+        n if n > BARS => format!("The {BARS} best {}s", facts.noun()),
+        _ => format!("All {}s, best first", facts.noun()),
     };
     let mut caption = match (spread, facts.kept) {
         (_, 0) => "Every relevance is zero.".to_owned(),
@@ -169,7 +169,7 @@ pub(crate) fn ranking_bars(facts: &Facts) -> Figure {
     if facts.page.assessment.is_some_and(|a| a.control.is_some()) && shown.iter().any(|f| facts.faint(f)) {
         caption.push_str("Grey: no more relevant than noise would be.");
     }
-    Figure::new(title, plot.finish("The best inputs and their relevance"), caption)
+    Figure::new(title, plot.finish(&format!("The best {}s and their relevance", facts.noun())), caption)
 }
 
 /// λ̃ along one long axis (a spectrum, a time series), with its peaks named.

@@ -27,7 +27,7 @@ impl TrainPage<'_> {
             links: Vec::new(),
         };
         let supported = if facts.supported() { "" } else { " (not supported: see above)" };
-        page.section(format!("Which inputs count{supported}"), figures::ranking(&facts));
+        page.section(format!("Which {}s count{supported}", facts.noun()), figures::ranking(&facts));
         page.section(examples_title(&facts), examples::examples(&facts));
         page.section("Training", training(&facts));
         page.section("Ranking", vec![ranking_table(&facts).into()]);
@@ -83,11 +83,14 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
     match page.assessment.and_then(|a| a.control.as_ref()) {
         Some(control) => {
             let share = percent(control.inputs_above as f64 / control.inputs.max(1) as f64);
-            let of = inputs(control.inputs);
+            let of = text::many(control.inputs, facts.noun());
             add(count(control.inputs_above), format!("of {of} are more relevant than noise ({share})"));
         }
         None if facts.supported() => {
-            add(count(facts.kept), format!("of {} kept ({})", inputs(page.columns), share(facts.kept)));
+            add(
+                count(facts.kept),
+                format!("of {} kept ({})", text::many(page.columns, facts.noun()), share(facts.kept)),
+            );
         }
         None => {}
     }
@@ -97,13 +100,13 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
     if let (Some(curve), Some(point)) = (page.curve, facts.highlight()) {
         let name = text::metric_name(curve.metric);
         let (best, random) = match point.k {
-            1 => ("the best input".to_owned(), "one random input".to_owned()),
-            k => (format!("the {} best inputs", count(k)), format!("{} random inputs", count(k))),
+            1 => (format!("the best {}", facts.noun()), format!("one random {}", facts.noun())),
+            k => (format!("the {} best {}s", count(k), facts.noun()), format!("{} random {}s", count(k), facts.noun())),
         };
         add(text::metric(curve.metric, point.ranked), format!("{name} with {best} alone"));
         add(text::metric(curve.metric, point.random_mean), format!("{name} with {random}"));
     } else if let Some(best) = facts.ranked.first().filter(|best| !facts.dropped(best)) {
-        add(best.name.clone(), "is the most relevant input".to_owned());
+        add(best.name.clone(), format!("is the most relevant {}", facts.noun()));
     }
     if out.len() < 4
         && let Some(last) = page.history.last()
@@ -112,10 +115,6 @@ fn key_figures(facts: &Facts) -> Vec<KeyFigure> {
         out.push(KeyFigure::new(count(last.epoch), label));
     }
     out
-}
-
-fn inputs(number: usize) -> String {
-    if number == 1 { "1 input".to_owned() } else { format!("{} inputs", count(number)) }
 }
 
 /// Accuracies are shares, every other score is a number.
@@ -155,7 +154,7 @@ fn examples_title(facts: &Facts) -> String {
 
 fn ranking_table(facts: &Facts) -> Table {
     let spread = facts.ranked.iter().any(|f| f.relevance_std > 0.0);
-    let mut columns = vec![Column::number("rank"), Column::text("input")];
+    let mut columns = vec![Column::number("rank"), Column::text(facts.noun())];
     columns.extend(["λ", "‖ψ‖₂", "λ̃"].map(Column::number));
     columns.extend(spread.then(|| Column::number("± std")));
     let control = facts.page.assessment.and_then(|a| a.control.as_ref());
@@ -177,8 +176,9 @@ fn ranking_table(facts: &Facts) -> Table {
     let mut caption = String::new();
     if facts.page.columns > OPEN_ROWS.min(facts.ranked.len()) {
         caption = format!(
-            "relevance.csv holds all {} inputs. Grey rows are below the threshold. ",
-            count(facts.page.columns)
+            "relevance.csv holds all {} {}s. Grey rows are below the threshold. ",
+            count(facts.page.columns),
+            facts.noun()
         );
     }
     if let Some(control) = control {
@@ -201,16 +201,25 @@ fn explanation(facts: &Facts) -> Vec<Block> {
         false => "",
     };
     vec![
-        Block::Paragraph(Text::marked(
-            "The network's first layer multiplies each input i by an eigenvalue λ_{i} and a column ψ_{i} of eigenvector entries. \
-             Its relevance is the size of both together:",
-        )),
+        Block::Paragraph(Text::marked(match facts.page.by_channel {
+            false => {
+                "The network's first layer multiplies each input i by an eigenvalue λ_{i} and a column ψ_{i} of eigenvector entries. \
+                 Its relevance is the size of both together:"
+            }
+            true => {
+                "The network's first convolution multiplies each channel i, wherever its window stands, by an eigenvalue λ_{i} and a slice \
+                 ψ_{i} of eigenvector entries, one for each filter and each element of the window. Its relevance is the size of both \
+                 together:"
+            }
+        })),
         Block::Formula(Text::marked("λ̃_{i} = |λ_{i}| · ‖ψ_{i}‖_{2}")),
         Block::Paragraph(
             format!(
-                "A penalty during training pulls the eigenvalues of inputs that the task can do without to zero, so what stays is \
+                "A penalty during training pulls the eigenvalues of {}s that the task can do without to zero, so what stays is \
                  what the network uses. Compare values within this page only: relevance is relative to the largest one, and it \
-                 shrinks as the inputs' own scale grows.{replicas}"
+                 shrinks as the {}s' own scale grows.{replicas}",
+                facts.noun(),
+                facts.noun()
             )
             .into(),
         ),

@@ -30,6 +30,7 @@ pub fn page(outcome: &DigitsOutcome, device: &str) -> Page {
         ranking: &outcome.pictures.ranking,
         columns: outcome.relevance.len(),
         axes: &outcome.pictures.axes,
+        by_channel: false,
         threshold: outcome.training.threshold,
         history: &outcome.pictures.history,
         curve: Some(&outcome.curve),

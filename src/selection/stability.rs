@@ -117,7 +117,7 @@ pub(super) fn resample(
     let mut random = Random::new(settings.seed, 0x5f1);
     let copied = some_of(&prepared.units, &mut random);
     // Shuffled once for all halves: by chance a column of noise fits the rows too, and then most halves of them.
-    let (data, copies) = beside_copies(&prepared.data, &copied, &rows, random);
+    let (data, copies) = beside_copies(&prepared.data, &copied, &rows, random, false);
     let data = Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..data };
     let copy = |columns: &Vec<usize>| Unit { name: String::new(), columns: columns.clone() };
     let units: Vec<Unit> = prepared.units.iter().cloned().chain(copies.iter().map(copy)).collect();

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn contraction_keeps_the_sum() {
-        let axes = [("row", 2), ("column", 3), ("channel", 4)].map(|(name, len)| Axis { name: name.into(), len });
+        let axes = [("row", 2), ("column", 3), ("channel", 4)].map(|(name, len)| Axis::new(name, len));
         let map: Vec<f64> = (0..24).map(f64::from).collect();
         for (along, len) in [(0, 12), (1, 8), (2, 6)] {
             let contracted = contract(&map, &axes, along);

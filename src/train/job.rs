@@ -72,8 +72,18 @@ impl Job {
                 data.columns
             )));
         }
-        if settings.lasso.is_some() && !network.first_dense().is_some_and(|(_, dense)| dense.weight == Weight::Direct) {
-            return Err(Error::Usage("the lasso steps a direct weight, and the first layer has none".into()));
+        let first = network.first_layer();
+        if settings.lasso.is_some() && !first.is_some_and(|first| first.weight == Weight::Direct && !first.channels) {
+            return Err(Error::Usage(
+                "the lasso steps the direct weight of a dense first layer, and this network has none".into(),
+            ));
+        }
+        if !settings.groups.is_empty() && first.is_some_and(|first| first.channels) {
+            return Err(Error::Usage(
+                "groups share an eigenvalue of a dense first layer; of a convolution each channel has one for all its \
+                 columns, so leave the groups out"
+                    .into(),
+            ));
         }
         if data.outputs != 0 && network.output().width() != data.outputs {
             return Err(Error::Shape(format!(

@@ -169,7 +169,7 @@ impl Recording {
             recorder.op(op);
         }
         recorder.backward(output_gradient);
-        let first = network.first_dense().map(|(id, _)| id);
+        let first = network.first_layer().map(|first| first.id);
         let lasso = settings.lasso.zip(first).map(|(lasso, id)| {
             let gradient = recorder.parameter_gradient(id, WEIGHT).expect("checked: the first weight is a direct one");
             (lasso, recorder.parameter(id, WEIGHT), gradient)

@@ -123,6 +123,15 @@ impl Settings {
         (rounded(1e-2 * factor), rounded(1e-4 * factor))
     }
 
+    /// The command line's for the channels of so many rows that a convolution of `taps` elements reads: those of a table with r_λ times the
+    /// taps. A channel's slice of the weight has as many times the entries of a column, and so √taps its noise; the group lasso's strength
+    /// follows, as √|g| does in general (docs/penalties.md has figures).
+    pub fn channel_penalties(rows: usize, taps: usize) -> (f64, f64) {
+        let (reg_lambda, reg_psi) = Settings::table_penalties(rows);
+        let rounded = |x: f64| format!("{x:.1e}").parse().expect("invariant: a float that was just written");
+        (rounded(reg_lambda * taps as f64), reg_psi)
+    }
+
     /// # Errors
     /// [`Error::Usage`] that names the option, its value and what it may be.
     pub fn check(&self) -> Result<()> {

@@ -44,7 +44,7 @@ pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut ran
         x: Values::F32(x),
         y,
         features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
-        axes: vec![Axis { name: "feature".into(), len: columns }],
+        axes: vec![Axis::new("feature", columns)],
         weights: None,
         test_from: None,
         notes: Vec::new(),
@@ -89,6 +89,7 @@ pub fn settings(epochs: usize, batch: usize, reg_lambda: f64, reg_psi: f64) -> S
 /// All layers spectral, λ_out = 0 frozen, no dropout.
 pub fn architecture(hidden: &[usize], activations: &[Activation], batch_norm: Place) -> Sequential {
     Sequential {
+        convolutions: Vec::new(),
         hidden: hidden.to_vec(),
         activations: activations.to_vec(),
         batch_norm,

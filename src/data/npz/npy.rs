@@ -180,6 +180,48 @@ impl Array {
     }
 }
 
+/// Characters of a name, and names, that an array of text may hold.
+const MOST_CHARACTERS: usize = 4096;
+const MOST_NAMES: u64 = 1 << 20;
+
+/// Reads a list of names, an array of text with one axis; `None` for an array of anything else.
+pub(super) fn read_names(path: &Path, name: &str, mut reader: impl Read) -> Result<Option<Vec<String>>> {
+    let broken = |problem: String| Error::input(path, name, problem, "write the file again with numpy.savez");
+    let text = read_header(&mut reader).map_err(broken)?;
+    let header = Header::parse(&text).ok_or_else(|| broken("its header is not one that NumPy writes".into()))?;
+    let kind = header.descr.trim_start_matches(['<', '>', '|', '=']);
+    let (wide, length) = match (kind.strip_prefix('U'), kind.strip_prefix('S')) {
+        (Some(length), _) => (4, length),
+        (_, Some(length)) => (1, length),
+        _ => return Ok(None),
+    };
+    let length = length.parse().ok().filter(|length| (1..=MOST_CHARACTERS).contains(length));
+    let (Some(length), &[count @ 1..=MOST_NAMES]) = (length, header.shape.as_slice()) else {
+        let problem = format!("names of the dtype {} in the shape {:?} can't be used", header.descr, header.shape);
+        return Err(Error::input(path, name, problem, "give one list of names, a text of moderate length each"));
+    };
+    let (size, big_endian) = (wide * length, header.descr.starts_with('>'));
+    let mut bytes = Vec::new();
+    reader
+        .take(count * size as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|e| broken(format!("its data can't be unpacked ({e})")))?;
+    if bytes.len() as u64 != count * size as u64 {
+        return Err(broken(format!("it ends after {} bytes of {count} names", bytes.len())));
+    }
+    let code = |b: &[u8]| match b {
+        [b] => u32::from(*b),
+        b if big_endian => b.iter().fold(0, |word, &b| word << 8 | u32::from(b)),
+        b => b.iter().rev().fold(0, |word, &b| word << 8 | u32::from(b)),
+    };
+    // NumPy fills up with zeros.
+    let of = |name: &[u8]| -> Option<String> {
+        name.chunks_exact(wide).map(code).take_while(|&code| code != 0).map(char::from_u32).collect()
+    };
+    let names: Option<Vec<String>> = bytes.chunks_exact(size).map(of).collect();
+    names.map(Some).ok_or_else(|| broken("it holds what is no text".into()))
+}
+
 /// From the first axis fastest to the last axis fastest.
 fn reordered<T: Copy>(shape: &[usize], values: Vec<T>) -> Vec<T> {
     let mut strides = vec![1usize; shape.len()];

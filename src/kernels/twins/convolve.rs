@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Context;
 use super::activation::{activate_rows, multiply_slope};
+use super::planes::{Panels, Planes, WeightGradient};
 use crate::host::{Disjoint, Operand, Real, add_product, for_tasks, product, vectorised};
 use crate::kernels::window::Run;
 use crate::kernels::{Convolve, Form, Window};
@@ -15,15 +16,23 @@ const FLOPS_PER_ELEMENT: usize = 32;
 const WRITTEN_OUT: usize = 1 << 17;
 /// Rows of such a matrix that one task of the transposed product makes.
 const TRANSPOSED_ROWS: usize = 256;
+/// Samples below which the filters of one are shared among threads.
+const FEW_SAMPLES: usize = 16;
 /// Parts of a batch whose weight gradients are summed apart, whatever the number of threads.
 const GRADIENT_PARTS: usize = 8;
 
 impl Convolve {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
-        match self.product.form {
-            Form::Nt => self.forward(cx),
-            Form::Nn => self.transposed(cx),
-            Form::Tn => self.weight_gradient(cx),
+        // Nothing is written out in single precision at stride one.
+        let planes = T::as_f32(&[]).and_then(|_| match self.product.form {
+            Form::Nt | Form::Tn => Planes::of(&self.window),
+            Form::Nn => Planes::of_transposed(&self.window),
+        });
+        match (self.product.form, planes) {
+            (Form::Nt | Form::Nn, Some(planes)) => self.over_planes(cx, &planes),
+            (Form::Tn, planes) => self.weight_gradient(cx, planes.as_ref()),
+            (Form::Nt, None) => self.forward(cx),
+            (Form::Nn, None) => self.transposed(cx),
         }
     }
 
@@ -51,6 +60,77 @@ impl Convolve {
             }
         }
         scratch
+    }
+
+    /// `Nt`, or `Nn`, which is the same with the filters' taps in reverse order and filters and channels in each other's place.
+    fn over_planes<T: Real>(&self, cx: &mut Context<'_, T>, planes: &Planes) {
+        let p = &self.product;
+        let back = p.form == Form::Nn;
+        let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
+        let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
+        let (from, to, seen, made) =
+            if back { (filters, channels, outputs, inputs) } else { (channels, filters, inputs, outputs) };
+        let rows = cx.rows(p.seeds);
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
+        {
+            let mut built = Vec::new();
+            let weight = self.build_weight(cx, &mut built);
+            let panels: Vec<Panels> = (0..groups)
+                .map(|group| {
+                    let w = &single(weight)[group * filters * p.b.ld..];
+                    Panels::new(to, from * taps, |o, i| match back {
+                        true => w[i / taps * p.b.ld + o * taps + taps - 1 - i % taps],
+                        false => w[o * p.b.ld + i],
+                    })
+                })
+                .collect();
+            let x = cx.view(p.a);
+            let bias = p.bias.map(|bias| cx.view(bias));
+            let slope = p.slope.map(|slope| (slope, cx.view(slope.saved)));
+            let out = Disjoint::new(&mut out);
+            let pre = p.pre.zip(pre.as_mut()).map(|(view, values)| (view, Disjoint::new(values)));
+            let work = rows * p.out.cols * (from * taps / FLOPS_PER_ELEMENT + 1);
+            // Few samples are shared panel by panel, each of which makes the planes for itself.
+            let parts = if rows * groups < FEW_SAMPLES { panels[0].list.len() } else { 1 };
+            let room = from * planes.len + Panels::room(planes);
+            for_tasks(cx.team, work, rows * groups * parts, (&mut scratch, room), |task, room| {
+                let (row, group, part) = (task / parts / groups, task / parts % groups, task % parts);
+                let x = &x[row * p.a.ld + group * from * seen..][..from * seen];
+                let (padded, sums) = single_mut(room).split_at_mut(from * planes.len);
+                planes.pad(single(x), padded);
+                let panels = &panels[group];
+                let mine = if parts > 1 { part..part + 1 } else { 0..panels.list.len() };
+                for panel in mine {
+                    panels.sums(panel, planes, padded, sums);
+                    let (first, count, ..) = panels.list[panel];
+                    for (o, sums) in (first..first + count).zip(sums.chunks_exact(Panels::distance(planes))) {
+                        let at = |view: View| view.offset + row * view.ld + (group * to + o) * made;
+                        // SAFETY: a task writes its own panels of its own row and group.
+                        let z = unsafe { out.part(at(p.out), made) };
+                        planes.gather(sums, single_mut(z));
+                        if let Some(bias) = bias {
+                            let bias = bias[group * to + o];
+                            vectorised(|| z.iter_mut().for_each(|z| *z += bias));
+                        }
+                        if let Some((view, values)) = &pre {
+                            unsafe { values.part(at(*view), made) }.copy_from_slice(z);
+                        }
+                        activate_rows(p.activation, z, made, made);
+                        if let Some((slope, saved)) = slope {
+                            let at = row / slope.seeds * slope.saved.ld + (group * to + o) * made;
+                            multiply_slope(slope.rule, &saved[at..at + made], z);
+                        }
+                    }
+                }
+            });
+        }
+        cx.put(p.out.buffer, out);
+        if let Some((view, values)) = p.pre.zip(pre) {
+            cx.put(view.buffer, values);
+        }
+        *cx.scratch = scratch;
     }
 
     fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
@@ -158,13 +238,14 @@ impl Convolve {
     }
 
     /// Samples in fixed parts, whose gradients are summed in order.
-    fn weight_gradient<T: Real>(&self, cx: &mut Context<'_, T>) {
+    fn weight_gradient<T: Real>(&self, cx: &mut Context<'_, T>, planes: Option<&Planes>) {
         let p = &self.product;
         assert_eq!(p.seeds, 1, "invariant: training has one seed a sample");
         let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
         let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
         let depth = channels * taps;
-        let (rows, block, size) = (cx.rows(1), self.block(depth), filters * depth);
+        // A filter's gradients, and that of its bias.
+        let (rows, block, size) = (cx.rows(1), self.block(depth), filters * (depth + 1));
         let parts = GRADIENT_PARTS.min(rows);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(p.out.buffer);
@@ -173,13 +254,21 @@ impl Convolve {
         {
             let sums = Disjoint::new(&mut sums);
             let work = rows * outputs * groups * size / FLOPS_PER_ELEMENT;
-            for_tasks(cx.team, work, parts * groups, (&mut scratch, block * depth), |task, room| {
+            let by_planes = planes.map(|planes| WeightGradient { planes, channels, filters });
+            let room = by_planes.as_ref().map_or(block * depth, WeightGradient::room);
+            for_tasks(cx.team, work, parts * groups, (&mut scratch, room), |task, room| {
                 let (part, group) = (task / groups, task % groups);
                 // SAFETY: every task has a sum of its own.
-                let sum = unsafe { sums.part(task * size, size) };
-                for row in part * rows / parts..(part + 1) * rows / parts {
-                    let x = &x[row * p.b.ld + group * channels * inputs..][..channels * inputs];
+                let (sum, bias) = unsafe { sums.part(task * size, size) }.split_at_mut(filters * depth);
+                let rows = (part * rows / parts..(part + 1) * rows / parts).map(|row| {
                     let dy = &dy[row * p.a.ld + group * filters * outputs..][..filters * outputs];
+                    (dy, &x[row * p.b.ld + group * channels * inputs..][..channels * inputs])
+                });
+                if let Some(by_planes) = &by_planes {
+                    let rows = rows.map(|(dy, x)| (single(dy), single(x)));
+                    return by_planes.add(rows, single_mut(room), single_mut(sum), single_mut(bias));
+                }
+                for (dy, x) in rows {
                     for first in (0..outputs).step_by(block) {
                         let count = block.min(outputs - first);
                         write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, room);
@@ -187,28 +276,37 @@ impl Convolve {
                         let rhs = Operand { values: &room[..], row: 1, column: count };
                         add_product(sum, depth, (filters, depth, count), lhs, rhs);
                     }
+                    let dy = dy.chunks_exact(outputs);
+                    bias.iter_mut().zip(dy).for_each(|(bias, dy)| dy.iter().for_each(|&dy| *bias += dy));
                 }
             });
         }
-        for o in 0..groups * filters {
+        let mut biases = vec![T::ZERO; groups * filters];
+        for (o, all) in biases.iter_mut().enumerate() {
             let row = &mut out[p.out.offset + o * p.out.ld..][..depth];
             row.fill(T::ZERO);
             for part in sums.chunks_exact(groups * size) {
+                let (part, o) = (&part[o / filters * size..][..size], o % filters);
                 row.iter_mut().zip(&part[o * depth..]).for_each(|(d, &g)| *d += g);
+                *all += part[filters * depth + o];
             }
         }
-        let bias: Option<Vec<T>> = p.bias_gradient.map(|_| {
-            let of = |o: usize| (0..rows).flat_map(move |row| &dy[row * p.a.ld + o * outputs..][..outputs]);
-            (0..groups * filters).map(|o| of(o).fold(T::ZERO, |sum, &g| sum + g)).collect()
-        });
         cx.put(p.out.buffer, out);
-        if let Some((view, bias)) = p.bias_gradient.zip(bias) {
+        if let Some(view) = p.bias_gradient {
             let mut out = cx.take(view.buffer);
-            out[view.offset..][..bias.len()].copy_from_slice(&bias);
+            out[view.offset..][..biases.len()].copy_from_slice(&biases);
             cx.put(view.buffer, out);
         }
         *cx.scratch = scratch;
     }
+}
+
+fn single<T: Real>(values: &[T]) -> &[f32] {
+    T::as_f32(values).expect("invariant: planes are for single precision")
+}
+
+fn single_mut<T: Real>(values: &mut [T]) -> &mut [f32] {
+    T::as_f32_mut(values).expect("invariant: planes are for single precision")
 }
 
 /// [`product`], also where a library's has more to prepare than to do: a depthwise convolution's few filters.

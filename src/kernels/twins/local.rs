@@ -13,12 +13,15 @@ impl BatchNormLinearise {
         let (gamma, beta, running) = (cx.view(self.gamma), cx.view(self.beta), cx.view(self.running));
         let (mean, var) = running.split_at(self.running.ld);
         let epsilon = T::of(f64::from(self.epsilon));
+        // Elements of a channel: 1 where every element has statistics of its own.
+        let places = cols / self.gamma.cols;
         for r in 0..rows {
             let s = &mut slope[self.slope.offset + r * self.slope.ld..][..cols];
             let q = &mut intercept[self.intercept.offset + r * self.intercept.ld..][..cols];
-            for c in 0..cols {
-                s[c] = gamma[c] / (var[c] + epsilon).sqrt();
-                q[c] = beta[c] - mean[c] * s[c];
+            for c in 0..self.gamma.cols {
+                let gain = gamma[c] / (var[c] + epsilon).sqrt();
+                s[c * places..][..places].fill(gain);
+                q[c * places..][..places].fill(beta[c] - mean[c] * gain);
             }
         }
         cx.put(self.slope.buffer, slope);

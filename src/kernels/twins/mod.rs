@@ -5,6 +5,7 @@
 
 mod activation;
 mod batch_product;
+mod channels;
 mod convolve;
 mod dense;
 mod elementwise;
@@ -14,6 +15,7 @@ mod loss;
 mod normalise;
 mod normalise_groups;
 mod optimise;
+mod planes;
 mod pool;
 mod rows;
 mod skipping;

@@ -7,6 +7,9 @@ use crate::kernels::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 impl BatchNormForward {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        if self.gamma.cols != self.x.cols {
+            return self.by_channel(cx);
+        }
         let (rows, cols) = (cx.rows(1), self.x.cols);
         let n = T::of(rows as f64);
         let (mut saved, mut running, mut y) =
@@ -52,6 +55,9 @@ impl BatchNormForward {
 
 impl BatchNormInference {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        if self.gamma.cols != self.x.cols {
+            return self.by_channel(cx);
+        }
         let (rows, cols) = (cx.rows(1), self.x.cols);
         let mut y = cx.take(self.y.buffer);
         let x = cx.view(self.x);
@@ -73,6 +79,9 @@ impl BatchNormInference {
 
 impl BatchNormBackward {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
+        if self.gamma.cols != self.x.cols {
+            return self.by_channel(cx);
+        }
         let (rows, cols) = (cx.rows(1), self.x.cols);
         let n = T::of(rows as f64);
         let mut gradients = cx.take(self.d_gamma.buffer);

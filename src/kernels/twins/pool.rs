@@ -24,6 +24,7 @@ impl MaxPool {
             let (largest, winners) = (Disjoint::new(&mut out), Disjoint::new(&mut won));
             let work = rows * self.out.cols * self.window.taps();
             let runs = self.window.runs(0, outputs);
+            let inside = Inside::of(&self.window);
             for_tasks(cx.team, work, rows * channels, (&mut scratch, 0), |task, _| {
                 let (row, channel) = (task / channels, task % channels);
                 let x = &x[row * self.x.ld + channel * inputs..][..inputs];
@@ -35,7 +36,11 @@ impl MaxPool {
                         winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
                     )
                 };
-                largest_of(&self.window, &runs, x, largest, winners);
+                match inside.as_ref().map(|inside| (inside, inside.offsets.len())) {
+                    Some((inside, 4)) => inside.largest_of::<T, 4>(x, largest, winners),
+                    Some((inside, 9)) => inside.largest_of::<T, 9>(x, largest, winners),
+                    _ => largest_of(&self.window, &runs, x, largest, winners),
+                }
             });
         }
         cx.put(self.out.buffer, out);
@@ -49,6 +54,7 @@ impl MaxPool {
         let (samples, channels, seeds) = (cx.rows(1), self.winner.cols / outputs, self.seeds);
         let pull = self.direction == Direction::Pull;
         let (from, to) = if pull { (outputs, inputs) } else { (inputs, outputs) };
+        let inside = Inside::of(&self.window);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(self.out.buffer);
         {
@@ -59,8 +65,10 @@ impl MaxPool {
                 let (sample, channel) = (task / channels, task % channels);
                 let winner = &winner[sample * self.winner.ld + channel * outputs..][..outputs];
                 let tap = |o: usize| winner[o].to_f64() as usize;
-                let seen: Vec<u32> =
-                    (0..outputs).map(|o| self.window.seen(o, tap(o)).map_or(u32::MAX, |i| i as u32)).collect();
+                let seen: Vec<u32> = match &inside {
+                    Some(inside) => (0..outputs).map(|o| inside.seen(o, tap(o))).collect(),
+                    None => (0..outputs).map(|o| self.window.seen(o, tap(o)).map_or(u32::MAX, |i| i as u32)).collect(),
+                };
                 for row in sample * seeds..(sample + 1) * seeds {
                     let x = &x[row * self.x.ld + channel * from..][..from];
                     // SAFETY: a task writes the parts of its sample's rows and its channel alone.
@@ -81,6 +89,56 @@ impl MaxPool {
     }
 }
 
+/// Where a window without padding finds its taps: at the same distances from where each output element's first one is.
+struct Inside {
+    first: Vec<u32>,
+    offsets: Vec<u32>,
+}
+
+impl Inside {
+    fn of(window: &Window) -> Option<Inside> {
+        let fits = |axis: usize| {
+            let last =
+                (window.output[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis];
+            window.before[axis] == 0 && last < window.input[axis]
+        };
+        let index = |o: usize, tap: usize| window.seen(o, tap).map(|i| i as u32);
+        let all = (0..3).all(fits) && u32::try_from(window.inputs()).is_ok();
+        all.then(|| {
+            Some(Inside {
+                first: (0..window.outputs()).map(|o| index(o, 0)).collect::<Option<_>>()?,
+                offsets: (0..window.taps()).map(|tap| index(0, tap)).collect::<Option<_>>()?,
+            })
+        })?
+    }
+
+    fn seen(&self, o: usize, tap: usize) -> u32 {
+        self.first[o] + self.offsets[tap]
+    }
+
+    /// As the function of that name, for windows of so many taps.
+    fn largest_of<T: Real, const TAPS: usize>(&self, x: &[T], largest: &mut [T], winners: &mut [T]) {
+        let offsets: [usize; TAPS] = std::array::from_fn(|tap| self.offsets[tap] as usize);
+        let numbers: [T; TAPS] = std::array::from_fn(|tap| T::of(tap as f64));
+        for ((&first, largest), winner) in self.first.iter().zip(largest).zip(winners) {
+            let x = &x[first as usize..];
+            let (mut most, mut tap) = (x[0], T::ZERO);
+            for i in 1..TAPS {
+                let value = x[offsets[i]];
+                let better = value > most || (is_nan(value) && !is_nan(most));
+                most = if better { value } else { most };
+                tap = if better { numbers[i] } else { tap };
+            }
+            (*largest, *winner) = (most, tap);
+        }
+    }
+}
+
+#[inline(always)]
+fn is_nan<T: Real>(x: T) -> bool {
+    x.partial_cmp(&x).is_none()
+}
+
 /// The largest element that every output element sees, and the first tap that sees it: tap by tap, along runs of neighbours.
 fn largest_of<T: Real>(window: &Window, runs: &[Run], x: &[T], largest: &mut [T], winners: &mut [T]) {
     let none = -T::ONE;
@@ -97,8 +155,7 @@ fn largest_of<T: Real>(window: &Window, runs: &[Run], x: &[T], largest: &mut [T]
                 let seen = x[from..].iter().step_by(stride);
                 for ((largest, winner), &value) in largest.iter_mut().zip(winners).zip(seen) {
                     // A NaN wins, and nothing takes its place.
-                    let nan = |x: T| x.partial_cmp(&x).is_none();
-                    let better = value > *largest || (nan(value) && !nan(*largest));
+                    let better = value > *largest || (is_nan(value) && !is_nan(*largest));
                     *largest = if better { value } else { *largest };
                     *winner = if better { number } else { *winner };
                 }

@@ -61,6 +61,11 @@ pub(super) fn attribute_int(name: &str, value: i64) -> Bytes {
     Bytes::default().bytes(1, name).int(3, value).int(20, 2)
 }
 
+/// A list of integers as an attribute.
+pub(super) fn attribute_ints(name: &str, values: &[i64]) -> Bytes {
+    Bytes::default().bytes(1, name).ints(8, values).int(20, 7)
+}
+
 /// A ValueInfoProto of 32-bit floats: a length below 0 is one without a number, named `batch`.
 pub(super) fn value(name: &str, shape: &[i64]) -> Bytes {
     let shape = shape.iter().fold(Bytes::default(), |shape, &length| {

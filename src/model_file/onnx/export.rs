@@ -1,10 +1,11 @@
 //! A trained model as an ONNX file: the scaling in front, its replicas side by side with their mean behind, and the targets' units.
 
-use super::encode::{Bytes, attribute_float, attribute_int, floats, node, value, whole};
+use super::encode::{Bytes, attribute_float, attribute_int, attribute_ints, floats, node, tensor, value, whole};
 use crate::data::Task;
 use crate::kernels::Activation;
+use crate::kernels::Window;
 use crate::model::Model;
-use crate::network::{Layer, Layout, Parameters};
+use crate::network::{Convolution, Layer, Layout, Parameters, Sliding, Weight};
 use crate::{Error, Result};
 
 /// The version of the operator set that the file is written in: the first with GELU.
@@ -25,6 +26,15 @@ impl Graph {
         name
     }
 
+    /// The same numbers of each sample in another shape.
+    fn reshape(&mut self, name: String, input: &str, shape: &[usize]) -> String {
+        let sizes: Vec<u8> =
+            [-1].into_iter().chain(shape.iter().map(|&n| n as i64)).flat_map(i64::to_le_bytes).collect();
+        let constant = format!("{name}.shape");
+        self.constants.push(tensor(&constant, 7, &[shape.len() as i64 + 1], &sizes));
+        self.node("Reshape", name, &[input, &constant], &[])
+    }
+
     /// A node of one output, called as the node.
     fn node(&mut self, op: &str, name: String, inputs: &[&str], attributes: &[Bytes]) -> String {
         self.nodes.push(node(op, &name, inputs, &[&name], attributes));
@@ -32,9 +42,10 @@ impl Graph {
     }
 }
 
-/// The bytes of an ONNX file (operator set 20) that takes `x: [batch, N]`, inputs as they stand in the data, and gives `y: [batch, C]`: what
+/// The bytes of an ONNX file (operator set 20) that takes `x: [batch, N]`, or with convolutions `[batch, …]` with the axes of the data,
+/// inputs as they stand there, and gives `y: [batch, C]`: what
 /// `predict` gives, the mean over the replicas, of numbers in the targets' units, of classes before the softmax. Metadata: `features`,
-/// `targets` and `task` as JSON.
+/// `axes`, `targets` and `task` as JSON.
 ///
 /// # Errors
 /// [`Error::Usage`] for a model that came from ONNX itself.
@@ -44,12 +55,24 @@ pub fn export(model: &Model) -> Result<Vec<u8>> {
         return Err(Error::Usage("the network came from an ONNX file; export writes what this program trained".into()));
     }
     let mut graph = Graph::default();
-    let (n, m) = (d.features.len() as i64, d.targets.len() as i64);
+    let m = d.targets.len() as i64;
+    let convolves = model.network.nodes.iter().any(|node| matches!(node.layer, Layer::Convolution(_)));
+    let shape: Vec<i64> = match convolves {
+        true => d.axes.iter().map(|axis| axis.len as i64).collect(),
+        false => vec![d.features.len() as i64],
+    };
     let float = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-    let shift = graph.constant("scaling.shift".into(), &[n], float(&d.scaling.shift));
-    let scale = graph.constant("scaling.scale".into(), &[n], float(&d.scaling.scale));
+    let shift = graph.constant("scaling.shift".into(), &shape, float(&d.scaling.shift));
+    let scale = graph.constant("scaling.scale".into(), &shape, float(&d.scaling.scale));
     let centred = graph.node("Sub", "centred".into(), &["x", &shift], &[]);
     let scaled = graph.node("Mul", "scaled".into(), &[&centred, &scale], &[]);
+    let input = &model.network.nodes[0].shape;
+    // A picture without channels has one in the network.
+    let scaled = if convolves && input.len() != shape.len() {
+        graph.reshape("in channels".into(), &scaled, input)
+    } else {
+        scaled
+    };
     let layout = Layout::new(&model.network);
     let outputs: Vec<String> = model
         .parameters
@@ -72,11 +95,12 @@ pub fn export(model: &Model) -> Result<Vec<u8>> {
     graph.nodes.push(node("Identity", "output", &[&last], &["y"], &[]));
     let bytes = graph.nodes.into_iter().fold(Bytes::default(), |all, node| all.message(1, node)).bytes(2, "eigenlens");
     let bytes = graph.constants.into_iter().fold(bytes, |all, constant| all.message(5, constant));
-    let bytes = bytes.message(11, value("x", &[-1, n])).message(12, value("y", &[-1, m]));
+    let bytes = bytes.message(11, value("x", &[&[-1], &shape[..]].concat())).message(12, value("y", &[-1, m]));
     let json = |value: serde_json::Value| value.to_string();
     let features: Vec<&str> = d.features.iter().map(|feature| feature.name.as_str()).collect();
     let metadata = [
         ("features", json(serde_json::json!(features))),
+        ("axes", json(serde_json::json!(d.axes))),
         ("targets", json(serde_json::json!(d.targets))),
         ("task", json(serde_json::json!(d.task))),
     ];
@@ -99,10 +123,11 @@ fn replica(
         let inputs: Vec<&str> = node.inputs.iter().map(|&input| names[input].as_str()).collect();
         let name = format!("{}{suffix}", node.name);
         let get = |tensor: &str| layout.find(id, tensor).map(|tensor| parameters.get(tensor));
-        let tensor = |tensor: &str| get(tensor).expect("invariant: a layer has its tensors");
+        let parameter = |tensor: &str| get(tensor).expect("invariant: a layer has its tensors");
+        let shape_of = |id: usize| model.network.nodes[id].shape.as_slice();
         let made = match &node.layer {
             Layer::Dense(dense) => {
-                let mut weight = tensor(dense.matrix());
+                let mut weight = parameter(dense.matrix());
                 let (units, width) = (dense.units, weight.len() / dense.units);
                 if let (Some(lambda_in), Some(lambda_out)) = (get("lambda_in"), get("lambda_out")) {
                     for (j, row) in weight.chunks_exact_mut(width).enumerate() {
@@ -111,12 +136,12 @@ fn replica(
                 }
                 let dims = [units as i64, width as i64];
                 let weight = graph.constant(format!("{name}.weight"), &dims, weight);
-                let bias = graph.constant(format!("{name}.bias"), &dims[..1], tensor("bias"));
+                let bias = graph.constant(format!("{name}.bias"), &dims[..1], parameter("bias"));
                 graph.node("Gemm", name, &[inputs[0], &weight, &bias], &[attribute_int("transB", 1)])
             }
             Layer::Activation(layer) => activation(graph, layer.activation, name, inputs[0]),
             Layer::BatchNorm(layer) => {
-                let (gamma, beta, running) = (tensor("gamma"), tensor("beta"), tensor("running"));
+                let (gamma, beta, running) = (parameter("gamma"), parameter("beta"), parameter("running"));
                 let count = gamma.len();
                 let parts = [gamma, beta, running[..count].to_vec(), running[count..].to_vec()];
                 let parts = ["scale", "shift", "mean", "variance"].iter().zip(parts);
@@ -125,6 +150,20 @@ fn replica(
                 let inputs = [inputs[0], &parts[0], &parts[1], &parts[2], &parts[3]];
                 graph.node("BatchNormalization", name, &inputs, &[attribute_float("epsilon", layer.epsilon)])
             }
+            Layer::Convolution(layer) => {
+                let parameters = [parameter(layer.weight.matrix()), parameter("bias")];
+                let eigenvalues = get("lambda_in").zip(get("lambda_out"));
+                convolution(graph, layer, shape_of(node.inputs[0]), name, inputs[0], parameters, eigenvalues)
+            }
+            Layer::MaxPool(layer) => {
+                let attributes = window(&layer.sliding, &shape_of(node.inputs[0])[1..]);
+                graph.node("MaxPool", name, &inputs, &attributes)
+            }
+            Layer::Permute(layer) => {
+                let axes: Vec<i64> = [0].into_iter().chain(layer.axes.iter().map(|&axis| axis as i64 + 1)).collect();
+                graph.node("Transpose", name, &inputs, &[attribute_ints("perm", &axes)])
+            }
+            Layer::Reshape(_) => graph.reshape(name, inputs[0], &node.shape),
             Layer::Add(_) => graph.node("Add", name, &inputs, &[]),
             // In use it changes nothing.
             Layer::Dropout(_) => inputs[0].to_owned(),
@@ -133,6 +172,52 @@ fn replica(
         names.push(made);
     }
     names.pop().expect("invariant: a network has an output")
+}
+
+/// A window's sizes as attributes; what its padding is on these axes is written out.
+fn window(sliding: &Sliding, spatial: &[usize]) -> Vec<Bytes> {
+    let window = sliding.window(spatial).expect("invariant: shapes were checked when the node was added");
+    let first = window.kernel.len() - spatial.len();
+    let sizes = |all: [usize; 3]| all[first..].iter().map(|&n| n as i64).collect::<Vec<i64>>();
+    let after = |axis: usize| {
+        let Window { input, output, kernel, stride, dilation, before } = window;
+        let seen = (output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+        seen.saturating_sub(before[axis] + input[axis])
+    };
+    let pads = [sizes(window.before), sizes([0, 1, 2].map(after))].concat();
+    vec![
+        attribute_ints("kernel_shape", &sizes(window.kernel)),
+        attribute_ints("strides", &sizes(window.stride)),
+        attribute_ints("dilations", &sizes(window.dilation)),
+        attribute_ints("pads", &pads),
+    ]
+}
+
+/// A convolution of samples of the shape `input`, with the weight that ψ and the eigenvalues make.
+fn convolution(
+    graph: &mut Graph,
+    layer: &Convolution,
+    input: &[usize],
+    name: String,
+    x: &str,
+    [mut weight, bias]: [Vec<f64>; 2],
+    eigenvalues: Option<(Vec<f64>, Vec<f64>)>,
+) -> String {
+    let taps: usize = layer.sliding.kernel.iter().product();
+    if let (Weight::Spectral(_), Some((lambda_in, lambda_out))) = (layer.weight, eigenvalues) {
+        for (row, out) in weight.chunks_exact_mut(lambda_in.len() * taps).zip(lambda_out) {
+            for (slice, lambda) in row.chunks_exact_mut(taps).zip(&lambda_in) {
+                slice.iter_mut().for_each(|w| *w *= lambda - out);
+            }
+        }
+    }
+    let sizes = [layer.filters, input[0] / layer.groups].into_iter().chain(layer.sliding.kernel.iter().copied());
+    let dims: Vec<i64> = sizes.map(|n| n as i64).collect();
+    let weight = graph.constant(format!("{name}.weight"), &dims, weight);
+    let bias = graph.constant(format!("{name}.bias"), &dims[..1], bias);
+    let mut attributes = window(&layer.sliding, &input[1..]);
+    attributes.push(attribute_int("group", layer.groups as i64));
+    graph.node("Conv", name, &[x, &weight, &bias], &attributes)
 }
 
 fn activation(graph: &mut Graph, activation: Activation, name: String, input: &str) -> String {

@@ -59,6 +59,16 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     if let Some(names) = names("features", description.features.len()) {
         description.features.iter_mut().zip(names).for_each(|(feature, name)| feature.name = name);
     }
+    let axes = metadata.iter().find(|(name, _)| name == "axes");
+    let axes = axes.and_then(|(_, text)| serde_json::from_str::<Vec<Axis>>(text).ok());
+    // Lengths from a file may overflow.
+    let columns = |axes: &[Axis]| axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len));
+    let labelled = |axis: &Axis| axis.labels.is_empty() || axis.labels.len() == axis.len;
+    if let Some(axes) =
+        axes.filter(|axes| columns(axes) == Some(description.features.len()) && axes.iter().all(labelled))
+    {
+        description.axes = axes;
+    }
     if let Some(names) = names("targets", description.targets.len()) {
         description.targets = names;
     }

@@ -110,7 +110,7 @@ impl Spectra {
             x: Values::F32(self.flux.clone()),
             y: Targets::Numbers { values: self.feh.clone(), names: vec!["[Fe/H]".into()] },
             features: self.wavelength.iter().map(|w| Feature { name: format!("{w:.1} Å"), group: None }).collect(),
-            axes: vec![Axis { name: "wavelength".into(), len: n }],
+            axes: vec![Axis::new("wavelength", n)],
             weights: None,
             test_from: None,
             notes: Vec::new(),
