@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use eigenlens::data::{Dataset, Missing, Request, ScaleKind, Scaling, Task, Values, load};
+use eigenlens::data::{Dataset, Layout, Missing, Request, ScaleKind, Scaling, Task, Values, load};
 use npyz::{AutoSerialize, Order, WriterBuilder, npz::NpzWriter};
 
 mod common;
@@ -404,4 +404,63 @@ fn a_model_reads_pictures_in_its_own_layout() {
     // A plain array is meant in the model's order, as ever.
     let plain = npz(|npz| add(npz, "X", &[1, 60], &[1.0f32; 60]));
     assert_eq!(names(&with(&plain, Some(model.features.clone())).unwrap()), names(&model));
+}
+
+/// Names of channels come as NumPy writes text; they also say where the channels stand.
+#[test]
+fn channels_have_names() {
+    let names = |texts: [&str; 3]| -> Vec<u8> {
+        let header = "{'descr': '<U5', 'fortran_order': False, 'shape': (3,), }";
+        let of = |text: &str| text.chars().map(u32::from).chain([0; 5]).take(5).collect::<Vec<u32>>();
+        npy(header, &texts.iter().flat_map(|text| of(text)).flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+    };
+    let with = |shape: &'static [u64], content: Vec<u8>| {
+        npz(move |npz| {
+            add(npz, "X", shape, &vec![0.5f32; shape.iter().product::<u64>() as usize]);
+            add(npz, "y", &[2], &[0i64, 1]);
+            raw(npz, "channels.npy", &content);
+        })
+    };
+    let good = names(["fz", "c3", "µV"]);
+    for (shape, at, other) in [(&[2, 3, 7][..], 0, "position"), (&[2, 7, 3], 1, "position"), (&[2, 4, 4, 3], 2, "row")]
+    {
+        let data = load(&with(shape, good.clone()).request()).unwrap();
+        assert_eq!(data.axes[at].name, "channel");
+        assert_eq!(data.axes[at].labels, ["fz", "c3", "µV"]);
+        assert_eq!(data.axes[if at == 0 { 1 } else { 0 }].name, other);
+    }
+    let bad = |content: Vec<u8>, parts: &[&str]| refused(load(&with(&[2, 3, 7], content).request()), parts);
+    bad(names(["fz", "c3", "fz"]), &["channels", "two channels are called \"fz\""]);
+    bad(names(["fz", "", "c3"]), &["channels", "a name is empty"]);
+    bad(good[..good.len() - 3].to_vec(), &["channels", "it ends after"]);
+    let huge = npy("{'descr': '<U4000', 'fortran_order': False, 'shape': (99999999,), }", &[0; 8]);
+    bad(huge, &["channels", "can't be used"]);
+    refused(load(&with(&[2, 5, 7, 4], good).request()), &["channels", "3 names for 4 channels"]);
+    // Numbers under that name are something else.
+    let numbers = npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,), }", &[1; 8]);
+    assert_eq!(load(&with(&[2, 3, 7], numbers).request()).unwrap().axes[0].name, "row");
+}
+
+/// What the axes of an array are, as guessed for convolutions and as said.
+#[test]
+fn axes_are_guessed_or_said() {
+    let axes = |shape: &[u64], convolves: bool, layout: Option<Layout>| {
+        let file = npz(|npz| {
+            add(npz, "X", shape, &vec![1.5f32; shape.iter().product::<u64>() as usize]);
+            add(npz, "y", &[2], &[0i64, 1]);
+        });
+        let data = load(&Request { convolves, layout, ..file.request() }).unwrap();
+        data.axes.iter().map(|axis| axis.name.clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(axes(&[2, 4, 9], false, None), "row column");
+    assert_eq!(axes(&[2, 4, 9], true, None), "channel position");
+    assert_eq!(axes(&[2, 4, 9], true, Some(Layout::ChannelsLast)), "position channel");
+    assert_eq!(axes(&[2, 4, 9], true, Some(Layout::NoChannels)), "row column");
+    assert_eq!(axes(&[2, 9, 9], true, None), "row column");
+    assert_eq!(axes(&[2, 5, 8, 9], true, None), "channel row column");
+    assert_eq!(axes(&[2, 8, 9, 5], true, None), "row column channel");
+    assert_eq!(axes(&[2, 5, 8, 9], false, None), "row column channel");
+    assert_eq!(axes(&[2, 5, 8, 9], true, Some(Layout::NoChannels)), "depth row column");
+    assert_eq!(axes(&[2, 2, 3, 4, 5], true, None), "channel depth row column");
+    assert_eq!(axes(&[2, 2, 3, 4, 5], true, Some(Layout::ChannelsLast)), "depth row column channel");
 }

@@ -180,6 +180,7 @@ impl Sums<'_> {
             let tile = tile::<S, FILTERS, WIDE>(simd, planes, x, weight, place);
             for f in 0..FILTERS {
                 let (out, _) = S::as_mut_simd_f32s(&mut sums[f * distance + place..][..width]);
+                #[allow(clippy::manual_memcpy, reason = "a copy would take the registers through memory")]
                 for i in 0..WIDE {
                     out[i] = tile[f][i];
                 }
