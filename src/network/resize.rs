@@ -102,7 +102,7 @@ impl Resize {
     fn reach(&self, scale: f64) -> i64 {
         let wide = if self.antialias { scale.min(1.0) } else { 1.0 };
         match self.interpolation {
-            Interpolation::Nearest(_) => return 1,
+            Interpolation::Nearest(_) => 1,
             Interpolation::Linear => (1.0 / wide).ceil() as i64,
             Interpolation::Cubic { .. } => (2.0 / wide).ceil() as i64,
         }

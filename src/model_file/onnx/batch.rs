@@ -159,7 +159,7 @@ impl Moved {
         let outer: usize = dims[..axis].iter().filter_map(size).product();
         let before = self.outer() / outer;
         let times = size(&dims[axis]).unwrap_or(1);
-        if self.outer() % outer != 0 || times % before != 0 {
+        if !self.outer().is_multiple_of(outer) || !times.is_multiple_of(before) {
             return Err(splits());
         }
         Ok(Moved { id: self.id, dims, axis, before })
@@ -201,7 +201,8 @@ impl Moved {
         let mut best = None;
         for (i, dim) in dims.iter().enumerate() {
             let Dim::Known(n @ 1..) = *dim else { return };
-            if n % batch == 0 && self.outer() % outer == 0 && (n / batch) as usize % (self.outer() / outer) == 0 {
+            let fits = |times: usize| self.outer().is_multiple_of(outer) && times.is_multiple_of(self.outer() / outer);
+            if n % batch == 0 && fits((n / batch) as usize) {
                 let alone = n == batch;
                 if alone || best.is_none() {
                     best = Some((i, n / batch));
@@ -238,7 +239,7 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
     }
     let shape = match node.op_type {
         "Transpose" => {
-            let turns = node.ints("perm")?.map_or(true, |order| order.first() != Some(&0));
+            let turns = node.ints("perm")?.is_none_or(|order| order.first() != Some(&0));
             return match first.filter(|_| turns || any.is_some()) {
                 Some(first) => transpose(to, node, &first).map(|known| Some(vec![known])),
                 None => Ok(None),

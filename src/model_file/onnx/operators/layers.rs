@@ -92,12 +92,8 @@ pub(super) fn global<'a>(to: &mut Lowering<'a>, node: &Node<'a>, part: &str, ave
     to.push_part(node, part, layer, &[input])
 }
 
-/// The output's size along every axis, and the padding before and behind it.
-fn transposed_sizes(
-    node: &Node<'_>,
-    sliding: &Sliding,
-    spatial: &[usize],
-) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>), String> {
+/// The output's size along every axis, and what of the full product is cut off around it.
+fn transposed_sizes(node: &Node<'_>, sliding: &Sliding, spatial: &[usize]) -> Result<(Vec<usize>, Padding), String> {
     let axes = spatial.len();
     let more = sizes(node, "output_padding", axes)?.unwrap_or_else(|| vec![0; axes]);
     let auto = node.text("auto_pad")?.unwrap_or("NOTSET");
@@ -128,7 +124,7 @@ fn transposed_sizes(
         before.push(first);
         after.push(last);
     }
-    Ok((output, before, after))
+    Ok((output, Padding::Explicit { before, after }))
 }
 
 pub(super) fn transposed_convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
@@ -149,9 +145,8 @@ pub(super) fn transposed_convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>)
     let groups = usize::try_from(node.int("group")?.unwrap_or(1)).map_err(|_| "its group is negative")?;
     let channels = of_group.checked_mul(groups).ok_or("its group is too large")?;
     let mut sliding = sliding(node, Some(kernel.to_vec()), axes)?;
-    let (output, before, after) = transposed_sizes(node, &sliding, &spatial)?;
-    sliding.padding = Padding::Explicit { before, after };
-    sliding.ceil = false;
+    let (output, padding) = transposed_sizes(node, &sliding, &spatial)?;
+    sliding = Sliding { padding, ceil: false, ..sliding };
     let weight = numbers(weight)?;
     let bias = to.optional(node, 2)?.map(|b| vector(b, channels, "bias")).transpose()?;
     let layer = TransposedConvolution { channels, output, sliding, groups, train_bias: true };

@@ -93,10 +93,10 @@ pub(super) fn mat_mul<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     let shape = to.shape(input).to_vec();
     let (&width, rank) = (shape.last().ok_or("its input has no axes")?, shape.len() + 1);
     let (ones, matrix) = b.dims.split_at(b.dims.len().saturating_sub(2));
-    let (rows, cols) = match matrix {
+    let (rows, cols) = match *matrix {
         // A vector: the axis that it would make is dropped.
-        &[rows] => (rows, 1),
-        &[rows, cols] if ones.iter().all(|&n| n == 1) && b.dims.len() <= rank => (rows, cols),
+        [rows] => (rows, 1),
+        [rows, cols] if ones.iter().all(|&n| n == 1) && b.dims.len() <= rank => (rows, cols),
         _ => return Err(format!("its second input has the shape {:?}; a matrix is supported", b.dims)),
     };
     if rows != width {

@@ -1,0 +1,308 @@
+//! What each ONNX operator becomes, by hand.
+
+#[path = "../src/model_file/onnx/encode.rs"]
+#[allow(dead_code)]
+mod encode;
+#[path = "common/onnx.rs"]
+mod models;
+#[path = "../src/model_file/onnx/samples.rs"]
+#[allow(dead_code)]
+mod samples;
+
+use encode::{Bytes, attribute_float as float, attribute_int, floats, node};
+use models::{check, load, one, text, whole};
+use samples::{attribute_ints, ints};
+
+#[test]
+fn operators_with_weights() {
+    let matrix = floats("", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    one(&[-1, 2], "MatMul", &[], std::slice::from_ref(&matrix), &[1.0, 10.0], &[41.0, 52.0, 63.0]);
+    let bias = floats("", &[1, 2], &[0.5, -0.5]);
+    let scaled = [attribute_int("transB", 1), float("alpha", 2.0), float("beta", 10.0)];
+    one(&[-1, 3], "Gemm", &scaled, &[matrix, bias], &[1.0, 0.0, 1.0], &[13.0, 15.0]);
+    // Two channels, a kernel of 2 with padding before, stride 2.
+    let kernel = floats("", &[1, 2, 2], &[1.0, 2.0, 10.0, 20.0]);
+    let moves = [attribute_ints("pads", &[1, 0]), attribute_ints("strides", &[2])];
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    one(&[-1, 2, 3], "Conv", &moves, &[kernel, floats("", &[1], &[0.5])], &x, &[82.5, 178.5]);
+    let depthwise = floats("", &[2, 1, 1], &[2.0, 3.0]);
+    one(&[-1, 2, 3], "Conv", &[attribute_int("group", 2)], &[depthwise], &x, &[2.0, 4.0, 6.0, 12.0, 15.0, 18.0]);
+    let two = |a: f32, b: f32| floats("", &[2], &[a, b]);
+    let constants = [two(1.0, 2.0), two(0.0, 1.0), two(1.0, 4.0), two(4.0, 1.0)];
+    one(&[-1, 2, 1], "BatchNormalization", &[float("epsilon", 0.0)], &constants, &[3.0, 5.0], &[1.0, 3.0]);
+}
+
+#[test]
+fn transposed_convolutions_and_resizes() {
+    // Every element adds itself times (1, 10, 100), two places apart.
+    let kernel = floats("", &[1, 1, 3], &[1.0, 10.0, 100.0]);
+    let transposed = |attributes: &[Bytes], expected: &[f64]| {
+        let moves = [attributes, &[attribute_ints("strides", &[2])]].concat();
+        one(&[-1, 1, 2], "ConvTranspose", &moves, std::slice::from_ref(&kernel), &[1.0, 2.0], expected);
+    };
+    transposed(&[], &[1.0, 10.0, 102.0, 20.0, 200.0]);
+    transposed(&[attribute_ints("pads", &[1, 1])], &[10.0, 102.0, 20.0]);
+    transposed(&[attribute_ints("pads", &[1, 1]), attribute_ints("output_padding", &[1])], &[10.0, 102.0, 20.0, 200.0]);
+    transposed(&[text("auto_pad", "SAME_UPPER")], &[1.0, 10.0, 102.0, 20.0]);
+    transposed(&[text("auto_pad", "SAME_LOWER")], &[10.0, 102.0, 20.0, 200.0]);
+    // What nothing reaches is the bias.
+    transposed(&[attribute_ints("output_shape", &[7])], &[1.0, 10.0, 102.0, 20.0, 200.0, 0.0, 0.0]);
+    let grouped = [attribute_int("group", 2)];
+    let constants = [floats("", &[2, 1, 1], &[2.0, 3.0]), floats("", &[2], &[0.5, -0.5])];
+    one(&[-1, 2, 2], "ConvTranspose", &grouped, &constants, &[1.0, 2.0, 3.0, 4.0], &[2.5, 4.5, 8.5, 11.5]);
+    let scales = floats("", &[3], &[1.0, 1.0, 2.0]);
+    let mode = [text("mode", "linear")];
+    let x = [0.0, 10.0, 40.0];
+    // The region and the scales come before the sizes.
+    let [none, sizes] = [floats("", &[0], &[]), ints("", &[3], &[1, 1, 6])];
+    let half_pixel = [0.0, 2.5, 7.5, 17.5, 32.5, 40.0];
+    one(&[1, 1, 3], "Resize", &mode, &[none.clone(), scales.clone()], &x, &half_pixel);
+    one(&[1, 1, 3], "Resize", &mode, &[none.clone(), none, sizes], &x, &half_pixel);
+    one(&[-1, 1, 3], "Upsample", &[], &[scales], &x, &[0.0, 0.0, 10.0, 10.0, 40.0, 40.0]);
+}
+
+#[test]
+fn operators_that_move_and_sum() {
+    let x: Vec<f64> = (0..12).map(f64::from).collect();
+    let kernel = [attribute_ints("kernel_shape", &[2, 2])];
+    one(&[-1, 1, 3, 4], "MaxPool", &kernel, &[], &x, &[5.0, 6.0, 7.0, 9.0, 10.0, 11.0]);
+    let same = [kernel[0].clone(), text("auto_pad", "SAME_UPPER"), attribute_ints("strides", &[2, 2])];
+    one(&[-1, 1, 3, 4], "AveragePool", &same, &[], &x, &[2.5, 4.5, 8.5, 10.5]);
+    one(&[-1, 2, 2, 3], "GlobalAveragePool", &[], &[], &x, &[2.5, 8.5]);
+    one(&[-1, 2, 2, 3], "GlobalMaxPool", &[], &[], &x, &[5.0, 11.0]);
+    let axes = [attribute_ints("axes", &[-2, -1]), attribute_int("keepdims", 0)];
+    one(&[-1, 2, 2, 3], "ReduceMean", &axes, &[], &x, &[2.5, 8.5]);
+    let target = ints("", &[3], &[0, -1, 4]);
+    one(&[-1, 12], "Reshape", &[], &[target], &x, &x);
+    one(&[-1, 12], "Unsqueeze", &[], &[ints("", &[1], &[2])], &x, &x);
+    one(&[-1, 12, 1], "Squeeze", &[], &[], &x, &x);
+    let chained = [
+        node("Relu", "a", &["x"], &["p"], &[]),
+        node("Concat", "b", &["p", "x"], &["q"], &[attribute_int("axis", 1)]),
+        node("Add", "c", &["q", "q"], &["y"], &[]),
+    ];
+    check(&[-1, 2], &chained, &[], &[-1.0, 2.0], &[0.0, 4.0, -2.0, 4.0]);
+}
+
+#[test]
+fn constants_are_spread() {
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let by_channel = floats("", &[2, 1], &[10.0, 20.0]);
+    one(&[-1, 2, 2], "Add", &[], std::slice::from_ref(&by_channel), &x, &[11.0, 12.0, 23.0, 24.0]);
+    one(&[-1, 2, 2], "Mul", &[], &[by_channel], &x, &[10.0, 20.0, 60.0, 80.0]);
+    one(&[-1, 2, 2], "Sub", &[], &[floats("", &[2], &[1.0, 2.0])], &x, &[0.0, 0.0, 2.0, 2.0]);
+    one(&[-1, 2, 2], "Div", &[], &[floats("", &[], &[2.0])], &x, &[0.5, 1.0, 1.5, 2.0]);
+    let turned = [node("Sub", "n", &["a", "x"], &["y"], &[])];
+    check(&[-1, 4], &turned, &[floats("a", &[1], &[1.0])], &x, &[0.0, -1.0, -2.0, -3.0]);
+    // What follows a product without a bias is its bias.
+    let added = [node("MatMul", "m", &["x", "a"], &["p"], &[]), node("Add", "n", &["b", "p"], &["y"], &[])];
+    let constants = [floats("a", &[4, 1], &[1.0; 4]), floats("b", &[1], &[0.5])];
+    check(&[-1, 4], &added, &constants, &x, &[10.5]);
+    assert_eq!(load(&whole(&[-1, 4], &added, &constants)).unwrap().network.nodes.len(), 2);
+}
+
+#[test]
+fn activations() {
+    let x = [-2.0, 0.0, 1.5];
+    type Function = fn(f64) -> f64;
+    let cases: [(&str, Function); 9] = [
+        ("Celu", |x| if x > 0.0 { x } else { x.exp() - 1.0 }),
+        ("Swish", |x| x / (1.0 + (-x).exp())),
+        ("ThresholdedRelu", |x| if x > 1.0 { x } else { 0.0 }),
+        ("Sin", f64::sin),
+        ("Relu", |x| x.max(0.0)),
+        ("Tanh", f64::tanh),
+        ("Elu", |x| if x > 0.0 { x } else { x.exp() - 1.0 }),
+        ("LeakyRelu", |x| if x > 0.0 { x } else { 0.01 * x }),
+        ("Gelu", |x| 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()))),
+    ];
+    for (op, f) in cases {
+        one(&[-1, 3], op, &[], &[], &x, &x.map(f));
+    }
+    let tanh = [text("approximate", "tanh")];
+    let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+    one(&[-1, 3], "Gelu", &tanh, &[], &x, &x.map(|x| 0.5 * x * (1.0 + inner(x).tanh())));
+    one(&[-1, 1], "Log", &[], &[], &[2.0], &[2f64.ln()]);
+    // A sigmoid at the end is taken off; another isn't.
+    let nodes = [node("Sigmoid", "s", &["x"], &["p"], &[]), node("Softmax", "t", &["p"], &["y"], &[])];
+    let found = load(&whole(&[-1, 3], &nodes, &[])).unwrap();
+    assert_eq!(found.removed.as_deref(), Some("Softmax"));
+    assert_eq!(found.network.output().name, "s");
+}
+
+#[test]
+fn operators_that_normalise() {
+    let x = [1.0, 3.0, 0.0, 4.0, 10.0, 30.0, -1.0, 1.0];
+    let epsilon = [float("epsilon", 0.0)];
+    let two = |a: f32, b: f32| floats("", &[2], &[a, b]);
+    let pairs = [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0];
+    one(&[-1, 2, 2, 2], "LayerNormalization", &epsilon, &[two(1.0, 1.0)], &x, &pairs);
+    let scaled: Vec<f64> = pairs.iter().map(|y| if *y < 0.0 { 2.0 * y + 10.0 } else { 3.0 * y + 20.0 }).collect();
+    one(&[-1, 4, 2], "LayerNormalization", &epsilon, &[two(2.0, 3.0), two(10.0, 20.0)], &x, &scaled);
+    // Means 2 and 10, deviations √2.5 and √151.
+    let [a, b] = [2.5f64.sqrt(), 150.5f64.sqrt()];
+    let instance: Vec<f64> =
+        (0..8).map(|i| if i < 4 { 2.0 * (x[i] - 2.0) / a + 0.5 } else { -(x[i] - 10.0) / b - 0.5 }).collect();
+    one(&[-1, 2, 4], "InstanceNormalization", &epsilon, &[two(2.0, -1.0), two(0.5, -0.5)], &x, &instance);
+    let grouped = [attribute_int("num_groups", 2), epsilon[0].clone()];
+    one(&[-1, 2, 4], "GroupNormalization", &grouped, &[two(2.0, -1.0), two(0.5, -0.5)], &x, &instance);
+    let four = |a: f32, b: f32| floats("", &[4], &[a, a, b, b]);
+    one(&[-1, 4, 2], "GroupNormalization", &grouped, &[four(2.0, -1.0), four(0.5, -0.5)], &x, &instance);
+    // Three neighbouring channels; outside there is none.
+    let response = [attribute_int("size", 3), float("alpha", 3.0), float("beta", 0.5), float("bias", 0.0)];
+    let y = [1.0 / 5f64.sqrt(), 2.0 / 14f64.sqrt(), 3.0 / 13f64.sqrt()];
+    one(&[-1, 3, 1], "LRN", &response, &[], &[1.0, 2.0, 3.0], &y);
+    let root = |a: f64, b: f64| ((a * a + b * b) / 2.0).sqrt();
+    let mean_square: Vec<f64> = x
+        .chunks(2)
+        .flat_map(|pair| [2.0 * pair[0] / root(pair[0], pair[1]), 3.0 * pair[1] / root(pair[0], pair[1])])
+        .collect();
+    one(&[-1, 4, 2], "RMSNormalization", &epsilon, &[two(2.0, 3.0)], &x, &mean_square);
+    // What isn't at the end stays: shares of 1 and 3, and of 4 and 1, along the first axis.
+    let logs = [0.0, 4f64.ln(), 3f64.ln(), 0.0];
+    let inside = |op: &str, axis: i64| {
+        [node(op, "s", &["x"], &["p"], &[attribute_int("axis", axis)]), node("Neg", "n", &["p"], &["y"], &[])]
+    };
+    let shares = [0.25, 0.8, 0.75, 0.2];
+    check(&[-1, 2, 2], &inside("Softmax", 1), &[], &logs, &shares.map(|p| -p));
+    check(&[-1, 2, 2], &inside("LogSoftmax", -2), &[], &logs, &shares.map(|p: f64| -p.ln()));
+}
+
+#[test]
+fn products_of_activations_as_matrices() {
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let turned = [
+        node("Transpose", "t", &["x"], &["z"], &[attribute_ints("perm", &[0, 2, 1])]),
+        node("MatMul", "m", &["x", "z"], &["y"], &[]),
+    ];
+    check(&[-1, 2, 2], &turned, &[], &x, &[5.0, 11.0, 11.0, 25.0]);
+    check(&[-1, 2, 2], &[node("MatMul", "m", &["x", "x"], &["y"], &[])], &[], &x, &[7.0, 10.0, 15.0, 22.0]);
+    // One row of a for all heads of x.
+    let spread =
+        [node("Slice", "s", &["x", "b", "e", "i"], &["z"], &[]), node("MatMul", "m", &["x", "z"], &["y"], &[])];
+    let bounds = [ints("b", &[1], &[0]), ints("e", &[1], &[1]), ints("i", &[1], &[1])];
+    let heads = [1.0, 2.0, 3.0, 4.0, 1.0, 0.0, 0.0, 1.0];
+    check(&[-1, 2, 2, 2], &spread, &bounds, &heads, &[7.0, 10.0, 15.0, 22.0, 1.0, 2.0, 3.0, 4.0]);
+    let left = floats("a", &[1, 2], &[10.0, 1.0]);
+    check(&[-1, 2, 2], &[node("MatMul", "m", &["a", "x"], &["y"], &[])], &[left], &x, &[13.0, 24.0]);
+    let vector = floats("a", &[2], &[10.0, 1.0]);
+    check(&[-1, 2, 2], &[node("MatMul", "m", &["x", "a"], &["y"], &[])], &[vector], &x, &[12.0, 34.0]);
+}
+
+/// As PyTorch writes attention: the batch goes to another axis, is joined with others, and comes back.
+#[test]
+fn the_batch_moves_and_comes_back() {
+    // Two samples of three places with two features.
+    let x: Vec<f64> = (0..12).map(f64::from).collect();
+    let there = node("Transpose", "there", &["x"], &["a"], &[attribute_ints("perm", &[1, 0, 2])]);
+    let flat = node("Reshape", "flat", &["a", "two"], &["b"], &[]);
+    let gemm = node("Gemm", "gemm", &["b", "w", "bias"], &["c"], &[]);
+    let wide = node("Reshape", "wide", &["c", "three"], &["d"], &[]);
+    let softmax = node("Add", "add", &["d", "e"], &["f"], &[]);
+    let back = node("Transpose", "back", &["f"], &["y"], &[attribute_ints("perm", &[1, 0, 2])]);
+    let constants = |batch: i64| {
+        [
+            ints("two", &[2], &[-1, 2]),
+            floats("w", &[2, 2], &[1.0, 10.0, 100.0, 1000.0]),
+            floats("bias", &[2], &[0.5, 0.25]),
+            ints("three", &[3], &[3, batch, 2]),
+            floats("e", &[3, 1, 1], &[1e4, 2e4, 3e4]),
+        ]
+    };
+    let expected: Vec<f64> = x
+        .chunks(2)
+        .enumerate()
+        .flat_map(|(i, pair)| {
+            let more = 1e4 * (i % 3 + 1) as f64;
+            [pair[0] + 100.0 * pair[1] + 0.5 + more, 10.0 * pair[0] + 1000.0 * pair[1] + 0.25 + more]
+        })
+        .collect();
+    let nodes = [there, flat, gemm, wide, softmax, back];
+    check(&[-1, 3, 2], &nodes, &constants(-1), &x, &expected);
+    // A file with a batch of 2 says so.
+    check(&[2, 3, 2], &nodes, &constants(2), &x, &expected);
+    // A constant of every sample in front, as a class token is.
+    let token = [
+        node("Shape", "shape", &["x"], &["s"], &[]),
+        node("Gather", "batch", &["s", "zero"], &["n"], &[]),
+        node("Concat", "target", &["n", "one", "one"], &["t"], &[attribute_int("axis", 0)]),
+        node("Expand", "expand", &["token", "t"], &["u"], &[]),
+        node("Concat", "all", &["u", "x"], &["y"], &[attribute_int("axis", 1)]),
+    ];
+    let constants = [ints("zero", &[1], &[0]), ints("one", &[1], &[1]), floats("token", &[1, 1, 2], &[7.0, 8.0])];
+    check(&[-1, 1, 2], &token, &constants, &[1.0, 2.0, 3.0, 4.0], &[7.0, 8.0, 1.0, 2.0, 7.0, 8.0, 3.0, 4.0]);
+    // Places counted over the whole batch, of every sample the same.
+    let places = [
+        node("Shape", "shape", &["x"], &["s"], &[attribute_int("end", 1)]),
+        node("Squeeze", "count", &["s"], &["n"], &[]),
+        node("Range", "range", &["none", "n", "step"], &["r"], &[]),
+        node("Mul", "begin", &["r", "width"], &["m"], &[]),
+        node("Unsqueeze", "axis", &["m", "one"], &["v"], &[]),
+        node("Add", "places", &["v", "at"], &["i"], &[]),
+        node("Reshape", "flat", &["x", "all"], &["f"], &[]),
+        node("Gather", "gather", &["f", "i"], &["y"], &[]),
+    ];
+    let constants = |width: i64| {
+        [
+            ints("none", &[], &[0]),
+            ints("step", &[], &[1]),
+            ints("width", &[], &[width]),
+            ints("one", &[1], &[1]),
+            ints("at", &[1, 2], &[2, 0]),
+            ints("all", &[1], &[-1]),
+        ]
+    };
+    check(&[-1, 3], &places, &constants(3), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3.0, 1.0, 6.0, 4.0]);
+    let error = load(&whole(&[-1, 3], &places, &constants(2))).unwrap_err();
+    assert!(error.contains("other samples"), "{error}");
+    let turned = [node("Transpose", "t", &["x"], &["y"], &[])];
+    let error = load(&whole(&[-1, 3], &turned, &[])).unwrap_err();
+    assert!(error.contains("first axis of its output"), "{error}");
+    let graph = [
+        node("Transpose", "t", &["x"], &["z"], &[attribute_ints("perm", &[1, 0, 2])]),
+        node("MaxPool", "p", &["z"], &["y"], &[attribute_ints("kernel_shape", &[1])]),
+    ];
+    let error = load(&whole(&[-1, 3, 2], &graph, &[])).unwrap_err();
+    assert!(error.contains("the batch must be the first"), "{error}");
+}
+
+#[test]
+fn operators_over_axes_and_over_several() {
+    let x: Vec<f64> = vec![1.0, -5.0, 3.0, 4.0, 2.0, -6.0];
+    let over = |op: &str, axis: i64, expected: &[f64]| {
+        let axes = [attribute_ints("axes", &[axis]), attribute_int("keepdims", 0)];
+        one(&[-1, 2, 3], op, &axes, &[], &x, expected);
+    };
+    over("ReduceMax", 1, &[4.0, 2.0, 3.0]);
+    over("ReduceMin", 2, &[-5.0, -6.0]);
+    over("ReduceMin", 1, &[1.0, -5.0, -6.0]);
+    over("ReduceSum", 1, &[5.0, -3.0, -3.0]);
+    over("ReduceL1", 2, &[9.0, 12.0]);
+    over("ReduceSumSquare", 2, &[35.0, 56.0]);
+    over("ReduceL2", 1, &[17f64.sqrt(), 29f64.sqrt(), 45f64.sqrt()]);
+    let several = |op: &str, expected: &[f64]| {
+        let nodes = [node("Neg", "minus", &["x"], &["z"], &[]), node(op, "n", &["x", "z", "a"], &["y"], &[])];
+        check(&[-1, 3], &nodes, &[floats("a", &[], &[2.0])], &[1.0, -5.0, 3.0], expected);
+    };
+    several("Max", &[2.0, 5.0, 3.0]);
+    several("Min", &[-1.0, -5.0, -3.0]);
+    let power = |exponent: f32, expected: &[f64]| {
+        one(&[-1, 3], "Pow", &[], &[floats("", &[], &[exponent])], &[1.0, -2.0, 3.0], expected);
+    };
+    power(1.0, &[1.0, -2.0, 3.0]);
+    power(2.0, &[1.0, 4.0, 9.0]);
+    power(3.0, &[1.0, -8.0, 27.0]);
+    power(6.0, &[1.0, 64.0, 729.0]);
+    one(&[-1, 2, 1], "Expand", &[], &[ints("", &[2], &[2, 3])], &[1.0, 2.0], &[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+    one(&[-1, 2], "Tile", &[], &[ints("", &[2], &[1, 2])], &[1.0, 2.0], &[1.0, 2.0, 1.0, 2.0]);
+    let blocks: Vec<f64> = (0..4).map(f64::from).collect();
+    one(&[-1, 4, 1, 1], "DepthToSpace", &[attribute_int("blocksize", 2)], &[], &blocks, &blocks);
+    one(&[-1, 1, 2, 2], "SpaceToDepth", &[attribute_int("blocksize", 2)], &[], &blocks, &blocks);
+    let places = ints("", &[2, 1], &[2, 0]);
+    one(&[-1, 3], "Gather", &[attribute_int("axis", 1)], &[places], &[1.0, 2.0, 3.0], &[3.0, 1.0]);
+    let padded = [ints("", &[4], &[0, 1, 0, 0]), floats("", &[], &[9.0])];
+    one(&[-1, 2], "Pad", &[], &padded, &[1.0, 2.0], &[9.0, 1.0, 2.0]);
+    // A network may be what it was given.
+    let dropped = [node("Dropout", "d", &["x"], &["p"], &[]), node("Softmax", "s", &["p"], &["y"], &[])];
+    check(&[-1, 2], &dropped, &[], &[1.0, 2.0], &[1.0, 2.0]);
+}
