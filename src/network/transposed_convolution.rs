@@ -90,6 +90,11 @@ impl NodeType for TransposedConvolution {
         ]
     }
 
+    fn multiply_adds(&self, inputs: &[&[usize]], _output: &[usize]) -> usize {
+        let taps: usize = self.sliding.kernel.iter().product();
+        inputs[0].iter().product::<usize>() * (self.channels / self.groups * taps)
+    }
+
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let (x, out) = (record.output(node.inputs[0]), record.allocate(id));
         let weight = record.parameter(id, WEIGHT);

@@ -21,7 +21,7 @@ pub fn page(
 ) -> Page {
     let title = "Photographs: what the last convolution looks at, and the layer before the outputs";
     let mut page = reproduction(title, lead(outcome), key_figures(outcome), Method::SpecXai);
-    page.section("What the paper claims, and what came out", vec![claims(outcome).into(), note().into()]);
+    page.section("What the paper claims, and what came out", vec![claims(outcome).into(), note()]);
     let spectra = crate::report::explain_figures::spectra(&outcome.splits.each_ref().map(|s| s.spectrum.clone()));
     page.section("Spectra, means over the pictures", spectra.into_iter().collect());
     let n: usize = axes.iter().map(|axis| axis.len).product();
