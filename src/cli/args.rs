@@ -8,7 +8,9 @@ use super::names::Names;
 pub use super::names::by_name;
 use super::pictures::PictureArgs;
 use crate::assess::Tuning;
-use crate::data::{CHANNEL, Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, channels, is_tabular};
+use crate::data::{
+    CHANNEL, Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, channels, input_of, is_tabular,
+};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::Plan;
@@ -381,8 +383,8 @@ pub struct TrainingArgs {
     /// Stop after N epochs without a better validation loss, and keep the best parameters
     #[arg(hide_short_help = true, long, value_name = "N")]
     pub early_stop: Option<usize>,
-    /// Choose the penalties by K-fold cross-validation over the training rows; 0: don't [default: 5 for a table that
-    /// isn't too large, unless --reg-lambda, --reg-psi, --validation or --early-stop says how]
+    /// Choose the penalties by K-fold cross-validation over the training rows; 0: don't [default: 5 for a table, or
+    /// for channels of --conv, that isn't too large, unless --reg-lambda, --reg-psi, --validation or --early-stop says how]
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
     /// Share of the rows for validation [default: 0.1; none with --folds, where every training row is held out in turn]
@@ -449,8 +451,9 @@ impl TrainingArgs {
 
     /// Whether and how the penalties are chosen by cross-validation.
     fn tuning(&self, architecture: &Sequential, dataset: &Dataset) -> Result<Option<Tuning>> {
-        // Some ten seconds on two cores.
+        // Some ten seconds on two cores; convolutions, without which nothing may be learnt at all, get some thirty.
         const MOST_OPERATIONS: f64 = 4e11;
+        const MOST_CONVOLVED: f64 = 1e12;
         let other = [
             ("--reg-lambda", self.reg_lambda.is_some()),
             ("--reg-psi", self.reg_psi.is_some()),
@@ -479,12 +482,18 @@ impl TrainingArgs {
             Targets::Classes { names, .. } | Targets::Numbers { names, .. } => names.len(),
             Targets::Inputs | Targets::None => return Ok(asked.then_some(tuning)),
         };
-        let widths: Vec<usize> =
-            [dataset.columns].iter().chain(&architecture.hidden).chain([&outputs]).copied().collect();
-        let weights: usize = widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
-        let small = is_tabular(dataset)
+        let (weights, most) = if architecture.convolutions.is_empty() {
+            let widths: Vec<usize> =
+                [dataset.columns].iter().chain(&architecture.hidden).chain([&outputs]).copied().collect();
+            (widths.windows(2).map(|pair| pair[0] * pair[1]).sum(), MOST_OPERATIONS)
+        } else {
+            let network = architecture.build(input_of(&dataset.axes), outputs)?;
+            ((0..network.nodes.len()).map(|id| network.multiply_adds(id)).sum(), MOST_CONVOLVED)
+        };
+        let ranks_channels = !architecture.convolutions.is_empty() && channels(&dataset.axes).len() > 1;
+        let small = (is_tabular(dataset) || ranks_channels)
             && rows >= 2 * folds
-            && tuning.operations(weights, rows, self.epochs) <= MOST_OPERATIONS;
+            && tuning.operations(weights, rows, self.epochs) <= most;
         Ok((asked || small).then_some(tuning))
     }
 
