@@ -355,6 +355,18 @@ fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
     (0..m).map(variance).sum::<f64>() / m as f64
 }
 
+/// Records a forward pass whose matrices share memory: also its input, its output, and its pass.
+fn record_forward(network: &Network, batch: usize) -> (Workspace, View, View, PassId) {
+    let mut workspace = Workspace::frozen(network, 1, batch, 1);
+    let x = workspace.program.buffers.temporary("inputs", batch, network.input_width());
+    let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
+    let y = recorder.forward();
+    let ops = recorder.finish();
+    let pass = workspace.program.exchanging("forward", ops, &[x], &[y]);
+    workspace.program.share();
+    (workspace, x, y, pass)
+}
+
 /// A network's forward pass on an engine, without what training and explaining keep.
 pub struct Forward {
     session: Box<dyn Session>,
@@ -372,15 +384,10 @@ impl Forward {
     pub fn new(network: &Network, parameters: &Parameters, samples: usize, device: &Device) -> Result<Self> {
         let elements: usize = network.nodes.iter().map(|node| pad4(node.width())).sum();
         let batch = (FORWARD_ELEMENTS / elements.max(1)).clamp(1, samples.max(1));
-        let mut workspace = Workspace::frozen(network, 1, batch, 1);
-        let x = workspace.program.buffers.matrix("inputs", batch, network.input_width());
-        let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
-        let y = recorder.forward();
-        let ops = recorder.finish();
-        let pass = workspace.program.pass("forward", ops);
+        let (workspace, x, y, pass) = record_forward(network, batch);
         let (buffer, statistics) = (workspace.parameters, workspace.statistics);
         let mut session = device.load(workspace.program)?;
-        session.write(buffer, None, 0, &parameters.values)?;
+        parameters.lend(session.as_mut(), buffer)?;
         session.write(statistics, None, 0, &parameters.statistics)?;
         Ok(Forward { session, pass, x, y, batch })
     }

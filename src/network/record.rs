@@ -90,12 +90,12 @@ impl Workspace {
         })
     }
 
-    /// A matrix that belongs to a node, made on first use.
+    /// A matrix that belongs to a node, made on first use; a temporary one ([`Buffers::temporary`](crate::program::Buffers::temporary)).
     fn matrix(&mut self, node: &str, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
         let Workspace { matrices, program, .. } = self;
         *matrices
             .entry((id, what.to_owned()))
-            .or_insert_with(|| program.buffers.matrix(format!("{node} {what}"), rows, cols))
+            .or_insert_with(|| program.buffers.temporary(format!("{node} {what}"), rows, cols))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers with weights, and pooling.
 
 use super::{numbers, sizes, vector};
-use crate::model_file::onnx::lowering::Lowering;
+use crate::model_file::onnx::lowering::{Lowering, Numbers};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
     AveragePool, By, Convolution, Dense, Layer, MaxPoolNode, NodeId, Padding, Permute, Reshape, Scale, Sliding, Weight,
@@ -56,31 +56,36 @@ pub(super) fn convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<
         return Err(format!("its weight is for {groups} × {of_group} channels, its input has {:?}", to.shape(input)));
     }
     let sliding = sliding(node, Some(kernel.to_vec()), axes)?;
-    let (weight, bias) = (numbers(weight)?, to.optional(node, 2)?.map(|b| vector(b, filters, "bias")).transpose()?);
+    let bias = to.optional(node, 2)?.map(|b| vector(b, filters, "bias")).transpose()?;
+    let weight = to.numbers(node, 1)?;
     let layer = Convolution { filters, sliding, groups, weight: Weight::Direct, train_bias: true };
     let id = to.push(node, layer, &[input])?;
     to.tensors.push((id, "weight", weight));
-    to.tensors.extend(bias.map(|bias| (id, "bias", bias)));
+    to.tensors.extend(bias.map(|bias| (id, "bias", bias.into())));
     Ok(id)
 }
 
 /// `W: [M, N]` from a matrix `[N, M]`.
-fn transposed(values: &[f64], rows: usize, cols: usize) -> Vec<f64> {
-    (0..cols).flat_map(|c| (0..rows).map(move |r| values[r * cols + c])).collect()
+fn transposed(numbers: Numbers, rows: usize, cols: usize) -> Numbers {
+    fn turn<T: Copy>(values: &[T], rows: usize, cols: usize) -> Vec<T> {
+        (0..cols).flat_map(|c| (0..rows).map(move |r| values[r * cols + c])).collect()
+    }
+    match numbers {
+        Numbers::Single(values) => Numbers::Single(turn(&values, rows, cols)),
+        Numbers::Double(values) => Numbers::Double(turn(&values, rows, cols)),
+    }
 }
 
 fn dense<'a>(
     to: &mut Lowering<'a>,
     node: &Node<'a>,
     input: NodeId,
-    weight: Vec<f64>,
+    (units, weight): (usize, Numbers),
     bias: Option<Vec<f64>>,
 ) -> Result<NodeId, String> {
-    let width: usize = to.shape(input).iter().product();
-    let units = weight.len() / width.max(1);
     let id = to.push(node, Dense { units, weight: Weight::Direct, train_bias: true }, &[input])?;
     to.tensors.push((id, "weight", weight));
-    to.tensors.extend(bias.map(|bias| (id, "bias", bias)));
+    to.tensors.extend(bias.map(|bias| (id, "bias", bias.into())));
     Ok(id)
 }
 
@@ -101,15 +106,16 @@ pub(super) fn gemm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     if n != width {
         return Err(format!("its weight is for {n} inputs, and {width} come"));
     }
-    let values = numbers(b)?;
-    let mut weight = if flag("transB") { values } else { transposed(&values, rows, cols) };
-    weight.iter_mut().for_each(|w| *w *= f64::from(alpha));
     let bias = match to.optional(node, 2)? {
         None => None,
         Some(c) if c.data.len() == 1 => Some(vec![f64::from(beta) * numbers(c)?[0]; m]),
         Some(c) => Some(vector(c, m, "bias")?.into_iter().map(|c| f64::from(beta) * c).collect()),
     };
-    dense(to, node, input, weight, bias)
+    let mut weight = to.numbers(node, 1)?;
+    if !flag("transB") {
+        weight = transposed(weight, rows, cols);
+    }
+    dense(to, node, input, (m, weight.times(f64::from(alpha))), bias)
 }
 
 /// A product with a constant matrix, along the last axis.
@@ -124,9 +130,9 @@ pub(super) fn mat_mul<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     if rows != width {
         return Err(format!("its weight is for {rows} inputs, and {width} come"));
     }
-    let weight = transposed(&numbers(b)?, rows, cols);
+    let weight = transposed(to.numbers(node, 1)?, rows, cols);
     if shape.len() == 1 {
-        return dense(to, node, input, weight, None);
+        return dense(to, node, input, (cols, weight), None);
     }
     // The same product at every place: a convolution that sees one place, whose channels are the last axis.
     let places: usize = shape[..shape.len() - 1].iter().product();
@@ -168,8 +174,8 @@ pub(super) fn scaled<'a>(
     shift: Vec<f64>,
 ) -> Result<NodeId, String> {
     let id = to.push_part(node, part, Scale { by }, &[input])?;
-    to.tensors.push((id, "scale", scale));
-    to.tensors.push((id, "shift", shift));
+    to.tensors.push((id, "scale", scale.into()));
+    to.tensors.push((id, "shift", shift.into()));
     Ok(id)
 }
 

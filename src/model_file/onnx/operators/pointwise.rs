@@ -197,7 +197,7 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
                 && !to.tensors.iter().any(|(node, name, _)| *node == id && *name == "bias")
         };
         if bare(input) && to.is_only_reader(node, x) {
-            to.tensors.push((input, "bias", values));
+            to.tensors.push((input, "bias", values.into()));
             return Ok(input);
         }
     }
