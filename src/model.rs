@@ -9,7 +9,7 @@ use crate::data::{Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, Ta
 use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Network, Parameters, Sequential};
-use crate::program::{PassId, Step, View, pad4};
+use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
 
@@ -390,6 +390,11 @@ impl Forward {
         parameters.lend(session.as_mut(), buffer)?;
         session.write(statistics, None, 0, &parameters.statistics)?;
         Ok(Forward { session, pass, x, y, batch })
+    }
+
+    /// Elements that a sample takes besides the network's own.
+    pub fn elements(network: &Network) -> Elements {
+        record_forward(network, 1).0.elements()
     }
 
     /// Outputs `[samples, C]` of whole samples `[samples, N]`, as they enter the network.

@@ -5,7 +5,13 @@ mod common;
 
 use common::case::{Random, gpu};
 use eigenlens::Device;
-use eigenlens::kernels::{Add, Program};
+use eigenlens::kernels::{Activation, Add, Program};
+use eigenlens::network::local::{Cotangent, Pull, SlopeForm, linearise, pull, push};
+use eigenlens::network::record::{Mode, Recorder, Workspace};
+use eigenlens::network::{
+    ActivationNode, AddNode, By, ConcatNode, Convolution, Dense, Initialisation, Layout, MaxPoolNode, Network, Padding,
+    Reshape, Scale, Sliding, Weight,
+};
 use eigenlens::program::{PassId, Step, View};
 
 const ROWS: usize = 3;
@@ -20,7 +26,7 @@ fn add(a: View, b: View, out: View) -> eigenlens::kernels::Op {
 }
 
 /// The first rows of a matrix with its padding, by column.
-fn filled(view: View, rows: usize, value: impl Fn(usize) -> f64) -> Vec<f64> {
+fn filled(view: View, rows: usize, mut value: impl FnMut(usize) -> f64) -> Vec<f64> {
     (0..rows * view.ld).map(|i| i % view.ld).map(|c| if c < view.cols { value(c) } else { 0.0 }).collect()
 }
 
@@ -218,5 +224,155 @@ fn poison_shows_a_use_after_the_end() {
             assert!(left.chunks_exact(a.ld).all(|row| row[5..].iter().all(|&z| z == 0.0)), "{device}: padding");
             assert_eq!(session.read(y.buffer, 0, 0, 1).unwrap(), [16.0]);
         }
+    }
+}
+
+/// Programs of additions put together at random: a forward pass, and products that read what it saved, in any order and again.
+#[test]
+fn random_programs_give_the_same() {
+    const COLS: [usize; 3] = [5, 8, 12];
+    for device in [Device::Cpu { threads: 1 }, Device::Gpu(gpu().clone())] {
+        for seed in 0..20 {
+            let run = |shared: bool| {
+                let mut random = Random(seed);
+                let mut program = Program::new(2);
+                let x = COLS.map(|cols| program.buffers.matrix("x", ROWS, cols));
+                let y = COLS.map(|cols| program.buffers.matrix("y", ROWS, cols));
+                let mut of_forward: Vec<View> = Vec::new();
+                let pool: Vec<View> = (0..24).map(|i| program.buffers.temporary("t", ROWS, COLS[i % 3])).collect();
+                let mut passes = Vec::new();
+                for pass in 0..4 {
+                    let mut known: Vec<View> = x.iter().copied().chain(of_forward.clone()).collect();
+                    let mut ops = Vec::new();
+                    for _ in 0..12 {
+                        // Forward writes the first half, the products the second.
+                        let out = pool[random.word() as usize % 12 + if pass == 0 { 0 } else { 12 }];
+                        let fitting: Vec<View> =
+                            known.iter().copied().filter(|v| v.cols == out.cols && v.buffer != out.buffer).collect();
+                        let mut one = || fitting[random.word() as usize % fitting.len()];
+                        ops.push(add(one(), one(), out));
+                        known.push(out);
+                    }
+                    for y in y {
+                        let a = *known.iter().rfind(|v| v.cols == y.cols).expect("x at least");
+                        ops.push(add(a, a, y));
+                    }
+                    if pass == 0 {
+                        of_forward = known[x.len()..].to_vec();
+                    }
+                    passes.push(program.pass(format!("{pass}"), ops));
+                }
+                if shared {
+                    program.poison = true;
+                    program.share();
+                    let elements = program.buffers.elements(|_| true);
+                    assert!(elements.held < elements.unshared);
+                }
+                let mut session = device.load(program).unwrap();
+                let mut found = Vec::new();
+                for (run, order) in [[0, 1, 2, 3], [3, 1, 2, 1], [0, 3, 3, 2]].iter().enumerate() {
+                    for x in x {
+                        let values = filled(x, ROWS, |c| 1.0 + (c + run) as f64);
+                        session.write(x.buffer, None, 0, &values).unwrap();
+                    }
+                    for &pass in order {
+                        session.run(passes[pass], &[step(ROWS - run % 2)]).unwrap();
+                        for y in y {
+                            found.push(session.read(y.buffer, 1, 0, (ROWS - run % 2) * y.ld).unwrap());
+                        }
+                    }
+                }
+                found
+            };
+            assert_eq!(run(true), run(false), "{device}, seed {seed}");
+        }
+    }
+}
+
+/// Convolutions, a residual, pooling, a dense layer.
+fn network() -> Network {
+    let mut network = Network::new(&[2, 6, 6]);
+    let sliding = |size: usize| Sliding { padding: Padding::SameUpper, ..Sliding::new(&[size, size]) };
+    let convolution =
+        |filters| Convolution { filters, sliding: sliding(3), groups: 1, weight: Weight::Direct, train_bias: true };
+    let relu = || ActivationNode { activation: Activation::Relu };
+    let tanh = || ActivationNode { activation: Activation::Tanh };
+    network.then(convolution(4)).unwrap();
+    network.then(Scale { by: By::Channel }).unwrap();
+    let first = network.then(relu()).unwrap();
+    network.then(convolution(4)).unwrap();
+    let second = network.then(tanh()).unwrap();
+    let sum = network.push(AddNode {}.into(), &[first, second]).unwrap();
+    network.push(ConcatNode {}.into(), &[sum, first]).unwrap();
+    network.then(MaxPoolNode { sliding: Sliding { stride: vec![2, 2], ..sliding(2) } }).unwrap();
+    network.then(Reshape::default()).unwrap();
+    network.then(Dense { units: 7, weight: Weight::Direct, train_bias: true }).unwrap();
+    network.then(relu()).unwrap();
+    network.then(Dense { units: 3, weight: Weight::Direct, train_bias: true }).unwrap();
+    network
+}
+
+/// Forward, two pulls and a push of a whole network: the same to the bit with and without sharing, on the CPU, with NaN over what
+/// is free; on the GPU too.
+#[test]
+fn a_network_gives_the_same() {
+    let network = network();
+    let (batch, seeds, last) = (3, 2, network.nodes.len() - 1);
+    let parameters = Layout::new(&network).initial(Initialisation::He, 4);
+    let run = |device: &Device, shared: bool| {
+        let mut workspace = Workspace::frozen(&network, 1, batch, seeds);
+        let x = workspace.program.buffers.matrix("x", batch, network.input_width());
+        let mut recorder = Recorder::new(&network, &mut workspace, Mode::Explain, x, false);
+        let y = recorder.forward();
+        let affine = linearise(&network, &mut recorder, SlopeForm::Tangent);
+        let ops = recorder.finish();
+        let mut passes = vec![(workspace.program.pass("forward", ops), None, y)];
+        workspace.program.buffers.keep(y);
+        for from in [last, 6] {
+            let width = network.nodes[from].width();
+            let u = workspace.program.buffers.temporary("u", batch * seeds, width);
+            let how = Pull { seeds, ..Pull::default() };
+            let pulled = pull(&network, &mut workspace, &affine, from, Cotangent::Matrix(u), how);
+            let result = pulled.input().unwrap();
+            let pass = workspace.program.exchanging("pull", pulled.ops, &[u], &[result]);
+            passes.push((pass, Some(u), result));
+        }
+        let v = workspace.program.buffers.temporary("v", batch * seeds, network.input_width());
+        let (ops, result) = push(&network, &mut workspace, &affine, (0, last), v, seeds);
+        let result = result.unwrap();
+        passes.push((workspace.program.exchanging("push", ops, &[v], &[result]), Some(v), result));
+        if shared {
+            workspace.program.poison = true;
+            workspace.program.share();
+            let elements = workspace.elements();
+            assert!(2 * elements.held < elements.unshared, "{elements:?}");
+        }
+        let (buffer, mut random) = (workspace.parameters, Random(3));
+        let mut session = device.load(workspace.program).unwrap();
+        parameters.lend(session.as_mut(), buffer).unwrap();
+        let mut found = Vec::new();
+        for rows in [batch, 2] {
+            session.write(x.buffer, Some(0), 0, &filled(x, rows, |_| random.unit())).unwrap();
+            for pass in [0, 1, 2, 3, 2, 1, 3] {
+                let (pass, source, result) = passes[pass];
+                if let Some(source) = source {
+                    let values = filled(source, rows * seeds, |_| random.unit());
+                    session.write(source.buffer, Some(0), 0, &values).unwrap();
+                }
+                session.run(pass, &[step(rows)]).unwrap();
+                let of_sample = result.rows / batch;
+                found.push(session.read(result.buffer, 0, result.offset, rows * of_sample * result.ld).unwrap());
+            }
+        }
+        assert!(found.iter().flatten().all(|x| x.is_finite()) && found.iter().flatten().any(|&x| x != 0.0));
+        found
+    };
+    for device in [
+        Device::Cpu { threads: 1 },
+        Device::Cpu { threads: 2 },
+        Device::CpuF64 { threads: 1 },
+        Device::Gpu(gpu().clone()),
+    ] {
+        assert_eq!(run(&device, true), run(&device, false), "{device}");
     }
 }

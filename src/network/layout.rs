@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parameters::Parameters;
 use super::{Network, NodeId};
 use crate::program::pad4;
-use crate::random::Random;
 
 /// What a tensor is to the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub struct Tensor {
     pub offset: usize,
     pub role: Role,
     pub trained: bool,
-    start: Start,
+    pub(super) start: Start,
 }
 
 /// Every tensor of a network, placed in two buffers of each replica: the parameters, laid out as
@@ -125,30 +123,5 @@ impl Layout {
 
     pub fn find(&self, node: NodeId, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|t| t.node == node && t.name == name)
-    }
-
-    /// Initial parameters and statistics of one replica; the same numbers on every engine.
-    pub fn initial(&self, initialisation: Initialisation, seed: u64) -> Parameters {
-        let mut start = Parameters::zeros(self);
-        for (stream, tensor) in self.tensors.iter().enumerate() {
-            let mut random = Random::new(seed, stream as u64);
-            let mut value = |r: usize| match tensor.start {
-                Start::Random => {
-                    let (n, m) = (tensor.cols as f64, tensor.rows as f64);
-                    let value = match initialisation {
-                        Initialisation::Glorot => (6.0 / (n + m)).sqrt() * (2.0 * random.uniform() - 1.0),
-                        Initialisation::He => (2.0 / n).sqrt() * random.normal(),
-                    };
-                    // Rounded to f32, so that both engines and the f64 oracle start from one number.
-                    f64::from(value as f32)
-                }
-                Start::Zeros => 0.0,
-                Start::Ones => 1.0,
-                Start::ZerosThenOnes => r as f64,
-            };
-            let values: Vec<f64> = (0..tensor.rows * tensor.cols).map(|i| value(i / tensor.cols)).collect();
-            start.set(tensor, &values);
-        }
-        start
     }
 }

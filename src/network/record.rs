@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::sparse_matrix::SparseMatrix;
 use super::{Layer, Layout, Network, Node, NodeId, Role};
 use crate::kernels::{Activation, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
-use crate::program::{Buffer, Content, Element, Scope, View};
+use crate::program::{Buffer, Content, Element, Elements, Scope, View};
 
 /// Whether batch norm and dropout behave as in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl Workspace {
         let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
         let (gradient, matrices, constants) = (None, HashMap::new(), HashMap::new());
         Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices, constants }
+    }
+
+    /// Elements of all but what the network has: as matrices share memory, and if none did.
+    pub fn elements(&self) -> Elements {
+        let of_network = [self.parameters, self.statistics];
+        self.program.buffers.elements(|buffer| !of_network.contains(&buffer))
     }
 
     /// The first `seeds` rows a sample of a matrix of a node, made on first use with room for the most seeds.

@@ -113,7 +113,7 @@ impl LocalOperator {
         // How much one sample takes is what recording for one sample makes.
         let mut recorded = record(network, products, form, 1);
         let workspace = &recorded.0;
-        let of_sample = matrices(workspace).held;
+        let of_sample = workspace.elements().held;
         let largest = workspace.program.buffers.specs.iter().skip(2).map(|spec| spec.len).max().unwrap_or(1);
         let (budget, binding) = match device {
             Device::Gpu(gpu) if !gpu.caps().software => (GPU_TILE_BYTES, gpu.caps().max_binding as usize),
@@ -132,6 +132,11 @@ impl LocalOperator {
         let Recording { x, forward, outputs, affine, products, kept } = recorded;
         let (network, rows) = (network.clone(), 0);
         Ok(LocalOperator { network, session, x, forward, outputs, affine, products, kept, batch, rows })
+    }
+
+    /// Elements that a sample takes besides the network's own, with such products.
+    pub fn elements(network: &Network, products: &[Product]) -> Elements {
+        record(network, products, SlopeForm::Tangent, 1).0.elements()
     }
 
     /// Most samples of a batch.
@@ -336,12 +341,6 @@ struct Recording {
     affine: Vec<Affine>,
     products: HashMap<Product, Recorded>,
     kept: Vec<Product>,
-}
-
-/// Elements of all that depends on the batch, as it shares memory and if it didn't.
-fn matrices(workspace: &Workspace) -> Elements {
-    let of_network = [workspace.parameters, workspace.statistics];
-    workspace.program.buffers.elements(|buffer| !of_network.contains(&buffer))
 }
 
 /// Whether a node's Jacobian takes fewer tangents than cotangents.
