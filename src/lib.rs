@@ -23,7 +23,7 @@
 //! |---|---|
 //! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
 //! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
-//! | [`program`] | work as data: buffers and views, dispatches, passes |
+//! | [`program`] | work as data: buffers and views, dispatches, passes; `plan`: which matrices share memory |
 //! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
 //! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
@@ -53,6 +53,10 @@
 //! A batch has the shape `[replica, sample, seed, …]`: replicas are independent networks with seeds and penalties of their own. The
 //! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
 //! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`program::View`], [`program::Step`]).
+//!
+//! Matrices that nobody needs at the same time share memory ([`program::Program::plan`]): those that a pass writes before it reads
+//! them are declared as temporary ([`program::Buffers::temporary`]), and who reads or writes one from outside says so
+//! ([`program::Program::exchanging`]). Parameters lie in memory once, as `f32`: the CPU engine reads a model's own.
 //!
 //! Seeds are the rows of a Jacobian (1 in training); what a forward pass saved broadcasts over them.
 //!

@@ -12,7 +12,7 @@ use crate::data::{
 use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Input, Network, Parameters, Sequential};
-use crate::program::{PassId, Step, View, pad4};
+use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
 
@@ -375,6 +375,18 @@ fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
     (0..m).map(variance).sum::<f64>() / m as f64
 }
 
+/// Records a forward pass whose matrices share memory: also its input, its output, and its pass.
+fn record_forward(network: &Network, batch: usize) -> (Workspace, View, View, PassId) {
+    let mut workspace = Workspace::frozen(network, 1, batch, 1);
+    let x = workspace.program.buffers.temporary("inputs", batch, network.input_width());
+    let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
+    let y = recorder.forward();
+    let ops = recorder.finish();
+    let pass = workspace.program.exchanging("forward", ops, &[x], &[y]);
+    workspace.program.share();
+    (workspace, x, y, pass)
+}
+
 /// A network's forward pass on an engine, without what training and explaining keep.
 pub struct Forward {
     session: Box<dyn Session>,
@@ -392,17 +404,17 @@ impl Forward {
     pub fn new(network: &Network, parameters: &Parameters, samples: usize, device: &Device) -> Result<Self> {
         let elements: usize = network.nodes.iter().map(|node| pad4(node.width())).sum();
         let batch = (FORWARD_ELEMENTS / elements.max(1)).clamp(1, samples.max(1));
-        let mut workspace = Workspace::frozen(network, 1, batch, 1);
-        let x = workspace.program.buffers.matrix("inputs", batch, network.input_width());
-        let mut recorder = Recorder::new(network, &mut workspace, Mode::Evaluate, x, false);
-        let y = recorder.forward();
-        let ops = recorder.finish();
-        let pass = workspace.program.pass("forward", ops);
+        let (workspace, x, y, pass) = record_forward(network, batch);
         let (buffer, statistics) = (workspace.parameters, workspace.statistics);
         let mut session = device.load(workspace.program)?;
-        session.write(buffer, None, 0, &parameters.values)?;
+        parameters.lend(session.as_mut(), buffer)?;
         session.write(statistics, None, 0, &parameters.statistics)?;
         Ok(Forward { session, pass, x, y, batch })
+    }
+
+    /// Elements that a sample takes besides the network's own.
+    pub fn elements(network: &Network) -> Elements {
+        record_forward(network, 1).0.elements()
     }
 
     /// Outputs `[samples, C]` of whole samples `[samples, N]`, as they enter the network.

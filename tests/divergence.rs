@@ -181,11 +181,11 @@ fn dying_columns_leave_no_denormals() {
             penalised.len()
         );
         assert!(2 * dead > penalised.len(), "{device}: the penalties kill most of them");
-        for (name, values) in [("parameter", &parameters.values), ("statistic", &parameters.statistics)] {
+        for (name, values) in [("parameter", &parameters.values()), ("statistic", &parameters.statistics)] {
             let bad = values.iter().position(|&x| denormal(x));
             assert_eq!(bad, None, "{device}: a {name} is denormal: {:?}", bad.map(|i| values[i]));
         }
-        let trained = &parameters.values[..job.layout.trained_end];
+        let trained = &parameters.values()[..job.layout.trained_end];
         assert!(trained.iter().all(|&x| x == 0.0 || x.abs() >= f64::from(TINY)), "{device}: {trained:?}");
     }
 }

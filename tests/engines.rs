@@ -110,7 +110,7 @@ fn cpu_trains_like_its_f64_twin() {
 }
 
 fn bits(parameters: &Parameters) -> Vec<u64> {
-    parameters.values.iter().chain(&parameters.statistics).map(|x| x.to_bits()).collect()
+    parameters.values().iter().chain(&parameters.statistics).map(|x| x.to_bits()).collect()
 }
 
 /// Several batches an epoch, the last one partial, so that the shuffle counts.

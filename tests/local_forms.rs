@@ -62,13 +62,16 @@ fn closed(activation: Activation, z: f64) -> (f64, f64) {
     }
 }
 
+/// What these tests read after the forward pass.
+const KEPT: [Product; 2] = [Product::Slopes, Product::Intercepts];
+
 #[test]
 fn activations() {
     let points = [-30.0, -4.0, -1.0, -0.3, -2e-3, -5e-4, 0.0, 5e-4, 2e-3, 0.3, 1.0, 4.0, 30.0];
     for activation in Activation::ALL {
         let network = alone(ActivationNode { activation }, points.len());
         for form in [SlopeForm::Tangent, SlopeForm::Secant] {
-            let mut operator = LocalOperator::new(&network, &initial(&network), &[], form, 1, &F64).unwrap();
+            let mut operator = LocalOperator::new(&network, &initial(&network), &KEPT, form, 1, &F64).unwrap();
             operator.load(&points).unwrap();
             let slopes = operator.slopes(1).unwrap().unwrap();
             let intercepts = operator.intercept(1).unwrap().unwrap();
@@ -100,7 +103,7 @@ fn batch_norm_and_dense() {
     p.set(layout.find(1, "gamma").unwrap(), &gamma);
     p.set(layout.find(1, "beta").unwrap(), &beta);
     p.set(layout.find(1, "running").unwrap(), &[mean, var].concat());
-    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 2, &F64).unwrap();
+    let mut operator = LocalOperator::new(&network, &p, &KEPT, SlopeForm::Tangent, 2, &F64).unwrap();
     operator.load(&[0.0; 6]).unwrap();
     let (slopes, intercepts) = (operator.slopes(1).unwrap().unwrap(), operator.intercept(1).unwrap().unwrap());
     for i in 0..3 {
@@ -114,7 +117,7 @@ fn batch_norm_and_dense() {
     let layout = Layout::new(&network);
     let mut p = initial(&network);
     p.set(layout.find(1, "bias").unwrap(), &[0.5, -0.25]);
-    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 1, &F64).unwrap();
+    let mut operator = LocalOperator::new(&network, &p, &KEPT, SlopeForm::Tangent, 1, &F64).unwrap();
     operator.load(&[0.0; 3]).unwrap();
     assert_eq!(operator.intercept(1).unwrap().unwrap().row(0, 0), [0.5, -0.25]);
     assert!(operator.slopes(1).unwrap().is_none());
@@ -128,7 +131,7 @@ fn nodes_without_intercept() {
     let sum = network.push(AddNode {}.into(), &[flat, dropped]).unwrap();
     let last = network.push(ConcatNode {}.into(), &[sum, flat, dropped]).unwrap();
     let p = initial(&network);
-    let products = [Product::Jacobian(last), Product::Trace];
+    let products = [Product::Jacobian(last), Product::Trace, Product::Intercepts];
     let mut operator = LocalOperator::new(&network, &p, &products, SlopeForm::Tangent, 1, &F64).unwrap();
     operator.load(&[1.0, 2.0, 3.0, 4.0]).unwrap();
     assert!((1..=last).all(|id| operator.intercept(id).unwrap().is_none()));

@@ -121,7 +121,7 @@ fn a_falling_spectrum_in_little_memory() {
         assert!((sigma / truth - 1.0).abs() < 1e-4, "σ{k} is {sigma}, not {truth}");
     }
     // The engine's copy of the weights, and of the input, the nodes' outputs, slopes and intercepts.
-    let weights = parameters.values.len() * 4;
+    let weights = parameters.len() * 4;
     let activations = 4 * (N + 2 * (HIDDEN * 4) + M);
     // Loading converts the parameters, which are the caller's f64.
     let working = peak - weights - activations;

@@ -262,7 +262,7 @@ fn the_commands_take_it() {
     assert!(inspected.status.success(), "{}", stderr(&inspected));
     let text = stdout(&inspected);
     assert!(
-        ["convolution 3 × 3", "norm", "with a bypass", "3×6×6", "max-pool 2 × 2 / 2", "Softmax"]
+        ["convolution 3 × 3", "norm", "with a bypass", "3×6×6", "max-pool 2 × 2 / 2", "Softmax", "didn't share memory"]
             .iter()
             .all(|part| text.contains(part)),
         "{text}"

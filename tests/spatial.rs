@@ -7,7 +7,7 @@ use eigenlens::network::{
     Resize, Rounding, Scale, Sliding, TransposedConvolution, Weight,
 };
 use eigenlens::random::Random;
-use eigenlens::specxai::LocalOperator;
+use eigenlens::specxai::{LocalOperator, Product};
 
 const F64: Device = Device::CpuF64 { threads: 2 };
 
@@ -26,7 +26,7 @@ fn run(shape: &[usize], layer: impl Into<Layer>) -> Ran {
     let node = network.then(layer).unwrap();
     let layout = Layout::new(&network);
     let mut random = Random::new(5, 5);
-    let mut p = Parameters { values: vec![0.0; layout.parameters], statistics: vec![] };
+    let mut p = Parameters::zeros(&layout);
     let parameters = layout.tensors.iter().map(|tensor| {
         let values: Vec<f64> = (0..tensor.rows * tensor.cols).map(|_| random.normal()).collect();
         p.set(tensor, &values);
@@ -34,7 +34,7 @@ fn run(shape: &[usize], layer: impl Into<Layer>) -> Ran {
     });
     let parameters = parameters.collect();
     let x: Vec<f64> = (0..2 * network.input_width()).map(|_| random.normal()).collect();
-    let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 2, &F64).unwrap();
+    let mut operator = LocalOperator::new(&network, &p, &[Product::Intercepts], SlopeForm::Tangent, 2, &F64).unwrap();
     operator.load(&x).unwrap();
     let y = operator.output().unwrap().into_packed();
     let intercept = operator.intercept(node).unwrap().map_or(vec![], |q| q.row(0, 0).to_vec());
@@ -150,7 +150,7 @@ fn resized(x: &[f64], made: usize, scale: f64, coordinates: Coordinates, interpo
     };
     let mut network = Network::new(&[1, x.len()]);
     network.then(layer).unwrap();
-    let p = Parameters { values: vec![], statistics: vec![] };
+    let p = Parameters::new(vec![], vec![]);
     let mut operator = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 1, &F64).unwrap();
     operator.load(x).unwrap();
     operator.output().unwrap().into_packed()

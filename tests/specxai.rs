@@ -134,7 +134,7 @@ fn gated() -> Network {
 fn parameters(network: &Network, seed: u64) -> Parameters {
     let layout = Layout::new(network);
     let mut random = Random::new(seed, 1);
-    let mut all = Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
+    let mut all = Parameters::zeros(&layout);
     for tensor in &layout.tensors {
         let scale = if tensor.rows > 1 { 1.0 / (tensor.cols as f64).sqrt() } else { 0.3 };
         let values = (0..tensor.rows * tensor.cols).map(|i| {
@@ -273,7 +273,8 @@ fn jacobians_are_derivatives() {
                 let at = |shift: f64| {
                     let mut moved = x.clone();
                     moved[i] += shift;
-                    let mut other = LocalOperator::new(&network, &p, &[], SlopeForm::Tangent, 1, &F64).unwrap();
+                    let mut other =
+                        LocalOperator::new(&network, &p, &[Product::Outputs], SlopeForm::Tangent, 1, &F64).unwrap();
                     other.load(&moved).unwrap();
                     other.node_output(node).unwrap().row(0, 0).to_vec()
                 };
@@ -319,7 +320,7 @@ fn jacobians_are_the_trainers() {
         let plan = workspace.program.pass("backward", ops);
         let buffer = workspace.parameters;
         let mut session = F64.load(workspace.program).unwrap();
-        session.write(buffer, None, 0, &p.values).unwrap();
+        session.write(buffer, None, 0, &p.values()).unwrap();
         session.write(input.buffer, None, 0, &x).unwrap();
         for r in 0..3 {
             let mut seed = [0.0; 4];

@@ -57,7 +57,7 @@ fn the_penalties_are_balanced_at_a_stationary_point() {
         // One step of rate 1 without momentum moves the parameters by the gradient.
         let (_, mut moved) = train(&network, &data, &descent(1, 1.0, 0.0, &base), Some(&end), &ORACLE).unwrap();
         let moved = moved.parameters(0).unwrap();
-        let gradient = end.values.iter().zip(&moved.values).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        let gradient = end.values().iter().zip(&moved.values()).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
         assert!(gradient < GRADIENT, "{loss:?}: the gradient's norm is {gradient:.1e}");
         let (mut active, mut worst) = (0, 0.0f64);
         for psi in job.layout.tensors.iter().filter(|t| t.role == Role::Psi) {
@@ -333,6 +333,6 @@ fn a_last_batch_of_one_row_trains() {
             assert!(error < LOSS_TOLERANCE, "{device}: epoch {}: {}", found.epoch, found.train_loss);
         }
         assert_eq!(job.steps(), 15);
-        assert!(job.parameters(0).unwrap().values.iter().all(|x| x.is_finite()));
+        assert!(job.parameters(0).unwrap().values().iter().all(|x| x.is_finite()));
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use self::memory::Memory;
 use super::args::{DataArgs, DeviceArgs};
 use super::pictures::NameArgs;
 use super::{print, print_json, rows};
@@ -15,6 +16,7 @@ use crate::report::text::{count, serde_name};
 use crate::specxai::is_cut;
 
 mod cuts;
+mod memory;
 
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
@@ -50,6 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let network = &model.network;
     let layout = Layout::new(network);
+    let memory = Memory::of(network);
     let parameters = |id: usize| layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum::<usize>();
     let name = |id: &usize| network.nodes[*id].name.as_str();
     let rows: Vec<_> = network
@@ -81,7 +84,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .collect();
         let cuts: Vec<_> =
             plans.iter().map(|plan| json!({ "name": network.nodes[plan.split].name, "plan": plan })).collect();
-        print_json(&json!({ "nodes": nodes, "replicas": model.parameters.len(), "cuts": cuts }))?;
+        let memory = memory.map(|memory| memory.json());
+        let replicas = model.parameters.len();
+        print_json(&json!({ "nodes": nodes, "replicas": replicas, "cuts": cuts, "memory": memory }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut lines = vec![["node", "type", "reads", "shape", "parameters", "multiply-adds", "split"].map(str::to_owned)];
@@ -112,6 +117,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
         count((0..network.nodes.len()).map(|id| network.multiply_adds(id)).sum()),
     ));
+    text.extend(memory.map(|memory| memory.sentence()));
     if let Origin::Onnx { removed: Some(removed) } = &model.description.origin {
         text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
     }

@@ -1,7 +1,6 @@
 //! Whether a program fits into the machine's memory.
 
 use crate::kernels::Program;
-use crate::program::{BufferSpec, Scope};
 use crate::{Error, Result};
 
 /// Refuses a program whose buffers, `bytes` an element, the machine has no memory for. (Allocating would end the process.)
@@ -9,10 +8,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Device`] that says how much is needed and how much there is.
 pub(super) fn refuse_beyond_host_memory(program: &Program, bytes: u64) -> Result<()> {
-    let copies = |spec: &BufferSpec| if spec.scope == Scope::Replica { program.buffers.replicas as u64 } else { 1 };
-    let each =
-        program.buffers.specs.iter().map(|spec| bytes.saturating_mul(spec.len as u64).saturating_mul(copies(spec)));
-    let total = each.fold(0u64, u64::saturating_add);
+    let total = bytes.saturating_mul(program.buffers.elements(|_| true).held as u64);
     match available_memory() {
         Some(available) if total > available => Err(Error::Device(format!(
             "the run needs {} MiB, but only {} MiB of memory are free; use fewer replicas, a smaller network or a smaller \

@@ -1,5 +1,7 @@
 //! What every engine can do with a program.
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::program::{Buffer, PassId, Step};
 
@@ -10,6 +12,13 @@ use crate::program::{Buffer, PassId, Step};
 pub trait Session: Send {
     /// Writes `data` from `offset` on into a float buffer.
     fn write(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[f64]) -> Result<()>;
+
+    /// Takes the whole content of a buffer of floats that no kernel writes, for every replica: as it lies there, where the engine's
+    /// numbers are these. `false`: nothing was taken.
+    fn hold(&mut self, buffer: Buffer, values: &Arc<Vec<f32>>) -> Result<bool> {
+        let _ = (buffer, values);
+        Ok(false)
+    }
 
     /// Writes `data` from `offset` on into a buffer of words.
     fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()>;

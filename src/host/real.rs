@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::sync::Arc;
 
 /// `f32` or `f64`.
 ///
@@ -40,6 +41,10 @@ pub trait Real:
     }
     /// The slice itself to write, where the numbers are `f32`.
     fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+    /// The numbers themselves, where they are `f32`.
+    fn held(_: &Arc<Vec<f32>>) -> Option<Arc<Vec<Self>>> {
         None
     }
     /// The number whose `f32` bit pattern is `bits`.
@@ -98,6 +103,9 @@ impl Real for f32 {
     }
     fn as_f32_mut(slice: &mut [f32]) -> Option<&mut [f32]> {
         Some(slice)
+    }
+    fn held(values: &Arc<Vec<f32>>) -> Option<Arc<Vec<f32>>> {
+        Some(Arc::clone(values))
     }
     #[inline(always)]
     fn of(x: f64) -> f32 {

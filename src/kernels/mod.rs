@@ -54,9 +54,9 @@ pub use tie::Tie;
 pub use window::Window;
 
 use crate::host::Real;
-use crate::program::Buffers;
-use crate::program::dispatch::{Caps, Dispatch};
+use crate::program::dispatch::{Caps, Dispatch, GemmVariant, Memory};
 use crate::program::shader::Shader;
+use crate::program::{Buffers, Touch};
 
 /// Layout of the per-replica settings buffer (words): the replica's seed, then `f32` bit patterns.
 pub const SETTING_SEED: usize = 0;
@@ -156,3 +156,35 @@ ops!(
 
 /// What an engine loads: buffers, and passes of these operations over them.
 pub type Program = crate::program::Program<Op>;
+
+impl Op {
+    /// The buffers that it reads and writes: those that its dispatches bind, whichever engine runs it.
+    fn touches(&self, buffers: &Buffers) -> Vec<Touch> {
+        let caps = Caps { max_binding: u64::MAX, max_groups: u32::MAX, software: false, gemm: GemmVariant::Tile };
+        let mut touches = Vec::new();
+        for dispatch in self.dispatches(&caps, buffers) {
+            for written in [false, true] {
+                let bindings = dispatch.bindings.iter().filter(|binding| binding.write == written);
+                touches.extend(bindings.filter_map(|binding| match binding.memory {
+                    Memory::Buffer { buffer, .. } => Some(Touch { buffer, write: written }),
+                    Memory::Scratch { .. } | Memory::Nothing => None,
+                }));
+            }
+        }
+        touches
+    }
+}
+
+impl Program {
+    /// Lets temporary matrices share memory, where they are never needed at the same time (`program/plan.rs`).
+    pub fn share(&mut self) {
+        // What no shader can address is left as it is: loading refuses it, or runs it where no shader is needed.
+        if self.buffers.specs.iter().any(|spec| u32::try_from(spec.len).is_err()) {
+            return;
+        }
+        let passes = self.passes.iter();
+        let touches: Vec<Vec<_>> =
+            passes.map(|pass| pass.ops.iter().map(|op| op.touches(&self.buffers)).collect()).collect();
+        self.plan(&touches);
+    }
+}

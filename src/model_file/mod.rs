@@ -122,11 +122,7 @@ impl Model {
         for tensor in &layout.tensors {
             values.push(read_tensor(&tensors, tensor, replicas).map_err(|problem| broken(&tensor.path, problem))?);
         }
-        let mut parameters =
-            vec![
-                Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
-                replicas
-            ];
+        let mut parameters: Vec<Parameters> = (0..replicas).map(|_| Parameters::zeros(&layout)).collect();
         for (tensor, values) in layout.tensors.iter().zip(&values) {
             for (replica, values) in parameters.iter_mut().zip(values.chunks_exact(tensor.rows * tensor.cols)) {
                 replica.set(tensor, values);

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Network, NodeId};
 use crate::program::pad4;
-use crate::random::Random;
 
 /// What a tensor is to the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +75,9 @@ pub struct Tensor {
     pub offset: usize,
     pub role: Role,
     pub trained: bool,
-    start: Start,
+    pub(super) start: Start,
     /// Output elements that an input element reaches through each row: 1, or the taps of a convolution.
-    taps: usize,
+    pub(super) taps: usize,
 }
 
 /// Every tensor of a network, placed in two buffers of each replica: the parameters, laid out as
@@ -133,63 +132,5 @@ impl Layout {
 
     pub fn find(&self, node: NodeId, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|t| t.node == node && t.name == name)
-    }
-
-    /// Initial parameters and statistics of one replica; the same numbers on every engine.
-    pub fn initial(&self, initialisation: Initialisation, seed: u64) -> Parameters {
-        let mut start = Parameters { values: vec![0.0; self.parameters], statistics: vec![0.0; self.statistics] };
-        for (stream, tensor) in self.tensors.iter().enumerate() {
-            let mut random = Random::new(seed, stream as u64);
-            let buffer = start.buffer_mut(tensor);
-            for (r, row) in buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact_mut(tensor.ld).enumerate() {
-                for x in &mut row[..tensor.cols] {
-                    *x = match tensor.start {
-                        Start::Random => {
-                            let (n, m) = (tensor.cols as f64, (tensor.rows * tensor.taps) as f64);
-                            let value = match initialisation {
-                                Initialisation::Glorot => (6.0 / (n + m)).sqrt() * (2.0 * random.uniform() - 1.0),
-                                Initialisation::He => (2.0 / n).sqrt() * random.normal(),
-                            };
-                            // Rounded to f32, so that both engines and the f64 oracle start from one number.
-                            f64::from(value as f32)
-                        }
-                        Start::Zeros => 0.0,
-                        Start::Ones => 1.0,
-                        Start::ZerosThenOnes => r as f64,
-                    };
-                }
-            }
-        }
-        start
-    }
-}
-
-/// One replica's parameters and statistics, in the layout's padded order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parameters {
-    pub values: Vec<f64>,
-    pub statistics: Vec<f64>,
-}
-
-impl Parameters {
-    fn buffer_mut(&mut self, tensor: &Tensor) -> &mut [f64] {
-        if tensor.role == Role::Statistic { &mut self.statistics } else { &mut self.values }
-    }
-
-    /// A tensor without its padding, row-major `[rows, cols]`.
-    pub fn get(&self, tensor: &Tensor) -> Vec<f64> {
-        let buffer = if tensor.role == Role::Statistic { &self.statistics } else { &self.values };
-        let rows = buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact(tensor.ld);
-        rows.flat_map(|row| &row[..tensor.cols]).copied().collect()
-    }
-
-    /// Sets a tensor from unpadded values `[rows, cols]`.
-    pub fn set(&mut self, tensor: &Tensor, values: &[f64]) {
-        assert_eq!(values.len(), tensor.rows * tensor.cols, "invariant: {} has its shape", tensor.path);
-        let buffer = self.buffer_mut(tensor);
-        let rows = buffer[tensor.offset..][..tensor.rows * tensor.ld].chunks_exact_mut(tensor.ld);
-        for (row, values) in rows.zip(values.chunks_exact(tensor.cols)) {
-            row[..tensor.cols].copy_from_slice(values);
-        }
     }
 }

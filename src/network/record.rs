@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::sparse_matrix::SparseMatrix;
 use super::{Layer, Layout, Network, Node, NodeId, Role};
 use crate::kernels::{Activation, Add, Apply, Function, Op, Program, SETTINGS_LEN, Slope, SlopeRule, Sparse};
-use crate::program::{Buffer, Content, Element, Scope, View};
+use crate::program::{Buffer, Content, Element, Elements, Scope, View};
 
 /// Whether batch norm and dropout behave as in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl Workspace {
         Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices, constants }
     }
 
+    /// Elements of all but what the network has: as matrices share memory, and if none did.
+    pub fn elements(&self) -> Elements {
+        let of_network = [self.parameters, self.statistics];
+        self.program.buffers.elements(|buffer| !of_network.contains(&buffer))
+    }
+
     /// The first `seeds` rows a sample of a matrix of a node, made on first use with room for the most seeds.
     pub(super) fn seeded(&mut self, node: &str, id: NodeId, what: &str, cols: usize, seeds: usize) -> View {
         let most = if seeds == 1 { 1 } else { self.seeds };
@@ -90,12 +96,12 @@ impl Workspace {
         })
     }
 
-    /// A matrix that belongs to a node, made on first use.
+    /// A matrix that belongs to a node, made on first use; a temporary one ([`Buffers::temporary`](crate::program::Buffers::temporary)).
     fn matrix(&mut self, node: &str, id: NodeId, what: &str, rows: usize, cols: usize) -> View {
         let Workspace { matrices, program, .. } = self;
         *matrices
             .entry((id, what.to_owned()))
-            .or_insert_with(|| program.buffers.matrix(format!("{node} {what}"), rows, cols))
+            .or_insert_with(|| program.buffers.temporary(format!("{node} {what}"), rows, cols))
     }
 }
 

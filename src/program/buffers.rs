@@ -36,6 +36,18 @@ pub struct BufferSpec {
     pub scope: Scope,
     pub element: Element,
     pub content: Content,
+    /// Of a matrix whose content nobody asks for once the passes that write it are through with it: how its rows lie. `None`:
+    /// what the buffer holds stays.
+    pub temporary: Option<Rows>,
+    /// The buffer whose memory it has: itself, unless [`super::Program::plan`] found another that is never needed with it.
+    pub home: Buffer,
+}
+
+/// Columns of a matrix, and elements from one row to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    pub cols: usize,
+    pub ld: usize,
 }
 
 /// A row-major matrix `[rows, cols]` inside a buffer; consecutive rows are `ld` elements apart.
@@ -58,6 +70,13 @@ impl View {
     }
 }
 
+/// What buffers take: as they share memory, and if none did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Elements {
+    pub held: usize,
+    pub unshared: usize,
+}
+
 /// `n` rounded up to a multiple of 4.
 pub fn pad4(n: usize) -> usize {
     n.div_ceil(4) * 4
@@ -75,7 +94,8 @@ impl Buffers {
     pub fn buffer(&mut self, label: impl Into<String>, len: usize, scope: Scope, element: Element) -> Buffer {
         let id = Buffer(u32::try_from(self.specs.len()).expect("fewer than 2³² buffers"));
         let (label, len) = (label.into(), pad4(len.max(1)));
-        self.specs.push(BufferSpec { label, len, scope, element, content: Content::Zeros });
+        let (content, temporary, home) = (Content::Zeros, None, id);
+        self.specs.push(BufferSpec { label, len, scope, element, content, temporary, home });
         id
     }
 
@@ -105,6 +125,44 @@ impl Buffers {
         let ld = pad4(cols);
         let buffer = self.buffer(label, rows * ld, Scope::Replica, Element::Float);
         View { buffer, offset: 0, rows, cols, ld }
+    }
+
+    /// The same of a matrix that may have its memory with others: only what a pass writes there first, it may read. Padding is kept
+    /// zero as elsewhere.
+    pub fn temporary(&mut self, label: impl Into<String>, rows: usize, cols: usize) -> View {
+        let view = self.matrix(label, rows, cols);
+        self.specs[view.buffer.0 as usize].temporary = Some(Rows { cols, ld: view.ld });
+        view
+    }
+
+    /// Takes back that a matrix is a temporary one: its content is asked for at any time.
+    pub fn keep(&mut self, view: View) {
+        self.specs[view.buffer.0 as usize].temporary = None;
+    }
+
+    /// The buffer whose memory a buffer has.
+    pub fn home(&self, buffer: Buffer) -> Buffer {
+        self.spec(buffer).home
+    }
+
+    /// Whether a buffer has memory of its own.
+    pub fn is_home(&self, buffer: Buffer) -> bool {
+        self.home(buffer) == buffer
+    }
+
+    /// Elements of all buffers that a filter lets through, for all replicas, and how many that would be if none shared memory.
+    pub fn elements(&self, wanted: impl Fn(Buffer) -> bool) -> Elements {
+        let mut all = Elements::default();
+        for buffer in (0..).map(Buffer).take(self.specs.len()).filter(|&buffer| wanted(buffer)) {
+            let spec = self.spec(buffer);
+            let copies = if spec.scope == Scope::Replica { self.replicas } else { 1 };
+            let count = spec.len.saturating_mul(copies);
+            all.unshared = all.unshared.saturating_add(count);
+            if self.is_home(buffer) {
+                all.held = all.held.saturating_add(count);
+            }
+        }
+        all
     }
 
     pub fn spec(&self, buffer: Buffer) -> &BufferSpec {

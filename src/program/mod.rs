@@ -4,11 +4,13 @@
 mod buffers;
 pub mod dispatch;
 mod pass;
+mod plan;
 pub mod shader;
 mod step;
 
-pub use buffers::{Buffer, BufferSpec, Buffers, Content, Element, Scope, View, pad4};
+pub use buffers::{Buffer, BufferSpec, Buffers, Content, Element, Elements, Rows, Scope, View, pad4};
 pub use pass::{Pass, PassId, Program};
+pub use plan::Touch;
 pub use step::{
     RESULT_FINITE, RESULT_LEN, RESULT_LOSS, RESULT_METRIC, RESULT_PENALTY_LAMBDA, RESULT_PENALTY_PSI, RESULT_SQUARE,
     Step,

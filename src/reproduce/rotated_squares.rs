@@ -367,6 +367,8 @@ fn analyse(
         Product::Jacobian(code),
         Product::Push { node: last, seeds: CODE },
         Product::Push { node: last, seeds: 1 },
+        Product::Outputs,
+        Product::Intercepts,
     ];
     products.extend(layers.iter().map(|&id| Product::Carry(id)));
     let rows = test.len() / n;

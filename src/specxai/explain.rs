@@ -195,7 +195,7 @@ pub fn explain_planned(
     check_inputs(network, inputs)?;
     let splits = |at_once: bool| plans.iter().filter(move |plan| plan.at_once == at_once).map(|plan| plan.split);
     let (whole, large): (Vec<NodeId>, Vec<NodeId>) = (splits(true).collect(), splits(false).collect());
-    let mut products = vec![Product::Trace];
+    let mut products = vec![Product::Trace, Product::Intercepts, Product::Slopes];
     products.extend(whole.iter().map(|&s| Product::Jacobian(s)));
     let all = || plans.iter().map(|plan| plan.split);
     products.extend(all().filter(|&s| !is_cut(network, s)).map(Product::Bypass));

@@ -6,7 +6,7 @@ use crate::engine::{Device, Session};
 use crate::network::local::{Affine, Cotangent, Pull, SlopeForm, linearise, pull, push};
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Layer, Network, NodeId, Parameters};
-use crate::program::{PassId, Step, View, pad4};
+use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::{Error, Result};
 
 /// A product with a network's slopes that is wanted, recorded before the first batch.
@@ -24,6 +24,12 @@ pub enum Product {
     Push { node: NodeId, seeds: usize },
     /// `(∂y/∂z) t` for one tangent t a sample of this node's output z.
     Carry(NodeId),
+    /// Every node's output, which the forward pass leaves: no product, but it takes memory until the next batch.
+    Outputs,
+    /// The same with the slopes.
+    Slopes,
+    /// The same with the intercepts.
+    Intercepts,
 }
 
 /// Matrices of every sample, `[sample·rows, cols]`, rows `ld` apart.
@@ -84,6 +90,8 @@ pub struct LocalOperator {
     outputs: Vec<View>,
     affine: Vec<Affine>,
     products: HashMap<Product, Recorded>,
+    /// Of the products asked for, those that are none: what the forward pass leaves.
+    kept: Vec<Product>,
     batch: usize,
     rows: usize,
 }
@@ -103,24 +111,32 @@ impl LocalOperator {
         device: &Device,
     ) -> Result<Self> {
         // How much one sample takes is what recording for one sample makes.
-        let (workspace, _) = record(network, products, form, 1);
-        let of_parameters = workspace.layout.parameters + workspace.layout.statistics;
-        let total: usize = workspace.program.buffers.specs.iter().map(|spec| spec.len).sum();
+        let mut recorded = record(network, products, form, 1);
+        let workspace = &recorded.0;
+        let of_sample = workspace.elements().held;
         let largest = workspace.program.buffers.specs.iter().skip(2).map(|spec| spec.len).max().unwrap_or(1);
         let (budget, binding) = match device {
             Device::Gpu(gpu) if !gpu.caps().software => (GPU_TILE_BYTES, gpu.caps().max_binding as usize),
             Device::Gpu(gpu) => (TILE_BYTES, gpu.caps().max_binding as usize),
             _ => (TILE_BYTES, usize::MAX),
         };
-        let batch = (budget / 4 / total.saturating_sub(of_parameters).max(1)).min(binding / 4 / largest.max(1));
-        let batch = batch.clamp(1, rows.max(1));
-        let (workspace, recorded) = record(network, products, form, batch);
+        let batch = (budget / 4 / of_sample.max(1)).min(binding / 4 / largest.max(1)).clamp(1, rows.max(1));
+        if batch > 1 {
+            recorded = record(network, products, form, batch);
+        }
+        let (workspace, recorded) = recorded;
         let (parameter_buffer, statistics) = (workspace.parameters, workspace.statistics);
         let mut session = device.load(workspace.program)?;
-        session.write(parameter_buffer, None, 0, &parameters.values)?;
+        parameters.lend(session.as_mut(), parameter_buffer)?;
         session.write(statistics, None, 0, &parameters.statistics)?;
-        let Recording { x, forward, outputs, affine, products } = recorded;
-        Ok(LocalOperator { network: network.clone(), session, x, forward, outputs, affine, products, batch, rows: 0 })
+        let Recording { x, forward, outputs, affine, products, kept } = recorded;
+        let (network, rows) = (network.clone(), 0);
+        Ok(LocalOperator { network, session, x, forward, outputs, affine, products, kept, batch, rows })
+    }
+
+    /// Elements that a sample takes besides the network's own, with such products.
+    pub fn elements(network: &Network, products: &[Product]) -> Elements {
+        record(network, products, SlopeForm::Tangent, 1).0.elements()
     }
 
     /// Most samples of a batch.
@@ -161,23 +177,39 @@ impl LocalOperator {
     }
 
     /// A node's output, `[samples, width]`.
+    ///
+    /// # Panics
+    /// If [`Product::Outputs`] was not asked for.
     pub fn node_output(&mut self, node: NodeId) -> Result<Blocks> {
+        self.asked_for(Product::Outputs);
         self.read(self.outputs[node], 1)
     }
 
     /// A node's slopes: the diagonal of S, `[samples, width]`; `None` for nodes that are not elementwise.
+    ///
+    /// # Panics
+    /// If [`Product::Slopes`] was not asked for.
     pub fn slopes(&mut self, node: NodeId) -> Result<Option<Blocks>> {
+        self.asked_for(Product::Slopes);
         self.affine[node].slope.map(|view| self.read(view, 1)).transpose()
     }
 
     /// A node's intercept q: `[samples, width]`, or `[1, width]` where all samples share it; `None` is zero.
+    ///
+    /// # Panics
+    /// If [`Product::Intercepts`] was not asked for.
     pub fn intercept(&mut self, node: NodeId) -> Result<Option<Blocks>> {
+        self.asked_for(Product::Intercepts);
         let Some(view) = self.affine[node].intercept else { return Ok(None) };
         if view.rows == 1 && self.is_parameter(view) {
             let values = self.session.read(view.buffer, 0, view.offset, view.ld)?;
             return Ok(Some(Blocks { values, rows: 1, cols: view.cols, ld: view.ld }));
         }
         self.read(view, 1).map(Some)
+    }
+
+    fn asked_for(&self, kept: Product) {
+        assert!(self.kept.contains(&kept), "invariant: what is read after the forward pass was asked for ({kept:?})");
     }
 
     fn is_parameter(&self, view: View) -> bool {
@@ -308,6 +340,7 @@ struct Recording {
     outputs: Vec<View>,
     affine: Vec<Affine>,
     products: HashMap<Product, Recorded>,
+    kept: Vec<Product>,
 }
 
 /// Whether a node's Jacobian takes fewer tangents than cotangents.
@@ -318,6 +351,7 @@ fn by_tangents(network: &Network, node: NodeId) -> bool {
 fn seeds_of(network: &Network, product: Product) -> usize {
     match product {
         Product::Trace | Product::Bypass(_) | Product::Carry(_) => 1,
+        Product::Outputs | Product::Slopes | Product::Intercepts => 1,
         Product::Jacobian(node) => network.nodes[node].width().min(network.input_width()),
         Product::Pull { seeds, .. } | Product::Push { seeds, .. } => seeds,
     }
@@ -330,17 +364,38 @@ fn record(network: &Network, products: &[Product], form: SlopeForm, batch: usize
     let mut recorder = Recorder::new(network, &mut workspace, Mode::Explain, x, false);
     recorder.forward();
     let affine = linearise(network, &mut recorder, form);
-    let outputs = (0..network.nodes.len()).map(|id| recorder.output(id)).collect();
+    let outputs: Vec<View> = (0..network.nodes.len()).map(|id| recorder.output(id)).collect();
     let ops = recorder.finish();
     let forward = workspace.program.pass("forward", ops);
-    let mut recording = Recording { x, forward, outputs, affine, products: HashMap::new() };
+    let mut recording = Recording { x, forward, outputs, affine, products: HashMap::new(), kept: Vec::new() };
     for &product in products {
-        if !recording.products.contains_key(&product) {
+        if matches!(product, Product::Outputs | Product::Slopes | Product::Intercepts) {
+            recording.kept.push(product);
+        } else if !recording.products.contains_key(&product) {
             let recorded = record_product(network, &mut workspace, &recording.affine, product);
             recording.products.insert(product, recorded);
         }
     }
+    let buffers = &mut workspace.program.buffers;
+    recording.asked_for().into_iter().for_each(|view| buffers.keep(view));
+    workspace.program.share();
     (workspace, recording)
+}
+
+impl Recording {
+    /// What the forward pass writes and somebody reads at any time until the next.
+    fn asked_for(&self) -> Vec<View> {
+        let mut views = vec![*self.outputs.last().expect("a network has its input at least")];
+        for kept in &self.kept {
+            match kept {
+                Product::Outputs => views.extend(&self.outputs),
+                Product::Slopes => views.extend(self.affine.iter().filter_map(|affine| affine.slope)),
+                Product::Intercepts => views.extend(self.affine.iter().filter_map(|affine| affine.intercept)),
+                _ => {}
+            }
+        }
+        views
+    }
 }
 
 fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine], product: Product) -> Recorded {
@@ -348,7 +403,8 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
     let seeds = seeds_of(network, product);
     let batch = workspace.batch;
     let mut source = |what: &str, node: NodeId| {
-        workspace.program.buffers.matrix(format!("{product:?} {what}"), batch * seeds, network.nodes[node].width())
+        let width = network.nodes[node].width();
+        workspace.program.buffers.temporary(format!("{product:?} {what}"), batch * seeds, width)
     };
     let (ops, source, results, transposed) = match product {
         Product::Trace => {
@@ -397,8 +453,11 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
             let (ops, result) = push(network, workspace, affine, (node, last), t, seeds);
             (ops, Some(t), vec![result], false)
         }
+        Product::Outputs | Product::Slopes | Product::Intercepts => unreachable!("invariant: these are no products"),
     };
-    let pass = workspace.program.pass(format!("{product:?}"), ops);
+    let given: Vec<View> = source.into_iter().collect();
+    let read: Vec<View> = results.iter().flatten().copied().collect();
+    let pass = workspace.program.exchanging(format!("{product:?}"), ops, &given, &read);
     Recorded { pass, source, results, seeds, transposed }
 }
 

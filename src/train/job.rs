@@ -163,15 +163,13 @@ impl Job {
     }
 
     pub fn set_parameters(&mut self, replica: usize, parameters: &Parameters) -> Result<()> {
-        self.session.write(self.parameters, Some(replica), 0, &parameters.values)?;
+        parameters.write(self.session.as_mut(), self.parameters, Some(replica))?;
         self.session.write(self.statistics, Some(replica), 0, &parameters.statistics)
     }
 
     pub fn parameters(&mut self, replica: usize) -> Result<Parameters> {
-        Ok(Parameters {
-            values: self.session.read(self.parameters, replica, 0, self.layout.parameters)?,
-            statistics: self.session.read(self.statistics, replica, 0, self.layout.statistics)?,
-        })
+        let values = self.session.read(self.parameters, replica, 0, self.layout.parameters)?;
+        Ok(Parameters::new(values, self.session.read(self.statistics, replica, 0, self.layout.statistics)?))
     }
 
     /// Trains for the settings' epochs. `observe` sees every stretch of steps (a fraction of a second, or one step where
@@ -314,7 +312,7 @@ impl Job {
         for r in (0..self.replicas()).filter(|_| looked_at) {
             let parameters = self.parameters(r)?;
             // The epoch's last update and the running statistics have reached no loss yet.
-            if !parameters.values.iter().chain(&parameters.statistics).all(|x| x.is_finite()) {
+            if !parameters.is_finite() {
                 return Err(diverged(r, "a parameter"));
             }
             let relevance = super::start::input_relevance(&self.network, &self.layout, &parameters);

@@ -235,9 +235,10 @@ impl Recording {
         let program = &mut workspace.program;
         let passes = Passes {
             train: program.pass("train", train),
-            evaluate: program.pass("evaluate", evaluate),
-            masked: masked.map(|ops| program.pass("masked evaluation", ops)),
+            evaluate: program.exchanging("evaluate", evaluate, &[], &[output]),
+            masked: masked.map(|ops| program.exchanging("masked evaluation", ops, &[], &[output])),
         };
+        program.share();
         Recording { passes, buffers, output }
     }
 }

@@ -1,17 +1,31 @@
 //! The CPU engine: runs the kernels' twins, in `f32` to compute and in `f64` as the oracle of the tests.
 
+use std::sync::Arc;
+
 use super::memory::refuse_beyond_host_memory;
 use super::{Session, write_constants};
 use crate::host::{Disjoint, FlushToZero, Real, Team};
 use crate::kernels::Program;
 use crate::kernels::twins::{Context, Slot};
-use crate::program::{Buffer, Element, PassId, Scope, Step};
+use crate::program::{Buffer, Buffers, Element, Pass, PassId, Scope, Step};
 use crate::{Error, Result};
 
 /// One replica's memory.
 struct Replica<T> {
     slots: Vec<Slot<T>>,
     scratch: Vec<T>,
+}
+
+impl<T: Real> Replica<T> {
+    /// Writes NaN over a temporary matrix, but for its padding.
+    fn poison(&mut self, buffers: &Buffers, buffer: Buffer) {
+        let spec = buffers.spec(buffer);
+        let (Some(rows), Slot::Float(values)) = (spec.temporary, &mut self.slots[buffers.home(buffer).0 as usize])
+        else {
+            return;
+        };
+        values[..spec.len].chunks_mut(rows.ld).for_each(|row| row[..rows.cols].fill(T::of(f64::NAN)));
+    }
 }
 
 /// A program in host memory.
@@ -32,7 +46,12 @@ impl<T: Real> CpuSession<T> {
         refuse_beyond_host_memory(&program, size_of::<T>() as u64)?;
         let team = Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
-        let slots = |scope| program.buffers.specs.iter().map(|spec| Slot::zeros(spec, scope)).collect::<Vec<_>>();
+        let declared = &program.buffers;
+        let slots = |scope| {
+            let each = (0..).map(Buffer).zip(&declared.specs);
+            each.map(|(b, spec)| if declared.is_home(b) { Slot::zeros(spec, scope) } else { Slot::Absent })
+                .collect::<Vec<_>>()
+        };
         let replicas = (0..program.buffers.replicas)
             .map(|_| Replica { slots: slots(Scope::Replica), scratch: Vec::new() })
             .collect();
@@ -49,9 +68,10 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn slot(&mut self, buffer: Buffer, replica: usize) -> &mut Slot<T> {
+        let home = self.program.buffers.home(buffer).0 as usize;
         match self.program.buffers.spec(buffer).scope {
-            Scope::Shared => &mut self.shared[buffer.0 as usize],
-            Scope::Replica => &mut self.replicas[replica].slots[buffer.0 as usize],
+            Scope::Shared => &mut self.shared[home],
+            Scope::Replica => &mut self.replicas[replica].slots[home],
         }
     }
 
@@ -65,7 +85,11 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn floats(&mut self, buffer: Buffer, replica: usize) -> &mut [T] {
-        match self.slot(buffer, replica) {
+        let slot = self.slot(buffer, replica);
+        if let Slot::Held(values) = slot {
+            *slot = Slot::Float(values.to_vec());
+        }
+        match slot {
             Slot::Float(values) => values,
             _ => panic!("invariant: buffer {} holds floats", buffer.0),
         }
@@ -89,6 +113,15 @@ impl<T: Real> Session for CpuSession<T> {
         Ok(())
     }
 
+    fn hold(&mut self, buffer: Buffer, values: &Arc<Vec<f32>>) -> Result<bool> {
+        let fits = values.len() == self.program.buffers.spec(buffer).len;
+        let Some(values) = T::held(values).filter(|_| fits) else { return Ok(false) };
+        for replica in self.addressed(buffer, None) {
+            *self.slot(buffer, replica) = Slot::Held(Arc::clone(&values));
+        }
+        Ok(true)
+    }
+
     fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
         for r in self.addressed(buffer, replica) {
             self.words(buffer, r)[offset..offset + data.len()].copy_from_slice(data);
@@ -97,7 +130,11 @@ impl<T: Real> Session for CpuSession<T> {
     }
 
     fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>> {
-        Ok(self.floats(buffer, replica)[offset..offset + len].iter().map(|x| x.to_f64()).collect())
+        let values = match self.slot(buffer, replica) {
+            Slot::Held(values) => values,
+            _ => &*self.floats(buffer, replica),
+        };
+        Ok(values[offset..offset + len].iter().map(|x| x.to_f64()).collect())
     }
 
     fn read_words(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<u32>> {
@@ -107,12 +144,17 @@ impl<T: Real> Session for CpuSession<T> {
     fn run(&mut self, pass: PassId, steps: &[Step]) -> Result<()> {
         let CpuSession { program, replicas, shared, team } = self;
         let _mode = FlushToZero::set();
-        let ops = &program.passes[pass.0].ops;
+        let (buffers, Pass { ops, freed, .. }) = (&program.buffers, &program.passes[pass.0]);
+        let freed: &[(usize, Buffer)] = if program.poison { freed } else { &[] };
         let run = |replica: &mut Replica<T>, team: Option<&Team>| {
             for step in steps {
-                for op in ops {
+                let mut freed = freed.iter().peekable();
+                for (i, op) in ops.iter().enumerate() {
+                    while let Some(&(_, buffer)) = freed.next_if(|&&(before, _)| before == i) {
+                        replica.poison(buffers, buffer);
+                    }
                     let Replica { slots, scratch } = replica;
-                    op.twin(&mut Context { replica: slots, shared, step, scratch, team });
+                    op.twin(&mut Context { replica: slots, shared, buffers, step, scratch, team });
                 }
             }
         };

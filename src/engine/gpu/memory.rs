@@ -6,7 +6,7 @@ use super::device::Gpu;
 use crate::engine::memory::refuse_beyond_host_memory;
 use crate::kernels::{Op, Program};
 use crate::program::dispatch::Memory;
-use crate::program::{Buffer, BufferSpec, Buffers, Scope};
+use crate::program::{Buffer, BufferSpec, Buffers, Rows, Scope};
 use crate::{Error, Result};
 
 /// Where an element is: which of a buffer's allocations, and its byte offset there.
@@ -51,12 +51,12 @@ impl DeviceBuffers {
             })
         };
         let in_tile = |t: usize| tile.min(program.buffers.replicas - t * tile);
-        let pieces = program
-            .buffers
-            .specs
-            .iter()
+        let pieces = (0..)
+            .map(Buffer)
+            .zip(&program.buffers.specs)
             .zip(&part_len)
-            .map(|(spec, &part)| match spec.scope {
+            .map(|((buffer, spec), &part)| match spec.scope {
+                _ if !program.buffers.is_home(buffer) => Vec::new(),
                 Scope::Replica => (0..tiles).map(|t| allocate(&spec.label, spec.len * in_tile(t))).collect(),
                 Scope::Shared => {
                     (0..spec.len.div_ceil(part)).map(|p| allocate(&spec.label, part.min(spec.len - p * part))).collect()
@@ -82,20 +82,38 @@ impl DeviceBuffers {
         self.tile.min(self.replicas - tile * self.tile)
     }
 
-    pub fn piece(&self, buffer: Buffer, piece: usize) -> &wgpu::Buffer {
-        &self.pieces[buffer.0 as usize][piece]
+    /// A piece of the memory that a buffer has.
+    pub fn piece(&self, declared: &Buffers, buffer: Buffer, piece: usize) -> &wgpu::Buffer {
+        &self.pieces[declared.home(buffer).0 as usize][piece]
     }
 
     /// What a binding of a dispatch for this tile shows.
     pub fn bound(&self, declared: &Buffers, memory: Memory, write: bool, tile: usize) -> &wgpu::Buffer {
         match memory {
             Memory::Buffer { buffer, part } => match declared.spec(buffer).scope {
-                Scope::Replica => self.piece(buffer, tile),
-                Scope::Shared => self.piece(buffer, part as usize),
+                Scope::Replica => self.piece(declared, buffer, tile),
+                Scope::Shared => self.piece(declared, buffer, part as usize),
             },
             Memory::Scratch { .. } => &self.scratch[tile],
             Memory::Nothing => &self.nothing[usize::from(write)],
         }
+    }
+
+    /// A temporary matrix's memory in a tile, and a buffer of NaN (zeros in the padding) to overwrite it with.
+    pub fn poison(&self, gpu: &Gpu, declared: &Buffers, buffer: Buffer, tile: usize) -> (wgpu::Buffer, wgpu::Buffer) {
+        let spec = declared.spec(buffer);
+        let rows = spec.temporary.unwrap_or(Rows { cols: 1, ld: 1 });
+        let count = spec.len * self.in_tile(tile);
+        let nan = |i: usize| if i % rows.ld < rows.cols { f32::NAN } else { 0.0 };
+        let values: Vec<f32> = (0..count).map(nan).collect();
+        let pattern = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("poison"),
+            size: 4 * count as u64,
+            usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.queue().write_buffer(&pattern, 0, bytemuck::cast_slice(&values));
+        (self.piece(declared, buffer, tile).clone(), pattern)
     }
 
     /// Where an element of one replica (any, for a shared buffer) is.

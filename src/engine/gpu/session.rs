@@ -1,7 +1,7 @@
 //! A program on a device: loading, running and reading it.
 
 use std::collections::VecDeque;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use super::device::Gpu;
 use super::memory::{DeviceBuffers, check};
@@ -21,8 +21,17 @@ const IN_FLIGHT: usize = 3;
 /// Bytes uploaded at once, to bound the staging memory that wgpu holds.
 const UPLOAD: usize = 16 << 20;
 
+/// A dispatch, and which operation of its pass it is a part of.
+struct Part {
+    op: usize,
+    label: String,
+    dispatch: Dispatch,
+}
+
 /// A dispatch ready to be encoded.
 struct Prepared {
+    /// Memory that is overwritten before it, and with what; see [`Program::poison`](crate::program::Program::poison).
+    poison: Vec<(wgpu::Buffer, wgpu::Buffer)>,
     label: String,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
@@ -50,20 +59,21 @@ impl GpuSession {
         gpu.check()?;
         check(gpu, &program)?;
         let mut session = gpu.scoped(|| {
-            let dispatches: Vec<Vec<(String, Dispatch)>> = program
+            let parts: Vec<Vec<Part>> = program
                 .passes
                 .iter()
                 .map(|pass| {
-                    let ops = pass.ops.iter().flat_map(|op| {
-                        op.dispatches(gpu.caps(), &program.buffers).into_iter().map(|d| (op.name().to_owned(), d))
+                    let parts = pass.ops.iter().enumerate().flat_map(|(i, op)| {
+                        let dispatches = op.dispatches(gpu.caps(), &program.buffers).into_iter();
+                        dispatches.map(move |dispatch| Part { op: i, label: op.name().to_owned(), dispatch })
                     });
-                    ops.collect()
+                    parts.collect()
                 })
                 .collect();
-            let scratch_len = dispatches
+            let scratch_len = parts
                 .iter()
                 .flatten()
-                .flat_map(|(_, dispatch)| &dispatch.bindings)
+                .flat_map(|part| &part.dispatch.bindings)
                 .map(|binding| if let Memory::Scratch { len } = binding.memory { len } else { 0 })
                 .max()
                 .unwrap_or(0);
@@ -76,7 +86,7 @@ impl GpuSession {
                 usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            let passes = prepare(gpu, &program.buffers, &buffers, &steps, &dispatches, alignment);
+            let passes = prepare(gpu, &program, &buffers, &steps, &parts, alignment);
             Ok(GpuSession {
                 gpu: gpu.clone(),
                 buffers,
@@ -156,7 +166,11 @@ impl GpuSession {
             let place = self.buffers.place(&self.program.buffers, buffer, replica, offset);
             let count = data.len().min(place.room).min(UPLOAD / 4);
             let bytes = bytemuck::cast_slice(&data[..count]);
-            self.gpu.queue().write_buffer(self.buffers.piece(buffer, place.piece), place.byte, bytes);
+            self.gpu.queue().write_buffer(
+                self.buffers.piece(&self.program.buffers, buffer, place.piece),
+                place.byte,
+                bytes,
+            );
             if data.len() > count {
                 self.gpu.queue().submit([]);
                 self.poll(None)?;
@@ -182,7 +196,7 @@ impl GpuSession {
         while out.len() < len {
             let place = self.buffers.place(&self.program.buffers, buffer, replica, offset + out.len());
             let count = (len - out.len()).min(place.room);
-            let piece = self.buffers.piece(buffer, place.piece).clone();
+            let piece = self.buffers.piece(&self.program.buffers, buffer, place.piece).clone();
             let bytes = self.fetch(&piece, place.byte, 4 * count as u64)?;
             out.extend(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes));
         }
@@ -193,18 +207,18 @@ impl GpuSession {
 /// Compiles the pipelines and binds the buffers: for each pass, each dispatch once for each tile of replicas.
 fn prepare(
     gpu: &Gpu,
-    declared: &Buffers,
+    program: &Program,
     buffers: &DeviceBuffers,
     steps: &wgpu::Buffer,
-    passes: &[Vec<(String, Dispatch)>],
+    passes: &[Vec<Part>],
     alignment: u64,
 ) -> Vec<Vec<Prepared>> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut offsets = Vec::new();
-    for (_, dispatch) in passes.iter().flatten() {
+    for part in passes.iter().flatten() {
         bytes.resize(bytes.len().next_multiple_of(alignment as usize), 0);
         offsets.push(bytes.len() as u64);
-        bytes.extend(&dispatch.params);
+        bytes.extend(&part.dispatch.params);
     }
     let params = gpu.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("parameters"),
@@ -214,20 +228,25 @@ fn prepare(
     });
     gpu.queue().write_buffer(&params, 0, &bytes);
     let mut offsets = offsets.into_iter();
-    passes
-        .iter()
-        .map(|dispatches| {
-            let placed: Vec<_> = dispatches.iter().zip(offsets.by_ref()).collect();
-            // Tile by tile, so that what one dispatch wrote is still in a cache for the next.
-            (0..buffers.tiles())
-                .flat_map(|tile| placed.iter().map(move |&((label, dispatch), offset)| (label, dispatch, offset, tile)))
-                .map(|(label, dispatch, offset, tile)| {
-                    let uniforms = [(steps, 0, size_of::<Step>()), (&params, offset, dispatch.params.len())];
-                    prepare_one(gpu, declared, buffers, uniforms, label, dispatch, tile)
-                })
-                .collect()
-        })
-        .collect()
+    let mut prepared = Vec::new();
+    for (parts, pass) in passes.iter().zip(&program.passes) {
+        let placed: Vec<_> = parts.iter().zip(offsets.by_ref()).collect();
+        let mut of_pass = Vec::new();
+        // Tile by tile, so that what one dispatch wrote is still in a cache for the next.
+        for tile in 0..buffers.tiles() {
+            let mut freed = pass.freed.iter().filter(|_| program.poison).peekable();
+            for &(part, offset) in &placed {
+                let uniforms = [(steps, 0, size_of::<Step>()), (&params, offset, part.dispatch.params.len())];
+                let mut one = prepare_one(gpu, &program.buffers, buffers, uniforms, part, tile);
+                while let Some(&(_, buffer)) = freed.next_if(|&&(before, _)| before <= part.op) {
+                    one.poison.push(buffers.poison(gpu, &program.buffers, buffer, tile));
+                }
+                of_pass.push(one);
+            }
+        }
+        prepared.push(of_pass);
+    }
+    prepared
 }
 
 fn prepare_one(
@@ -235,10 +254,10 @@ fn prepare_one(
     declared: &Buffers,
     buffers: &DeviceBuffers,
     uniforms: [(&wgpu::Buffer, u64, usize); 2],
-    label: &str,
-    dispatch: &Dispatch,
+    part: &Part,
     tile: usize,
 ) -> Prepared {
+    let Part { label, dispatch, .. } = part;
     let compiled = gpu.pipeline(dispatch);
     let mut entries: Vec<_> = (0..)
         .zip(uniforms)
@@ -267,7 +286,8 @@ fn prepare_one(
         Groups::Plane(columns, rows) => (columns, rows.min(most)),
     };
     Prepared {
-        label: label.to_owned(),
+        poison: Vec::new(),
+        label: label.clone(),
         pipeline: compiled.pipeline,
         group,
         grid: [x, y, replicas],
@@ -287,6 +307,11 @@ impl Session for GpuSession {
         debug_assert_eq!(self.program.buffers.spec(buffer).element, Element::Float);
         let words: Vec<u32> = data.iter().map(|&x| (x as f32).to_bits()).collect();
         self.put_all(buffer, replica, offset, &words)
+    }
+
+    fn hold(&mut self, buffer: Buffer, values: &Arc<Vec<f32>>) -> Result<bool> {
+        self.put_all(buffer, None, 0, bytemuck::cast_slice(values))?;
+        Ok(true)
     }
 
     fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()> {
@@ -312,14 +337,21 @@ impl Session for GpuSession {
             let mut next = 0;
             while next < chunk.len() * count {
                 let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-                {
+                let mut work = 0.0;
+                let prepared = |next: usize| &self.passes[pass.0][next % count];
+                while next < chunk.len() * count && work < most {
+                    // Copies stand between compute passes.
+                    for (to, nan) in &prepared(next).poison {
+                        encoder.copy_buffer_to_buffer(nan, 0, to, 0, nan.size());
+                    }
                     let mut compute = encoder.begin_compute_pass(&Default::default());
-                    let mut work = 0.0;
-                    while next < chunk.len() * count && work < most {
-                        let prepared = &self.passes[pass.0][next % count];
-                        encode(&mut compute, prepared, (next / count) as u32 * self.step_stride as u32);
-                        work += prepared.work;
+                    loop {
+                        encode(&mut compute, prepared(next), (next / count) as u32 * self.step_stride as u32);
+                        work += prepared(next).work;
                         next += 1;
+                        if next == chunk.len() * count || work >= most || !prepared(next).poison.is_empty() {
+                            break;
+                        }
                     }
                 }
                 self.submit(encoder)?;

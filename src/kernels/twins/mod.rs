@@ -20,20 +20,24 @@ mod pool;
 mod rows;
 mod skipping;
 
+use std::sync::Arc;
+
 use crate::host::{Real, Team};
-use crate::program::{Buffer, BufferSpec, Element, Scope, Step, View};
+use crate::program::{Buffer, BufferSpec, Buffers, Element, Scope, Step, View};
 
 /// One buffer's memory.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Slot<T> {
     Float(Vec<T>),
     Word(Vec<u32>),
+    /// Floats that somebody else has too, and that nobody writes.
+    Held(Arc<Vec<T>>),
     /// Taken out while a twin writes it, or living in the other scope.
     Absent,
 }
 
 impl<T: Real> Slot<T> {
-    /// Zeros for one buffer, or nothing when it lives in the other scope.
+    /// Zeros for one buffer, or nothing when it lives in the other scope or in another's memory.
     pub fn zeros(spec: &BufferSpec, scope: Scope) -> Self {
         match (spec.scope == scope, spec.element) {
             (false, _) => Slot::Absent,
@@ -47,6 +51,8 @@ impl<T: Real> Slot<T> {
 pub struct Context<'a, T> {
     pub replica: &'a mut [Slot<T>],
     pub shared: &'a [Slot<T>],
+    /// Tells whose memory a buffer has.
+    pub buffers: &'a Buffers,
     pub step: &'a Step,
     /// Room for a weight while it is used, kept between invocations.
     pub scratch: &'a mut Vec<T>,
@@ -55,9 +61,14 @@ pub struct Context<'a, T> {
 }
 
 impl<T: Real> Context<'_, T> {
+    fn home(&self, buffer: Buffer) -> usize {
+        self.buffers.home(buffer).0 as usize
+    }
+
     fn slot(&self, buffer: Buffer) -> &Slot<T> {
-        match &self.replica[buffer.0 as usize] {
-            Slot::Absent => &self.shared[buffer.0 as usize],
+        let home = self.home(buffer);
+        match &self.replica[home] {
+            Slot::Absent => &self.shared[home],
             slot => slot,
         }
     }
@@ -66,6 +77,7 @@ impl<T: Real> Context<'_, T> {
     pub fn floats(&self, buffer: Buffer) -> &[T] {
         match self.slot(buffer) {
             Slot::Float(values) => values,
+            Slot::Held(values) => values,
             _ => panic!("invariant: buffer {} holds floats and is not being written", buffer.0),
         }
     }
@@ -85,7 +97,8 @@ impl<T: Real> Context<'_, T> {
 
     /// Takes a float buffer of this replica out of the memory, to write.
     pub fn take(&mut self, buffer: Buffer) -> Vec<T> {
-        match std::mem::replace(&mut self.replica[buffer.0 as usize], Slot::Absent) {
+        let home = self.home(buffer);
+        match std::mem::replace(&mut self.replica[home], Slot::Absent) {
             Slot::Float(values) => values,
             _ => panic!("invariant: replica buffer {} holds floats and is written once", buffer.0),
         }
@@ -93,12 +106,14 @@ impl<T: Real> Context<'_, T> {
 
     /// Puts a taken buffer back.
     pub fn put(&mut self, buffer: Buffer, values: Vec<T>) {
-        self.replica[buffer.0 as usize] = Slot::Float(values);
+        let home = self.home(buffer);
+        self.replica[home] = Slot::Float(values);
     }
 
     /// A buffer of words of this replica, to write.
     pub fn words_mut(&mut self, buffer: Buffer) -> &mut [u32] {
-        match &mut self.replica[buffer.0 as usize] {
+        let home = self.home(buffer);
+        match &mut self.replica[home] {
             Slot::Word(values) => values,
             _ => panic!("invariant: replica buffer {} holds words", buffer.0),
         }

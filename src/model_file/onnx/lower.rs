@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::batch;
 use super::fold::Value;
-use super::lowering::{Known, Lowering};
+use super::lowering::{Known, Lowering, Numbers};
 use super::operators::{self, OPERATORS};
 use super::tensor::Tensor;
 use super::wire::{Graph, Model, Node, ValueKind, shown};
@@ -92,10 +92,13 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     let Lowering { network, tensors, .. } = lowering;
     let layout = Layout::new(&network);
     // What the file doesn't give is a bias, which is 0.
-    let mut parameters = Parameters { values: vec![0.0; layout.parameters], statistics: vec![0.0; layout.statistics] };
-    for (node, name, values) in tensors {
+    let mut parameters = Parameters::zeros(&layout);
+    for (node, name, numbers) in tensors {
         let tensor = layout.find(node, name).expect("invariant: lowering names tensors that the node has");
-        parameters.set(tensor, &values);
+        match numbers {
+            Numbers::Single(values) => parameters.set_single(tensor, &values),
+            Numbers::Double(values) => parameters.set(tensor, &values),
+        }
     }
     let metadata = model.metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(Imported { network, parameters, removed, metadata })

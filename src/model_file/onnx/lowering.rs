@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::fold::{self, Dim, Input, Value};
-use super::tensor::Tensor;
+use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Length, Node, ValueKind, shown};
 use crate::network::{Layer, Network, NodeId};
 
@@ -52,6 +52,29 @@ impl Rows {
     }
 }
 
+/// The values of a tensor, as precisely as the file has them or as they were computed.
+pub(super) enum Numbers {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+impl Numbers {
+    /// Each times a factor.
+    pub fn times(self, factor: f64) -> Numbers {
+        match self {
+            unchanged if factor == 1.0 => unchanged,
+            Numbers::Single(values) => values.into_iter().map(|x| f64::from(x) * factor).collect::<Vec<_>>().into(),
+            Numbers::Double(values) => values.into_iter().map(|x| x * factor).collect::<Vec<_>>().into(),
+        }
+    }
+}
+
+impl From<Vec<f64>> for Numbers {
+    fn from(values: Vec<f64>) -> Self {
+        Numbers::Double(values)
+    }
+}
+
 /// A graph on its way into a network.
 pub(super) struct Lowering<'a> {
     pub path: &'a Path,
@@ -62,7 +85,7 @@ pub(super) struct Lowering<'a> {
     pub batch_axis: Option<usize>,
     pub network: Network,
     /// Values of nodes' tensors.
-    pub tensors: Vec<(NodeId, &'static str, Vec<f64>)>,
+    pub tensors: Vec<(NodeId, &'static str, Numbers)>,
     pub known: HashMap<&'a str, Known>,
     /// How many nodes and outputs read a name.
     pub readers: HashMap<&'a str, usize>,
@@ -171,6 +194,23 @@ impl<'a> Lowering<'a> {
     /// The constant behind an input.
     pub fn constant(&self, node: &Node<'a>, i: usize) -> Result<&Tensor, String> {
         self.optional(node, i)?.ok_or_else(|| format!("its input {i} is missing"))
+    }
+
+    /// The numbers of the constant behind an input: where nothing else reads it they are taken and not copied.
+    pub fn numbers(&mut self, node: &Node<'a>, i: usize) -> Result<Numbers, String> {
+        let name = node.inputs.get(i).copied().unwrap_or_default();
+        let alone = self.readers.get(name) == Some(&1);
+        match &self.constant(node, i)?.data {
+            Data::Float(_) => {}
+            Data::Double(values) => return Ok(Numbers::Double(values.clone())),
+            _ => return self.constant(node, i)?.to_f32().map(Numbers::Single),
+        }
+        match self.known.get_mut(name) {
+            Some(Known::Value(Value::Constant(Tensor { data: Data::Float(values), .. }))) => {
+                Ok(Numbers::Single(if alone { std::mem::take(values) } else { values.clone() }))
+            }
+            _ => unreachable!("invariant: it was found to be a constant of 32-bit numbers"),
+        }
     }
 
     /// The same; `None`: left out.

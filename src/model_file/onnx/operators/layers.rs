@@ -1,6 +1,6 @@
 //! Convolutions and pooling.
 
-use super::{numbers, sizes, vector};
+use super::{sizes, vector};
 use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
@@ -56,11 +56,12 @@ pub(super) fn convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<
         return Err(format!("its weight is for {groups} × {of_group} channels, its input has {:?}", to.shape(input)));
     }
     let sliding = sliding(node, Some(kernel.to_vec()), axes)?;
-    let (weight, bias) = (numbers(weight)?, to.optional(node, 2)?.map(|b| vector(b, filters, "bias")).transpose()?);
+    let bias = to.optional(node, 2)?.map(|b| vector(b, filters, "bias")).transpose()?;
+    let weight = to.numbers(node, 1)?;
     let layer = Convolution { filters, sliding, groups, weight: Weight::Direct, train_bias: true };
     let id = to.push(node, layer, &[input])?;
     to.tensors.push((id, "weight", weight));
-    to.tensors.extend(bias.map(|bias| (id, "bias", bias)));
+    to.tensors.extend(bias.map(|bias| (id, "bias", bias.into())));
     Ok(id)
 }
 
@@ -147,11 +148,11 @@ pub(super) fn transposed_convolution<'a>(to: &mut Lowering<'a>, node: &Node<'a>)
     let mut sliding = sliding(node, Some(kernel.to_vec()), axes)?;
     let (output, padding) = transposed_sizes(node, &sliding, &spatial)?;
     sliding = Sliding { padding, ceil: false, ..sliding };
-    let weight = numbers(weight)?;
+    let weight = to.numbers(node, 1)?;
     let bias = to.optional(node, 2)?.map(|b| vector(b, channels, "bias")).transpose()?;
     let layer = TransposedConvolution { channels, output, sliding, groups, train_bias: true };
     let id = to.push(node, layer, &[input])?;
     to.tensors.push((id, "weight", weight));
-    to.tensors.extend(bias.map(|bias| (id, "bias", bias)));
+    to.tensors.extend(bias.map(|bias| (id, "bias", bias.into())));
     Ok(id)
 }

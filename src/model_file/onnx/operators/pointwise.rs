@@ -193,7 +193,7 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
     }
     let (by, values) = spread(constant, to.shape(input))?;
     if is_bias {
-        to.tensors.push((input, "bias", values));
+        to.tensors.push((input, "bias", values.into()));
         return Ok(input);
     }
     let n = values.len();

@@ -1,19 +1,25 @@
 //! Products with matrices.
 
 use super::{numbers, vector};
-use crate::model_file::onnx::lowering::{Known, Lowering};
+use crate::model_file::onnx::lowering::{Known, Lowering, Numbers};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{Broadcast, Convolution, Dense, MatMulNode, NodeId, Permute, Reshape, Sliding, Weight};
 
 /// `W: [M, N]` from a matrix `[N, M]`.
-fn transposed(values: &[f64], rows: usize, cols: usize) -> Vec<f64> {
-    (0..cols).flat_map(|c| (0..rows).map(move |r| values[r * cols + c])).collect()
+fn transposed(numbers: Numbers, rows: usize, cols: usize) -> Numbers {
+    fn turn<T: Copy>(values: &[T], rows: usize, cols: usize) -> Vec<T> {
+        (0..cols).flat_map(|c| (0..rows).map(move |r| values[r * cols + c])).collect()
+    }
+    match numbers {
+        Numbers::Single(values) => Numbers::Single(turn(&values, rows, cols)),
+        Numbers::Double(values) => Numbers::Double(turn(&values, rows, cols)),
+    }
 }
 
 /// A constant matrix and what is added.
 struct Matrix {
     /// `[M, N]`.
-    weight: Vec<f64>,
+    weight: Numbers,
     units: usize,
     bias: Option<Vec<f64>>,
 }
@@ -28,7 +34,7 @@ impl Matrix {
 
     fn set(self, to: &mut Lowering<'_>, id: NodeId) {
         to.tensors.push((id, "weight", self.weight));
-        to.tensors.extend(self.bias.map(|bias| (id, "bias", bias)));
+        to.tensors.extend(self.bias.map(|bias| (id, "bias", bias.into())));
     }
 
     /// The same product at every place: a convolution that sees one place, whose channels are the last axis.
@@ -69,15 +75,16 @@ pub(super) fn gemm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     if n != width {
         return Err(format!("its weight is for {n} inputs, and {width} come"));
     }
-    let values = numbers(b)?;
-    let mut weight = if flag("transB") { values } else { transposed(&values, rows, cols) };
-    weight.iter_mut().for_each(|w| *w *= f64::from(alpha));
     let bias = match to.optional(node, 2)? {
         None => None,
         Some(c) if c.data.len() == 1 => Some(vec![f64::from(beta) * numbers(c)?[0]; m]),
         Some(c) => Some(vector(c, m, "bias")?.into_iter().map(|c| f64::from(beta) * c).collect()),
     };
-    let matrix = Matrix { weight, units: m, bias };
+    let mut weight = to.numbers(node, 1)?;
+    if !flag("transB") {
+        weight = transposed(weight, rows, cols);
+    }
+    let matrix = Matrix { weight: weight.times(f64::from(alpha)), units: m, bias };
     if rank == 1 { matrix.dense(to, node, input) } else { matrix.at_places(to, node, input) }
 }
 
@@ -102,7 +109,8 @@ pub(super) fn mat_mul<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     if rows != width {
         return Err(format!("its weight is for {rows} inputs, and {width} come"));
     }
-    let (drops, weight) = (b.dims.len() == 1, transposed(&numbers(b)?, rows, cols));
+    let drops = b.dims.len() == 1;
+    let weight = transposed(to.numbers(node, 1)?, rows, cols);
     let matrix = Matrix { weight, units: cols, bias: None };
     if shape.len() == 1 {
         return matrix.dense(to, node, input);
@@ -130,7 +138,7 @@ fn from_left<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, Strin
     if cols != depth {
         return Err(format!("its weight is for {cols} inputs, and {depth} come"));
     }
-    let matrix = Matrix { weight: numbers(a)?, units: rows, bias: None };
+    let matrix = Matrix { weight: to.numbers(node, 0)?, units: rows, bias: None };
     let mut axes: Vec<usize> = (0..shape.len()).collect();
     axes.swap(shape.len() - 2, shape.len() - 1);
     let turned = to.push_part(node, "input turned", Permute { axes: axes.clone() }, &[input])?;

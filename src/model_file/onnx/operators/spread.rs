@@ -81,7 +81,7 @@ pub(super) fn scaled<'a>(
 ) -> Result<NodeId, String> {
     to.count(scale.len() + shift.len())?;
     let id = to.push_part(node, part, Scale { by }, &[input])?;
-    to.tensors.push((id, "scale", scale));
-    to.tensors.push((id, "shift", shift));
+    to.tensors.push((id, "scale", scale.into()));
+    to.tensors.push((id, "shift", shift.into()));
     Ok(id)
 }
