@@ -71,7 +71,7 @@ fn a_weight_is_so_many_copies_of_a_row() {
                 assert_eq!(a.is_some(), b.is_some());
                 close(of, a.unwrap_or_default(), b.unwrap_or_default());
             }
-            let (a, b) = (&a.model.parameters[0].values, &b.model.parameters[0].values);
+            let (a, b) = (&a.model.parameters[0].values(), &b.model.parameters[0].values());
             a.iter().zip(b).for_each(|(&a, &b)| close("a parameter", a, b));
         }
     }
