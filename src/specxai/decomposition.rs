@@ -117,6 +117,19 @@ fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
 
 /// From `RᵀR = V Σ² Vᵀ`, P = R V / σ; for N below m.
 fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let (n, m) = transposed.shape();
+    if n > LARGE {
+        let (squares, vectors) = symmetric_eigen(large_gram(&transposed.transpose()).as_slice(), n);
+        let sigma: Vec<f64> = squares.iter().map(|x| x.max(0.0).sqrt()).collect();
+        // P = R V / σ, all columns in one product.
+        let v = vectors.concat();
+        let mut images = vec![0.0; n * m];
+        let rows = Operand { values: &v, row: n, column: 1 };
+        product(&mut images, m, (n, m, n), rows, Operand { values: transposed.as_slice(), row: 1, column: n });
+        let left = images.chunks_exact(m).zip(&sigma);
+        let left = left.map(|(p, &s)| p.iter().map(|x| if s > 0.0 { x / s } else { 0.0 }).collect()).collect();
+        return (sigma, left);
+    }
     let eigen = SymmetricEigen::new(gram(&transposed.transpose()));
     let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
     let images = transposed.tr_mul(&eigen.eigenvectors);
@@ -177,4 +190,37 @@ pub struct Contribution {
 
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// Large ones go through other code than small ones: through the rows, through the columns, and whole.
+    #[test]
+    fn large_operators_are_decomposed_as_small_ones_are() {
+        for (m, n) in [(LARGE + 20, LARGE + 60), (LARGE + 60, LARGE + 20)] {
+            let mut random = Random::new(3, 3);
+            let values: Vec<f64> = (0..m * n).map(|_| random.normal()).collect();
+            let rows: Vec<&[f64]> = values.chunks_exact(n).collect();
+            let whole = decompose(&rows, n, f64::EPSILON);
+            // A precision of 1e-11 is that of a Gram matrix: squares of σ down to a hundredth of the largest, to 1e-16 of it.
+            let squared = decompose(&rows, n, 1e-11);
+            assert_eq!((whole.sigma.len(), squared.sigma.len()), (m.min(n), m.min(n)));
+            let energy: f64 = values.iter().map(|x| x * x).sum();
+            assert!((whole.sigma.iter().map(|s| s * s).sum::<f64>() / energy - 1.0).abs() < 1e-12);
+            for (k, (a, b)) in whole.sigma.iter().zip(&squared.sigma).enumerate() {
+                assert!((a - b).abs() < 1e-10 * whole.sigma[0], "σ_{k}: {a}, through a Gram matrix {b}");
+            }
+            for found in [&whole, &squared] {
+                for k in [0, 1, m.min(n) / 2] {
+                    // ‖Rᵀp‖ = σ and ‖p‖ = 1.
+                    let p = &found.left[k];
+                    let image: f64 = (0..n).map(|c| (0..m).map(|r| p[r] * rows[r][c]).sum::<f64>().powi(2)).sum();
+                    assert!((dot(p, p) - 1.0).abs() < 1e-9 && (image.sqrt() / found.sigma[k] - 1.0).abs() < 1e-9);
+                }
+            }
+        }
+    }
 }

@@ -117,9 +117,11 @@ fn weigh(
     let all = |form: Form, rows: usize| {
         let formed = forms_rows(rows, n, settings.memory);
         let products = (rows as f64 / block).ceil() * if formed { pull } else { pull + push };
-        let gram = if formed { (rows * rows) as f64 * n as f64 * GRAM } else { 0.0 };
+        // Where there are fewer inputs than rows, the smaller Gram matrix is that of the columns.
+        let order = if formed { rows.min(n) } else { rows };
+        let gram = if formed { (rows * n) as f64 * order as f64 * GRAM } else { 0.0 };
         let bytes = if formed { rows * n * 16 } else { rows * rows * 24 };
-        Estimate { form, rows, seconds: products + gram + (rows as f64).powi(3) * EIGEN, bytes }
+        Estimate { form, rows, seconds: products + gram + (order as f64).powi(3) * EIGEN, bytes }
     };
     let some = |form: Form, directions: usize| {
         let products = (directions as f64 / block).ceil() * (pull + push);
