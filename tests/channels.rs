@@ -254,8 +254,8 @@ fn both(
     [run::<f32>(program, pass, rows, written, view), run::<f64>(program, pass, rows, written, view)]
 }
 
-/// The planes of single precision beside the written-out windows of double precision, at sizes around the tiles: filters 1, 4, 5, 8, 9
-/// and 13, one to three axes, dilation, uneven padding, groups, few and many rows.
+/// The planes of single precision beside the written-out windows of double precision, at sizes around the tiles: filters 1 to 15,
+/// one to three axes, strides, dilation, uneven padding, groups, few and many rows.
 #[test]
 fn planes_are_windows() {
     let case = |kernel: &[usize], dilation: usize, padding: Padding| Sliding {
@@ -263,6 +263,7 @@ fn planes_are_windows() {
         padding,
         ..Sliding::new(kernel)
     };
+    let strided = |sliding: Sliding, stride: &[usize]| Sliding { stride: stride.to_vec(), ..sliding };
     let explicit =
         |before: &[usize], after: &[usize]| Padding::Explicit { before: before.to_vec(), after: after.to_vec() };
     let windows = [
@@ -272,11 +273,17 @@ fn planes_are_windows() {
         (vec![6, 31], case(&[3, 2], 2, explicit(&[2, 0], &[1, 3]))),
         (vec![3, 4, 5], case(&[2, 3, 1], 1, Padding::SameLower)),
         (vec![130], case(&[4], 1, explicit(&[5], &[0]))),
+        (vec![23, 20], strided(case(&[7, 7], 1, Padding::Valid), &[2, 2])),
+        (vec![12, 13], strided(case(&[3, 3], 1, Padding::SameUpper), &[2, 2])),
+        (vec![19, 18], strided(case(&[2, 1], 2, explicit(&[1, 0], &[2, 2])), &[3, 4])),
+        (vec![9, 8], strided(case(&[1, 1], 1, Padding::Valid), &[2, 2])),
+        (vec![5, 6, 7], strided(case(&[3, 2, 2], 1, explicit(&[0, 1, 3], &[1, 1, 0])), &[1, 2, 3])),
+        (vec![6, 53], case(&[1, 1], 1, Padding::Valid)),
     ];
     for (sizes, sliding) in windows {
         let window = sliding.window(&sizes).unwrap();
         for (channels, filters, groups, rows) in
-            [(1, 1, 1, 1), (3, 5, 1, 2), (2, 9, 1, 33), (8, 8, 2, 17), (5, 13, 1, 9), (4, 4, 4, 3)]
+            [(1, 1, 1, 1), (3, 5, 1, 2), (2, 9, 1, 33), (8, 8, 2, 17), (5, 15, 1, 9), (4, 4, 4, 3), (3, 11, 1, 3)]
         {
             for form in [Form::Nt, Form::Nn, Form::Tn] {
                 let mut program = Program::new(1);

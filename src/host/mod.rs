@@ -12,5 +12,5 @@ pub use denormals::FlushToZero;
 pub use logits::{argmax, log_probability, softmax};
 pub use product::{Operand, add_product, product};
 pub use real::Real;
-pub use rows::{column_sums, for_rows, for_tasks, split_rows, vectorised, widest};
+pub use rows::{column_sums, for_rows, for_tasks, for_tasks_in, split_rows, vectorised, widest};
 pub use team::{Disjoint, Team, threads};

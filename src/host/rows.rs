@@ -40,12 +40,24 @@ pub fn for_tasks<T: Real>(
     (scratch, room): (&mut Vec<T>, usize),
     body: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    let team = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && tasks > 1);
     let threads = team.map_or(1, |team| team.threads().min(tasks));
     if scratch.len() < threads * room {
         scratch.resize(threads * room, T::ZERO);
     }
-    let rooms = Disjoint::new(&mut scratch[..threads * room]);
+    for_tasks_in(team, work, tasks, (scratch, room), body);
+}
+
+/// [`for_tasks`] with the rooms of all threads given.
+pub fn for_tasks_in<T: Real>(
+    team: Option<&Team>,
+    work: usize,
+    tasks: usize,
+    (rooms, room): (&mut [T], usize),
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let team = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && tasks > 1);
+    let threads = team.map_or(1, |team| team.threads().min(tasks));
+    let rooms = Disjoint::new(&mut rooms[..threads * room]);
     let share = tasks.div_ceil(threads);
     let run = |thread: usize| {
         // SAFETY: every share has the room of its number.

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::Context;
 use super::activation::{activate_rows, multiply_slope};
-use super::planes::{Panels, Planes, WeightGradient};
-use crate::host::{Disjoint, Operand, Real, add_product, for_tasks, product, vectorised};
+use super::plane_products::{PlaneSums, WeightGradient};
+use super::planes::Planes;
+use crate::host::{Disjoint, Operand, Real, Team, add_product, for_tasks, for_tasks_in, product, vectorised};
 use crate::kernels::window::Run;
 use crate::kernels::{Convolve, Form, Window};
 use crate::program::View;
@@ -16,23 +17,24 @@ const FLOPS_PER_ELEMENT: usize = 32;
 const WRITTEN_OUT: usize = 1 << 17;
 /// Rows of such a matrix that one task of the transposed product makes.
 const TRANSPOSED_ROWS: usize = 256;
-/// Samples below which the filters of one are shared among threads.
-const FEW_SAMPLES: usize = 16;
+/// Rows and groups, for each thread, below which the filters of one are shared among threads.
+const FEW_TASKS: usize = 4;
 /// Parts of a batch whose weight gradients are summed apart, whatever the number of threads.
 const GRADIENT_PARTS: usize = 8;
 
 impl Convolve {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
-        // Nothing is written out in single precision at stride one.
-        let planes = T::as_f32(&[]).and_then(|_| match self.product.form {
-            Form::Nt | Form::Tn => Planes::of(&self.window),
-            Form::Nn => Planes::of_transposed(&self.window),
-        });
-        match (self.product.form, planes) {
-            (Form::Nt | Form::Nn, Some(planes)) => self.over_planes(cx, &planes),
-            (Form::Tn, planes) => self.weight_gradient(cx, planes.as_ref()),
-            (Form::Nt, None) => self.forward(cx),
-            (Form::Nn, None) => self.transposed(cx),
+        // In single precision nothing is written out.
+        let single = T::as_f32(&[]).is_some();
+        match self.product.form {
+            Form::Nt if single => self.over_planes(cx, &Planes::of(&self.window)),
+            Form::Nn if single => self.over_planes(cx, &Planes::of_transposed(&self.window)),
+            Form::Nt => self.forward(cx),
+            Form::Nn => self.transposed(cx),
+            Form::Tn => {
+                let planes = (single && !self.window.is_pointwise()).then(|| Planes::of(&self.window));
+                self.weight_gradient(cx, planes.as_ref());
+            }
         }
     }
 
@@ -62,69 +64,78 @@ impl Convolve {
         scratch
     }
 
-    /// `Nt`, or `Nn`, which is the same with the filters' taps in reverse order and filters and channels in each other's place.
+    /// `Nt`, or `Nn`, which is the same with filters and channels in each other's place.
     fn over_planes<T: Real>(&self, cx: &mut Context<'_, T>, planes: &Planes) {
         let p = &self.product;
-        let back = p.form == Form::Nn;
-        let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
-        let (filters, channels, groups) = (self.filters(), self.channels(), self.groups);
-        let (from, to, seen, made) =
-            if back { (filters, channels, outputs, inputs) } else { (channels, filters, inputs, outputs) };
         let rows = cx.rows(p.seeds);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(p.out.buffer);
         let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
         {
             let mut built = Vec::new();
-            let weight = self.build_weight(cx, &mut built);
-            let panels: Vec<Panels> = (0..groups)
-                .map(|group| {
-                    let w = &single(weight)[group * filters * p.b.ld..];
-                    Panels::new(to, from * taps, |o, i| match back {
-                        true => w[i / taps * p.b.ld + o * taps + taps - 1 - i % taps],
-                        false => w[o * p.b.ld + i],
-                    })
-                })
-                .collect();
-            let x = cx.view(p.a);
-            let bias = p.bias.map(|bias| cx.view(bias));
+            let bias = p.bias.map(|bias| single(cx.view(bias)));
+            let sums = PlaneSums::new(self, planes, single(self.build_weight(cx, &mut built)), bias, cx.team);
+            let (from, made, groups) = (sums.from, sums.made, self.groups);
+            let x = |row: usize, group: usize| {
+                let inputs = from * planes.inputs();
+                &single(cx.view(p.a))[row * p.a.ld + group * inputs..][..inputs]
+            };
             let slope = p.slope.map(|slope| (slope, cx.view(slope.saved)));
             let out = Disjoint::new(&mut out);
             let pre = p.pre.zip(pre.as_mut()).map(|(view, values)| (view, Disjoint::new(values)));
-            let work = rows * p.out.cols * (from * taps / FLOPS_PER_ELEMENT + 1);
-            // Few samples are shared panel by panel, each of which makes the planes for itself.
-            let parts = if rows * groups < FEW_SAMPLES { panels[0].list.len() } else { 1 };
-            let room = from * planes.len + Panels::room(planes);
-            for_tasks(cx.team, work, rows * groups * parts, (&mut scratch, room), |task, room| {
-                let (row, group, part) = (task / parts / groups, task / parts % groups, task % parts);
-                let x = &x[row * p.a.ld + group * from * seen..][..from * seen];
-                let (padded, sums) = single_mut(room).split_at_mut(from * planes.len);
-                planes.pad(single(x), padded);
-                let panels = &panels[group];
-                let mine = if parts > 1 { part..part + 1 } else { 0..panels.list.len() };
-                for panel in mine {
-                    panels.sums(panel, planes, padded, sums);
-                    let (first, count, ..) = panels.list[panel];
-                    for (o, sums) in (first..first + count).zip(sums.chunks_exact(Panels::distance(planes))) {
-                        let at = |view: View| view.offset + row * view.ld + (group * to + o) * made;
-                        // SAFETY: a task writes its own panels of its own row and group.
-                        let z = unsafe { out.part(at(p.out), made) };
-                        planes.gather(sums, single_mut(z));
-                        if let Some(bias) = bias {
-                            let bias = bias[group * to + o];
-                            vectorised(|| z.iter_mut().for_each(|z| *z += bias));
-                        }
-                        if let Some((view, values)) = &pre {
-                            unsafe { values.part(at(*view), made) }.copy_from_slice(z);
-                        }
-                        activate_rows(p.activation, z, made, made);
-                        if let Some((slope, saved)) = slope {
-                            let at = row / slope.seeds * slope.saved.ld + (group * to + o) * made;
-                            multiply_slope(slope.rule, &saved[at..at + made], z);
-                        }
+            // Some lines of some filters of a row and a group.
+            let make = |x: &[f32], (row, group): (usize, usize), (block, panel): (usize, usize), room: &mut [f32]| {
+                let lines = sums.block(block);
+                let range = planes.made(&lines);
+                let at = |filter: usize| (group * sums.to + filter) * made + range.start;
+                // SAFETY: only this task writes these lines of these filters.
+                let z = |filter| unsafe { out.part(p.out.offset + row * p.out.ld + at(filter), range.len()) };
+                sums.run(x, group, (&lines, panel), room, |filter, part, lines, places| {
+                    planes.gather(part, lines, places, single_mut(z(filter)));
+                });
+                for filter in sums.panels[panel].clone() {
+                    let (at, z) = (at(filter), z(filter));
+                    if let Some((view, values)) = &pre {
+                        unsafe { values.part(view.offset + row * view.ld + at, z.len()) }.copy_from_slice(z);
+                    }
+                    activate_rows(p.activation, z, z.len(), z.len());
+                    if let Some((slope, saved)) = slope {
+                        let saved = &saved[row / slope.seeds * slope.saved.ld + at..];
+                        multiply_slope(slope.rule, &saved[..z.len()], z);
                     }
                 }
-            });
+            };
+            let work = rows * p.out.cols * (sums.depth() / FLOPS_PER_ELEMENT + 1);
+            let (padded, threads) = (sums.padded(), cx.team.map_or(1, Team::threads));
+            let pieces = sums.blocks() * sums.panels.len();
+            let piece = |i: usize| (i / sums.panels.len(), i % sums.panels.len());
+            if rows * groups % threads == 0 || rows * groups >= FEW_TASKS * threads {
+                // Every task makes the planes of a row and a group.
+                let room = (&mut scratch, padded + sums.room());
+                for_tasks(cx.team, work, rows * groups, room, |task, room| {
+                    let (planes, room) = single_mut(room).split_at_mut(padded);
+                    let x = x(task / groups, task % groups);
+                    let x = sums.pad(x, 0..from, planes);
+                    (0..pieces).for_each(|i| make(x, (task / groups, task % groups), piece(i), room));
+                });
+            } else {
+                // All of them make the planes, and then what they see.
+                scratch.resize(scratch.len().max(padded + threads * sums.room()), T::ZERO);
+                let (planes, rooms) = scratch.split_at_mut(padded);
+                for (row, group) in (0..rows).flat_map(|row| (0..groups).map(move |group| (row, group))) {
+                    let x = x(row, group);
+                    let parts = Disjoint::new(single_mut(planes));
+                    for_tasks_in(cx.team, padded, if padded > 0 { from } else { 0 }, (&mut *rooms, 0), |channel, _| {
+                        let len = padded / from;
+                        // SAFETY: every task has a channel of its own.
+                        sums.pad(x, channel..channel + 1, unsafe { parts.part(channel * len, len) });
+                    });
+                    let x = if padded > 0 { single(planes) } else { x };
+                    for_tasks_in(cx.team, work / rows / groups, pieces, (&mut *rooms, sums.room()), |i, room| {
+                        make(x, (row, group), piece(i), single_mut(room));
+                    });
+                }
+            }
         }
         cx.put(p.out.buffer, out);
         if let Some((view, values)) = p.pre.zip(pre) {
@@ -133,6 +144,7 @@ impl Convolve {
         *cx.scratch = scratch;
     }
 
+    /// `Nt` with what windows see written out, in double precision.
     fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
         let p = &self.product;
         let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
@@ -188,6 +200,7 @@ impl Convolve {
         *cx.scratch = scratch;
     }
 
+    /// `Nn` with what windows see written out, in double precision.
     fn transposed<T: Real>(&self, cx: &mut Context<'_, T>) {
         let p = &self.product;
         let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
@@ -269,7 +282,13 @@ impl Convolve {
                     return by_planes.add(rows, single_mut(room), single_mut(sum), single_mut(bias));
                 }
                 for (dy, x) in rows {
-                    for first in (0..outputs).step_by(block) {
+                    if self.window.is_pointwise() {
+                        let [lhs, rhs] = [(dy, outputs, 1), (x, 1, outputs)]
+                            .map(|(values, row, column)| Operand { values, row, column });
+                        add_product(sum, depth, (filters, depth, outputs), lhs, rhs);
+                    }
+                    let blocks = if self.window.is_pointwise() { 0 } else { outputs };
+                    for first in (0..blocks).step_by(block) {
                         let count = block.min(outputs - first);
                         write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, room);
                         let lhs = Operand { values: &dy[first..], row: outputs, column: 1 };

@@ -15,6 +15,7 @@ mod loss;
 mod normalise;
 mod normalise_groups;
 mod optimise;
+mod plane_products;
 mod planes;
 mod pool;
 mod rows;

@@ -1,360 +1,265 @@
-//! Convolutions of stride one without writing out what windows see, in `f32`.
+//! Convolutions without writing out what windows see, in `f32`: where a window finds its taps in planes with zeros around them.
 //!
-//! With zeros around it a channel is a plane in which each output element sees its taps at the same distances, so neighbouring output
-//! elements are neighbours in registers: the sums of some filters at some places are made there, straight from the plane. Between two
-//! lines of outputs lie as many places as the window reaches over; what is computed there is left out in the end.
+//! Along an axis output element o sees at tap k the input element `o·stride + k·dilation − before`, which is the element `o + q` of those
+//! whose place leaves the remainder φ when divided by the stride. A channel is therefore kept as one *phase plane* for each remainder, with
+//! zeros around it, and every place of a plane sees its taps at the same distances: neighbouring output elements are neighbours in registers.
+//! Backwards it is the outputs whose remainders differ: each of these *parts* sees its own taps of one plane of cotangents.
+//!
+//! Between two lines of places lie as many as the window reaches over; what is computed there is left out in the end.
 
-use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
-use crate::host::widest;
 use crate::kernels::Window;
 use crate::kernels::window::AXES;
 
-/// Elements behind a plane that registers may read: as many as the widest tile has.
-const SLACK: usize = 128;
-/// Filters of a panel, by how many are left.
-const PANELS: [usize; 3] = [8, 4, 1];
-
-/// Where a window of stride one finds its taps in channels with zeros around them.
+/// Where sums find their taps, and where they go.
 pub(super) struct Planes {
+    /// Sizes of what is summed over, and the distance between neighbours of a phase plane in it.
     input: [usize; AXES],
-    before: [usize; AXES],
-    output: [usize; AXES],
+    stride: [usize; AXES],
+    /// Remainders of the phase planes along each axis.
+    phases: [Vec<usize>; AXES],
+    /// Zeros before a phase plane's first element; elements left out where it is negative.
+    before: [isize; AXES],
+    /// Places of a plane along each axis.
     size: [usize; AXES],
-    /// Distance of each tap from an output element's place.
-    offsets: Vec<usize>,
-    /// Elements of a plane with its slack.
+    /// Elements of a phase plane.
+    plane: usize,
+    /// Elements of a channel: its phase planes, and what the last place may see behind them.
     pub len: usize,
-    /// From the first output element's place to behind the last one's.
-    pub span: usize,
+    /// Sizes of what is made, and the distance between a part's neighbours in it.
+    output: [usize; AXES],
+    step: [usize; AXES],
+    pub parts: Vec<Part>,
+}
+
+/// The outputs that see the same taps.
+pub(super) struct Part {
+    /// The first one's place along each axis, and how many there are.
+    first: [usize; AXES],
+    count: [usize; AXES],
+    /// Distance of each tap from an output's place, and its number.
+    pub taps: Vec<(usize, usize)>,
+}
+
+impl Part {
+    /// Lines of outputs along the last axis.
+    pub fn lines(&self) -> usize {
+        if self.count[2] == 0 { 0 } else { self.count[0] * self.count[1] }
+    }
+}
+
+/// An axis: remainders of the phase planes, places that the taps lie before and behind an output's own, and for each remainder of the
+/// outputs the first one, their count, and the taps (k, phase plane, q).
+struct Axis {
+    phases: Vec<usize>,
+    low: isize,
+    high: isize,
+    parts: Vec<(usize, usize, Vec<(usize, usize, isize)>)>,
+}
+
+impl Axis {
+    fn forward(window: &Window, axis: usize) -> Axis {
+        let stride = window.stride[axis] as isize;
+        let at = |k: usize| (k * window.dilation[axis]) as isize - window.before[axis] as isize;
+        let phase = |k: usize| at(k).rem_euclid(stride) as usize;
+        let mut phases: Vec<usize> = (0..window.kernel[axis]).map(phase).collect();
+        phases.sort_unstable();
+        phases.dedup();
+        let plane = |k: usize| phases.binary_search(&phase(k)).expect("invariant: every tap's phase is among them");
+        let taps = (0..window.kernel[axis]).map(|k| (k, plane(k), at(k).div_euclid(stride))).collect();
+        let parts = vec![(0, window.output[axis], taps)];
+        Axis { phases, low: 0, high: 0, parts }.with_reach()
+    }
+
+    fn backward(window: &Window, axis: usize) -> Axis {
+        let stride = window.stride[axis];
+        let part = |first: usize| {
+            let taps = (0..window.kernel[axis]).filter_map(|k| {
+                let at = (first + window.before[axis]) as isize - (k * window.dilation[axis]) as isize;
+                (at.rem_euclid(stride as isize) == 0).then(|| (k, 0, at.div_euclid(stride as isize)))
+            });
+            (first, (window.input[axis] - first).div_ceil(stride), taps.collect())
+        };
+        let parts = (0..stride.min(window.input[axis])).map(part).collect();
+        Axis { phases: vec![0], low: 0, high: 0, parts }.with_reach()
+    }
+
+    fn with_reach(self) -> Axis {
+        let reach = || self.parts.iter().flat_map(|(.., taps)| taps).map(|&(.., q)| q);
+        let (low, high) = (reach().min().unwrap_or(0), reach().max().unwrap_or(0));
+        Axis { low, high, ..self }
+    }
+
+    fn size(&self) -> usize {
+        self.parts.iter().map(|&(_, count, _)| count).max().unwrap_or(0) + (self.high - self.low) as usize
+    }
 }
 
 impl Planes {
-    /// `None` for another stride, and for a single tap, which is a plain product.
-    pub fn of(window: &Window) -> Option<Planes> {
-        if window.stride != [1; AXES] || window.taps() == 1 || window.outputs() == 0 {
-            return None;
-        }
-        let reach = |axis: usize| (window.kernel[axis] - 1) * window.dilation[axis];
-        let size = [0, 1, 2].map(|axis| window.output[axis] + reach(axis));
-        let place = |at: [usize; AXES]| (at[0] * size[1] + at[1]) * size[2] + at[2];
-        let tap = |tap: usize| {
-            let k = Window::place(window.kernel, tap);
-            place([0, 1, 2].map(|axis| k[axis] * window.dilation[axis]))
+    /// For sums over the inputs that an output sees.
+    pub fn of(window: &Window) -> Planes {
+        let axes = [0, 1, 2].map(|axis| Axis::forward(window, axis));
+        Planes::new(axes, (window.input, window.stride), (window.output, [1; AXES]), window.kernel)
+    }
+
+    /// For sums over the outputs that see an input.
+    pub fn of_transposed(window: &Window) -> Planes {
+        let axes = [0, 1, 2].map(|axis| Axis::backward(window, axis));
+        Planes::new(axes, (window.output, [1; AXES]), (window.input, window.stride), window.kernel)
+    }
+
+    fn new(
+        [a, b, c]: [Axis; AXES],
+        (input, stride): ([usize; AXES], [usize; AXES]),
+        (output, step): ([usize; AXES], [usize; AXES]),
+        kernel: [usize; AXES],
+    ) -> Planes {
+        let before = [-a.low, -b.low, -c.low];
+        let mut size = [a.size(), b.size(), c.size()];
+        // Zeros behind a line are those before the next one, as far as there are as many.
+        let behind = c.phases.iter().map(|&phase| size[2] as isize - before[2] - elements(input[2], phase, stride[2]));
+        let shared = behind.min().unwrap_or(0).min(before[2]).min(c.high - c.low).max(0) as usize;
+        size[2] -= shared;
+        let plane = size.iter().product::<usize>() + shared;
+        // From an output's place to what a tap sees: (phase plane, places along each axis).
+        let distance = |phase: usize, q: [isize; AXES]| {
+            let at = [0, 1, 2].map(|axis| (q[axis] + before[axis]) as usize);
+            phase * plane + Window::flat(size, at)
         };
-        Some(Planes {
-            input: window.input,
-            before: window.before,
-            output: window.output,
-            size,
-            offsets: (0..window.taps()).map(tap).collect(),
-            len: size.iter().product::<usize>() + SLACK,
-            span: place(window.output.map(|n| n - 1)) + 1,
-        })
-    }
-
-    /// The planes of the window with which a cotangent of the outputs comes back to the inputs, its taps in reverse order; `None` where the
-    /// padding is wider than the window reaches.
-    pub fn of_transposed(window: &Window) -> Option<Planes> {
-        let mut back = Window { input: window.output, output: window.input, ..*window };
-        for axis in 0..AXES {
-            let reach = (window.kernel[axis] - 1) * window.dilation[axis];
-            back.before[axis] = reach.checked_sub(window.before[axis])?;
+        let mut parts = Vec::new();
+        for (first_a, count_a, taps_a) in &a.parts {
+            for (first_b, count_b, taps_b) in &b.parts {
+                for (first_c, count_c, taps_c) in &c.parts {
+                    let mut taps = Vec::new();
+                    for &(i, phase_a, q_a) in taps_a {
+                        for &(j, phase_b, q_b) in taps_b {
+                            for &(k, phase_c, q_c) in taps_c {
+                                let phase = (phase_a * b.phases.len() + phase_b) * c.phases.len() + phase_c;
+                                taps.push((distance(phase, [q_a, q_b, q_c]), Window::flat(kernel, [i, j, k])));
+                            }
+                        }
+                    }
+                    let (first, count) = ([*first_a, *first_b, *first_c], [*count_a, *count_b, *count_c]);
+                    parts.push(Part { first, count, taps });
+                }
+            }
         }
-        Planes::of(&back)
+        let len = plane * a.phases.len() * b.phases.len() * c.phases.len();
+        Planes { input, stride, phases: [a.phases, b.phases, c.phases], before, size, plane, len, output, step, parts }
     }
 
-    /// Writes channels `[channel, inputs]` with their zeros.
+    /// Writes a channel's phase planes.
     pub fn pad(&self, x: &[f32], planes: &mut [f32]) {
-        let [a, b, c] = self.input;
-        let [before_a, before_b, before_c] = self.before;
-        for (x, plane) in x.chunks_exact(a * b * c).zip(planes.chunks_exact_mut(self.len)) {
-            plane.fill(0.0);
-            // Where the input is longer than what the windows see, its end is in no line.
-            let width = c.min(self.size[2] - before_c);
-            for (line, x) in x.chunks_exact(c).enumerate() {
-                let (i, j) = (line / b + before_a, line % b + before_b);
-                if i < self.size[0] && j < self.size[1] {
-                    let at = (i * self.size[1] + j) * self.size[2] + before_c;
-                    plane[at..at + width].copy_from_slice(&x[..width]);
-                }
-            }
-        }
-    }
-
-    /// The lines of outputs: their places, and where they begin among the outputs.
-    fn lines(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let [a, b, c] = self.output;
-        (0..a * b).map(move |line| ((line / b * self.size[1] + line % b) * self.size[2], line * c))
-    }
-
-    /// The outputs out of what stands at all places.
-    pub fn gather(&self, places: &[f32], out: &mut [f32]) {
-        let width = self.output[2];
-        self.lines().for_each(|(from, to)| out[to..to + width].copy_from_slice(&places[from..from + width]));
-    }
-
-    /// Outputs at their places, zeros between them.
-    fn scatter(&self, outputs: &[f32], places: &mut [f32]) {
-        let width = self.output[2];
-        places.fill(0.0);
-        self.lines().for_each(|(to, from)| places[to..to + width].copy_from_slice(&outputs[from..from + width]));
-    }
-}
-
-/// A weight in panels of some filters: `[panel][channel, tap][filter]`.
-pub(super) struct Panels {
-    /// First filter, how many of them are meant, the panel's width, where it begins.
-    pub list: Vec<(usize, usize, usize, usize)>,
-    values: Vec<f32>,
-    depth: usize,
-}
-
-impl Panels {
-    /// `weight(filter, channel and tap)`.
-    pub fn new(filters: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) -> Panels {
-        let (mut list, mut values, mut first) = (Vec::new(), Vec::new(), 0);
-        while first < filters {
-            let left = filters - first;
-            // The narrowest that holds the rest, or the widest.
-            let width = PANELS.into_iter().rev().find(|&width| width >= left).unwrap_or(PANELS[0]);
-            let count = width.min(left);
-            list.push((first, count, width, values.len()));
-            for i in 0..depth {
-                values.extend((0..width).map(|f| if f < count { weight(first + f, i) } else { 0.0 }));
-            }
-            first += count;
-        }
-        Panels { list, values, depth }
-    }
-
-    /// A panel's sums at all places, `[filter][room(planes)]`.
-    pub fn sums(&self, panel: usize, planes: &Planes, x: &[f32], sums: &mut [f32]) {
-        let (_, _, width, begin) = self.list[panel];
-        let weight = &self.values[begin..begin + width * self.depth];
-        widest(Sums { planes, x, weight, width, sums });
-    }
-
-    /// Elements that a panel's sums take.
-    pub fn room(planes: &Planes) -> usize {
-        PANELS[0] * Self::distance(planes)
-    }
-
-    /// From one filter's sums to the next one's.
-    pub fn distance(planes: &Planes) -> usize {
-        planes.span + SLACK
-    }
-}
-
-struct Sums<'a> {
-    planes: &'a Planes,
-    x: &'a [f32],
-    weight: &'a [f32],
-    width: usize,
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for Sums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match (self.width, S::REGISTER_COUNT >= 32) {
-            (8, true) => self.tiles::<S, 8, 2>(simd),
-            (8, false) => self.tiles::<S, 8, 1>(simd),
-            (4, true) => self.tiles::<S, 4, 4>(simd),
-            (4, false) => self.tiles::<S, 4, 2>(simd),
-            _ => self.tiles::<S, 1, 8>(simd),
-        }
-    }
-}
-
-impl Sums<'_> {
-    #[inline(always)]
-    fn tiles<S: Simd, const FILTERS: usize, const WIDE: usize>(self, simd: S) {
-        let Sums { planes, x, weight, sums, .. } = self;
-        let (width, distance) = (WIDE * S::F32_LANES, Panels::distance(planes));
-        assert!(width <= SLACK, "invariant: a tile reads and writes no further than the slack");
-        let (weight, _) = weight.as_chunks::<FILTERS>();
-        for place in (0..planes.span).step_by(width) {
-            let tile = tile::<S, FILTERS, WIDE>(simd, planes, x, weight, place);
-            for f in 0..FILTERS {
-                let (out, _) = S::as_mut_simd_f32s(&mut sums[f * distance + place..][..width]);
-                #[allow(clippy::manual_memcpy, reason = "a copy would take the registers through memory")]
-                for i in 0..WIDE {
-                    out[i] = tile[f][i];
-                }
-            }
-        }
-    }
-}
-
-/// The sums of a panel's filters at the places from `place` on.
-#[inline(always)]
-fn tile<S: Simd, const FILTERS: usize, const WIDE: usize>(
-    simd: S,
-    planes: &Planes,
-    x: &[f32],
-    weight: &[[f32; FILTERS]],
-    place: usize,
-) -> [[S::f32s; WIDE]; FILTERS] {
-    let mut sums = [[simd.splat_f32s(0.0); WIDE]; FILTERS];
-    for (plane, weight) in x.chunks_exact(planes.len).zip(weight.chunks_exact(planes.offsets.len())) {
-        let plane = &plane[place..];
-        for (&offset, weight) in planes.offsets.iter().zip(weight) {
-            let (seen, _) = S::as_simd_f32s(&plane[offset..][..WIDE * S::F32_LANES]);
-            let seen: &[S::f32s; WIDE] = seen.try_into().expect("invariant: as many registers as were cut out");
-            for f in 0..FILTERS {
-                let w = simd.splat_f32s(weight[f]);
-                for i in 0..WIDE {
-                    sums[f][i] = simd.mul_add_e_f32s(w, seen[i], sums[f][i]);
-                }
-            }
-        }
-    }
-    sums
-}
-
-/// Filters and taps whose gradients are made at once.
-const GRADIENT_FILTERS: usize = 4;
-const GRADIENT_TAPS: usize = 5;
-/// Elements of the planes and cotangents that are read again and again: they stay in the second cache.
-const RESIDENT: usize = 1 << 16;
-
-/// A weight's gradient from some rows.
-pub(super) struct WeightGradient<'a> {
-    pub planes: &'a Planes,
-    pub channels: usize,
-    pub filters: usize,
-}
-
-impl WeightGradient<'_> {
-    fn distance(&self) -> usize {
-        self.planes.span.next_multiple_of(SLACK)
-    }
-
-    /// Rows that are looked at together.
-    fn rows(&self) -> usize {
-        (RESIDENT / self.row()).max(1)
-    }
-
-    fn row(&self) -> usize {
-        self.channels * self.planes.len + self.filters * self.distance()
-    }
-
-    /// Elements that [`WeightGradient::add`] takes.
-    pub fn room(&self) -> usize {
-        self.rows() * self.row()
-    }
-
-    /// Adds Σ over the rows of cotangent times what it sees to `sum: [filters, (channel, tap)]`, and of the cotangents alone to `bias`.
-    /// A row: its outputs' cotangents `[filter, outputs]`, its inputs `[channel, inputs]`.
-    pub fn add<'r>(
-        &self,
-        rows: impl Iterator<Item = (&'r [f32], &'r [f32])>,
-        room: &mut [f32],
-        sum: &mut [f32],
-        bias: &mut [f32],
-    ) {
-        let (planes, distance, most) = (self.planes, self.distance(), self.rows());
-        let (x_room, dy_room) = room.split_at_mut(most * self.channels * planes.len);
-        let (x_row, dy_row) = (self.channels * planes.len, self.filters * distance);
-        let outputs: usize = planes.output.iter().product();
-        let mut held = 0;
-        let mut rows = rows.peekable();
-        while let Some((dy, x)) = rows.next() {
-            planes.pad(x, &mut x_room[held * x_row..][..x_row]);
-            let places = dy_room[held * dy_row..][..dy_row].chunks_exact_mut(distance);
-            dy.chunks_exact(outputs).zip(places).for_each(|(dy, places)| planes.scatter(dy, places));
-            held += 1;
-            if held == most || rows.peek().is_none() {
-                let (x, dy) = (&x_room[..held * x_row], &dy_room[..held * dy_row]);
-                widest(Products { of: self, x, dy, sum, bias });
-                held = 0;
-            }
-        }
-    }
-}
-
-struct Products<'a, 'p> {
-    of: &'a WeightGradient<'p>,
-    x: &'a [f32],
-    dy: &'a [f32],
-    sum: &'a mut [f32],
-    bias: &'a mut [f32],
-}
-
-impl WithSimd for Products<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Products { of, x, dy, sum, bias } = self;
-        let (distance, taps) = (of.distance(), of.planes.offsets.len());
-        let depth = of.channels * taps;
-        for first in (0..of.filters).step_by(GRADIENT_FILTERS) {
-            let count = GRADIENT_FILTERS.min(of.filters - first);
-            for begin in (0..depth).step_by(GRADIENT_TAPS) {
-                let seen = GRADIENT_TAPS.min(depth - begin);
-                // Of those that are beyond the last one the last one's is made again and left out.
-                let (mut columns, mut rows) = ([0; GRADIENT_TAPS], [0; GRADIENT_FILTERS]);
-                for (i, column) in columns.iter_mut().enumerate() {
-                    let i = begin + i.min(seen - 1);
-                    *column = i / taps * of.planes.len + of.planes.offsets[i % taps];
-                }
-                for (f, row) in rows.iter_mut().enumerate() {
-                    *row = (first + f.min(count - 1)) * distance;
-                }
-                let products = products::<S>(simd, of, (dy, rows), (x, columns));
-                for f in 0..count {
-                    for i in 0..seen {
-                        sum[(first + f) * depth + begin + i] += simd.reduce_sum_f32s(products[f][i]);
+        let Planes { input, stride, before, size, .. } = self;
+        planes.fill(0.0);
+        // The element of the input at a place of a phase plane.
+        let source = |axis: usize, phase: usize, place: usize| {
+            let element = usize::try_from(place as isize - before[axis]).ok()? * stride[axis] + phase;
+            (element < input[axis]).then_some(element)
+        };
+        let mut planes = planes.chunks_exact_mut(self.plane);
+        for &phase_a in &self.phases[0] {
+            for &phase_b in &self.phases[1] {
+                for &phase_c in &self.phases[2] {
+                    let plane = planes.next().expect("invariant: a channel has all of its phase planes");
+                    // Of a line: the first place that holds an element, and that element among those of the phase.
+                    let (to, from) = (before[2].max(0) as usize, (-before[2]).max(0) as usize);
+                    let all = elements(input[2], phase_c, stride[2]) as usize;
+                    let count = all.saturating_sub(from).min(size[2].saturating_sub(to));
+                    let from = from * stride[2] + phase_c;
+                    for (line, plane) in plane.chunks_exact_mut(size[2]).enumerate().take(size[0] * size[1]) {
+                        let at = source(0, phase_a, line / size[1]).zip(source(1, phase_b, line % size[1]));
+                        let Some((i, j)) = at.filter(|_| count > 0) else { continue };
+                        let x = &x[(i * input[1] + j) * input[2] + from..];
+                        let plane = &mut plane[to..to + count];
+                        match stride[2] {
+                            1 => plane.copy_from_slice(&x[..count]),
+                            // A constant lets the compiler use vectors.
+                            2 => plane.iter_mut().zip(x.chunks(2)).for_each(|(y, x)| *y = x[0]),
+                            stride => plane.iter_mut().zip(x.iter().step_by(stride)).for_each(|(y, &x)| *y = x),
+                        }
                     }
                 }
             }
         }
-        for dy in dy.chunks_exact(of.filters * distance) {
-            for (bias, dy) in bias.iter_mut().zip(dy.chunks_exact(distance)) {
-                let mut all = simd.splat_f32s(0.0);
-                for &dy in S::as_simd_f32s(dy).0 {
-                    all = simd.add_f32s(all, dy);
-                }
-                *bias += simd.reduce_sum_f32s(all);
+    }
+
+    /// Elements of a channel that are summed over.
+    pub fn inputs(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// The place of a part's first output in a line.
+    fn place(&self, part: &Part, line: usize) -> usize {
+        (line / part.count[1] * self.size[1] + line % part.count[1]) * self.size[2]
+    }
+
+    /// From the first output's place in a range of lines to behind the last one's.
+    pub fn span(&self, part: &Part, lines: &Range<usize>) -> Range<usize> {
+        if lines.is_empty() {
+            return 0..0;
+        }
+        self.place(part, lines.start)..self.place(part, lines.end - 1) + part.count[2]
+    }
+
+    /// Lines of a part at most.
+    pub fn lines(&self) -> usize {
+        self.parts.iter().map(Part::lines).max().unwrap_or(0)
+    }
+
+    /// Places from a line to the next.
+    pub fn pitch(&self) -> usize {
+        self.size[2]
+    }
+
+    /// Places of the longest span of so many lines.
+    pub fn room(&self, lines: usize) -> usize {
+        let spans = self.parts.iter().flat_map(|part| {
+            let all = part.lines();
+            (0..all).step_by(lines.max(1)).map(move |first| self.span(part, &(first..all.min(first + lines))).len())
+        });
+        spans.max().unwrap_or(0)
+    }
+
+    /// Outputs that a range of lines makes: their own where there is one part, else all.
+    pub fn made(&self, lines: &Range<usize>) -> Range<usize> {
+        match &*self.parts {
+            [part] => lines.start * part.count[2]..lines.end * part.count[2],
+            _ => 0..self.output.iter().product(),
+        }
+    }
+
+    /// The outputs of some lines out of what stands at their span, into what [`Planes::made`] says.
+    pub fn gather(&self, part: &Part, lines: &Range<usize>, places: &[f32], out: &mut [f32]) {
+        let (width, begin) = (part.count[2], self.place(part, lines.start));
+        if self.parts.len() == 1 && width * part.count[1] == self.size[1] * self.size[2] {
+            return out.copy_from_slice(&places[..out.len()]);
+        }
+        for line in lines.clone() {
+            let places = &places[self.place(part, line) - begin..][..width];
+            if self.parts.len() == 1 {
+                out[(line - lines.start) * width..][..width].copy_from_slice(places);
+            } else {
+                let [i, j, k] = [line / part.count[1], line % part.count[1], 0];
+                let at = [0, 1, 2].map(|axis| part.first[axis] + self.step[axis] * [i, j, k][axis]);
+                let out = out[Window::flat(self.output, at)..].iter_mut().step_by(self.step[2]);
+                out.zip(places).for_each(|(out, &sum)| *out = sum);
             }
+        }
+    }
+
+    /// Outputs at their places, zeros between them; of a single part.
+    pub fn scatter(&self, outputs: &[f32], places: &mut [f32]) {
+        let part = &self.parts[0];
+        places.fill(0.0);
+        for (line, outputs) in outputs.chunks_exact(part.count[2]).enumerate() {
+            places[self.place(part, line)..][..outputs.len()].copy_from_slice(outputs);
         }
     }
 }
 
-/// Σ over rows and places of some filters' cotangents times what some taps see, register by register: `dy` and `x` with where each
-/// filter's and each tap's begin in a row.
-#[inline(always)]
-fn products<S: Simd>(
-    simd: S,
-    of: &WeightGradient<'_>,
-    (dy, rows): (&[f32], [usize; GRADIENT_FILTERS]),
-    (x, columns): (&[f32], [usize; GRADIENT_TAPS]),
-) -> [[S::f32s; GRADIENT_TAPS]; GRADIENT_FILTERS] {
-    let mut sums = [[simd.splat_f32s(0.0); GRADIENT_TAPS]; GRADIENT_FILTERS];
-    let registers = of.planes.span.div_ceil(S::F32_LANES);
-    let length = registers * S::F32_LANES;
-    let (x_row, dy_row) = (of.channels * of.planes.len, of.filters * of.distance());
-    for (x, dy) in x.chunks_exact(x_row).zip(dy.chunks_exact(dy_row)) {
-        let mut seen: [&[S::f32s]; GRADIENT_TAPS] = [&[]; GRADIENT_TAPS];
-        for i in 0..GRADIENT_TAPS {
-            seen[i] = &S::as_simd_f32s(&x[columns[i]..][..length]).0[..registers];
-        }
-        let mut cotangents: [&[S::f32s]; GRADIENT_FILTERS] = [&[]; GRADIENT_FILTERS];
-        for f in 0..GRADIENT_FILTERS {
-            cotangents[f] = &S::as_simd_f32s(&dy[rows[f]..][..length]).0[..registers];
-        }
-        for place in 0..registers {
-            for f in 0..GRADIENT_FILTERS {
-                let dy = cotangents[f][place];
-                for i in 0..GRADIENT_TAPS {
-                    sums[f][i] = simd.mul_add_e_f32s(dy, seen[i][place], sums[f][i]);
-                }
-            }
-        }
-    }
-    sums
+/// Elements whose places leave a remainder.
+fn elements(all: usize, phase: usize, stride: usize) -> isize {
+    all.saturating_sub(phase).div_ceil(stride) as isize
 }

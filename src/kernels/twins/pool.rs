@@ -3,7 +3,6 @@
 use super::Context;
 use crate::host::{Disjoint, Real, for_tasks, vectorised};
 use crate::kernels::max_pool::Direction;
-use crate::kernels::window::Run;
 use crate::kernels::{MaxPool, Sparse, Window};
 
 impl MaxPool {
@@ -23,9 +22,8 @@ impl MaxPool {
             let x = cx.view(self.x);
             let (largest, winners) = (Disjoint::new(&mut out), Disjoint::new(&mut won));
             let work = rows * self.out.cols * self.window.taps();
-            let runs = self.window.runs(0, outputs);
-            let inside = Inside::of(&self.window);
-            for_tasks(cx.team, work, rows * channels, (&mut scratch, 0), |task, _| {
+            let lines = Lines::of(&self.window);
+            for_tasks(cx.team, work, rows * channels, (&mut scratch, lines.room()), |task, room| {
                 let (row, channel) = (task / channels, task % channels);
                 let x = &x[row * self.x.ld + channel * inputs..][..inputs];
                 let at = channel * outputs;
@@ -36,11 +34,7 @@ impl MaxPool {
                         winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
                     )
                 };
-                match inside.as_ref().map(|inside| (inside, inside.offsets.len())) {
-                    Some((inside, 4)) => inside.largest_of::<T, 4>(x, largest, winners),
-                    Some((inside, 9)) => inside.largest_of::<T, 9>(x, largest, winners),
-                    _ => largest_of(&self.window, &runs, x, largest, winners),
-                }
+                lines.largest_of(x, room, largest, winners);
             });
         }
         cx.put(self.out.buffer, out);
@@ -115,23 +109,6 @@ impl Inside {
     fn seen(&self, o: usize, tap: usize) -> u32 {
         self.first[o] + self.offsets[tap]
     }
-
-    /// As the function of that name, for windows of so many taps.
-    fn largest_of<T: Real, const TAPS: usize>(&self, x: &[T], largest: &mut [T], winners: &mut [T]) {
-        let offsets: [usize; TAPS] = std::array::from_fn(|tap| self.offsets[tap] as usize);
-        let numbers: [T; TAPS] = std::array::from_fn(|tap| T::of(tap as f64));
-        for ((&first, largest), winner) in self.first.iter().zip(largest).zip(winners) {
-            let x = &x[first as usize..];
-            let (mut most, mut tap) = (x[0], T::ZERO);
-            for i in 1..TAPS {
-                let value = x[offsets[i]];
-                let better = value > most || (is_nan(value) && !is_nan(most));
-                most = if better { value } else { most };
-                tap = if better { numbers[i] } else { tap };
-            }
-            (*largest, *winner) = (most, tap);
-        }
-    }
 }
 
 #[inline(always)]
@@ -139,34 +116,106 @@ fn is_nan<T: Real>(x: T) -> bool {
     x.partial_cmp(&x).is_none()
 }
 
-/// The largest element that every output element sees, and the first tap that sees it: tap by tap, along runs of neighbours.
-fn largest_of<T: Real>(window: &Window, runs: &[Run], x: &[T], largest: &mut [T], winners: &mut [T]) {
-    let none = -T::ONE;
-    largest.fill(T::of(f64::NEG_INFINITY));
-    winners.fill(none);
-    let stride = window.stride[2];
-    for tap in 0..window.taps() {
-        let (place, number) = (Window::place(window.kernel, tap), T::of(tap as f64));
-        for run in runs {
-            let Some((from, part)) = window.seen_by(run, place) else { continue };
-            let largest = &mut largest[run.at..][..run.len()][part.clone()];
-            let winners = &mut winners[run.at..][..run.len()][part];
-            vectorised(|| {
-                let seen = x[from..].iter().step_by(stride);
-                for ((largest, winner), &value) in largest.iter_mut().zip(winners).zip(seen) {
-                    // A NaN wins, and nothing takes its place.
-                    let better = value > *largest || (is_nan(value) && !is_nan(*largest));
-                    *largest = if better { value } else { *largest };
-                    *winner = if better { number } else { *winner };
+/// A window that finds its largest elements line by line: first, place by place, among the lines that a line of outputs sees, then among
+/// the taps along a line. A line's places are kept by what is left of them when they are divided by the stride, so that neighbouring outputs
+/// see neighbouring places.
+struct Lines<'a> {
+    window: &'a Window,
+    /// Places of a line that are seen, padding included, of each remainder.
+    places: usize,
+}
+
+impl Lines<'_> {
+    fn of(window: &Window) -> Lines<'_> {
+        let reach = (window.kernel[2] - 1) * window.dilation[2];
+        Lines { window, places: (window.output[2] - 1) + reach / window.stride[2] + 1 }
+    }
+
+    /// Elements that [`Lines::largest_of`] takes: two lines as they lie, and two by remainders.
+    fn room(&self) -> usize {
+        4 * self.places * self.window.stride[2]
+    }
+
+    /// The largest element that every output element of a channel sees, and the first tap that sees it. A NaN is larger than all else.
+    fn largest_of<T: Real>(&self, x: &[T], room: &mut [T], largest: &mut [T], winners: &mut [T]) {
+        let Window { input, output, kernel, stride, dilation, before } = *self.window;
+        let width = self.places * stride[2];
+        let [(line, taps), (sorted, sorted_taps)] = {
+            let (first, second) = room[..4 * width].split_at_mut(2 * width);
+            [first.split_at_mut(width), second.split_at_mut(width)]
+        };
+        let (none, all) = (T::of(self.window.taps() as f64), kernel[0] * kernel[1]);
+        // The part of a line that lies inside.
+        let inside = before[2].min(width)..(before[2] + input[2]).min(width);
+        let outputs = largest.chunks_exact_mut(output[2]).zip(winners.chunks_exact_mut(output[2]));
+        for (o, (largest, winners)) in outputs.enumerate() {
+            line.fill(T::of(f64::NEG_INFINITY));
+            taps.fill(none);
+            for tap in 0..all {
+                let (i, j) = (tap / kernel[1], tap % kernel[1]);
+                let seen = self.window.source(0, o / output[1], i).zip(self.window.source(1, o % output[1], j));
+                let Some((i, j)) = seen else { continue };
+                let x = &x[(i * input[1] + j) * input[2]..][..inside.len()];
+                let (line, taps) = (&mut line[inside.clone()], &mut taps[inside.clone()]);
+                larger(x, T::of((tap * kernel[2]) as f64), line, taps);
+            }
+            for (all, sorted) in [(&*line, &mut *sorted), (&*taps, &mut *sorted_taps)] {
+                match stride[2] {
+                    1 => sorted.copy_from_slice(all),
+                    // A constant lets the compiler use vectors.
+                    2 => sort::<T, 2>(all, sorted),
+                    3 => sort::<T, 3>(all, sorted),
+                    stride => all.iter().enumerate().for_each(|(i, &x)| sorted[i % stride * self.places + i / stride] = x),
                 }
-            });
+            }
+            largest.fill(T::of(f64::NEG_INFINITY));
+            winners.fill(none);
+            for k in 0..kernel[2] {
+                let shift = k * dilation[2];
+                let from = shift % stride[2] * self.places + shift / stride[2];
+                let (line, taps) = (&sorted[from..][..output[2]], &sorted_taps[from..][..output[2]]);
+                first_of_larger(line, taps, T::of(k as f64), largest, winners);
+            }
+            // Where there is nothing but padding.
+            vectorised(|| winners.iter_mut().for_each(|winner| *winner = if *winner < none { *winner } else { T::ZERO }));
         }
     }
-    // Elements that are −∞ all over aren't better than nothing: the first one wins.
-    for (o, winner) in winners.iter_mut().enumerate().filter(|(_, winner)| **winner == none) {
-        let first = (0..window.taps()).find(|&tap| window.seen(o, tap).is_some());
-        *winner = T::of(first.unwrap_or(0) as f64);
-    }
+}
+
+/// Takes over what is larger, with its number.
+fn larger<T: Real>(x: &[T], number: T, line: &mut [T], numbers: &mut [T]) {
+    vectorised(|| {
+        for ((&x, most), winner) in x.iter().zip(line).zip(numbers) {
+            // Nothing is larger than −∞ that it isn't in the place of: the first one counts even so.
+            let better = x > *most || (is_nan(x) && !is_nan(*most)) || (x == *most && number < *winner);
+            *most = if better { x } else { *most };
+            *winner = if better { number } else { *winner };
+        }
+    });
+}
+
+/// Takes over what is larger, or as large with a smaller number.
+fn first_of_larger<T: Real>(line: &[T], numbers: &[T], add: T, largest: &mut [T], winners: &mut [T]) {
+    vectorised(|| {
+        for (((&x, &number), most), winner) in line.iter().zip(numbers).zip(largest).zip(winners) {
+            let number = number + add;
+            let same = x == *most || (is_nan(x) && is_nan(*most));
+            let better = x > *most || (is_nan(x) && !is_nan(*most)) || (same && number < *winner);
+            *most = if better { x } else { *most };
+            *winner = if better { number } else { *winner };
+        }
+    });
+}
+
+/// Elements by their places' remainders: `[remainder][place]`.
+fn sort<T: Real, const STRIDE: usize>(all: &[T], sorted: &mut [T]) {
+    let places = all.len() / STRIDE;
+    let (all, _) = all.as_chunks::<STRIDE>();
+    vectorised(|| {
+        for (remainder, sorted) in sorted.chunks_exact_mut(places).enumerate() {
+            sorted.iter_mut().zip(all).for_each(|(sorted, all)| *sorted = all[remainder]);
+        }
+    });
 }
 
 /// Columns of a row that one thread makes.

@@ -1,0 +1,432 @@
+//! Sums over the planes of [`super::planes`], made in registers: of some filters at some places, and a weight's gradient.
+
+use std::ops::Range;
+
+use pulp::{MemMask, Simd, WithSimd};
+
+use super::planes::{Part, Planes};
+use crate::host::{Team, widest};
+use crate::kernels::{Convolve, Form};
+
+/// Filters of a panel at most.
+const FILTERS: usize = 8;
+
+/// Places whose sums for a panel stay in the first cache.
+const PLACES: usize = 1008;
+/// Pieces of work for each thread at least.
+const PIECES: usize = 4;
+
+/// A term of a sum: the distance of an input from an output's place, and the weight's from the filter's first.
+type Term = (u32, u32);
+
+/// A convolution's sums: of `to` filters over the taps of `from` channels.
+pub(super) struct PlaneSums<'a> {
+    planes: &'a Planes,
+    /// The channels are planes as they are.
+    direct: bool,
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    pub from: usize,
+    pub to: usize,
+    /// Outputs of a filter.
+    pub made: usize,
+    /// Weights of a group, and from one filter to the next.
+    group: usize,
+    apart: usize,
+    /// For each part.
+    terms: Vec<Vec<Term>>,
+    /// Filters that are made together.
+    pub panels: Vec<Range<usize>>,
+    /// Lines that are made together, of how many.
+    lines: usize,
+    all_lines: usize,
+    /// From one filter's sums to the next one's.
+    distance: usize,
+}
+
+impl<'a> PlaneSums<'a> {
+    /// `Nt` or `Nn`; `weight` as the convolution's view says.
+    pub fn new(of: &Convolve, planes: &'a Planes, weight: &'a [f32], bias: Option<&'a [f32]>, team: Option<&Team>) -> Self {
+        let (ld, taps, filters, channels) = (of.product.b.ld, of.window.taps(), of.filters(), of.channels());
+        let (from, to, made, apart, next) = match of.product.form {
+            Form::Nn => (filters, channels, of.window.inputs(), taps, ld),
+            _ => (channels, filters, of.window.outputs(), ld, taps),
+        };
+        let word = |at: usize| u32::try_from(at).expect("invariant: a row and a weight have fewer than 2³² elements");
+        let terms = |part: &Part| {
+            let of_channel = |c| part.taps.iter().map(move |&(at, tap)| (word(c * planes.len + at), word(c * next + tap)));
+            (0..from).flat_map(of_channel).collect()
+        };
+        let mut panels = Vec::new();
+        while let Some(left) = (to - panels.last().map_or(0, |last: &Range<usize>| last.end)).checked_sub(1) {
+            let width = [8, 4, 2].into_iter().find(|&width| width <= left + 1).unwrap_or(1);
+            panels.push(to - left - 1..to - left - 1 + width);
+        }
+        // As many as sums of stay in the first caches, or fewer to have work for all threads, and all blocks about as large.
+        let all_lines = planes.lines();
+        let pieces = if planes.parts.len() > 1 { 1 } else { (all_lines * planes.pitch()).div_ceil(PLACES) };
+        let busy = team.map_or(1, |team| (PIECES * team.threads()).div_ceil(panels.len().max(1)));
+        let lines = match planes.parts.len() {
+            1 => all_lines.div_ceil(pieces.max(busy)).max(1),
+            _ => all_lines,
+        };
+        PlaneSums {
+            planes,
+            direct: of.window.is_pointwise(),
+            weight,
+            bias,
+            from,
+            to,
+            made,
+            group: filters * ld,
+            apart,
+            terms: planes.parts.iter().map(terms).collect(),
+            panels,
+            lines,
+            all_lines,
+            distance: planes.room(lines),
+        }
+    }
+
+    /// Terms of a sum, roughly.
+    pub fn depth(&self) -> usize {
+        self.terms.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// Elements of the planes of a row and a group.
+    pub fn padded(&self) -> usize {
+        if self.direct { 0 } else { self.from * self.planes.len }
+    }
+
+    /// The planes of some channels of a row and a group.
+    pub fn pad<'p>(&self, x: &'p [f32], channels: Range<usize>, planes: &'p mut [f32]) -> &'p [f32] {
+        if self.direct {
+            return x;
+        }
+        let inputs = self.planes.inputs();
+        for (channel, plane) in channels.zip(planes.chunks_exact_mut(self.planes.len)) {
+            self.planes.pad(&x[channel * inputs..][..inputs], plane);
+        }
+        planes
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.all_lines.div_ceil(self.lines.max(1))
+    }
+
+    /// Lines of a block.
+    pub fn block(&self, block: usize) -> Range<usize> {
+        block * self.lines..self.all_lines.min((block + 1) * self.lines)
+    }
+
+    /// Elements that [`PlaneSums::run`] takes.
+    pub fn room(&self) -> usize {
+        FILTERS * self.distance
+    }
+
+    /// A panel's sums over some lines: calls `done(filter, part, its sums at the lines' places)`.
+    pub fn run(
+        &self,
+        x: &[f32],
+        group: usize,
+        (lines, panel): (&Range<usize>, usize),
+        room: &mut [f32],
+        done: impl Fn(usize, &Part, &Range<usize>, &[f32]),
+    ) {
+        let filters = &self.panels[panel];
+        let mut begin = [0.0; FILTERS];
+        if let Some(bias) = self.bias {
+            begin[..filters.len()].copy_from_slice(&bias[group * self.to..][filters.clone()]);
+        }
+        for (part, terms) in self.planes.parts.iter().zip(&self.terms) {
+            let lines = if self.terms.len() == 1 { lines.clone() } else { 0..part.lines() };
+            let sums = Sums {
+                terms,
+                x,
+                weight: &self.weight[group * self.group + filters.start * self.apart..],
+                apart: self.apart,
+                begin,
+                filters: filters.len(),
+                span: self.planes.span(part, &lines),
+                sums: room,
+                distance: self.distance,
+            };
+            sums.run();
+            for (filter, places) in filters.clone().zip(room.chunks_exact(self.distance)) {
+                done(filter, part, &lines, places);
+            }
+        }
+    }
+}
+
+/// Sums of some filters, one or two or four or eight, at the places of a span.
+struct Sums<'a> {
+    terms: &'a [Term],
+    x: &'a [f32],
+    /// From the panel's first filter on, and from one filter to the next.
+    weight: &'a [f32],
+    apart: usize,
+    /// What each filter's sums begin with.
+    begin: [f32; FILTERS],
+    filters: usize,
+    span: Range<usize>,
+    /// `[filter][places of the span]`, so far apart.
+    sums: &'a mut [f32],
+    distance: usize,
+}
+
+impl Sums<'_> {
+    fn run(self) {
+        // Sums and what they see must lie inside their slices: what the registers' loads rely on.
+        let far = |of: fn(&Term) -> u32| self.terms.iter().map(of).max().unwrap_or(0) as usize;
+        if !self.terms.is_empty() {
+            assert!(far(|term| term.0) + self.span.end <= self.x.len(), "invariant: the planes hold what is seen");
+            let weights = far(|term| term.1) + (self.filters - 1) * self.apart;
+            assert!(weights < self.weight.len(), "invariant: the weight holds all filters");
+        }
+        widest(self);
+    }
+}
+
+impl WithSimd for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // Tiles of 24 sums where there are 32 registers, else of 12, or as many as a panel's filters allow.
+        match (self.filters, S::REGISTER_COUNT >= 32) {
+            (8, true) => self.tiles::<S, 8, 3, 1>(simd, 0),
+            (8, false) => {
+                self.tiles::<S, 4, 3, 1>(simd, 0);
+                self.tiles::<S, 4, 3, 1>(simd, 4);
+            }
+            (4, true) => self.tiles::<S, 4, 6, 2>(simd, 0),
+            (4, false) => self.tiles::<S, 4, 3, 1>(simd, 0),
+            (2, true) => self.tiles::<S, 2, 8, 2>(simd, 0),
+            (2, false) => self.tiles::<S, 2, 4, 2>(simd, 0),
+            _ => self.tiles::<S, 1, 8, 4>(simd, 0),
+        }
+    }
+}
+
+impl Sums<'_> {
+    /// All places, in tiles of `WIDE` registers and at the end of `NARROW`, for `COUNT` filters from the panel's `first` on.
+    #[inline(always)]
+    fn tiles<S: Simd, const COUNT: usize, const WIDE: usize, const NARROW: usize>(&mut self, simd: S, first: usize) {
+        let mut place = self.span.start;
+        while place < self.span.end {
+            let left = self.span.end - place;
+            if left >= WIDE * S::F32_LANES {
+                self.tile::<S, COUNT, WIDE, true>(simd, first, place);
+                place += WIDE * S::F32_LANES;
+            } else if left > (WIDE - 1) * S::F32_LANES {
+                self.tile::<S, COUNT, WIDE, false>(simd, first, place);
+                place += left;
+            } else {
+                self.tile::<S, COUNT, NARROW, false>(simd, first, place);
+                place += left.min(NARROW * S::F32_LANES);
+            }
+        }
+    }
+
+    /// The sums at the places from `place` on; those behind the span are not looked at unless all are inside.
+    #[inline(always)]
+    fn tile<S: Simd, const COUNT: usize, const WIDE: usize, const INSIDE: bool>(
+        &mut self,
+        simd: S,
+        first: usize,
+        place: usize,
+    ) {
+        let lanes = S::F32_LANES;
+        let left = |i: usize| (self.span.end - place).saturating_sub(i * lanes).min(lanes);
+        let masks: [MemMask<S::m32s>; WIDE] = std::array::from_fn(|i| simd.mask_between_m32s(0, left(i) as u32));
+        let mut sums: [[S::f32s; WIDE]; COUNT] =
+            std::array::from_fn(|f| [simd.splat_f32s(self.begin[first + f]); WIDE]);
+        // SAFETY: `run` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
+        // all filters; a mask leaves out what is behind the span.
+        unsafe {
+            let x = self.x.as_ptr().add(place);
+            let weight = self.weight.as_ptr().add(first * self.apart);
+            for &(input, at) in self.terms {
+                let (x, weight) = (x.add(input as usize), weight.add(at as usize));
+                let seen: [S::f32s; WIDE] = std::array::from_fn(|i| {
+                    let x = x.wrapping_add(i * lanes);
+                    if INSIDE { x.cast::<S::f32s>().read_unaligned() } else { simd.mask_load_ptr_f32s(masks[i], x) }
+                });
+                for f in 0..COUNT {
+                    let w = simd.splat_f32s(*weight.add(f * self.apart));
+                    for i in 0..WIDE {
+                        sums[f][i] = simd.mul_add_e_f32s(w, seen[i], sums[f][i]);
+                    }
+                }
+            }
+        }
+        for f in 0..COUNT {
+            let out = &mut self.sums[(first + f) * self.distance + place - self.span.start..];
+            for i in 0..WIDE {
+                if INSIDE {
+                    S::as_mut_simd_f32s(&mut out[i * lanes..][..lanes]).0[0] = sums[f][i];
+                } else {
+                    let begin = (i * lanes).min(out.len());
+                    simd.partial_store_f32s(&mut out[begin..][..left(i)], sums[f][i]);
+                }
+            }
+        }
+    }
+}
+/// Filters and taps whose gradients are made at once.
+const GRADIENT_FILTERS: usize = 4;
+const GRADIENT_TAPS: usize = 5;
+/// Elements of the planes and cotangents that are read again and again: they stay in the second cache.
+const RESIDENT: usize = 1 << 16;
+/// Elements behind the last place that registers may see: as many as the widest register has.
+const SLACK: usize = 16;
+
+/// A weight's gradient from some rows.
+pub(super) struct WeightGradient<'a> {
+    pub planes: &'a Planes,
+    pub channels: usize,
+    pub filters: usize,
+}
+
+impl WeightGradient<'_> {
+    /// Places of all outputs.
+    fn span(&self) -> usize {
+        let part = &self.planes.parts[0];
+        self.planes.span(part, &(0..part.lines())).end
+    }
+
+    /// From one filter's cotangents to the next one's.
+    fn distance(&self) -> usize {
+        self.span().next_multiple_of(SLACK)
+    }
+
+    /// Rows that are looked at together.
+    fn rows(&self) -> usize {
+        (RESIDENT / self.row()).max(1)
+    }
+
+    fn row(&self) -> usize {
+        self.channels * self.planes.len + self.filters * self.distance()
+    }
+
+    /// Elements that [`WeightGradient::add`] takes.
+    pub fn room(&self) -> usize {
+        self.rows() * self.row() + SLACK
+    }
+
+    /// Adds Σ over the rows of cotangent times what it sees to `sum: [filters, (channel, tap)]`, and of the cotangents alone to `bias`.
+    /// A row: its outputs' cotangents `[filter, outputs]`, its inputs `[channel, inputs]`.
+    pub fn add<'r>(
+        &self,
+        rows: impl Iterator<Item = (&'r [f32], &'r [f32])>,
+        room: &mut [f32],
+        sum: &mut [f32],
+        bias: &mut [f32],
+    ) {
+        let (planes, distance, most) = (self.planes, self.distance(), self.rows());
+        let (x_row, dy_row) = (self.channels * planes.len, self.filters * distance);
+        let (x_room, dy_room) = room.split_at_mut(most * x_row + SLACK);
+        let outputs = planes.made(&(0..planes.parts[0].lines())).len();
+        let mut held = 0;
+        let mut rows = rows.peekable();
+        while let Some((dy, x)) = rows.next() {
+            let channels = x_room[held * x_row..][..x_row].chunks_exact_mut(planes.len);
+            x.chunks_exact(planes.inputs()).zip(channels).for_each(|(x, channel)| planes.pad(x, channel));
+            let places = dy_room[held * dy_row..][..dy_row].chunks_exact_mut(distance);
+            dy.chunks_exact(outputs).zip(places).for_each(|(dy, places)| planes.scatter(dy, places));
+            held += 1;
+            if held == most || rows.peek().is_none() {
+                // Behind the last place registers see this, times zero.
+                x_room[held * x_row..][..SLACK].fill(0.0);
+                let (x, dy) = (&x_room[..held * x_row + SLACK], &dy_room[..held * dy_row]);
+                widest(Products { of: self, x, dy, sum, bias });
+                held = 0;
+            }
+        }
+    }
+}
+
+struct Products<'a, 'p> {
+    of: &'a WeightGradient<'p>,
+    x: &'a [f32],
+    dy: &'a [f32],
+    sum: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Products { of, x, dy, sum, bias } = self;
+        let (distance, taps) = (of.distance(), of.planes.parts[0].taps.as_slice());
+        let depth = of.channels * taps.len();
+        for first in (0..of.filters).step_by(GRADIENT_FILTERS) {
+            let count = GRADIENT_FILTERS.min(of.filters - first);
+            for begin in (0..depth).step_by(GRADIENT_TAPS) {
+                let seen = GRADIENT_TAPS.min(depth - begin);
+                // Of those that are beyond the last one the last one's is made again and left out.
+                let (mut columns, mut rows) = ([0; GRADIENT_TAPS], [0; GRADIENT_FILTERS]);
+                for (i, column) in columns.iter_mut().enumerate() {
+                    let i = begin + i.min(seen - 1);
+                    *column = i / taps.len() * of.planes.len + taps[i % taps.len()].0;
+                }
+                for (f, row) in rows.iter_mut().enumerate() {
+                    *row = (first + f.min(count - 1)) * distance;
+                }
+                let products = products::<S>(simd, of, (dy, rows), (x, columns));
+                for f in 0..count {
+                    for i in 0..seen {
+                        sum[(first + f) * depth + begin + i] += simd.reduce_sum_f32s(products[f][i]);
+                    }
+                }
+            }
+        }
+        for dy in dy.chunks_exact(of.filters * distance) {
+            for (bias, dy) in bias.iter_mut().zip(dy.chunks_exact(distance)) {
+                let mut all = simd.splat_f32s(0.0);
+                for &dy in S::as_simd_f32s(dy).0 {
+                    all = simd.add_f32s(all, dy);
+                }
+                *bias += simd.reduce_sum_f32s(all);
+            }
+        }
+    }
+}
+
+/// Σ over rows and places of some filters' cotangents times what some taps see, register by register: `dy` and `x` with where each
+/// filter's and each tap's begin in a row.
+#[inline(always)]
+fn products<S: Simd>(
+    simd: S,
+    of: &WeightGradient<'_>,
+    (dy, rows): (&[f32], [usize; GRADIENT_FILTERS]),
+    (x, columns): (&[f32], [usize; GRADIENT_TAPS]),
+) -> [[S::f32s; GRADIENT_TAPS]; GRADIENT_FILTERS] {
+    let mut sums = [[simd.splat_f32s(0.0); GRADIENT_TAPS]; GRADIENT_FILTERS];
+    let registers = of.span().div_ceil(S::F32_LANES);
+    let length = registers * S::F32_LANES;
+    let (x_row, dy_row) = (of.channels * of.planes.len, of.filters * of.distance());
+    for (row, dy) in dy.chunks_exact(dy_row).enumerate() {
+        let x = &x[row * x_row..];
+        let mut seen: [&[S::f32s]; GRADIENT_TAPS] = [&[]; GRADIENT_TAPS];
+        for i in 0..GRADIENT_TAPS {
+            seen[i] = &S::as_simd_f32s(&x[columns[i]..][..length]).0[..registers];
+        }
+        let mut cotangents: [&[S::f32s]; GRADIENT_FILTERS] = [&[]; GRADIENT_FILTERS];
+        for f in 0..GRADIENT_FILTERS {
+            cotangents[f] = &S::as_simd_f32s(&dy[rows[f]..][..length]).0[..registers];
+        }
+        for place in 0..registers {
+            for f in 0..GRADIENT_FILTERS {
+                let dy = cotangents[f][place];
+                for i in 0..GRADIENT_TAPS {
+                    sums[f][i] = simd.mul_add_e_f32s(dy, seen[i][place], sums[f][i]);
+                }
+            }
+        }
+    }
+    sums
+}
