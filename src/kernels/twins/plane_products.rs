@@ -239,7 +239,9 @@ impl Sums<'_> {
     ) {
         let lanes = S::F32_LANES;
         let left = |i: usize| (self.span.end - place).saturating_sub(i * lanes).min(lanes);
-        let masks: [MemMask<S::m32s>; WIDE] = std::array::from_fn(|i| simd.mask_between_m32s(0, left(i) as u32));
+        // Masks of their own, since a library's shorter loads and stores jump.
+        let masks: [MemMask<S::m32s>; WIDE] =
+            std::array::from_fn(|i| MemMask::new(simd.mask_between_m32s(0, left(i) as u32).mask()));
         let mut sums: [[S::f32s; WIDE]; COUNT] =
             std::array::from_fn(|f| [simd.splat_f32s(self.begin[first + f]); WIDE]);
         // SAFETY: `run` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
@@ -268,7 +270,10 @@ impl Sums<'_> {
                     S::as_mut_simd_f32s(&mut out[i * lanes..][..lanes]).0[0] = sums[f][i];
                 } else {
                     let begin = (i * lanes).min(out.len());
-                    simd.partial_store_f32s(&mut out[begin..][..left(i)], sums[f][i]);
+                    let out = &mut out[begin..];
+                    assert!(left(i) <= out.len());
+                    // SAFETY: the mask has as many elements as are left of the span, which `out` holds.
+                    unsafe { simd.mask_store_ptr_f32s(masks[i], out.as_mut_ptr(), sums[f][i]) };
                 }
             }
         }

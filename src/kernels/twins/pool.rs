@@ -1,7 +1,9 @@
 //! Twins of max-pooling, and of a fixed sparse matrix.
 
+use pulp::{MemMask, Simd, WithSimd};
+
 use super::Context;
-use crate::host::{Disjoint, Real, for_tasks, vectorised};
+use crate::host::{Disjoint, Real, for_tasks, widest};
 use crate::kernels::max_pool::Direction;
 use crate::kernels::{MaxPool, Sparse, Window};
 
@@ -34,7 +36,16 @@ impl MaxPool {
                         winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
                     )
                 };
-                lines.largest_of(x, room, largest, winners);
+                match T::as_f32(x) {
+                    Some(x) => widest(Pooling {
+                        lines: &lines,
+                        x,
+                        room: single_mut(room),
+                        largest: single_mut(largest),
+                        winners: single_mut(winners),
+                    }),
+                    None => lines.largest_of(x, room, largest, winners, OneByOne),
+                }
             });
         }
         cx.put(self.out.buffer, out);
@@ -111,7 +122,6 @@ impl Inside {
     }
 }
 
-#[inline(always)]
 fn is_nan<T: Real>(x: T) -> bool {
     x.partial_cmp(&x).is_none()
 }
@@ -128,7 +138,8 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn of(window: &Window) -> Lines<'_> {
         let reach = (window.kernel[2] - 1) * window.dilation[2];
-        Lines { window, places: (window.output[2] - 1) + reach / window.stride[2] + 1 }
+        // A multiple of what registers hold: a compiler's loops over the rest are slow.
+        Lines { window, places: (window.output[2] + reach / window.stride[2]).next_multiple_of(16) }
     }
 
     /// Elements that [`Lines::largest_of`] takes: two lines as they lie, and two by remainders.
@@ -137,85 +148,177 @@ impl Lines<'_> {
     }
 
     /// The largest element that every output element of a channel sees, and the first tap that sees it. A NaN is larger than all else.
-    fn largest_of<T: Real>(&self, x: &[T], room: &mut [T], largest: &mut [T], winners: &mut [T]) {
+    #[inline(always)]
+    fn largest_of<T: Real>(
+        &self,
+        x: &[T],
+        room: &mut [T],
+        largest: &mut [T],
+        winners: &mut [T],
+        compare: impl Compare<T>,
+    ) {
         let Window { input, output, kernel, stride, dilation, before } = *self.window;
         let width = self.places * stride[2];
         let [(line, taps), (sorted, sorted_taps)] = {
             let (first, second) = room[..4 * width].split_at_mut(2 * width);
             [first.split_at_mut(width), second.split_at_mut(width)]
         };
-        let (none, all) = (T::of(self.window.taps() as f64), kernel[0] * kernel[1]);
+        let none = T::of(self.window.taps() as f64);
         // The part of a line that lies inside.
         let inside = before[2].min(width)..(before[2] + input[2]).min(width);
+        line.fill(T::of(f64::NEG_INFINITY));
+        taps.fill(none);
+        let mut seen = Vec::with_capacity(kernel[0] * kernel[1]);
         let outputs = largest.chunks_exact_mut(output[2]).zip(winners.chunks_exact_mut(output[2]));
         for (o, (largest, winners)) in outputs.enumerate() {
-            line.fill(T::of(f64::NEG_INFINITY));
-            taps.fill(none);
-            for tap in 0..all {
-                let (i, j) = (tap / kernel[1], tap % kernel[1]);
-                let seen = self.window.source(0, o / output[1], i).zip(self.window.source(1, o % output[1], j));
-                let Some((i, j)) = seen else { continue };
-                let x = &x[(i * input[1] + j) * input[2]..][..inside.len()];
-                let (line, taps) = (&mut line[inside.clone()], &mut taps[inside.clone()]);
-                larger(x, T::of((tap * kernel[2]) as f64), line, taps);
-            }
-            for (all, sorted) in [(&*line, &mut *sorted), (&*taps, &mut *sorted_taps)] {
-                match stride[2] {
-                    1 => sorted.copy_from_slice(all),
-                    // A constant lets the compiler use vectors.
-                    2 => sort::<T, 2>(all, sorted),
-                    3 => sort::<T, 3>(all, sorted),
-                    stride => all.iter().enumerate().for_each(|(i, &x)| sorted[i % stride * self.places + i / stride] = x),
+            let (a, b) = (o / output[1], o % output[1]);
+            seen.clear();
+            for i in 0..kernel[0] {
+                let Some(from_a) = self.window.source(0, a, i) else { continue };
+                for j in 0..kernel[1] {
+                    let Some(from_b) = self.window.source(1, b, j) else { continue };
+                    let x = &x[(from_a * input[1] + from_b) * input[2]..][..inside.len()];
+                    seen.push(Seen { x, numbers: None, add: T::of(((i * kernel[1] + j) * kernel[2]) as f64) });
                 }
             }
-            largest.fill(T::of(f64::NEG_INFINITY));
-            winners.fill(none);
-            for k in 0..kernel[2] {
+            compare.largest_of(seen.iter().copied(), none, &mut line[inside.clone()], &mut taps[inside.clone()]);
+            for (all, sorted) in [(&*line, &mut *sorted), (&*taps, &mut *sorted_taps)] {
+                sort(all, stride[2], sorted);
+            }
+            let seen = (0..kernel[2]).map(|k| {
                 let shift = k * dilation[2];
                 let from = shift % stride[2] * self.places + shift / stride[2];
-                let (line, taps) = (&sorted[from..][..output[2]], &sorted_taps[from..][..output[2]]);
-                first_of_larger(line, taps, T::of(k as f64), largest, winners);
-            }
+                let [x, numbers] = [&sorted, &sorted_taps].map(|of| &of[from..][..output[2]]);
+                Seen { x, numbers: Some(numbers), add: T::of(k as f64) }
+            });
+            compare.largest_of(seen, none, largest, winners);
             // Where there is nothing but padding.
-            vectorised(|| winners.iter_mut().for_each(|winner| *winner = if *winner < none { *winner } else { T::ZERO }));
+            winners.iter_mut().for_each(|winner| *winner = if *winner < none { *winner } else { T::ZERO });
         }
     }
 }
 
-/// Takes over what is larger, with its number.
-fn larger<T: Real>(x: &[T], number: T, line: &mut [T], numbers: &mut [T]) {
-    vectorised(|| {
-        for ((&x, most), winner) in x.iter().zip(line).zip(numbers) {
-            // Nothing is larger than −∞ that it isn't in the place of: the first one counts even so.
-            let better = x > *most || (is_nan(x) && !is_nan(*most)) || (x == *most && number < *winner);
-            *most = if better { x } else { *most };
-            *winner = if better { number } else { *winner };
-        }
-    });
+/// Elements and their numbers, which are the smaller the earlier they are looked at: one of its own, if any, and one for all.
+#[derive(Clone, Copy)]
+struct Seen<'a, T> {
+    x: &'a [T],
+    numbers: Option<&'a [T]>,
+    add: T,
 }
 
-/// Takes over what is larger, or as large with a smaller number.
-fn first_of_larger<T: Real>(line: &[T], numbers: &[T], add: T, largest: &mut [T], winners: &mut [T]) {
-    vectorised(|| {
-        for (((&x, &number), most), winner) in line.iter().zip(numbers).zip(largest).zip(winners) {
-            let number = number + add;
-            let same = x == *most || (is_nan(x) && is_nan(*most));
-            let better = x > *most || (is_nan(x) && !is_nan(*most)) || (same && number < *winner);
-            *most = if better { x } else { *most };
-            *winner = if better { number } else { *winner };
+/// For every place the largest of what is seen and its number, of equal ones the smallest; `none` where nothing is seen.
+trait Compare<T: 'static> {
+    fn largest_of<'a>(
+        &self,
+        seen: impl Iterator<Item = Seen<'a, T>> + Clone,
+        none: T,
+        largest: &mut [T],
+        winners: &mut [T],
+    );
+}
+
+struct OneByOne;
+
+impl<T: Real> Compare<T> for OneByOne {
+    fn largest_of<'a>(
+        &self,
+        seen: impl Iterator<Item = Seen<'a, T>> + Clone,
+        none: T,
+        largest: &mut [T],
+        winners: &mut [T],
+    ) {
+        for (i, (largest, winner)) in largest.iter_mut().zip(winners).enumerate() {
+            (*largest, *winner) = (T::of(f64::NEG_INFINITY), none);
+            for Seen { x, numbers, add } in seen.clone() {
+                let (x, number) = (x[i], numbers.map_or(T::ZERO, |numbers| numbers[i]) + add);
+                let same = x == *largest || (is_nan(x) && is_nan(*largest));
+                if x > *largest || (is_nan(x) && !is_nan(*largest)) || (same && number < *winner) {
+                    (*largest, *winner) = (x, number);
+                }
+            }
         }
-    });
+    }
+}
+
+struct InVectors<S>(S);
+
+impl<S: Simd> Compare<f32> for InVectors<S> {
+    #[inline(always)]
+    fn largest_of<'a>(
+        &self,
+        seen: impl Iterator<Item = Seen<'a, f32>> + Clone,
+        none: f32,
+        largest: &mut [f32],
+        winners: &mut [f32],
+    ) {
+        let simd = self.0;
+        for first in (0..largest.len()).step_by(S::F32_LANES) {
+            let some = first..largest.len().min(first + S::F32_LANES);
+            // Through a mask of its own, since a library's shorter loads jump.
+            let mask = MemMask::new(simd.mask_between_m32s(0, some.len() as u32).mask());
+            // SAFETY: the mask has as many elements as the slice that the pointer is of.
+            let load = |of: &[f32]| unsafe { simd.mask_load_ptr_f32s(mask, of[some.clone()].as_ptr()) };
+            let (mut most, mut winner) = (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_f32s(none));
+            for Seen { x, numbers, add } in seen.clone() {
+                let x = load(x);
+                let add = simd.splat_f32s(add);
+                let number = match numbers {
+                    Some(numbers) => simd.add_f32s(load(numbers), add),
+                    None => add,
+                };
+                let (x_is_number, most_is_number) = (simd.equal_f32s(x, x), simd.equal_f32s(most, most));
+                let (x_is_nan, most_is_nan) = (simd.not_m32s(x_is_number), simd.not_m32s(most_is_number));
+                let larger = simd.or_m32s(simd.greater_than_f32s(x, most), simd.and_m32s(x_is_nan, most_is_number));
+                let same = simd.or_m32s(simd.equal_f32s(x, most), simd.and_m32s(x_is_nan, most_is_nan));
+                let better = simd.or_m32s(larger, simd.and_m32s(same, simd.less_than_f32s(number, winner)));
+                most = simd.select_f32s(better, x, most);
+                winner = simd.select_f32s(better, number, winner);
+            }
+            // SAFETY: as above.
+            unsafe {
+                simd.mask_store_ptr_f32s(mask, largest[some.clone()].as_mut_ptr(), most);
+                simd.mask_store_ptr_f32s(mask, winners[some].as_mut_ptr(), winner);
+            }
+        }
+    }
+}
+
+/// [`Lines::largest_of`] in vectors.
+struct Pooling<'a> {
+    lines: &'a Lines<'a>,
+    x: &'a [f32],
+    room: &'a mut [f32],
+    largest: &'a mut [f32],
+    winners: &'a mut [f32],
+}
+
+impl WithSimd for Pooling<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Pooling { lines, x, room, largest, winners } = self;
+        lines.largest_of(x, room, largest, winners, InVectors(simd));
+    }
+}
+
+fn single_mut<T: Real>(values: &mut [T]) -> &mut [f32] {
+    T::as_f32_mut(values).expect("invariant: vectors are for single precision")
 }
 
 /// Elements by their places' remainders: `[remainder][place]`.
-fn sort<T: Real, const STRIDE: usize>(all: &[T], sorted: &mut [T]) {
-    let places = all.len() / STRIDE;
-    let (all, _) = all.as_chunks::<STRIDE>();
-    vectorised(|| {
-        for (remainder, sorted) in sorted.chunks_exact_mut(places).enumerate() {
-            sorted.iter_mut().zip(all).for_each(|(sorted, all)| *sorted = all[remainder]);
-        }
-    });
+#[inline(always)]
+fn sort<T: Real>(all: &[T], stride: usize, sorted: &mut [T]) {
+    let places = all.len() / stride;
+    if stride == 2 {
+        // As pairs, which the compiler takes apart in vectors.
+        let (even, odd) = sorted.split_at_mut(places);
+        let (pairs, _) = all.as_chunks::<2>();
+        pairs.iter().zip(even).zip(odd).for_each(|((pair, even), odd)| (*even, *odd) = (pair[0], pair[1]));
+    } else {
+        let sorted = sorted.chunks_exact_mut(places).enumerate();
+        sorted.for_each(|(r, sorted)| sorted.iter_mut().zip(all[r..].iter().step_by(stride)).for_each(|(s, &x)| *s = x));
+    }
 }
 
 /// Columns of a row that one thread makes.
