@@ -246,12 +246,14 @@ fn both(
                 session.write(view.buffer, None, view.offset + row * view.ld, &values).unwrap();
             }
         }
-        let step =
-            Step { index: 0, rows: rows as u32, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX };
-        session.run(pass, &[step]).unwrap();
+        session.run(pass, &[step(rows)]).unwrap();
         session.read(view.buffer, 0, view.offset, view.rows * view.ld).unwrap()
     }
     [run::<f32>(program, pass, rows, written, view), run::<f64>(program, pass, rows, written, view)]
+}
+
+fn step(rows: usize) -> Step {
+    Step { index: 0, rows: rows as u32, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX }
 }
 
 /// The planes of single precision beside the written-out windows of double precision, at sizes around the tiles: filters 1 to 15,
@@ -328,7 +330,7 @@ fn pooling_by_distances_is_pooling() {
         let [out, winner] =
             ["out", "winner"].map(|name| program.buffers.matrix(name, rows, channels * window.outputs()));
         let back = program.buffers.matrix("back", rows, channels * window.inputs());
-        let pool = |direction, x, out| MaxPool { direction, x, out, winner, window, seeds: 1 };
+        let pool = |direction, x, out| MaxPool { direction, x, out, winner: Some(winner), window, seeds: 1 };
         let ops = vec![pool(Direction::Forward, x, out).into(), pool(Direction::Pull, out, back).into()];
         let pass = program.pass("test", ops);
         let [largest, winners, pulled] =
@@ -364,4 +366,67 @@ fn the_input_of_pictures_without_channels_is_one_channel() {
     let parts = Split { train: (0..8).collect(), ..Split::default() };
     let dataset = Dataset { rows: 8, y: Targets::None, ..synthetic::rotated_squares(1, 8) };
     assert!(Scaling::fit(ScaleKind::Unit, &dataset, &parts.train).is_ok());
+}
+
+/// NaNs, −∞ and padding in vectors as one by one: the first NaN wins, the first of equals, and padding never.
+#[test]
+fn pooling_in_vectors_is_pooling() {
+    for (sizes, kernel, stride, padding) in [
+        (vec![7, 40], vec![3, 3], vec![2, 2], Padding::SameUpper),
+        (vec![5, 35], vec![2, 4], vec![1, 3], Padding::SameLower),
+        (vec![4, 3, 17], vec![2, 2, 3], vec![1, 2, 1], Padding::Valid),
+        (vec![18], vec![5], vec![1], Padding::Explicit { before: vec![4], after: vec![4] }),
+    ] {
+        let sliding = Sliding { stride, padding, ..Sliding::new(&kernel) };
+        let (window, channels, rows) = (sliding.window(&sizes).unwrap(), 3, 2);
+        let mut program = Program::new(1);
+        let x = program.buffers.matrix("x", rows, channels * window.inputs());
+        let [out, winner, alone] =
+            ["out", "winner", "alone"].map(|name| program.buffers.matrix(name, rows, channels * window.outputs()));
+        let pool = MaxPool { direction: Direction::Forward, x, out, winner: Some(winner), window, seeds: 1 };
+        let ops = vec![pool.clone().into(), MaxPool { out: alone, winner: None, ..pool }.into()];
+        let pass = program.pass("test", ops);
+        let mut random = Random::new(4, 0);
+        let values: Vec<f64> = (0..x.rows * x.cols)
+            .map(|_| match (8.0 * random.uniform()) as usize {
+                0 => f64::NAN,
+                1..4 => f64::NEG_INFINITY,
+                n => n as f64,
+            })
+            .collect();
+        fn run<T: eigenlens::host::Real>(
+            program: &Program,
+            pass: eigenlens::program::PassId,
+            x: View,
+            values: &[f64],
+            found: [View; 3],
+        ) -> [Vec<f64>; 3] {
+            let mut session = CpuSession::<T>::new(program.clone(), 2).unwrap();
+            for (row, values) in values.chunks(x.cols).enumerate() {
+                session.write(x.buffer, None, x.offset + row * x.ld, values).unwrap();
+            }
+            session.run(pass, &[step(x.rows)]).unwrap();
+            found.map(|view| session.read(view.buffer, 0, view.offset, view.rows * view.ld).unwrap())
+        }
+        let found = [out, winner, alone];
+        let single = run::<f32>(&program, pass, x, &values, found);
+        let double = run::<f64>(&program, pass, x, &values, found);
+        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()));
+        for (i, (single, double)) in single.iter().zip(&double).enumerate() {
+            assert!(same(single, double), "{sizes:?} {i}: {single:?} {double:?}");
+        }
+        assert!(same(&double[0], &double[2]), "{sizes:?}: the largest alone");
+        // By the definition.
+        for row in 0..rows {
+            for place in 0..winner.cols {
+                let (channel, o) = (place / window.outputs(), place % window.outputs());
+                let seen = (0..window.taps()).filter_map(|tap| Some((tap, window.seen(o, tap)?)));
+                let seen = seen.map(|(tap, i)| (tap, values[row * x.cols + channel * window.inputs() + i]));
+                let first = seen.reduce(|a, b| if a.1.is_nan() || b.1 <= a.1 { a } else { b });
+                let (tap, value) = first.map_or((0, f64::NEG_INFINITY), |(tap, value)| (tap, value));
+                let at = row * winner.ld + place;
+                assert!(same(&[double[0][at]], &[value]) && double[1][at] == tap as f64, "{sizes:?} at {place}");
+            }
+        }
+    }
 }

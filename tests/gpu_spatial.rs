@@ -120,14 +120,23 @@ fn max_pooling_and_its_products() {
                 (case.output(batch * seeds, channels * window.inputs()), case.output(batch * seeds, outputs));
             case.expect(out, rows, 0.0);
             case.expect(winner, rows, 0.0);
+            let alone = case.output(batch, outputs);
+            case.expect(alone, rows, 0.0);
             case.expect(pulled, rows * seeds, scale(window.taps()));
             case.expect(pushed, rows * seeds, 0.0);
-            let pool =
-                |direction, x: View, out: View, seeds| Op::from(MaxPool { direction, x, out, winner, window, seeds });
+            let pool = |direction, x: View, out: View, seeds| MaxPool {
+                direction,
+                x,
+                out,
+                winner: Some(winner),
+                window,
+                seeds,
+            };
             let ops = vec![
-                pool(Direction::Forward, x, out, 1),
-                pool(Direction::Pull, down, pulled, seeds),
-                pool(Direction::Push, up, pushed, seeds),
+                pool(Direction::Forward, x, out, 1).into(),
+                MaxPool { winner: None, ..pool(Direction::Forward, x, alone, 1) }.into(),
+                pool(Direction::Pull, down, pulled, seeds).into(),
+                pool(Direction::Push, up, pushed, seeds).into(),
             ];
             case.check(gpu(), ops, &format!("max-pool {channels} {spatial:?} {sliding:?}"));
         }
@@ -141,7 +150,7 @@ fn a_window_with_a_nan_gives_nan() {
     let x = case.program.buffers.matrix("x", 1, 4);
     case.floats(x.buffer, 0, x.offset, vec![1.0, f64::NAN, 3.0, 2.0]);
     let (out, winner) = (case.output(1, 3), case.output(1, 3));
-    let ops = vec![MaxPool { direction: Direction::Forward, x, out, winner, window, seeds: 1 }.into()];
+    let ops = vec![MaxPool { direction: Direction::Forward, x, out, winner: Some(winner), window, seeds: 1 }.into()];
     let mut session = case.run_gpu(gpu(), ops);
     let values = eigenlens::engine::Session::read(&mut session, out.buffer, 0, out.offset, 3).unwrap();
     assert!(values[0].is_nan() && values[1].is_nan(), "{values:?}");

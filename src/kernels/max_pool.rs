@@ -24,8 +24,8 @@ pub struct MaxPool {
     pub direction: Direction,
     pub x: View,
     pub out: View,
-    /// `[batch, channels·outputs]`; written by `Forward`.
-    pub winner: View,
+    /// `[batch, channels·outputs]`; written by `Forward`, which may do without.
+    pub winner: Option<View>,
     pub window: Window,
     pub seeds: usize,
 }
@@ -48,15 +48,21 @@ impl MaxPool {
             window: GpuWindow::from(&self.window),
             x: view(self.x),
             out: view(self.out),
-            winner: view(self.winner),
+            winner: GpuView::of(buffers, self.winner),
         };
         let work = 20.0 * self.window.taps() as f64;
         let dispatch = |entry| Dispatch::new(SHADER, entry, &params).constant("SEEDS", word(self.seeds));
-        let dispatch = match self.direction {
-            Direction::Forward => dispatch("forward").read(2, self.x.buffer).write(4, self.winner.buffer),
-            Direction::Push => dispatch("push").read(2, self.x.buffer).read(3, self.winner.buffer),
-            Direction::Pull => dispatch("pull").read(2, self.x.buffer).read(3, self.winner.buffer),
+        let dispatch = match (self.direction, self.winner) {
+            (Direction::Forward, None) => dispatch("largest"),
+            (Direction::Forward, Some(winner)) => dispatch("forward").write(4, winner.buffer),
+            (Direction::Push, _) => dispatch("push").read(3, self.chosen().buffer),
+            (Direction::Pull, _) => dispatch("pull").read(3, self.chosen().buffer),
         };
-        vec![dispatch.write(5, self.out.buffer).plane(caps, self.out, work)]
+        vec![dispatch.read(2, self.x.buffer).write(5, self.out.buffer).plane(caps, self.out, work)]
+    }
+
+    /// The winner that a product reads.
+    pub(crate) fn chosen(&self) -> View {
+        self.winner.expect("invariant: products know the winners")
     }
 }

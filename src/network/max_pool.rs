@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::local::{Cotangent, Sweep};
-use super::record::Recorder;
+use super::record::{Mode, Recorder};
 use super::sliding::{Sliding, channels_and_space, shape_behind};
 use super::{Layer, Node, NodeId, NodeType};
 use crate::kernels::MaxPool;
@@ -28,7 +28,15 @@ const MOST_LOOKS: usize = 1 << 34;
 const WINNER: &str = "winner";
 
 impl MaxPoolNode {
-    fn pool(&self, input: &[usize], direction: Direction, x: View, out: View, winner: View, seeds: usize) -> MaxPool {
+    fn pool(
+        &self,
+        input: &[usize],
+        direction: Direction,
+        x: View,
+        out: View,
+        winner: Option<View>,
+        seeds: usize,
+    ) -> MaxPool {
         let window = self.sliding.window(&input[1..]).expect("invariant: shapes were checked when the node was added");
         MaxPool { direction, x, out, winner, window, seeds }
     }
@@ -59,7 +67,8 @@ impl NodeType for MaxPoolNode {
 
     fn forward(&self, id: NodeId, node: &Node, record: &mut Recorder<'_>) {
         let (x, out) = (record.output(node.inputs[0]), record.allocate(id));
-        let winner = record.batched(id, WINNER, out.cols);
+        // Nothing asks for it after an evaluation.
+        let winner = (record.mode() != Mode::Evaluate).then(|| record.batched(id, WINNER, out.cols));
         record.op(self.pool(record.shape(node.inputs[0]), Direction::Forward, x, out, winner, 1));
     }
 
@@ -67,7 +76,7 @@ impl NodeType for MaxPoolNode {
         let Some(dy) = record.gradient(id) else { return };
         let winner = record.batched(id, WINNER, dy.cols);
         let shape = record.shape(node.inputs[0]);
-        record.deliver(id, node.inputs[0], |dx, _| self.pool(shape, Direction::Pull, dy, dx, winner, 1).into());
+        record.deliver(id, node.inputs[0], |dx, _| self.pool(shape, Direction::Pull, dy, dx, Some(winner), 1).into());
     }
 
     fn vjp(&self, id: NodeId, node: &Node, cotangent: Cotangent, sweep: &mut Sweep<'_>) {
@@ -75,14 +84,14 @@ impl NodeType for MaxPoolNode {
         let input = node.inputs[0];
         let winner = sweep.single(id, WINNER);
         let out = sweep.seeded(input, &format!("cotangent from {}", node.name));
-        sweep.op(self.pool(sweep.shape(input), Direction::Pull, x, out, winner, seeds));
+        sweep.op(self.pool(sweep.shape(input), Direction::Pull, x, out, Some(winner), seeds));
         sweep.deliver(input, Cotangent::Matrix(out));
     }
 
     fn jvp(&self, id: NodeId, tangents: &[View], sweep: &mut Sweep<'_>) -> View {
         let (out, seeds) = (sweep.seeded(id, "tangent"), sweep.seeds);
         let winner = sweep.single(id, WINNER);
-        sweep.op(self.pool(sweep.shape(sweep.input(id)), Direction::Push, tangents[0], out, winner, seeds));
+        sweep.op(self.pool(sweep.shape(sweep.input(id)), Direction::Push, tangents[0], out, Some(winner), seeds));
         out
     }
 }

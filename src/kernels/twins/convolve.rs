@@ -283,8 +283,11 @@ impl Convolve {
                 }
                 for (dy, x) in rows {
                     if self.window.is_pointwise() {
-                        let [lhs, rhs] = [(dy, outputs, 1), (x, 1, outputs)]
-                            .map(|(values, row, column)| Operand { values, row, column });
+                        let [lhs, rhs] = [(dy, outputs, 1), (x, 1, outputs)].map(|(values, row, column)| Operand {
+                            values,
+                            row,
+                            column,
+                        });
                         add_product(sum, depth, (filters, depth, outputs), lhs, rhs);
                     }
                     let blocks = if self.window.is_pointwise() { 0 } else { outputs };

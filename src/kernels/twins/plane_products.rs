@@ -46,7 +46,13 @@ pub(super) struct PlaneSums<'a> {
 
 impl<'a> PlaneSums<'a> {
     /// `Nt` or `Nn`; `weight` as the convolution's view says.
-    pub fn new(of: &Convolve, planes: &'a Planes, weight: &'a [f32], bias: Option<&'a [f32]>, team: Option<&Team>) -> Self {
+    pub fn new(
+        of: &Convolve,
+        planes: &'a Planes,
+        weight: &'a [f32],
+        bias: Option<&'a [f32]>,
+        team: Option<&Team>,
+    ) -> Self {
         let (ld, taps, filters, channels) = (of.product.b.ld, of.window.taps(), of.filters(), of.channels());
         let (from, to, made, apart, next) = match of.product.form {
             Form::Nn => (filters, channels, of.window.inputs(), taps, ld),
@@ -54,7 +60,8 @@ impl<'a> PlaneSums<'a> {
         };
         let word = |at: usize| u32::try_from(at).expect("invariant: a row and a weight have fewer than 2³² elements");
         let terms = |part: &Part| {
-            let of_channel = |c| part.taps.iter().map(move |&(at, tap)| (word(c * planes.len + at), word(c * next + tap)));
+            let of_channel =
+                |c| part.taps.iter().map(move |&(at, tap)| (word(c * planes.len + at), word(c * next + tap)));
             (0..from).flat_map(of_channel).collect()
         };
         let mut panels = Vec::new();

@@ -6,6 +6,7 @@ use super::Context;
 use crate::host::{Disjoint, Real, for_tasks, widest};
 use crate::kernels::max_pool::Direction;
 use crate::kernels::{MaxPool, Sparse, Window};
+use crate::program::View;
 
 impl MaxPool {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
@@ -19,56 +20,53 @@ impl MaxPool {
         let (inputs, outputs) = (self.window.inputs(), self.window.outputs());
         let (rows, channels) = (cx.rows(self.seeds), self.out.cols / outputs);
         let mut scratch = std::mem::take(cx.scratch);
-        let (mut out, mut won) = (cx.take(self.out.buffer), cx.take(self.winner.buffer));
+        let mut out = cx.take(self.out.buffer);
+        let mut won = self.winner.map(|winner| cx.take(winner.buffer));
         {
             let x = cx.view(self.x);
-            let (largest, winners) = (Disjoint::new(&mut out), Disjoint::new(&mut won));
+            let largest = Disjoint::new(&mut out);
+            let winners = self.winner.zip(won.as_mut()).map(|(view, won)| (view, Disjoint::new(won)));
             let work = rows * self.out.cols * self.window.taps();
             let lines = Lines::of(&self.window);
             for_tasks(cx.team, work, rows * channels, (&mut scratch, lines.room()), |task, room| {
                 let (row, channel) = (task / channels, task % channels);
                 let x = &x[row * self.x.ld + channel * inputs..][..inputs];
-                let at = channel * outputs;
+                let at = |view: View| view.offset + row * view.ld + channel * outputs;
                 // SAFETY: a task writes the part of its row and channel alone.
-                let (largest, winners) = unsafe {
-                    (
-                        largest.part(self.out.offset + row * self.out.ld + at, outputs),
-                        winners.part(self.winner.offset + row * self.winner.ld + at, outputs),
-                    )
-                };
+                let largest = unsafe { largest.part(at(self.out), outputs) };
+                let winners = winners.as_ref().map(|(view, winners)| unsafe { winners.part(at(*view), outputs) });
                 match T::as_f32(x) {
-                    Some(x) => widest(Pooling {
-                        lines: &lines,
-                        x,
-                        room: single_mut(room),
-                        largest: single_mut(largest),
-                        winners: single_mut(winners),
-                    }),
-                    None => lines.largest_of(x, room, largest, winners, OneByOne),
+                    Some(x) => {
+                        let (room, largest, winners) = (single_mut(room), single_mut(largest), winners.map(single_mut));
+                        widest(Pooling { lines: &lines, x, room, largest, winners });
+                    }
+                    None => lines.run(x, room, (largest, winners), OneByOne),
                 }
             });
         }
         cx.put(self.out.buffer, out);
-        cx.put(self.winner.buffer, won);
+        if let Some((view, won)) = self.winner.zip(won) {
+            cx.put(view.buffer, won);
+        }
         *cx.scratch = scratch;
     }
 
     /// `Push` and `Pull`: what each output element saw is found once for all seeds of a sample.
     fn products<T: Real>(&self, cx: &mut Context<'_, T>) {
         let (inputs, outputs) = (self.window.inputs(), self.window.outputs());
-        let (samples, channels, seeds) = (cx.rows(1), self.winner.cols / outputs, self.seeds);
+        let (samples, channels, seeds) = (cx.rows(1), self.chosen().cols / outputs, self.seeds);
         let pull = self.direction == Direction::Pull;
         let (from, to) = if pull { (outputs, inputs) } else { (inputs, outputs) };
         let inside = Inside::of(&self.window);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(self.out.buffer);
         {
-            let (x, winner) = (cx.view(self.x), cx.view(self.winner));
+            let (x, winner) = (cx.view(self.x), cx.view(self.chosen()));
             let parts = Disjoint::new(&mut out);
             let work = samples * seeds * self.out.cols;
             for_tasks(cx.team, work, samples * channels, (&mut scratch, 0), |task, _| {
                 let (sample, channel) = (task / channels, task % channels);
-                let winner = &winner[sample * self.winner.ld + channel * outputs..][..outputs];
+                let winner = &winner[sample * self.chosen().ld + channel * outputs..][..outputs];
                 let tap = |o: usize| winner[o].to_f64() as usize;
                 let seen: Vec<u32> = match &inside {
                     Some(inside) => (0..outputs).map(|o| inside.seen(o, tap(o))).collect(),
@@ -147,30 +145,42 @@ impl Lines<'_> {
         4 * self.places * self.window.stride[2]
     }
 
-    /// The largest element that every output element of a channel sees, and the first tap that sees it. A NaN is larger than all else.
     #[inline(always)]
-    fn largest_of<T: Real>(
+    fn run<T: Real>(
         &self,
         x: &[T],
         room: &mut [T],
-        largest: &mut [T],
-        winners: &mut [T],
+        (largest, winners): (&mut [T], Option<&mut [T]>),
+        compare: impl Compare<T>,
+    ) {
+        match winners {
+            Some(winners) => self.largest_of::<T, true>(x, room, (largest, winners), compare),
+            None => self.largest_of::<T, false>(x, room, (largest, &mut []), compare),
+        }
+    }
+
+    /// The largest element that every output element of a channel sees, and if it is asked for the first tap that sees it. A NaN is larger
+    /// than all else.
+    #[inline(always)]
+    fn largest_of<T: Real, const WON: bool>(
+        &self,
+        x: &[T],
+        room: &mut [T],
+        (largest, winners): (&mut [T], &mut [T]),
         compare: impl Compare<T>,
     ) {
         let Window { input, output, kernel, stride, dilation, before } = *self.window;
         let width = self.places * stride[2];
-        let [(line, taps), (sorted, sorted_taps)] = {
-            let (first, second) = room[..4 * width].split_at_mut(2 * width);
-            [first.split_at_mut(width), second.split_at_mut(width)]
-        };
+        let (line, room) = room[..4 * width].split_at_mut(width);
+        let (taps, room) = room.split_at_mut(width);
+        let (sorted, sorted_taps) = room.split_at_mut(width);
         let none = T::of(self.window.taps() as f64);
         // The part of a line that lies inside.
         let inside = before[2].min(width)..(before[2] + input[2]).min(width);
         line.fill(T::of(f64::NEG_INFINITY));
         taps.fill(none);
         let mut seen = Vec::with_capacity(kernel[0] * kernel[1]);
-        let outputs = largest.chunks_exact_mut(output[2]).zip(winners.chunks_exact_mut(output[2]));
-        for (o, (largest, winners)) in outputs.enumerate() {
+        for (o, largest) in largest.chunks_exact_mut(output[2]).enumerate() {
             let (a, b) = (o / output[1], o % output[1]);
             seen.clear();
             for i in 0..kernel[0] {
@@ -181,9 +191,11 @@ impl Lines<'_> {
                     seen.push(Seen { x, numbers: None, add: T::of(((i * kernel[1] + j) * kernel[2]) as f64) });
                 }
             }
-            compare.largest_of(seen.iter().copied(), none, &mut line[inside.clone()], &mut taps[inside.clone()]);
-            for (all, sorted) in [(&*line, &mut *sorted), (&*taps, &mut *sorted_taps)] {
-                sort(all, stride[2], sorted);
+            let taps_inside = &mut taps[inside.clone()];
+            compare.largest_of::<WON>(seen.iter().copied(), none, &mut line[inside.clone()], taps_inside);
+            sort(line, stride[2], sorted);
+            if WON {
+                sort(taps, stride[2], sorted_taps);
             }
             let seen = (0..kernel[2]).map(|k| {
                 let shift = k * dilation[2];
@@ -191,7 +203,8 @@ impl Lines<'_> {
                 let [x, numbers] = [&sorted, &sorted_taps].map(|of| &of[from..][..output[2]]);
                 Seen { x, numbers: Some(numbers), add: T::of(k as f64) }
             });
-            compare.largest_of(seen, none, largest, winners);
+            let winners = if WON { &mut winners[o * output[2]..][..output[2]] } else { &mut [] };
+            compare.largest_of::<WON>(seen, none, largest, winners);
             // Where there is nothing but padding.
             winners.iter_mut().for_each(|winner| *winner = if *winner < none { *winner } else { T::ZERO });
         }
@@ -206,9 +219,9 @@ struct Seen<'a, T> {
     add: T,
 }
 
-/// For every place the largest of what is seen and its number, of equal ones the smallest; `none` where nothing is seen.
+/// For every place the largest of what is seen and, with `WON`, its number, of equal ones the smallest; `none` where nothing is seen.
 trait Compare<T: 'static> {
-    fn largest_of<'a>(
+    fn largest_of<'a, const WON: bool>(
         &self,
         seen: impl Iterator<Item = Seen<'a, T>> + Clone,
         none: T,
@@ -220,21 +233,25 @@ trait Compare<T: 'static> {
 struct OneByOne;
 
 impl<T: Real> Compare<T> for OneByOne {
-    fn largest_of<'a>(
+    fn largest_of<'a, const WON: bool>(
         &self,
         seen: impl Iterator<Item = Seen<'a, T>> + Clone,
         none: T,
         largest: &mut [T],
         winners: &mut [T],
     ) {
-        for (i, (largest, winner)) in largest.iter_mut().zip(winners).enumerate() {
-            (*largest, *winner) = (T::of(f64::NEG_INFINITY), none);
+        for (i, largest) in largest.iter_mut().enumerate() {
+            let (mut most, mut winner) = (T::of(f64::NEG_INFINITY), none);
             for Seen { x, numbers, add } in seen.clone() {
                 let (x, number) = (x[i], numbers.map_or(T::ZERO, |numbers| numbers[i]) + add);
-                let same = x == *largest || (is_nan(x) && is_nan(*largest));
-                if x > *largest || (is_nan(x) && !is_nan(*largest)) || (same && number < *winner) {
-                    (*largest, *winner) = (x, number);
+                let same = x == most || (is_nan(x) && is_nan(most));
+                if x > most || (is_nan(x) && !is_nan(most)) || (same && number < winner) {
+                    (most, winner) = (x, number);
                 }
+            }
+            *largest = most;
+            if WON {
+                winners[i] = winner;
             }
         }
     }
@@ -244,7 +261,7 @@ struct InVectors<S>(S);
 
 impl<S: Simd> Compare<f32> for InVectors<S> {
     #[inline(always)]
-    fn largest_of<'a>(
+    fn largest_of<'a, const WON: bool>(
         &self,
         seen: impl Iterator<Item = Seen<'a, f32>> + Clone,
         none: f32,
@@ -254,42 +271,47 @@ impl<S: Simd> Compare<f32> for InVectors<S> {
         let simd = self.0;
         for first in (0..largest.len()).step_by(S::F32_LANES) {
             let some = first..largest.len().min(first + S::F32_LANES);
-            // Through a mask of its own, since a library's shorter loads jump.
+            // A mask of its own, since a library's shorter loads and stores jump.
             let mask = MemMask::new(simd.mask_between_m32s(0, some.len() as u32).mask());
             // SAFETY: the mask has as many elements as the slice that the pointer is of.
             let load = |of: &[f32]| unsafe { simd.mask_load_ptr_f32s(mask, of[some.clone()].as_ptr()) };
             let (mut most, mut winner) = (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_f32s(none));
             for Seen { x, numbers, add } in seen.clone() {
                 let x = load(x);
-                let add = simd.splat_f32s(add);
-                let number = match numbers {
-                    Some(numbers) => simd.add_f32s(load(numbers), add),
-                    None => add,
-                };
                 let (x_is_number, most_is_number) = (simd.equal_f32s(x, x), simd.equal_f32s(most, most));
-                let (x_is_nan, most_is_nan) = (simd.not_m32s(x_is_number), simd.not_m32s(most_is_number));
+                let x_is_nan = simd.not_m32s(x_is_number);
                 let larger = simd.or_m32s(simd.greater_than_f32s(x, most), simd.and_m32s(x_is_nan, most_is_number));
-                let same = simd.or_m32s(simd.equal_f32s(x, most), simd.and_m32s(x_is_nan, most_is_nan));
-                let better = simd.or_m32s(larger, simd.and_m32s(same, simd.less_than_f32s(number, winner)));
+                let better = if WON {
+                    let add = simd.splat_f32s(add);
+                    let number = numbers.map_or(add, |numbers| simd.add_f32s(load(numbers), add));
+                    let both_nan = simd.and_m32s(x_is_nan, simd.not_m32s(most_is_number));
+                    let same = simd.or_m32s(simd.equal_f32s(x, most), both_nan);
+                    let better = simd.or_m32s(larger, simd.and_m32s(same, simd.less_than_f32s(number, winner)));
+                    winner = simd.select_f32s(better, number, winner);
+                    better
+                } else {
+                    larger
+                };
                 most = simd.select_f32s(better, x, most);
-                winner = simd.select_f32s(better, number, winner);
             }
             // SAFETY: as above.
             unsafe {
                 simd.mask_store_ptr_f32s(mask, largest[some.clone()].as_mut_ptr(), most);
-                simd.mask_store_ptr_f32s(mask, winners[some].as_mut_ptr(), winner);
+                if WON {
+                    simd.mask_store_ptr_f32s(mask, winners[some].as_mut_ptr(), winner);
+                }
             }
         }
     }
 }
 
-/// [`Lines::largest_of`] in vectors.
+/// [`Lines::run`] in vectors.
 struct Pooling<'a> {
     lines: &'a Lines<'a>,
     x: &'a [f32],
     room: &'a mut [f32],
     largest: &'a mut [f32],
-    winners: &'a mut [f32],
+    winners: Option<&'a mut [f32]>,
 }
 
 impl WithSimd for Pooling<'_> {
@@ -298,7 +320,7 @@ impl WithSimd for Pooling<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Pooling { lines, x, room, largest, winners } = self;
-        lines.largest_of(x, room, largest, winners, InVectors(simd));
+        lines.run(x, room, (largest, winners), InVectors(simd));
     }
 }
 
@@ -317,7 +339,8 @@ fn sort<T: Real>(all: &[T], stride: usize, sorted: &mut [T]) {
         pairs.iter().zip(even).zip(odd).for_each(|((pair, even), odd)| (*even, *odd) = (pair[0], pair[1]));
     } else {
         let sorted = sorted.chunks_exact_mut(places).enumerate();
-        sorted.for_each(|(r, sorted)| sorted.iter_mut().zip(all[r..].iter().step_by(stride)).for_each(|(s, &x)| *s = x));
+        sorted
+            .for_each(|(r, sorted)| sorted.iter_mut().zip(all[r..].iter().step_by(stride)).for_each(|(s, &x)| *s = x));
     }
 }
 
