@@ -89,6 +89,15 @@ fn what_isn_t_supported_is_told() {
     refuse(&[-1, 3], &[node("Add", "c", &["x", "a"], &["y"], &[])], &shape, &["[2, 2, 2]"]);
 }
 
+#[test]
+fn rows_may_have_more_axes_than_space() {
+    let place = Place::new();
+    fs::write(place.path("net.onnx"), whole(&[-1, 2, 1, 1, 1, 1, 2], &[node("Relu", "r", &["x"], &["y"], &[])], &[]))
+        .unwrap();
+    let told = eigenlens(&["inspect", &place.text("net.onnx")]);
+    assert!(stdout(&told).contains("2×1×1×1×1×2"), "{}", stderr(&told));
+}
+
 /// The whole reader holds on damaged bytes, of a model that has a bit of everything.
 #[test]
 fn damaged_files_are_refused_without_a_panic() {

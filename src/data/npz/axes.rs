@@ -20,16 +20,17 @@ pub(super) fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Featu
     let columns: usize = shape.iter().product();
     const SPACE: [&str; 3] = ["depth", "row", "column"];
     let axes = shape.len() - usize::from(layout != Layout::NoChannels && shape.len() > 1);
-    let space: &[&str] = match (shape.len(), axes) {
-        (1, _) => &["feature"],
-        (_, 1) => &["position"],
-        _ => &SPACE[3 - axes..],
+    let mut names: Vec<String> = match (shape.len(), axes) {
+        (1, _) => vec!["feature".into()],
+        (_, 1) => vec!["position".into()],
+        (_, 2 | 3) => SPACE[3 - axes..].iter().map(|&name| name.into()).collect(),
+        _ => (1..=axes).map(|i| format!("axis{i}")).collect(),
     };
-    let names = match layout {
-        _ if axes == shape.len() => space.to_vec(),
-        Layout::ChannelsFirst => [&[CHANNEL], space].concat(),
-        _ => [space, &[CHANNEL]].concat(),
-    };
+    match layout {
+        _ if axes == shape.len() => {}
+        Layout::ChannelsFirst => names.insert(0, CHANNEL.into()),
+        _ => names.push(CHANNEL.into()),
+    }
     let axes: Vec<Axis> = names.into_iter().zip(shape).map(|(name, &len)| Axis::new(name, len)).collect();
     let digits = |n: usize| (n.max(2) - 1).to_string().len();
     let name = |i: usize| {

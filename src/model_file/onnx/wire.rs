@@ -14,6 +14,9 @@ use self::field::{Fault, Field, Message};
 pub use self::kind::{Length, ValueKind};
 use crate::{Error, Result};
 
+/// How deep graphs may stand inside nodes of others.
+const MOST_NESTED: usize = 16;
+
 /// A model file.
 #[derive(Debug, Default)]
 pub struct Model<'a> {
@@ -78,7 +81,7 @@ pub enum AttributeValue<'a> {
     Ints(Vec<i64>),
     Strings(Vec<&'a [u8]>),
     /// One graph or several, whose inside isn't read.
-    Subgraph,
+    Subgraph(Box<Graph<'a>>),
     /// Anything else, whose inside isn't read either: its kind in words.
     Other(&'static str),
 }
@@ -196,7 +199,7 @@ impl<'a> Model<'a> {
                 1 => model.ir_version = field.int()?,
                 2 => model.producer = field.text()?,
                 7 if graph.is_some() => return Err(Fault::refused("it has two graphs")),
-                7 => graph = Some(Graph::read(field.message()?)?),
+                7 => graph = Some(Graph::read(field.message()?, 0)?),
                 8 => model.opsets.push(Opset::read(field.message()?)?),
                 14 => model.metadata.push(key_and_value(field.message()?)?),
                 25 => functions.push(function(field.message()?)?),
@@ -212,11 +215,7 @@ impl<'a> Model<'a> {
             return Err(Fault::refused("it doesn't say of what version its operators are (opset_import)"));
         }
         functions.sort_unstable();
-        let calls = |node: &Node| functions.binary_search(&(node.domain, node.op_type)).is_ok();
-        if let Some((i, node)) = model.graph.nodes.iter().enumerate().find(|(_, node)| calls(node)) {
-            let problem = format!("{} is a function of this file's own, which is not supported", shown(node.op_type));
-            return Err(Fault::refused(problem).inside(node.place(i)));
-        }
+        model.graph.refuse_calls(&functions)?;
         Ok(model)
     }
 }
@@ -249,13 +248,14 @@ impl<'a> Opset<'a> {
 }
 
 impl<'a> Graph<'a> {
-    fn read(mut message: Message<'a>) -> Result<Self, Fault> {
+    /// A graph inside `depth` others.
+    fn read(mut message: Message<'a>, depth: usize) -> Result<Self, Fault> {
         let mut graph = Graph::default();
         while let Some(field) = message.field()? {
             match field.number {
                 1 => {
                     let mut node = Node::default();
-                    let read = node.fill(&field);
+                    let read = node.fill(&field, depth);
                     read.map_err(|fault| fault.inside(node.place(graph.nodes.len())))?;
                     graph.nodes.push(node);
                 }
@@ -274,6 +274,19 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(graph)
+    }
+
+    /// Refuses nodes, of graphs inside it too, that are calls of one of these functions, which are sorted.
+    fn refuse_calls(&self, functions: &[(&str, &str)]) -> Result<(), Fault> {
+        for (i, node) in self.nodes.iter().enumerate() {
+            let called = functions.binary_search(&(node.domain, node.op_type)).is_ok();
+            let problem =
+                || format!("{} is a function of this file's own, which is not supported", shown(node.op_type));
+            let own = if called { Err(Fault::refused(problem())) } else { Ok(()) };
+            let all = own.and_then(|()| node.subgraphs().try_for_each(|graph| graph.refuse_calls(functions)));
+            all.map_err(|fault| fault.inside(node.place(i)))?;
+        }
+        Ok(())
     }
 }
 
@@ -299,10 +312,24 @@ impl<'a> Node<'a> {
         self.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value)
     }
 
-    /// Whether one of the attributes is a graph of its own.
-    #[must_use]
-    pub fn has_subgraph(&self) -> bool {
-        self.attributes.iter().any(|attribute| matches!(attribute.value, AttributeValue::Subgraph))
+    /// The graphs among its attributes.
+    pub fn subgraphs(&self) -> impl Iterator<Item = &Graph<'a>> {
+        self.attributes.iter().filter_map(|attribute| match &attribute.value {
+            AttributeValue::Subgraph(graph) => Some(&**graph),
+            _ => None,
+        })
+    }
+
+    /// A graph of its own, if it is there.
+    ///
+    /// # Errors
+    /// A sentence where it is of another kind.
+    pub fn graph(&self, name: &str) -> Result<Option<&Graph<'a>>, String> {
+        self.get(
+            name,
+            "a graph",
+            |value| if let AttributeValue::Subgraph(graph) = value { Some(&**graph) } else { None },
+        )
     }
 
     /// An integer attribute, if it is there.
@@ -374,7 +401,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn fill(&mut self, field: &Field<'a>) -> Result<(), Fault> {
+    fn fill(&mut self, field: &Field<'a>, depth: usize) -> Result<(), Fault> {
         let mut message = field.message()?;
         while let Some(field) = message.field()? {
             match field.number {
@@ -382,7 +409,7 @@ impl<'a> Node<'a> {
                 2 => self.outputs.push(field.text()?),
                 3 => self.name = field.text()?,
                 4 => self.op_type = field.text()?,
-                5 => self.attributes.push(Attribute::read(&field)?),
+                5 => self.attributes.push(Attribute::read(&field, depth)?),
                 7 => self.domain = domain(field.text()?),
                 _ => {}
             }
@@ -392,9 +419,9 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn read(field: &Field<'a>) -> Result<Self, Fault> {
+    fn read(field: &Field<'a>, depth: usize) -> Result<Self, Fault> {
         let mut name = "";
-        let read = AttributeValue::read(field, &mut name).and_then(|value| named(name).map(|()| value));
+        let read = AttributeValue::read(field, &mut name, depth).and_then(|value| named(name).map(|()| value));
         let value = read.map_err(|fault| fault.inside(format!("attribute {}", shown(name)).trim_end()))?;
         Ok(Attribute { name, value })
     }
@@ -402,9 +429,9 @@ impl<'a> Attribute<'a> {
 
 impl<'a> AttributeValue<'a> {
     /// The field `type` says which of the others counts; files older than it are told by what is there.
-    fn read(field: &Field<'a>, name: &mut &'a str) -> Result<Self, Fault> {
+    fn read(field: &Field<'a>, name: &mut &'a str, depth: usize) -> Result<Self, Fault> {
         let (mut kind, mut found) = (0, 0);
-        let (mut float, mut int, mut string, mut tensor) = (0.0, 0, &[][..], None);
+        let (mut float, mut int, mut string, mut tensor, mut graph) = (0.0, 0, &[][..], None, None);
         let (mut floats, mut ints, mut strings) = (Vec::new(), Vec::new(), Vec::new());
         let mut message = field.message()?;
         while let Some(field) = message.field()? {
@@ -418,6 +445,10 @@ impl<'a> AttributeValue<'a> {
                     stored.fill(&field)?;
                     tensor = Some(stored);
                 }
+                6 if depth == MOST_NESTED => {
+                    return Err(Fault::refused(format!("graphs stand inside each other more than {MOST_NESTED} deep")));
+                }
+                6 => graph = Some(Box::new(Graph::read(field.message()?, depth + 1)?)),
                 7 => field.floats(&mut floats)?,
                 8 => field.ints(&mut ints)?,
                 9 => strings.push(field.bytes()?),
@@ -435,11 +466,12 @@ impl<'a> AttributeValue<'a> {
             2 => AttributeValue::Int(int),
             3 => AttributeValue::String(string),
             4 => AttributeValue::Tensor(tensor.ok_or_else(|| Fault::refused("its tensor is missing"))?),
-            5 | 10 => AttributeValue::Subgraph,
+            5 => AttributeValue::Subgraph(graph.ok_or_else(|| Fault::refused("its graph is missing"))?),
             6 => AttributeValue::Floats(floats),
             7 => AttributeValue::Ints(ints),
             8 => AttributeValue::Strings(strings),
             9 => AttributeValue::Other("a list of tensors"),
+            10 => AttributeValue::Other("a list of graphs"),
             11 | 12 => AttributeValue::Other("a sparse tensor"),
             13 | 14 => AttributeValue::Other("a type"),
             kind => return Err(Fault::refused(format!("its type {kind} doesn't exist"))),
