@@ -78,7 +78,7 @@ fn shared<'a>(to: &mut Lowering<'a>, node: &Node<'a>, what: &str, id: NodeId, he
     if own == heads {
         return Ok(id);
     }
-    if own == 0 || heads % own != 0 {
+    if own == 0 || !heads.is_multiple_of(own) {
         return Err(format!("{heads} heads can't share {own} of its {what}s"));
     }
     let part = |step: &str| format!("{what} {step}");
