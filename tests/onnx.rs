@@ -301,7 +301,9 @@ fn an_exported_model_answers_alike() {
         csv.push_str(&format!("{},{},{},{},{kind}\n", x[0], x[1], x[2], 1000.0 + 40.0 * x[0] - 9.0 * x[1]));
     }
     let data = place.write("data.csv", csv);
-    let cases: [(&str, &[&str]); 3] = [
+    let cases: [(&str, &[&str]); 4] = [
+        // With a category among the inputs.
+        ("price", &["--epochs", "20"]),
         ("price", &["--drop", "kind", "--replicas", "2", "--activation", "silu", "--epochs", "20"]),
         (
             "kind",
