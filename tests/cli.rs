@@ -299,20 +299,6 @@ fn broken_model_files_are_refused() {
     );
     refused(&eigenlens(&["rank", &path]), 1, &["node activation1 of type conv2d", "`dense`", "`batch-norm`"]);
     refused(&eigenlens(&["rank", &place.text("nowhere.safetensors")]), 1, &["nowhere.safetensors", "cannot read"]);
-    // A folder, with a model in it and without one; data and model exchanged.
-    let folder = place.text(".");
-    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "or an .onnx file"]);
-    place.write("model.safetensors", "no model");
-    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "give", "model.safetensors"]);
-    let table = place.write("some.csv", "a,b,y\n1,2,0\n2,3,1\n");
-    let out = place.text("p.csv");
-    refused(&eigenlens(&["predict", &table, "net.onnx", "--out", &out]), 1, &["it is not a model file", ".onnx file"]);
-    let out = place.text("out");
-    let exchanged = eigenlens(&["train", "net.onnx", "--out", &out]);
-    refused(&exchanged, 2, &["net.onnx: a network stands where data should", "a .csv"]);
-    let absent = place.text("absent");
-    refused(&eigenlens(&["train", &absent, "--out", &out]), 2, &["there is no such file or folder"]);
-    refused(&eigenlens(&["train", &place.write("notes.pdf", "x"), "--out", &out]), 2, &["unknown kind of data"]);
 }
 
 /// A training that would take minutes, started and left running.

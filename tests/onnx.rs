@@ -90,6 +90,21 @@ fn what_isn_t_supported_is_told() {
 }
 
 #[test]
+fn a_folder_or_data_in_the_place_of_a_model_is_told() {
+    let place = Place::new();
+    let [folder, absent, out] = [".", "absent", "out"].map(|name| place.text(name));
+    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "or an .onnx file"]);
+    place.write("model.safetensors", "no model");
+    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "give", "model.safetensors"]);
+    let table = place.write("some.csv", "a,b,y\n1,2,0\n2,3,1\n");
+    refused(&eigenlens(&["predict", &table, "net.onnx", "--out", &out]), 1, &["it is not a model file", ".onnx file"]);
+    let told = |data: &str, part: &str| refused(&eigenlens(&["train", data, "--out", &out]), 2, &[part]);
+    told("net.onnx", "net.onnx: a network stands where data should");
+    told(&absent, "there is no such file or folder");
+    told(&place.write("notes.pdf", "x"), "unknown kind of data");
+}
+
+#[test]
 fn rows_may_have_more_axes_than_space() {
     let place = Place::new();
     fs::write(place.path("net.onnx"), whole(&[-1, 2, 1, 1, 1, 1, 2], &[node("Relu", "r", &["x"], &["y"], &[])], &[]))
