@@ -3,7 +3,7 @@
 
 use eigenlens::data::{self, Preprocess, Preset, Request, Size, Split};
 use eigenlens::report::picture::Palette;
-use eigenlens::specxai::{ExplainSettings, contract, cuts, explain};
+use eigenlens::specxai::{ExplainSettings, contract, explain, last_spatial_cut};
 use eigenlens::{Device, Error, Model};
 
 fn main() -> eigenlens::Result<()> {
@@ -28,9 +28,7 @@ fn main() -> eigenlens::Result<()> {
 
     // At the last node that everything passes and that still has spatial axes.
     let network = &model.network;
-    let spatial =
-        |&id: &usize| network.nodes[id].shape.len() > 1 && network.nodes[id].shape[1..].iter().any(|&n| n > 1);
-    let split = cuts(network).into_iter().rfind(spatial).unwrap_or(network.nodes.len() - 1);
+    let split = last_spatial_cut(network).unwrap_or(network.nodes.len() - 1);
     let device = Device::open("auto")?;
     let explained = explain(network, &model.parameters[0], &inputs, &ExplainSettings::at(&[split]), &device)?;
     let why = &explained.explanations[0];

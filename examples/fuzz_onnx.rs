@@ -20,7 +20,7 @@ use eigenlens::Device;
 use eigenlens::model_file::onnx;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::specxai::LocalOperator;
-use encode::{Bytes, attribute_float, attribute_int, floats, node, value};
+use encode::{Bytes, attribute_float, attribute_int, floats, node, tensor, value};
 use samples::{Random, attribute_ints, ints, model};
 
 /// Elements of all nodes of a sample up to which what was read is run: it may have become any size.
@@ -63,8 +63,21 @@ fn attributes(random: &mut Random) -> Vec<Bytes> {
         "starts",
         "ends",
     ];
-    let singles =
-        ["axis", "keepdims", "group", "transB", "ceil_mode", "blocksize", "num_groups", "size", "antialias", "to"];
+    let singles = [
+        "axis",
+        "keepdims",
+        "group",
+        "transB",
+        "ceil_mode",
+        "blocksize",
+        "num_groups",
+        "size",
+        "antialias",
+        "to",
+        "is_causal",
+        "q_num_heads",
+        "kv_num_heads",
+    ];
     let texts =
         [("auto_pad", "SAME_LOWER"), ("mode", "linear"), ("mode", "cubic"), ("mode", "reflect"), ("mode", "CRD")];
     let one = |random: &mut Random| match random.below(4) {
@@ -82,6 +95,27 @@ fn attributes(random: &mut Random) -> Vec<Bytes> {
     (0..random.below(4)).map(|_| one(random)).collect()
 }
 
+/// The graphs of an If, which read what is around them; now and then one inside them has graphs of its own.
+fn branches(random: &mut Random, names: &[String], operators: &[String], depth: usize) -> Vec<Bytes> {
+    let mut branch = |which: &str| {
+        let mut own = names.to_vec();
+        let mut graph = Bytes::default().bytes(2, which);
+        for i in 0..random.below(3) {
+            let nested = random.below(3) == 0 && depth < 3;
+            let operator = if nested { "If" } else { operators[random.below(operators.len())].as_str() };
+            let attributes = if nested { branches(random, &own, operators, depth + 1) } else { attributes(random) };
+            let at = if random.below(2) == 0 { own.len() - 1 } else { random.below(own.len()) };
+            let reads = [own[at].as_str(), own[random.below(own.len())].as_str()];
+            let made = format!("b{depth}{i}");
+            graph = graph.message(1, node(operator, "", &reads[..1 + random.below(2)], &[&made], &attributes));
+            own.push(made);
+        }
+        let output = value(&own[if random.below(4) == 0 { random.below(own.len()) } else { own.len() - 1 }], &[-1, 1]);
+        Bytes::default().bytes(1, which).message(6, graph.message(12, output)).int(20, 5)
+    };
+    ["then_branch", "else_branch"].map(&mut branch).to_vec()
+}
+
 /// A graph of a few operators, which read what is there.
 fn graph(random: &mut Random, operators: &[String]) -> Vec<u8> {
     let size = |random: &mut Random| 1 + random.below(4) as i64;
@@ -95,15 +129,20 @@ fn graph(random: &mut Random, operators: &[String]) -> Vec<u8> {
         let dims: Vec<i64> = (0..random.below(5)).map(|_| size(random)).collect();
         let count = dims.iter().product::<i64>() as usize;
         let name = format!("c{i}");
-        constants.push(if random.below(2) == 0 {
-            let values: Vec<f32> = (0..count).map(|_| random.below(9) as f32 / 2.0 - 2.0).collect();
-            floats(&name, &dims, &values)
-        } else {
-            let values: Vec<i64> = (0..count).map(|_| number(random)).collect();
-            ints(&name, &dims, &values)
+        constants.push(match random.below(5) {
+            0 | 1 => {
+                let values: Vec<f32> = (0..count).map(|_| random.below(9) as f32 / 2.0 - 2.0).collect();
+                floats(&name, &dims, &values)
+            }
+            2 | 3 => {
+                let values: Vec<i64> = (0..count).map(|_| number(random)).collect();
+                ints(&name, &dims, &values)
+            }
+            _ => tensor(&name, 9, &dims, &(0..count).map(|_| random.below(2) as u8).collect::<Vec<u8>>()),
         });
         names.push(name);
     }
+    constants.push(tensor("truth", 9, &[], &[random.below(2) as u8]));
     let count = 1 + random.below(3) * random.below(3);
     let mut nodes = Vec::new();
     for i in 0..count {
@@ -116,7 +155,11 @@ fn graph(random: &mut Random, operators: &[String]) -> Vec<u8> {
         let more = ["Shape", "ConstantOfShape", "Range", "Where", "Equal", "QuantizeLinear"];
         let at = random.below(operators.len() + more.len());
         let operator = operators.get(at).map_or_else(|| more[at - operators.len()], String::as_str);
-        nodes.push(node(operator, &format!("n{i}"), &reads, &[&made], &attributes(random)));
+        let name = format!("n{i}");
+        nodes.push(match random.below(12) {
+            0 => node("If", &name, &["truth"], &[&made], &branches(random, &names, operators, 0)),
+            _ => node(operator, &name, &reads, &[&made], &attributes(random)),
+        });
         names.push(made);
     }
     whole(&input, &nodes, &constants)

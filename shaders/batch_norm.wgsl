@@ -1,4 +1,4 @@
-// use: step, view, plane, activations, total
+// use: step, view, plane, activations, total, normed
 
 // batch_norm: batch normalisation over the batch axis, as Keras computes it (biased variance everywhere).
 //
@@ -12,33 +12,7 @@
 // in a binary tree (a fixed order). inference: workgroups of 8 vec4s by 8 rows.
 // Bytes moved a vec4: forward 48 in, 16 out; backward 64 (80 with a slope) in, 16 out; inference 16 in, 16 out.
 
-struct Params {
-    x: View,
-    dy: View,
-    y: View,
-    gamma: View,
-    beta: View,
-    saved: View,
-    running: View,
-    below: View,
-    momentum: f32,
-    epsilon: f32,
-    pad0: u32,
-    pad1: u32,
-}
-
-@group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> parameters: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> saved: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> running: array<vec4<f32>>;
-// inference: the running statistics; backward: the saved ones.
-@group(0) @binding(7) var<storage, read> known: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read> below: array<vec4<f32>>;
-// d_gamma and d_beta.
-@group(0) @binding(10) var<storage, read_write> gradients: array<vec4<f32>>;
+alias Number = vec4<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(here: Invocation, @builtin(num_workgroups) groups: vec3<u32>) {

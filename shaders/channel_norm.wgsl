@@ -1,4 +1,4 @@
-// use: step, view, activations, total
+// use: step, view, activations, total, normed
 
 // channel_norm: batch normalisation by channel: a channel's statistics are over its PLACES elements in every row.
 //
@@ -12,33 +12,7 @@
 // fixed order). Nothing is written to the padding.
 // Bytes moved an element: forward 12 in, 4 out; inference 4 in, 4 out; backward 16 (20 with a slope) in, 4 out.
 
-struct Params {
-    x: View,
-    dy: View,
-    y: View,
-    gamma: View,
-    beta: View,
-    saved: View,
-    running: View,
-    below: View,
-    momentum: f32,
-    epsilon: f32,
-    places: u32,
-    pad0: u32,
-}
-
-@group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> parameters: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<storage, read_write> saved: array<f32>;
-@group(0) @binding(6) var<storage, read_write> running: array<f32>;
-// inference: the running statistics; backward: the saved ones.
-@group(0) @binding(7) var<storage, read> known: array<f32>;
-@group(0) @binding(8) var<storage, read> dy: array<f32>;
-@group(0) @binding(9) var<storage, read> below: array<f32>;
-// d_gamma and d_beta.
-@group(0) @binding(10) var<storage, read_write> gradients: array<f32>;
+alias Number = f32;
 
 // The channel of a workgroup.
 fn channel_of(here: Invocation, groups: vec3<u32>) -> u32 {

@@ -89,6 +89,30 @@ fn what_isn_t_supported_is_told() {
     refuse(&[-1, 3], &[node("Add", "c", &["x", "a"], &["y"], &[])], &shape, &["[2, 2, 2]"]);
 }
 
+#[test]
+fn a_folder_or_data_in_the_place_of_a_model_is_told() {
+    let place = Place::new();
+    let [folder, absent, out] = [".", "absent", "out"].map(|name| place.text(name));
+    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "or an .onnx file"]);
+    place.write("model.safetensors", "no model");
+    refused(&eigenlens(&["rank", &folder]), 1, &["it is a folder", "give", "model.safetensors"]);
+    let table = place.write("some.csv", "a,b,y\n1,2,0\n2,3,1\n");
+    refused(&eigenlens(&["predict", &table, "net.onnx", "--out", &out]), 1, &["it is not a model file", ".onnx file"]);
+    let told = |data: &str, part: &str| refused(&eigenlens(&["train", data, "--out", &out]), 2, &[part]);
+    told("net.onnx", "net.onnx: a network stands where data should");
+    told(&absent, "there is no such file or folder");
+    told(&place.write("notes.pdf", "x"), "unknown kind of data");
+}
+
+#[test]
+fn rows_may_have_more_axes_than_space() {
+    let place = Place::new();
+    fs::write(place.path("net.onnx"), whole(&[-1, 2, 1, 1, 1, 1, 2], &[node("Relu", "r", &["x"], &["y"], &[])], &[]))
+        .unwrap();
+    let told = eigenlens(&["inspect", &place.text("net.onnx")]);
+    assert!(stdout(&told).contains("2×1×1×1×1×2"), "{}", stderr(&told));
+}
+
 /// The whole reader holds on damaged bytes, of a model that has a bit of everything.
 #[test]
 fn damaged_files_are_refused_without_a_panic() {
@@ -292,7 +316,9 @@ fn an_exported_model_answers_alike() {
         csv.push_str(&format!("{},{},{},{},{kind}\n", x[0], x[1], x[2], 1000.0 + 40.0 * x[0] - 9.0 * x[1]));
     }
     let data = place.write("data.csv", csv);
-    let cases: [(&str, &[&str]); 3] = [
+    let cases: [(&str, &[&str]); 4] = [
+        // With a category among the inputs.
+        ("price", &["--epochs", "20"]),
         ("price", &["--drop", "kind", "--replicas", "2", "--activation", "silu", "--epochs", "20"]),
         (
             "kind",

@@ -9,8 +9,8 @@ mod models;
 #[allow(dead_code)]
 mod samples;
 
-use encode::{Bytes, attribute_float as float, attribute_int, floats, node};
-use models::{check, load, one, text, whole};
+use encode::{Bytes, attribute_float as float, attribute_int, floats, node, tensor};
+use models::{check, load, one, outputs, text, whole};
 use samples::{attribute_ints, ints};
 
 #[test]
@@ -305,4 +305,138 @@ fn operators_over_axes_and_over_several() {
     // A network may be what it was given.
     let dropped = [node("Dropout", "d", &["x"], &["p"], &[]), node("Softmax", "s", &["p"], &["y"], &[])];
     check(&[-1, 2], &dropped, &[], &[1.0, 2.0], &[1.0, 2.0]);
+}
+
+#[test]
+fn where_takes_elements_by_a_constant_condition() {
+    let truth = |dims: &[i64], values: &[u8]| tensor("", 9, dims, values);
+    let x = [1.0, 2.0, 3.0, 4.0];
+    // x or a constant, each spread over the other.
+    one_where(
+        &[-1, 2, 2],
+        truth(&[2], &[1, 0]),
+        &["x", "b"],
+        &[floats("b", &[], &[-5.0])],
+        &x,
+        &[1.0, -5.0, 3.0, -5.0],
+    );
+    one_where(
+        &[-1, 2, 2],
+        truth(&[1, 2, 1], &[1, 0]),
+        &["b", "x"],
+        &[floats("b", &[2], &[7.0, 8.0])],
+        &x,
+        &[7.0, 8.0, 3.0, 4.0],
+    );
+    one_where(
+        &[-1, 1, 2],
+        truth(&[2, 1], &[0, 1]),
+        &["x", "b"],
+        &[floats("b", &[], &[9.0])],
+        &x[..2],
+        &[9.0, 9.0, 1.0, 2.0],
+    );
+    // Two that depend on the input.
+    let negative = node("Neg", "neg", &["x"], &["m"], &[]);
+    let choose = node("Where", "n", &["c", "x", "m"], &["y"], &[]);
+    check(&[-1, 4], &[negative, choose], &[truth(&[4], &[1, 0, 0, 1]).bytes(8, "c")], &x, &[1.0, -2.0, -3.0, 4.0]);
+    // A mask before a softmax: what is left out has no share, and the sums stay numbers.
+    let masked = node("Where", "n", &["c", "x", "b"], &["m"], &[]);
+    let nodes = [masked, node("Softmax", "s", &["m"], &["t"], &[]), node("Neg", "end", &["t"], &["y"], &[])];
+    let constants = [truth(&[4], &[0, 1, 0, 1]).bytes(8, "c"), floats("b", &[], &[f32::NEG_INFINITY])];
+    let share = 1.0 / (1.0 + 2f64.exp());
+    check(&[-1, 4], &nodes, &constants, &x, &[0.0, -share, 0.0, share - 1.0]);
+    let refuse = |inputs: &[&str], constants: &[Bytes], told: &str| {
+        let error = load(&whole(&[-1, 4], &[node("Where", "n", inputs, &["y"], &[])], constants)).unwrap_err();
+        assert!(error.contains("node n, Where") && error.contains(told), "{error} doesn't tell {told}");
+    };
+    refuse(&["x", "x", "x"], &[], "what it takes depends on the network's input");
+    refuse(&["c", "x", "x"], &[floats("c", &[], &[1.0])], "its condition is no truth values");
+    refuse(&["c", "x", "b"], &[truth(&[], &[1]).bytes(8, "c"), floats("b", &[3], &[0.0; 3])], "[3]");
+}
+
+fn one_where(input: &[i64], condition: Bytes, values: &[&str; 2], constants: &[Bytes], x: &[f64], expected: &[f64]) {
+    let constants = [&[condition.bytes(8, "c")], constants].concat();
+    check(input, &[node("Where", "n", &["c", values[0], values[1]], &["y"], &[])], &constants, x, expected);
+}
+
+/// Attention as one operator beside its parts: two queries, three keys, two heads of two numbers.
+#[test]
+fn attention_as_one_operator() {
+    let parts = |from: i64, to: i64, name: &str| {
+        let [begin, end] = [format!("{name} from"), format!("{name} to")];
+        let bounds = [ints(&begin, &[1], &[from]), ints(&end, &[1], &[to])];
+        (node("Slice", name, &["x", &begin, &end, "places"], &[name], &[]), bounds)
+    };
+    let x: Vec<f64> = (0..32).map(|i| f64::from(i * 7 % 11) / 5.0 - 1.0).collect();
+    let ((q, a), (k, b), (v, c)) = (parts(0, 2, "q"), parts(2, 5, "k"), parts(5, 8, "v"));
+    let run = |attributes: &[Bytes], more: &[(&str, Bytes)]| {
+        let names = [&["q", "k", "v"], &more.iter().map(|(name, _)| *name).collect::<Vec<_>>()[..]].concat();
+        let nodes = [q.clone(), k.clone(), v.clone(), node("Attention", "att", &names, &["y"], attributes)];
+        let mut constants = [&a[..], &b, &c, &[ints("places", &[1], &[1])]].concat();
+        constants.extend(more.iter().map(|(name, tensor)| tensor.clone().bytes(8, name)));
+        load(&whole(&[-1, 8, 4], &nodes, &constants)).map(|found| outputs(&found, &x))
+    };
+    let row = |place: usize, head: usize| &x[4 * place + 2 * head..][..2];
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    // `added[query][key]`.
+    let expected = |scale: f64, cap: f64, shared: bool, added: [[f64; 3]; 2]| {
+        let mut all = vec![0.0; 8];
+        for (query, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let of = if shared { 0 } else { head };
+            let score = |key: usize| {
+                let s = scale * dot(row(query, head), row(2 + key, of));
+                (if cap > 0.0 { cap * (s / cap).tanh() } else { s }) + added[query][key]
+            };
+            let powers = [0, 1, 2].map(|key| score(key).exp());
+            for (key, power) in powers.iter().enumerate() {
+                for d in 0..2 {
+                    all[4 * query + 2 * head + d] += power / powers.iter().sum::<f64>() * row(5 + key, of)[d];
+                }
+            }
+        }
+        all
+    };
+    let close = |found: Result<Vec<f64>, String>, expected: &[f64]| {
+        let found = found.unwrap();
+        // The scale and the mask are f32.
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} is not {expected:?}");
+    };
+    let heads = [attribute_int("q_num_heads", 2), attribute_int("kv_num_heads", 2)];
+    let (root, none, no) = (0.5f64.sqrt(), f64::NEG_INFINITY, [[0.0; 3]; 2]);
+    close(run(&heads, &[]), &expected(root, 0.0, false, no));
+    close(
+        run(&[&heads[..], &[float("scale", 0.25), float("softcap", 0.5)]].concat(), &[]),
+        &expected(0.25, 0.5, false, no),
+    );
+    let causal = [&heads[..], &[attribute_int("is_causal", 1)]].concat();
+    close(run(&causal, &[]), &expected(root, 0.0, false, [[0.0, none, none], [0.0, 0.0, none]]));
+    let mask = ("mask", tensor("", 9, &[2, 3], &[1, 0, 1, 0, 1, 1]));
+    close(run(&heads, &[mask]), &expected(root, 0.0, false, [[0.0, none, 0.0], [none, 0.0, 0.0]]));
+    let bias = ("mask", floats("", &[3], &[0.5, -1.0, f32::NEG_INFINITY]));
+    close(run(&heads, &[bias]), &expected(root, 0.0, false, [[0.5, -1.0, none]; 2]));
+    let refuse = |attributes: &[Bytes], more: &[(&str, Bytes)], told: &str| {
+        let error = run(attributes, more).unwrap_err();
+        assert!(error.contains("node att, Attention") && error.contains(told), "{error} doesn't tell {told}");
+    };
+    refuse(&[], &[], "its q_num_heads doesn't cut 4 elements into heads");
+    refuse(&heads, &[("mask", tensor("", 9, &[2, 3], &[0, 0, 0, 1, 1, 1]))], "leaves a place nothing to look at");
+    refuse(&heads, &[("mask", floats("", &[2, 2], &[0.0; 4]))], "its constant has the shape [2, 2]");
+    refuse(
+        &heads,
+        &[("mask", floats("", &[], &[0.0])), ("past", floats("", &[], &[0.0]))],
+        "keys and values of earlier calls",
+    );
+    refuse(&[&heads[..], &[attribute_int("left_window_size", 1)]].concat(), &[], "a window");
+    // Two heads of the query share one of key and value, whose samples are half as wide.
+    let narrow = |name: &str, wide: &str| {
+        let bounds = [ints(&format!("{name} a"), &[1], &[0]), ints(&format!("{name} b"), &[1], &[2])];
+        (node("Slice", name, &[wide, &format!("{name} a"), &format!("{name} b"), "last"], &[name], &[]), bounds)
+    };
+    let ((k1, d), (v1, e)) = (narrow("k1", "k"), narrow("v1", "v"));
+    let shared = [attribute_int("q_num_heads", 2), attribute_int("kv_num_heads", 1)];
+    let attention = node("Attention", "att", &["q", "k1", "v1"], &["y"], &shared);
+    let constants = [&a[..], &b, &c, &d, &e, &[ints("places", &[1], &[1]), ints("last", &[1], &[2])]].concat();
+    let bytes = whole(&[-1, 8, 4], &[q, k, v, k1, v1, attention], &constants);
+    close(load(&bytes).map(|found| outputs(&found, &x)), &expected(root, 0.0, true, no));
 }

@@ -131,7 +131,10 @@ fn structs_match() {
                 parameters_stride gradient_stride m_stride v_stride beta1 beta2 epsilon skip_begin skip_end),
         ),
         ("add", rust_layout!(k::add::Params: a b out)),
-        ("batch_norm", rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon)),
+        (
+            "batch_norm",
+            rust_layout!(k::batch_norm::Params: x dy y gamma beta saved running below momentum epsilon places),
+        ),
         (
             "batch_product",
             rust_layout!(k::batch_product::Params: a b out heads rows columns depth a_row a_column b_row b_column row_tiles

@@ -79,6 +79,20 @@ class UNet(nn.Module):
         return self.head(self.joined[1](torch.cat([self.up[1](y), a], 1)))
 
 
+class Causal(nn.Module):
+    """Attention of each place to those before it; the newest operator sets have it as one operator."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(24, 72), nn.Linear(24, 24), nn.Linear(24, 5)
+
+    def forward(self, x):
+        batch, places, width = x.shape
+        q, k, v = (t.reshape(batch, places, 4, 6).transpose(1, 2) for t in self.first(x).chunk(3, -1))
+        seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.head((x + self.second(seen.transpose(1, 2).reshape(batch, places, width))).mean(1))
+
+
 def vit():
     made = torchvision.models.VisionTransformer(
         image_size=32, patch_size=8, num_layers=3, num_heads=4, hidden_dim=48, mlp_dim=96, num_classes=10)
@@ -99,7 +113,7 @@ def networks():
         "shufflenet_v2_x0_5": 64, "convnext_tiny": 64,
     }
     made = {"mlp": (mlp, (12,)), "sequence": (Sequence, (3, 40)), "points": (Points, (3, 50)), "volume": (volume, (2, 8, 8, 8)),
-            "vit": (vit, (3, 32, 32)), "normalised": (normalised, (3, 8, 8))}
+            "vit": (vit, (3, 32, 32)), "normalised": (normalised, (3, 8, 8)), "causal": (Causal, (7, 24))}
     for up in ["transposed", "bilinear", "corners", "nearest"]:
         made[f"unet_{up}"] = (lambda up=up: UNet(up), (3, 32, 32))
     for name, size in picture.items():
@@ -114,7 +128,8 @@ def export(network, x, path, exporter):
             torch.onnx.export(network, x[:1], path, dynamo=False, opset_version=17, input_names=["x"],
                               dynamic_axes={"x": {0: "n"}})
         else:
-            torch.onnx.export(network, x, path, dynamo=True, input_names=["x"], verbose=False,
+            newest = {"opset_version": 23} if exporter == "newest" else {}
+            torch.onnx.export(network, x, path, dynamo=True, input_names=["x"], verbose=False, **newest,
                               dynamic_shapes=[{0: torch.export.Dim("n")}])
 
 
@@ -190,7 +205,9 @@ def main():
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
         x = torch.randn(3, *shape)
-        for exporter in ["older", "newer"]:
+        # With operator set 23.
+        newest = ["newest"] if name in ("vit", "causal") else []
+        for exporter in ["older", "newer", *newest]:
             path = work / f"{name}-{exporter}.onnx"
             try:
                 export(network, x, str(path), exporter)

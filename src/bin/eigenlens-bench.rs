@@ -17,7 +17,7 @@ use eigenlens::kernels::{Activation, Form, Gemm, Op};
 use eigenlens::model::Forward;
 use eigenlens::model_file::onnx;
 use eigenlens::network::local::SlopeForm;
-use eigenlens::network::{Block, Initialisation, Input, Layout, Network, Parameters, Place, Pool, Sequential};
+use eigenlens::network::{Block, Initialisation, Input, Layout, Network, Node, Parameters, Place, Pool, Sequential};
 use eigenlens::program::{PassId, Step};
 use eigenlens::random::Random;
 use eigenlens::specxai::{ExplainSettings, LocalOperator, Product, explain_each, split_node};
@@ -260,7 +260,7 @@ impl Bench {
             None => network
                 .nodes
                 .iter()
-                .rposition(|node| node.shape.len() > 1 && node.shape[1..].iter().any(|&n| n > 1))
+                .rposition(Node::is_spatial)
                 .context("no node of the network has spatial axes; name one with --split")?,
         };
         let seeds = 8;

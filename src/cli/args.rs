@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::names::Names;
 pub use super::names::by_name;
-use super::pictures::PictureArgs;
+use super::pictures::{NameArgs, PictureArgs};
 use crate::assess::Tuning;
 use crate::data::{
     CHANNEL, Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, channels, input_of, is_tabular,
@@ -168,6 +168,15 @@ impl DataArgs {
             ..Request::new(source)
         }
     }
+}
+
+/// What a model is given: data, with what an ONNX network's file doesn't say of them.
+#[derive(Args, Debug, Clone)]
+pub struct GivenArgs {
+    #[command(flatten)]
+    pub names: NameArgs,
+    #[command(flatten)]
+    pub read: DataArgs,
 }
 
 /// What is learnt from the data, and how much of it.

@@ -11,10 +11,10 @@ mod text;
 pub use forms::announce;
 
 use self::collected::{Collected, SplitMaps};
-use super::args::{DataArgs, RunArgs, by_name};
+use super::args::{GivenArgs, RunArgs, by_name};
 use super::names::Names;
 use super::output::refuse_other_model;
-use super::pictures::{NameArgs, best_classes};
+use super::pictures::best_classes;
 use super::progress::RowBar;
 use super::rows::{self, Rows};
 use super::{print, print_json};
@@ -84,9 +84,7 @@ pub struct Args {
     #[arg(hide_short_help = true, long, default_value_t = 1024, value_name = "MIB")]
     memory: usize,
     #[command(flatten)]
-    names: NameArgs,
-    #[command(flatten)]
-    read: DataArgs,
+    given: GivenArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -124,7 +122,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let (one, all) = (args.replica, model.parameters.len());
         eprintln!("eigenlens: replica {one} of {all} is explained (--replica); predict answers with the mean of all");
     }
-    let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
+    let rows = rows::load(&mut model, &args.data, &args.given, &args.rows)?;
     let outputs = outputs(&model, args.output.as_deref())?;
     let parameters = &model.parameters[args.replica];
     let n = model.network.input_width();

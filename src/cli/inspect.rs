@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::memory::Memory;
-use super::args::{DataArgs, DeviceArgs};
-use super::pictures::NameArgs;
+use super::args::{DeviceArgs, GivenArgs};
 use super::{print, print_json, rows};
 use crate::Result;
 use crate::model::{Model, Origin};
-use crate::network::{Interpolation, Layer, Layout, Sliding, Weight};
+use crate::network::{Interpolation, Layer, Layout, Node, NodeId, Sliding, Weight};
 use crate::report::text::{count, serde_name};
-use crate::specxai::is_cut;
+use crate::specxai::{SplitPlan, is_cut};
 
 mod cuts;
 mod memory;
@@ -31,9 +30,7 @@ pub struct Args {
     #[arg(long, default_value = "0", value_name = "ROWS")]
     rows: String,
     #[command(flatten)]
-    names: NameArgs,
-    #[command(flatten)]
-    read: DataArgs,
+    given: GivenArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print the graph as JSON
@@ -47,90 +44,105 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Vec::new()
     } else {
         let device = args.device.open()?;
-        let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
+        let rows = rows::load(&mut model, &args.data, &args.given, &args.rows)?;
         cuts::plans(&model, &rows.inputs[..model.network.input_width()], BUDGET, MEMORY, &device)?
     };
-    let network = &model.network;
-    let layout = Layout::new(network);
-    let memory = Memory::of(network);
-    let parameters = |id: usize| layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum::<usize>();
-    let name = |id: &usize| network.nodes[*id].name.as_str();
-    let rows: Vec<_> = network
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(id, node)| {
-            let inputs: Vec<&str> = node.inputs.iter().map(name).collect();
-            (
-                node.name.as_str(),
-                describe(&node.layer),
-                inputs,
-                &node.shape,
-                parameters(id),
-                network.multiply_adds(id),
-                id > 0 && is_cut(network, id),
-            )
-        })
-        .collect();
+    let listed = Listed::of(&model, plans);
     if args.json {
-        let nodes: Vec<_> = rows
-            .iter()
-            .map(|(name, kind, inputs, shape, parameters, multiply_adds, cut)| {
-                json!({
-                    "name": name, "type": kind, "inputs": inputs, "shape": shape, "parameters": parameters,
-                    "multiply_adds": multiply_adds, "cut": cut
-                })
-            })
-            .collect();
-        let cuts: Vec<_> =
-            plans.iter().map(|plan| json!({ "name": network.nodes[plan.split].name, "plan": plan })).collect();
-        let memory = memory.map(|memory| memory.json());
-        let replicas = model.parameters.len();
-        print_json(&json!({ "nodes": nodes, "replicas": replicas, "cuts": cuts, "memory": memory }))?;
-        return Ok(ExitCode::SUCCESS);
+        print_json(&listed.json())?
+    } else {
+        print(&listed.text())?
     }
-    let mut lines = vec![["node", "type", "reads", "shape", "parameters", "multiply-adds", "split"].map(str::to_owned)];
-    for (name, kind, inputs, shape, parameters, multiply_adds, cut) in rows {
-        let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-        let split = match (name, cut) {
-            ("input", _) => "",
-            (_, true) => "cut",
-            (_, false) => "with a bypass",
-        };
-        let parameters = parameters.to_string();
-        let multiply_adds = if multiply_adds > 0 { count(multiply_adds) } else { String::new() };
-        lines.push([
-            name.to_owned(),
-            kind,
-            inputs.join(", "),
-            shape.join("×"),
-            parameters,
-            multiply_adds,
-            split.to_owned(),
-        ]);
-    }
-    let mut text = aligned(&lines, [false, false, false, true, true, true, false]);
-    let replicas = model.parameters.len();
-    text.push_str(&format!(
-        "\n{} parameters{}, {} multiply-adds for a sample. Every node but the input can be named in --split; `--split all` takes the cuts.\n",
-        layout.tensors.iter().map(|t| t.rows * t.cols).sum::<usize>(),
-        if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
-        count((0..network.nodes.len()).map(|id| network.multiply_adds(id)).sum()),
-    ));
-    text.extend(memory.map(|memory| memory.sentence()));
-    if let Origin::Onnx { removed: Some(removed) } = &model.description.origin {
-        text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
-    }
-    if !plans.is_empty() {
-        text.push_str(&format!(
-            "\nExplaining this input at each cut ({} minutes and {} MiB at most, --budget and --memory of `explain`):\n{}",
-            BUDGET / 60.0,
-            MEMORY >> 20,
-            aligned(&cuts::table(&model, &plans), [false, true, true, true, true, true, false])
-        ));
-    }
-    print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is told of a network.
+struct Listed<'a> {
+    model: &'a Model,
+    layout: Layout,
+    memory: Option<Memory>,
+    /// Of every cut at one input, if that was given.
+    plans: Vec<SplitPlan>,
+}
+
+impl<'a> Listed<'a> {
+    fn of(model: &'a Model, plans: Vec<SplitPlan>) -> Self {
+        Listed { model, layout: Layout::new(&model.network), memory: Memory::of(&model.network), plans }
+    }
+
+    fn name(&self, id: NodeId) -> &'a str {
+        &self.model.network.nodes[id].name
+    }
+
+    fn parameters(&self, id: NodeId) -> usize {
+        self.layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum()
+    }
+
+    fn is_cut(&self, id: NodeId) -> bool {
+        id > 0 && is_cut(&self.model.network, id)
+    }
+
+    fn json(&self) -> Value {
+        let network = &self.model.network;
+        let node = |(id, node): (NodeId, &Node)| {
+            let inputs: Vec<&str> = node.inputs.iter().map(|&input| self.name(input)).collect();
+            json!({
+                "name": node.name, "type": describe(&node.layer), "inputs": inputs, "shape": node.shape,
+                "parameters": self.parameters(id), "multiply_adds": network.multiply_adds(id), "cut": self.is_cut(id)
+            })
+        };
+        let nodes: Vec<_> = network.nodes.iter().enumerate().map(node).collect();
+        let cuts: Vec<_> =
+            self.plans.iter().map(|plan| json!({ "name": self.name(plan.split), "plan": plan })).collect();
+        let memory = self.memory.as_ref().map(Memory::json);
+        json!({ "nodes": nodes, "replicas": self.model.parameters.len(), "cuts": cuts, "memory": memory })
+    }
+
+    fn text(&self) -> String {
+        let network = &self.model.network;
+        let header = ["node", "type", "reads", "shape", "parameters", "multiply-adds", "split"].map(str::to_owned);
+        let line = |(id, node): (NodeId, &Node)| {
+            let reads: Vec<&str> = node.inputs.iter().map(|&input| self.name(input)).collect();
+            let shape: Vec<String> = node.shape.iter().map(usize::to_string).collect();
+            let multiply_adds = Some(network.multiply_adds(id)).filter(|&n| n > 0).map(count);
+            let split = match (id, self.is_cut(id)) {
+                (0, _) => "",
+                (_, true) => "cut",
+                (_, false) => "with a bypass",
+            };
+            [
+                node.name.clone(),
+                describe(&node.layer),
+                reads.join(", "),
+                shape.join("×"),
+                self.parameters(id).to_string(),
+                multiply_adds.unwrap_or_default(),
+                split.to_owned(),
+            ]
+        };
+        let lines: Vec<_> = [header].into_iter().chain(network.nodes.iter().enumerate().map(line)).collect();
+        let mut text = aligned(&lines, [false, false, false, true, true, true, false]);
+        let replicas = self.model.parameters.len();
+        text.push_str(&format!(
+            "\n{} parameters{}, {} multiply-adds for a sample. Every node but the input can be named in --split; `--split all` takes the cuts.\n",
+            (0..network.nodes.len()).map(|id| self.parameters(id)).sum::<usize>(),
+            if replicas > 1 { format!(" in each of {replicas} replicas") } else { String::new() },
+            count((0..network.nodes.len()).map(|id| network.multiply_adds(id)).sum()),
+        ));
+        text.extend(self.memory.as_ref().map(Memory::sentence));
+        if let Origin::Onnx { removed: Some(removed) } = &self.model.description.origin {
+            text.push_str(&format!("A final {removed} was taken off: what goes into it is predicted and explained.\n"));
+        }
+        if !self.plans.is_empty() {
+            text.push_str(&format!(
+                "\nExplaining this input at each cut ({} minutes and {} MiB at most, --budget and --memory of `explain`):\n{}",
+                BUDGET / 60.0,
+                MEMORY >> 20,
+                aligned(&cuts::table(self.model, &self.plans), [false, true, true, true, true, true, false])
+            ));
+        }
+        text
+    }
 }
 
 /// What `explain` allows by itself.

@@ -211,11 +211,16 @@ impl Outcome<'_> {
                 one,
                 control.copies + 1
             ),
+            // One alone has nothing to be ranked among.
+            None if n == 1 => format!("There is one {one}, so there is no ranking."),
             None => {
                 let hint = if d.axes.len() < 2 || model.ranks_channels() && n > 1 { "; --folds 5 compares them with noise" } else { "" };
                 format!("{of}, {kept} carry a relevance above {} % of the largest{hint}.", d.settings.threshold * 100.0)
             }
         });
+        if n == 1 {
+            return lines;
+        }
         let judged = self.fit.assessment.part(&self.curve.rows);
         let enough = judged.and_then(|judged| self.curve.enough(judged.score.se));
         // Of pictures with little uncertainty hundreds may be needed: what the papers' twenty do says more.

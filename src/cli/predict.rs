@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::{DataArgs, DeviceArgs, say_notes};
-use super::pictures::{self, NameArgs, best_classes};
+use super::args::{DeviceArgs, GivenArgs, say_notes};
+use super::pictures::{self, best_classes};
 use super::{print, print_json};
 use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
@@ -34,9 +34,7 @@ pub struct Args {
     #[arg(long)]
     keep_softmax: bool,
     #[command(flatten)]
-    names: NameArgs,
-    #[command(flatten)]
-    read: DataArgs,
+    given: GivenArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print what was written as JSON
@@ -139,12 +137,12 @@ fn put_back(removed: &str, row: &mut [f64]) {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut model = Model::load(&args.model)?;
     let device = args.device.open()?;
-    let mut request = args.read.request_all(&args.data, model.description.split_seed);
+    let mut request = args.given.read.request_all(&args.data, model.description.split_seed);
     request.need_target = false;
-    let steps = pictures::complete(&mut model, &request, &args.names)?;
+    let steps = pictures::complete(&mut model, &request, &args.given.names)?;
     let d = &model.description;
     fill_in(&mut request, &model);
-    keep_every_row(&mut request, args.read.missing)?;
+    keep_every_row(&mut request, args.given.read.missing)?;
     let mut dataset = data::load(&request)?;
     pictures::announce(&model, steps.as_ref());
     let ids = match args.id.as_deref() {

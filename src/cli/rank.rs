@@ -55,6 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 if control.inputs_above == 1 { "is" } else { "are" },
                 control.copies
             ),
+            None if ranking.len() == 1 => format!("there is one {noun}, so there is no ranking"),
             None => {
                 format!("{kept} of {} carry a relevance above {threshold} % of the largest", many(ranking.len(), noun))
             }

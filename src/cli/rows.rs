@@ -2,13 +2,13 @@
 
 use std::num::IntErrorKind;
 
-use super::args::{DataArgs, say_notes};
-use super::pictures::{self, NameArgs};
+use super::args::{GivenArgs, say_notes};
+use super::pictures;
 use super::predict::{fill_in, keep_every_row, read as read_data};
 use crate::data::{Dataset, Preprocessing, Split, Targets};
 use crate::model::Model;
 use crate::network::NodeId;
-use crate::specxai::{cuts, split_node};
+use crate::specxai::{cuts, last_spatial_cut, split_node};
 use crate::{Error, Result};
 
 /// The chosen rows.
@@ -31,7 +31,8 @@ pub struct Rows {
 
 /// Reads the data and picks rows: numbers and ranges as in `0,5,10..20` (without 20), `all`, or `test`, `validation`,
 /// `train` with at most so many, spread over the classes or the answers, as in `test:100`.
-pub fn load(model: &mut Model, sources: &[String], read: &DataArgs, names: &NameArgs, wanted: &str) -> Result<Rows> {
+pub fn load(model: &mut Model, sources: &[String], given: &GivenArgs, wanted: &str) -> Result<Rows> {
+    let GivenArgs { names, read } = given;
     let mut request = read.request_all(sources, model.description.split_seed);
     let source = sources[0].as_str();
     let pictures = pictures::complete(model, &request, names)?;
@@ -168,22 +169,18 @@ fn labels(dataset: &Dataset, rows: &[u32]) -> Option<Vec<String>> {
     rows.iter().map(label).collect()
 }
 
-/// The nodes that `--split` names: one, or `all` cuts. Without a name, where there are spatial axes, what is pooled or flattened in the
-/// end: the last cut that has them (SpecXAI's last convolution); else the first activation's output.
+/// The nodes that `--split` names: one, or `all` cuts. Without a name the last cut with spatial axes; where there is
+/// none, the first activation's output.
 pub fn splits(model: &Model, name: Option<&str>) -> Result<Vec<NodeId>> {
     let network = &model.network;
     match name {
         Some("all") => Ok(cuts(network)),
         Some(name) => Ok(vec![split_node(network, name)?]),
         None => {
-            let all = cuts(network);
-            let is_spatial = |id: usize| {
-                let shape = &network.nodes[id].shape;
-                shape.len() > 1 && shape[1..].iter().any(|&size| size > 1)
-            };
-            if let Some(&last) = all.iter().rev().find(|&&id| is_spatial(id)) {
+            if let Some(last) = last_spatial_cut(network) {
                 return Ok(vec![last]);
             }
+            let all = cuts(network);
             let first = all.iter().find(|&&id| matches!(network.nodes[id].layer, crate::network::Layer::Activation(_)));
             Ok(vec![*first.or(all.last()).expect("invariant: the output is a cut")])
         }

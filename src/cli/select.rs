@@ -17,8 +17,8 @@ use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, or a synthetic set: gaussian, correlated,
-    /// redundant, channels
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), a folder of pictures (subfolders are classes), idx:DIRECTORY, or a
+    /// synthetic set: gaussian, correlated, redundant, channels
     data: String,
     /// Where selection.json, the tables, the compact model and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
@@ -30,9 +30,12 @@ pub struct Args {
     /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     groups: Option<PathBuf>,
-    /// The columns of a channel live and die together: channels of recordings, pictures and volumes are chosen (networks are dense)
+    /// The columns of a channel live and die together: channels of recordings, pictures and volumes are chosen (by dense networks)
     #[arg(long, conflicts_with = "groups", help_heading = "Data")]
     by_channel: bool,
+    /// Of `train`: refused with a sentence that says what to do.
+    #[arg(long, hide = true, num_args = 0..)]
+    conv: Option<Vec<String>>,
     /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic sets,
     /// else standard]
     #[arg(hide_short_help = true, long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
@@ -99,6 +102,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.conv.is_some() {
+        return Err(Error::Usage(
+            "select trains dense networks alone, and --conv is of `train`; --by-channel chooses whole channels with dense networks, and `train \
+             --conv` ranks the channels of a convolutional one"
+                .into(),
+        ));
+    }
     let settings = args.settings();
     settings.check()?;
     let device = args.run.device.open()?;

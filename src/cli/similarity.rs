@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::args::{DataArgs, RunArgs};
+use super::args::{GivenArgs, RunArgs};
 use super::output::refuse_other_model;
-use super::pictures::NameArgs;
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -39,9 +38,7 @@ pub struct Args {
     #[arg(long, default_value_t = 3, value_name = "K")]
     components: usize,
     #[command(flatten)]
-    names: NameArgs,
-    #[command(flatten)]
-    read: DataArgs,
+    given: GivenArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -56,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--split all: similarity compares one node at a time; name one".into()));
     };
     let device = args.run.device.open()?;
-    let rows = rows::load(&mut model, &args.data, &args.read, &args.names, &args.rows)?;
+    let rows = rows::load(&mut model, &args.data, &args.given, &args.rows)?;
     let count = rows.numbers.len();
     if args.components == 0 || count.checked_mul(args.components).is_none_or(|all| all > MOST) {
         return Err(Error::Usage(format!(

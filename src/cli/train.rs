@@ -11,6 +11,7 @@ use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
+use crate::report::text::many;
 use crate::report::{assessment, tables};
 use crate::train::Metric;
 use crate::{Result, write};
@@ -18,8 +19,8 @@ use crate::{Result, write};
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), idx:DIRECTORY, gaussian, correlated,
-    /// channels or rotated-squares
+    /// table.csv, arrays.npz (X, y, optional X_test, y_test), a folder of pictures (subfolders are classes), idx:DIRECTORY,
+    /// gaussian, correlated, channels or rotated-squares
     data: String,
     /// Where model, tables and report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
@@ -112,9 +113,9 @@ fn text(outcome: &Outcome<'_>, report: &str) -> String {
     }
     let fit = outcome.fit;
     text.push_str(&format!(
-        "{} {} steps in {:.1} s on {}.\n{report}",
+        "{} {} in {:.1} s on {}.\n{report}",
         if fit.stopped { "Stopped early:" } else { "Trained" },
-        fit.model.description.steps,
+        many(fit.model.description.steps as usize, "step"),
         fit.seconds,
         outcome.device,
     ));

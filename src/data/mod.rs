@@ -196,6 +196,20 @@ impl Request {
     }
 }
 
+/// Why something is no data.
+fn unknown(source: &Path, extension: &str) -> Error {
+    let why = match extension {
+        "onnx" | "safetensors" => "a network stands where data should; data come behind the network, and are",
+        _ if source.exists() => "unknown kind of data; give",
+        _ => "there is no such file or folder, and no data set of that name; give",
+    };
+    Error::Usage(format!(
+        "{}: {why} a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, \
+         redundant, channels or rotated-squares",
+        source.display()
+    ))
+}
+
 /// Reads a data set.
 ///
 /// # Errors
@@ -259,11 +273,7 @@ pub fn load(request: &Request) -> Result<Dataset> {
         match extension.as_str() {
             "npz" | "npy" => npz::read(path, request)?,
             _ if is_table(source) => csv::read(path, request)?,
-            _ => {
-                return Err(Error::Usage(format!(
-                    "{source}: unknown kind of data; give a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, redundant, channels or rotated-squares"
-                )));
-            }
+            _ => return Err(unknown(path, &extension)),
         }
     };
     let dataset = match &request.classes {

@@ -1,7 +1,9 @@
 //! NumPy arrays.
 
+mod axes;
 mod named;
 mod npy;
+mod targets;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -9,18 +11,17 @@ use std::path::Path;
 
 use npyz::npz::NpzArchive;
 
+use self::axes::describe;
+pub(crate) use self::axes::described;
 pub(crate) use self::named::arrays;
 use self::npy::{Array, Kind, read_names};
+use self::targets::{target_values, targets};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
-use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Task, Values, either_way};
+use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values, either_way};
 use crate::{Error, Result};
 
 /// The array with the channels' names.
 const CHANNELS: &str = "channels";
-/// Classes that a target may have.
-const MOST_CLASSES: usize = 1000;
-/// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
-const GUESSED_CLASSES: usize = 20;
 
 /// Reads `X`, `y` (and `X_test`, `y_test`) of an .npz, or one .npy.
 pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
@@ -363,64 +364,6 @@ fn label(path: &Path, axes: &mut [Axis], names: Vec<String>) -> Result<()> {
     ))
 }
 
-/// Axes and feature names of one sample: `[channels, spatial…]`, `[height, width, channels]`, or `[features]`.
-pub(crate) fn described(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
-    match (shape, layout) {
-        // As pictures without colours are read.
-        ([1, spatial @ ..], Layout::ChannelsFirst) | ([spatial @ .., 1], Layout::ChannelsLast)
-            if spatial.len() == 2 =>
-        {
-            describe(spatial, Layout::NoChannels)
-        }
-        _ => describe(shape, layout),
-    }
-}
-
-/// Axes and feature names of one row.
-fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Feature>) {
-    let columns: usize = shape.iter().product();
-    const SPACE: [&str; 3] = ["depth", "row", "column"];
-    let axes = shape.len() - usize::from(layout != Layout::NoChannels && shape.len() > 1);
-    let space: &[&str] = match (shape.len(), axes) {
-        (1, _) => &["feature"],
-        (_, 1) => &["position"],
-        _ => &SPACE[3 - axes..],
-    };
-    let names = match layout {
-        _ if axes == shape.len() => space.to_vec(),
-        Layout::ChannelsFirst => [&[CHANNEL], space].concat(),
-        _ => [space, &[CHANNEL]].concat(),
-    };
-    let axes: Vec<Axis> = names.into_iter().zip(shape).map(|(name, &len)| Axis::new(name, len)).collect();
-    let digits = |n: usize| (n.max(2) - 1).to_string().len();
-    let name = |i: usize| {
-        let [position, channel] = ["position", CHANNEL].map(|name| place_along(&axes, name, i));
-        if let (Some((position, length)), Some((channel, of))) = (position, channel) {
-            return format!("p{position:0$}ch{channel:01$}", digits(length), digits(of));
-        }
-        let [Some((row, height)), Some((column, width)), channel] =
-            ["row", "column", "channel"].map(|name| place_along(&axes, name, i))
-        else {
-            return format!("x{i}");
-        };
-        if axes.len() > 3 {
-            return format!("x{i}");
-        }
-        let d = digits(height.max(width));
-        let channel = channel.map_or_else(String::new, |(channel, of)| format!("ch{channel:0k$}", k = digits(of)));
-        format!("r{row:0d$}c{column:0d$}{channel}")
-    };
-    let features = (0..columns).map(|i| Feature { name: name(i), group: None }).collect();
-    (axes, features)
-}
-
-/// Where place `i` of a row stands along the axis of a name, and how long that is.
-fn place_along(axes: &[Axis], name: &str, i: usize) -> Option<(usize, usize)> {
-    let at = axes.iter().position(|axis| axis.name == name)?;
-    let inner: usize = axes[at + 1..].iter().map(|axis| axis.len).product();
-    Some((i / inner % axes[at].len, axes[at].len))
-}
-
 /// Refuses what isn't finite; marks the rows with NaN where that is allowed.
 fn check_finite(
     path: &Path,
@@ -505,87 +448,4 @@ fn row_weights(
         }
     }
     Ok(weights)
-}
-
-fn outputs(y: &Array) -> usize {
-    y.shape.get(1).copied().unwrap_or(1)
-}
-
-/// Values of `y` and `y_test`. Marks the rows with NaN where they are dropped, and refuses what isn't finite elsewhere.
-fn target_values(
-    path: &Path,
-    y: &Array,
-    test: Option<&Array>,
-    treatment: Missing,
-    missing: &mut [bool],
-) -> Result<Vec<f64>> {
-    let m = outputs(y);
-    let mut values = Vec::new();
-    for array in [Some(y), test].into_iter().flatten() {
-        if outputs(array) != m {
-            let problem = format!("its rows have {} outputs and those of {} have {m}", outputs(array), y.name);
-            return Err(Error::input(path, array.name.as_str(), problem, "save arrays of one set"));
-        }
-        let part = array.to_f64();
-        for (i, v) in part.iter().enumerate().filter(|(_, v)| !(**v as f32).is_finite()) {
-            if v.is_nan() && treatment == Missing::Drop {
-                missing[values.len() / m + i / m] = true;
-                continue;
-            }
-            let place = format!("{}, row {} (counted from 0)", array.name, i / m);
-            let problem = format!("the value is {v}, not a finite 32-bit number");
-            let remedy = if v.is_nan() {
-                "fill in the target, or leave such rows out with --missing drop"
-            } else {
-                "correct the target or remove the row"
-            };
-            return Err(Error::input(path, place, problem, remedy));
-        }
-        values.extend(part);
-    }
-    Ok(values)
-}
-
-/// Classes or numbers, as asked for or as the values suggest.
-fn targets(path: &Path, y: &Array, test: Option<&Array>, values: Vec<f64>, task: Option<Task>) -> Result<Targets> {
-    let m = outputs(y);
-    let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
-    let numbers =
-        |values: Vec<f64>, names| Targets::Numbers { values: values.iter().map(|&v| v as f32).collect(), names };
-    if m > 1 {
-        if task == Some(Task::Classify) {
-            let problem = format!("{m} outputs a row can't be a class");
-            return Err(Error::input(
-                path,
-                y.name.as_str(),
-                problem,
-                "save one label a row (numpy.argmax) or give --task regress",
-            ));
-        }
-        return Ok(numbers(values, (0..m).map(|i| format!("y{i}")).collect()));
-    }
-    let mut distinct = values.clone();
-    distinct.sort_unstable_by(f64::total_cmp);
-    distinct.dedup();
-    let whole = distinct.iter().all(|v| v.fract() == 0.0);
-    let few = whole && distinct.len() <= GUESSED_CLASSES;
-    if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
-        return Ok(numbers(values, vec!["y".into()]));
-    }
-    if distinct.len() > MOST_CLASSES {
-        let problem = format!("the target has more than {MOST_CLASSES} classes");
-        return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));
-    }
-    if !whole && distinct.len() > GUESSED_CLASSES {
-        let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
-        let remedy = "give --task regress, or number the classes";
-        return Err(Error::input(path, y.name.as_str(), problem, remedy));
-    }
-    if distinct.iter().any(|v| v.abs() >= 9_007_199_254_740_992.0) {
-        let remedy = "number the classes from 0 (numpy.unique with return_inverse=True)";
-        return Err(Error::input(path, y.name.as_str(), "its labels are beyond 2^53", remedy));
-    }
-    let labels = values.iter().map(|v| distinct.partition_point(|d| d < v) as u32).collect();
-    // Adding 0 turns -0 into 0.
-    Ok(Targets::Classes { labels, names: distinct.iter().map(|v| (v + 0.0).to_string()).collect() })
 }

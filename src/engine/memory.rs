@@ -4,11 +4,14 @@ use crate::kernels::Program;
 use crate::{Error, Result};
 
 /// Refuses a program whose buffers, `bytes` an element, the machine has no memory for. (Allocating would end the process.)
+/// `reads_lent`: what is lent takes none.
 ///
 /// # Errors
 /// [`Error::Device`] that says how much is needed and how much there is.
-pub(super) fn refuse_beyond_host_memory(program: &Program, bytes: u64) -> Result<()> {
-    let total = bytes.saturating_mul(program.buffers.elements(|_| true).held as u64);
+pub(super) fn refuse_beyond_host_memory(program: &Program, bytes: u64, reads_lent: bool) -> Result<()> {
+    let buffers = &program.buffers;
+    let taken = buffers.elements(|buffer| !(reads_lent && buffers.spec(buffer).lent)).held;
+    let total = bytes.saturating_mul(taken as u64);
     match available_memory() {
         Some(available) if total > available => Err(Error::Device(format!(
             "the run needs {} MiB, but only {} MiB of memory are free; use fewer replicas, a smaller network or a smaller \

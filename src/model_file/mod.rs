@@ -20,6 +20,9 @@ const FORMAT: &str = "eigenlens-model-1";
 /// Largest number of elements that a tensor in a file may have.
 const MOST_ELEMENTS: usize = 1 << 31;
 
+/// What stands for a model on the command line.
+const MODELS: &str = "give a model.safetensors that `eigenlens train` wrote, whole and unchanged, or an .onnx file";
+
 impl Model {
     /// Writes the model, through a temporary file that is renamed when it is whole.
     ///
@@ -76,8 +79,15 @@ impl Model {
         if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
             return onnx::load_model(path);
         }
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::io("read", path, e, "give the model.safetensors that `eigenlens train` wrote"))?;
+        if path.is_dir() {
+            let inside = path.join("model.safetensors");
+            let remedy = match inside.is_file() {
+                true => format!("give {}", inside.display()),
+                false => MODELS.to_owned(),
+            };
+            return Err(Error::input(path, "model", "it is a folder", remedy));
+        }
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, MODELS))?;
         let broken = |place: &str, problem: String| {
             Error::input(
                 path,
@@ -87,7 +97,7 @@ impl Model {
             )
         };
         let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|e| broken("header", format!("it is not a model file ({e})")))?;
+            .map_err(|e| Error::input(path, "header", format!("it is not a model file, or damaged ({e})"), MODELS))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         if metadata.get("format").map(String::as_str) != Some(FORMAT) {
             let found = metadata.get("format").map_or("none", String::as_str);

@@ -152,6 +152,11 @@ impl Node {
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Whether a sample's channels are more than single numbers.
+    pub fn is_spatial(&self) -> bool {
+        self.shape.get(1..).is_some_and(|spatial| spatial.iter().any(|&length| length > 1))
+    }
 }
 
 /// A static DAG; the last node is the output.

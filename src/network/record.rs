@@ -38,17 +38,19 @@ impl Workspace {
     pub fn new(network: &Network, replicas: usize, batch: usize) -> Self {
         let mut workspace = Workspace::frozen(network, replicas, batch, 1);
         let len = workspace.layout.trained_end;
+        workspace.program.buffers.specs[workspace.parameters.0 as usize].lent = false;
         workspace.gradient = Some(workspace.program.buffers.buffer("gradient", len, Scope::Replica, Element::Float));
         workspace
     }
 
-    /// Without gradients of the parameters, for up to `seeds` cotangents or tangents a sample.
+    /// Without gradients of the parameters, which are lent ([`super::Parameters::lend`]), for up to `seeds` cotangents or tangents a sample.
     pub fn frozen(network: &Network, replicas: usize, batch: usize, seeds: usize) -> Self {
         let mut program = Program::new(replicas);
         let layout = Layout::new(network);
         let mut floats = |label: &str, len| program.buffers.buffer(label, len, Scope::Replica, Element::Float);
         let parameters = floats("parameters", layout.parameters);
         let statistics = floats("statistics", layout.statistics);
+        program.buffers.specs[parameters.0 as usize].lent = true;
         let settings = program.buffers.buffer("settings", SETTINGS_LEN, Scope::Replica, Element::Word);
         let (gradient, matrices, constants) = (None, HashMap::new(), HashMap::new());
         Workspace { program, layout, parameters, gradient, statistics, settings, batch, seeds, matrices, constants }

@@ -39,6 +39,8 @@ pub struct BufferSpec {
     /// Of a matrix whose content nobody asks for once the passes that write it are through with it: how its rows lie. `None`:
     /// what the buffer holds stays.
     pub temporary: Option<Rows>,
+    /// Whether its content is a model's own, which an engine that computes with the same numbers reads where it lies.
+    pub lent: bool,
     /// The buffer whose memory it has: itself, unless [`super::Program::plan`] found another that is never needed with it.
     pub home: Buffer,
 }
@@ -94,8 +96,8 @@ impl Buffers {
     pub fn buffer(&mut self, label: impl Into<String>, len: usize, scope: Scope, element: Element) -> Buffer {
         let id = Buffer(u32::try_from(self.specs.len()).expect("fewer than 2³² buffers"));
         let (label, len) = (label.into(), pad4(len.max(1)));
-        let (content, temporary, home) = (Content::Zeros, None, id);
-        self.specs.push(BufferSpec { label, len, scope, element, content, temporary, home });
+        let (content, temporary, lent, home) = (Content::Zeros, None, false, id);
+        self.specs.push(BufferSpec { label, len, scope, element, content, temporary, lent, home });
         id
     }
 

@@ -23,13 +23,14 @@ macro_rules! shader {
 pub(crate) use shader;
 
 /// What kernels share: the files of `shaders/common`.
-pub const COMMON: [Shader; 14] = [
+pub const COMMON: [Shader; 15] = [
     shader!("common/activations"),
     shader!("common/flat"),
     shader!("common/forms"),
     shader!("common/gemm"),
     shader!("common/invocation"),
     shader!("common/mix"),
+    shader!("common/normed"),
     shader!("common/plane"),
     shader!("common/settings"),
     shader!("common/step"),

@@ -10,7 +10,8 @@ pub use ranking::order;
 
 use crate::train::Metric;
 
-/// One input in the ranking (`method.md` section 1, *Relevance*): a column, or a channel where the first layer is a convolution. Over R replicas: means and a standard deviation.
+/// One input in the ranking (`method.md` section 1, *Relevance*): a column, or a channel where the first layer is a
+/// convolution. Over R replicas: means and a standard deviation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankedFeature {
     /// 1 is the most relevant.

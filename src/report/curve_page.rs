@@ -71,6 +71,9 @@ impl CurvePage<'_> {
         let Some(point) = self.enough() else {
             let last = self.curve.points.iter().map(|point| point.k).max().unwrap_or(0);
             return match last < self.names.len() {
+                false if self.names.len() == 1 => {
+                    format!("{on}, with the one input that there is, the {name} is {}.", self.all())
+                }
                 true => format!(
                     "{on} not even the {} best of {n} inputs come within one standard error of all, whose {name} is {}.",
                     count(last),

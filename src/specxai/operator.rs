@@ -499,3 +499,8 @@ pub fn cuts(network: &Network) -> Vec<NodeId> {
         .filter(|&id| is_cut(network, id) && !matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Reshape(_)))
         .collect()
 }
+
+/// The last cut that has spatial axes: what a convolutional network pools or flattens in the end (SpecXAI's last convolution).
+pub fn last_spatial_cut(network: &Network) -> Option<NodeId> {
+    cuts(network).into_iter().rfind(|&id| network.nodes[id].is_spatial())
+}

@@ -21,6 +21,14 @@ pub fn whole(input: &[i64], nodes: &[Bytes], initializers: &[Bytes]) -> Vec<u8> 
     model(graph.message(11, value("x", input)).message(12, value("y", &[-1, 1]))).0
 }
 
+/// A graph as an attribute.
+pub fn subgraph(name: &str, nodes: &[Bytes], initializers: &[Bytes], outputs: &[&str]) -> Bytes {
+    let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "inside");
+    let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
+    let graph = outputs.iter().fold(graph, |graph, name| graph.message(12, value(name, &[-1, 3])));
+    Bytes::default().bytes(1, name).message(6, graph).int(20, 5)
+}
+
 pub fn load(bytes: &[u8]) -> Result<Imported, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.onnx");

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::super::args::DataArgs;
-use super::super::pictures::NameArgs;
+use super::super::args::GivenArgs;
 use super::super::progress::RowBar;
 use super::super::rows;
 use super::{OutputArgs, finish};
@@ -15,7 +14,7 @@ use crate::report::explain_page::output_name;
 use crate::report::text::percent;
 use crate::reproduce::imagenet::{AtSplit, ImageNet, SHOWN, claims};
 use crate::reproduce::imagenet_page;
-use crate::specxai::{ExplainSettings, cuts, explain_planned, plan, split_node, tolerance};
+use crate::specxai::{ExplainSettings, cuts, explain_planned, last_spatial_cut, plan, split_node, tolerance};
 use crate::train::Flow;
 use crate::{Error, Result, write};
 
@@ -38,9 +37,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1024, value_name = "MIB")]
     memory: usize,
     #[command(flatten)]
-    names: NameArgs,
-    #[command(flatten)]
-    read: DataArgs,
+    given: GivenArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -48,11 +45,8 @@ pub struct Args {
 /// The layer before the outputs, and the last convolution, as the paper has them.
 fn default_splits(network: &Network) -> Option<[NodeId; 2]> {
     let cuts = cuts(network);
-    let is_spatial = |id: &NodeId| {
-        let shape = &network.nodes[*id].shape;
-        shape.len() > 1 && shape[1..].iter().any(|&size| size > 1)
-    };
-    let last = cuts.iter().copied().rfind(is_spatial)?;
+    let is_spatial = |id: &NodeId| network.nodes[*id].is_spatial();
+    let last = last_spatial_cut(network)?;
     let outputs = network.output().width();
     let dense = |id: &NodeId| *id > last && !is_spatial(id) && network.nodes[*id].width() != outputs;
     let channels = network.nodes[last].shape[0];
@@ -73,7 +67,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         })?,
     };
     let device = args.output.run.device.open()?;
-    let rows = rows::load(&mut model, &args.images, &args.read, &args.names, "all")?;
+    let rows = rows::load(&mut model, &args.images, &args.given, "all")?;
     let Some(steps) = &rows.pictures else {
         return Err(Error::Usage("--images: give photographs, as JPEG or PNG files or a folder of them".into()));
     };

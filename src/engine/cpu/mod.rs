@@ -43,7 +43,7 @@ pub struct CpuSession<T> {
 impl<T: Real> CpuSession<T> {
     /// Allocates a program's buffers; `threads` 0 takes every core.
     pub fn new(mut program: Program, threads: usize) -> Result<Self> {
-        refuse_beyond_host_memory(&program, size_of::<T>() as u64)?;
+        refuse_beyond_host_memory(&program, size_of::<T>() as u64, T::held(&Arc::default()).is_some())?;
         let team = Team::new(threads)
             .map_err(|e| Error::Device(format!("cannot start the CPU engine's threads: {e}; try --threads 1")))?;
         let declared = &program.buffers;

@@ -179,5 +179,5 @@ fn too_large(gpu: &Gpu, spec: &BufferSpec) -> Error {
 /// A software adapter allocates without asking whether the machine has the memory, so ask first. (A GPU's driver
 /// refuses by itself.)
 fn refuse_beyond_memory(gpu: &Gpu, program: &Program) -> Result<()> {
-    if gpu.caps().software { refuse_beyond_host_memory(program, 4) } else { Ok(()) }
+    if gpu.caps().software { refuse_beyond_host_memory(program, 4, false) } else { Ok(()) }
 }

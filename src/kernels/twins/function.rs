@@ -37,27 +37,12 @@ impl Function {
         };
         match self {
             Function::Affine => (a * x + b, a),
-            Function::LeakyRelu => {
-                if x <= zero {
-                    (a * x, a)
-                } else {
-                    (x, one)
-                }
-            }
-            Function::Elu => {
-                if x <= zero {
-                    (a * expm1(x), a * x.exp())
-                } else {
-                    (x, one)
-                }
-            }
-            Function::Selu => {
-                if x <= zero {
-                    (b * a * expm1(x), b * a * x.exp())
-                } else {
-                    (b * x, b)
-                }
-            }
+            Function::LeakyRelu if x <= zero => (a * x, a),
+            Function::Elu if x <= zero => (a * expm1(x), a * x.exp()),
+            Function::Celu if x <= zero => (a * expm1(x / a), (x / a).exp()),
+            Function::LeakyRelu | Function::Elu | Function::Celu => (x, one),
+            Function::Selu if x <= zero => (b * a * expm1(x), b * a * x.exp()),
+            Function::Selu => (b * x, b),
             Function::Clip if x <= a => (a, zero),
             Function::Clip if x >= b => (b, zero),
             Function::Clip => (x, one),
@@ -71,16 +56,10 @@ impl Function {
                 let d = one + x.abs();
                 (x / d, one / (d * d))
             }
-            Function::Abs => (
-                x.abs(),
-                if x > zero {
-                    one
-                } else if x < zero {
-                    -one
-                } else {
-                    x
-                },
-            ),
+            Function::Abs if x > zero => (x, one),
+            Function::Abs if x < zero => (-x, -one),
+            // 0, and NaN.
+            Function::Abs => (x.abs(), x),
             Function::Erf => (x.erf(), T::of(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp()),
             Function::Exp => (x.exp(), x.exp()),
             Function::Sqrt => (x.sqrt(), if x <= zero { zero } else { T::of(0.5) / x.sqrt() }),
@@ -92,13 +71,6 @@ impl Function {
             }
             Function::Log => (x.ln(), one / x),
             Function::GeluTanh => gelu_tanh(x),
-            Function::Celu => {
-                if x <= zero {
-                    (a * expm1(x / a), (x / a).exp())
-                } else {
-                    (x, one)
-                }
-            }
             Function::Swish => {
                 let gate = (a * x).sigmoid();
                 (x * gate, gate + a * x * gate * (one - gate))

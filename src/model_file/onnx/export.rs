@@ -45,7 +45,7 @@ impl Graph {
 /// The bytes of an ONNX file (operator set 20) that takes `x: [batch, N]`, or with convolutions `[batch, …]` with the axes of the data,
 /// inputs as they stand there, and gives `y: [batch, C]`: what
 /// `predict` gives, the mean over the replicas, of numbers in the targets' units, of classes before the softmax. Metadata: `features`,
-/// `axes`, `targets` and `task` as JSON.
+/// `groups` (which of them are one category), `axes`, `targets` and `task` as JSON.
 ///
 /// # Errors
 /// [`Error::Usage`] for a model that came from ONNX itself.
@@ -98,8 +98,10 @@ pub fn export(model: &Model) -> Result<Vec<u8>> {
     let bytes = bytes.message(11, value("x", &[&[-1], &shape[..]].concat())).message(12, value("y", &[-1, m]));
     let json = |value: serde_json::Value| value.to_string();
     let features: Vec<&str> = d.features.iter().map(|feature| feature.name.as_str()).collect();
+    let groups: Vec<Option<u32>> = d.features.iter().map(|feature| feature.group).collect();
     let metadata = [
         ("features", json(serde_json::json!(features))),
+        ("groups", json(serde_json::json!(groups))),
         ("axes", json(serde_json::json!(d.axes))),
         ("targets", json(serde_json::json!(d.targets))),
         ("task", json(serde_json::json!(d.task))),

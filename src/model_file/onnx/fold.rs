@@ -128,6 +128,7 @@ pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>]) -> Result<Option<
         "Concat" => layout::concat(call),
         "Pad" => layout::pad(call),
         "Where" => layout::choose(call),
+        "Trilu" => layout::triangle(call),
         "Cast" | "CastLike" => arithmetic::cast(call),
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" => arithmetic::binary(call),
         "Min" | "Max" | "Sum" => arithmetic::variadic(call),

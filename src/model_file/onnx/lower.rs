@@ -7,8 +7,8 @@ use super::batch;
 use super::fold::Value;
 use super::lowering::{Known, Lowering, Numbers};
 use super::operators::{self, OPERATORS};
-use super::tensor::Tensor;
-use super::wire::{Graph, Model, Node, ValueKind, shown};
+use super::tensor::{Data, Tensor};
+use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
 use crate::network::{Layout, Network, Parameters};
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     let producers = producers(graph).map_err(|problem| whole(problem, "export it again"))?;
     let (output, removed) = output(graph, &producers)
         .map_err(|problem| whole(problem, "give a network with one tensor of numbers as its output"))?;
-    let needed = needed(graph, &producers, output);
+    let needed = needed(graph, &producers, [output]);
     let mut lowering = Lowering {
         path,
         opset,
@@ -49,27 +49,20 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         names: HashSet::from(["input".to_owned()]),
         elements: 0,
     };
-    *lowering.readers.entry(output).or_default() += 1;
-    for &i in &needed {
-        graph.nodes[i].inputs.iter().for_each(|name| *lowering.readers.entry(name).or_default() += 1);
-    }
+    let mut read = |name| *lowering.readers.entry(name).or_default() += 1;
+    read(output);
+    needed.iter().for_each(|&i| each_read(&graph.nodes[i], &mut read));
     for stored in &graph.initializers {
-        if !lowering.readers.contains_key(stored.name) {
-            continue;
-        }
-        let tensor = Tensor::read(path, stored)?;
-        lowering.count(tensor.data.len()).map_err(|problem| whole(problem, "give a smaller network"))?;
-        lowering.known.insert(stored.name, Known::Value(Value::Constant(tensor)));
+        initialise(&mut lowering, stored)?.map_err(|problem| whole(problem, "give a smaller network"))?;
     }
     lowering.input(graph).map_err(|problem| {
         whole(problem, "export it with one input whose sizes are fixed but for the first axis, the batch")
     })?;
     for &i in &needed {
         let node = &graph.nodes[i];
-        let place = if node.name.is_empty() { node.place(i) } else { format!("node {}", shown(node.name)) };
         lower_node(&mut lowering, node).map_err(|problem| {
             let remedy = format!("supported are {}", OPERATORS.join(", "));
-            Error::input(path, format!("{place}, {}", shown(node.op_type)), problem, remedy)
+            Error::input(path, place(node, i), problem, remedy)
         })?;
     }
     match lowering.known.get(output) {
@@ -102,6 +95,32 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     }
     let metadata = model.metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(Imported { network, parameters, removed, metadata })
+}
+
+/// Node number `i` of its graph, with its operator, for a message.
+fn place(node: &Node<'_>, i: usize) -> String {
+    let called = if node.name.is_empty() { node.place(i) } else { format!("node {}", shown(node.name)) };
+    format!("{called}, {}", shown(node.op_type))
+}
+
+/// Takes a tensor of the file, if anything reads it.
+fn initialise<'a>(to: &mut Lowering<'a>, stored: &StoredTensor<'a>) -> Result<Result<(), String>> {
+    if !to.readers.contains_key(stored.name) {
+        return Ok(Ok(()));
+    }
+    let tensor = Tensor::read(to.path, stored)?;
+    let counted = to.count(tensor.data.len());
+    to.known.insert(stored.name, Known::Value(Value::Constant(tensor)));
+    Ok(counted)
+}
+
+/// Every name that a node reads, and that its graphs read.
+fn each_read<'a>(node: &Node<'a>, read: &mut impl FnMut(&'a str)) {
+    node.inputs.iter().for_each(|name| read(name));
+    for graph in node.subgraphs() {
+        graph.outputs.iter().for_each(|output| read(output.name));
+        graph.nodes.iter().for_each(|node| each_read(node, read));
+    }
 }
 
 /// Which node makes a value.
@@ -145,15 +164,19 @@ fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<
     Ok((name, removed))
 }
 
-/// The nodes that a value depends on, in the order of the file.
-fn needed<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>, output: &'a str) -> Vec<usize> {
+/// The nodes that values depend on, in the order of the file.
+fn needed<'a>(
+    graph: &Graph<'a>,
+    producers: &HashMap<&'a str, usize>,
+    outputs: impl IntoIterator<Item = &'a str>,
+) -> Vec<usize> {
     let mut needed = vec![false; graph.nodes.len()];
-    let mut open = vec![output];
+    let mut open: Vec<&str> = outputs.into_iter().collect();
     while let Some(name) = open.pop() {
         if let Some(&i) = producers.get(name)
             && !std::mem::replace(&mut needed[i], true)
         {
-            open.extend(&graph.nodes[i].inputs);
+            each_read(&graph.nodes[i], &mut |name| open.push(name));
         }
     }
     (0..needed.len()).filter(|&i| needed[i]).collect()
@@ -161,15 +184,18 @@ fn needed<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>, output: &'
 
 /// Evaluates a node, or adds it to the network.
 fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> {
-    if node.has_subgraph() {
-        return Err("it has a graph of its own, which isn't supported".into());
-    }
     for name in node.inputs.iter().filter(|name| !name.is_empty()) {
         match to.known.get(name) {
             None => return Err(format!("it reads {}, which nothing before it makes", shown(name))),
             Some(Known::Failed(problem)) => return Err(format!("it reads {}, and there {problem}", shown(name))),
             Some(_) => {}
         }
+    }
+    if node.op_type == "If" && node.domain.is_empty() {
+        return lower_branch(to, node);
+    }
+    if node.subgraphs().next().is_some() {
+        return Err("it has a graph of its own, which is read of If alone".into());
     }
     if let Some(rows) = batch::rows(to, node) {
         to.count(rows.offset.data.len())?;
@@ -195,5 +221,53 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
         None => operators::lower(to, node)?.into_iter().map(Known::Node).collect(),
     };
     to.known.extend(node.outputs.iter().copied().zip(made));
+    Ok(())
+}
+
+/// Lowers the graph that an If takes: it sees the names around it, and its own end with it.
+fn lower_branch<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> {
+    let branch =
+        match to.get(node, 0) {
+            Some(Known::Value(Value::Constant(Tensor { data: Data::Bool(truth), .. }))) if truth.len() == 1 => {
+                if truth[0] { "then_branch" } else { "else_branch" }
+            }
+            Some(Known::Value(Value::Constant(_))) => return Err("its condition is no single truth value".into()),
+            Some(_) => return Err("its condition depends on the network's input; a constant one is supported".into()),
+            None => return Err("its condition is missing".into()),
+        };
+    let graph = node.graph(branch)?.ok_or_else(|| format!("its {branch} is missing"))?;
+    let inside = |problem: String| format!("in its {branch} {problem}");
+    if graph.outputs.len() != node.outputs.len() {
+        let (given, wanted) = (graph.outputs.len(), node.outputs.len());
+        return Err(inside(format!("{given} values are given, and it has {wanted} outputs")));
+    }
+    let producers = producers(graph).map_err(inside)?;
+    let needed = needed(graph, &producers, graph.outputs.iter().map(|output| output.name));
+    let own: HashSet<&str> = producers.keys().copied().chain(graph.initializers.iter().map(|t| t.name)).collect();
+    let around: Vec<(&str, Option<Known>)> = own.into_iter().map(|name| (name, to.known.remove(name))).collect();
+    for stored in &graph.initializers {
+        initialise(to, stored).map_err(|error| error.to_string()).and_then(|counted| counted).map_err(inside)?;
+    }
+    for i in needed {
+        let node = &graph.nodes[i];
+        lower_node(to, node).map_err(|problem| inside(format!("{}: {problem}", place(node, i))))?;
+    }
+    let result = |output: &ValueInfo<'a>| {
+        let nothing = || inside(format!("nothing makes its output {}", shown(output.name)));
+        to.known.get(output.name).cloned().ok_or_else(nothing)
+    };
+    let results = graph.outputs.iter().map(result).collect::<Result<Vec<Known>, String>>()?;
+    for (name, known) in around {
+        match known {
+            Some(known) => to.known.insert(name, known),
+            None => to.known.remove(name),
+        };
+    }
+    for (&name, known) in node.outputs.iter().zip(results) {
+        if let Known::Value(value) = &known {
+            to.count(value.len())?;
+        }
+        to.known.insert(name, known);
+    }
     Ok(())
 }

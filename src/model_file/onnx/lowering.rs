@@ -15,6 +15,7 @@ const MOST_INPUTS: usize = 1 << 22;
 const MOST_ELEMENTS: usize = 1 << 31;
 
 /// What a name of the graph stands for.
+#[derive(Clone)]
 pub(super) enum Known {
     /// What doesn't depend on the network's input.
     Value(Value),

@@ -58,6 +58,9 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     };
     if let Some(names) = names("features", description.features.len()) {
         description.features.iter_mut().zip(names).for_each(|(feature, name)| feature.name = name);
+        let groups = metadata.iter().find(|(name, _)| name == "groups");
+        let groups = groups.and_then(|(_, text)| serde_json::from_str::<Vec<Option<u32>>>(text).ok());
+        description.features.iter_mut().zip(groups.into_iter().flatten()).for_each(|(feature, g)| feature.group = g);
     }
     let axes = metadata.iter().find(|(name, _)| name == "axes");
     let axes = axes.and_then(|(_, text)| serde_json::from_str::<Vec<Axis>>(text).ok());

@@ -1,5 +1,6 @@
 //! How each operator becomes nodes. [`fold`](super::fold) has evaluated what doesn't depend on the network's input.
 
+mod attention;
 mod layers;
 mod normalise;
 mod pointwise;
@@ -16,9 +17,10 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 78] = [
+pub(super) const OPERATORS: [&str; 81] = [
     "Abs",
     "Add",
+    "Attention",
     "AveragePool",
     "BatchNormalization",
     "Cast",
@@ -46,6 +48,7 @@ pub(super) const OPERATORS: [&str; 78] = [
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "If",
     "InstanceNormalization",
     "LRN",
     "LayerNormalization",
@@ -95,6 +98,7 @@ pub(super) const OPERATORS: [&str; 78] = [
     "Transpose",
     "Unsqueeze",
     "Upsample",
+    "Where",
 ];
 
 /// Adds a node's layers to the network; the nodes of its outputs.
@@ -135,6 +139,8 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "Pow" => pointwise::power(to, node),
         "PRelu" => pointwise::prelu(to, node),
         "Add" | "Sum" | "Mean" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(to, node),
+        "Attention" => attention::attention(to, node),
+        "Where" => pointwise::choose(to, node),
         "LayerNormalization" => normalise::layer_norm(to, node),
         "Flatten" => shape::flatten(to, node),
         "Reshape" => shape::reshape(to, node),
@@ -180,6 +186,14 @@ fn numbers(tensor: &Tensor) -> Result<Vec<f64>, String> {
     match &tensor.data {
         Data::Double(values) => Ok(values.clone()),
         _ => Ok(tensor.to_f32()?.into_iter().map(f64::from).collect()),
+    }
+}
+
+/// The same, where true is 1 and false 0.
+fn truth_or_numbers(tensor: &Tensor) -> Result<Vec<f64>, String> {
+    match &tensor.data {
+        Data::Bool(truth) => Ok(truth.iter().map(|&truth| f64::from(u8::from(truth))).collect()),
+        _ => numbers(tensor),
     }
 }
 

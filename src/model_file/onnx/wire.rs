@@ -4,13 +4,18 @@
 //! Strict: what isn't valid is refused with its place. Fields that aren't known or needed are passed over.
 
 mod field;
+mod kind;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use self::field::{Fault, Field, Message};
+pub use self::kind::{Length, ValueKind};
 use crate::{Error, Result};
+
+/// How deep graphs may stand inside nodes of others.
+const MOST_NESTED: usize = 16;
 
 /// A model file.
 #[derive(Debug, Default)]
@@ -76,7 +81,7 @@ pub enum AttributeValue<'a> {
     Ints(Vec<i64>),
     Strings(Vec<&'a [u8]>),
     /// One graph or several, whose inside isn't read.
-    Subgraph,
+    Subgraph(Box<Graph<'a>>),
     /// Anything else, whose inside isn't read either: its kind in words.
     Other(&'static str),
 }
@@ -106,27 +111,6 @@ pub struct StoredTensor<'a> {
 pub struct ValueInfo<'a> {
     pub name: &'a str,
     pub kind: ValueKind<'a>,
-}
-
-/// The type of a value.
-#[derive(Debug, Default)]
-pub enum ValueKind<'a> {
-    /// Nothing is said.
-    #[default]
-    Unsaid,
-    /// A tensor: `TensorProto.DataType`, and the shape if its rank is known.
-    Tensor { elem_type: i64, shape: Option<Vec<Length<'a>>> },
-    /// A sequence, a map, …: its kind in words.
-    Other(&'static str),
-}
-
-/// The length of an axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length<'a> {
-    /// A number; some programs write 0 or -1 for an unknown one.
-    Number(i64),
-    Name(&'a str),
-    Unknown,
 }
 
 /// Reads a model from the bytes of the file at `path`, which is named in errors.
@@ -215,7 +199,7 @@ impl<'a> Model<'a> {
                 1 => model.ir_version = field.int()?,
                 2 => model.producer = field.text()?,
                 7 if graph.is_some() => return Err(Fault::refused("it has two graphs")),
-                7 => graph = Some(Graph::read(field.message()?)?),
+                7 => graph = Some(Graph::read(field.message()?, 0)?),
                 8 => model.opsets.push(Opset::read(field.message()?)?),
                 14 => model.metadata.push(key_and_value(field.message()?)?),
                 25 => functions.push(function(field.message()?)?),
@@ -231,11 +215,7 @@ impl<'a> Model<'a> {
             return Err(Fault::refused("it doesn't say of what version its operators are (opset_import)"));
         }
         functions.sort_unstable();
-        let calls = |node: &Node| functions.binary_search(&(node.domain, node.op_type)).is_ok();
-        if let Some((i, node)) = model.graph.nodes.iter().enumerate().find(|(_, node)| calls(node)) {
-            let problem = format!("{} is a function of this file's own, which is not supported", shown(node.op_type));
-            return Err(Fault::refused(problem).inside(node.place(i)));
-        }
+        model.graph.refuse_calls(&functions)?;
         Ok(model)
     }
 }
@@ -268,13 +248,14 @@ impl<'a> Opset<'a> {
 }
 
 impl<'a> Graph<'a> {
-    fn read(mut message: Message<'a>) -> Result<Self, Fault> {
+    /// A graph inside `depth` others.
+    fn read(mut message: Message<'a>, depth: usize) -> Result<Self, Fault> {
         let mut graph = Graph::default();
         while let Some(field) = message.field()? {
             match field.number {
                 1 => {
                     let mut node = Node::default();
-                    let read = node.fill(&field);
+                    let read = node.fill(&field, depth);
                     read.map_err(|fault| fault.inside(node.place(graph.nodes.len())))?;
                     graph.nodes.push(node);
                 }
@@ -293,6 +274,19 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(graph)
+    }
+
+    /// Refuses nodes, of graphs inside it too, that are calls of one of these functions, which are sorted.
+    fn refuse_calls(&self, functions: &[(&str, &str)]) -> Result<(), Fault> {
+        for (i, node) in self.nodes.iter().enumerate() {
+            let called = functions.binary_search(&(node.domain, node.op_type)).is_ok();
+            let problem =
+                || format!("{} is a function of this file's own, which is not supported", shown(node.op_type));
+            let own = if called { Err(Fault::refused(problem())) } else { Ok(()) };
+            let all = own.and_then(|()| node.subgraphs().try_for_each(|graph| graph.refuse_calls(functions)));
+            all.map_err(|fault| fault.inside(node.place(i)))?;
+        }
+        Ok(())
     }
 }
 
@@ -318,10 +312,24 @@ impl<'a> Node<'a> {
         self.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value)
     }
 
-    /// Whether one of the attributes is a graph of its own.
-    #[must_use]
-    pub fn has_subgraph(&self) -> bool {
-        self.attributes.iter().any(|attribute| matches!(attribute.value, AttributeValue::Subgraph))
+    /// The graphs among its attributes.
+    pub fn subgraphs(&self) -> impl Iterator<Item = &Graph<'a>> {
+        self.attributes.iter().filter_map(|attribute| match &attribute.value {
+            AttributeValue::Subgraph(graph) => Some(&**graph),
+            _ => None,
+        })
+    }
+
+    /// A graph of its own, if it is there.
+    ///
+    /// # Errors
+    /// A sentence where it is of another kind.
+    pub fn graph(&self, name: &str) -> Result<Option<&Graph<'a>>, String> {
+        self.get(
+            name,
+            "a graph",
+            |value| if let AttributeValue::Subgraph(graph) = value { Some(&**graph) } else { None },
+        )
     }
 
     /// An integer attribute, if it is there.
@@ -393,7 +401,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn fill(&mut self, field: &Field<'a>) -> Result<(), Fault> {
+    fn fill(&mut self, field: &Field<'a>, depth: usize) -> Result<(), Fault> {
         let mut message = field.message()?;
         while let Some(field) = message.field()? {
             match field.number {
@@ -401,7 +409,7 @@ impl<'a> Node<'a> {
                 2 => self.outputs.push(field.text()?),
                 3 => self.name = field.text()?,
                 4 => self.op_type = field.text()?,
-                5 => self.attributes.push(Attribute::read(&field)?),
+                5 => self.attributes.push(Attribute::read(&field, depth)?),
                 7 => self.domain = domain(field.text()?),
                 _ => {}
             }
@@ -411,9 +419,9 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn read(field: &Field<'a>) -> Result<Self, Fault> {
+    fn read(field: &Field<'a>, depth: usize) -> Result<Self, Fault> {
         let mut name = "";
-        let read = AttributeValue::read(field, &mut name).and_then(|value| named(name).map(|()| value));
+        let read = AttributeValue::read(field, &mut name, depth).and_then(|value| named(name).map(|()| value));
         let value = read.map_err(|fault| fault.inside(format!("attribute {}", shown(name)).trim_end()))?;
         Ok(Attribute { name, value })
     }
@@ -421,9 +429,9 @@ impl<'a> Attribute<'a> {
 
 impl<'a> AttributeValue<'a> {
     /// The field `type` says which of the others counts; files older than it are told by what is there.
-    fn read(field: &Field<'a>, name: &mut &'a str) -> Result<Self, Fault> {
+    fn read(field: &Field<'a>, name: &mut &'a str, depth: usize) -> Result<Self, Fault> {
         let (mut kind, mut found) = (0, 0);
-        let (mut float, mut int, mut string, mut tensor) = (0.0, 0, &[][..], None);
+        let (mut float, mut int, mut string, mut tensor, mut graph) = (0.0, 0, &[][..], None, None);
         let (mut floats, mut ints, mut strings) = (Vec::new(), Vec::new(), Vec::new());
         let mut message = field.message()?;
         while let Some(field) = message.field()? {
@@ -437,6 +445,10 @@ impl<'a> AttributeValue<'a> {
                     stored.fill(&field)?;
                     tensor = Some(stored);
                 }
+                6 if depth == MOST_NESTED => {
+                    return Err(Fault::refused(format!("graphs stand inside each other more than {MOST_NESTED} deep")));
+                }
+                6 => graph = Some(Box::new(Graph::read(field.message()?, depth + 1)?)),
                 7 => field.floats(&mut floats)?,
                 8 => field.ints(&mut ints)?,
                 9 => strings.push(field.bytes()?),
@@ -454,11 +466,12 @@ impl<'a> AttributeValue<'a> {
             2 => AttributeValue::Int(int),
             3 => AttributeValue::String(string),
             4 => AttributeValue::Tensor(tensor.ok_or_else(|| Fault::refused("its tensor is missing"))?),
-            5 | 10 => AttributeValue::Subgraph,
+            5 => AttributeValue::Subgraph(graph.ok_or_else(|| Fault::refused("its graph is missing"))?),
             6 => AttributeValue::Floats(floats),
             7 => AttributeValue::Ints(ints),
             8 => AttributeValue::Strings(strings),
             9 => AttributeValue::Other("a list of tensors"),
+            10 => AttributeValue::Other("a list of graphs"),
             11 | 12 => AttributeValue::Other("a sparse tensor"),
             13 | 14 => AttributeValue::Other("a type"),
             kind => return Err(Fault::refused(format!("its type {kind} doesn't exist"))),
@@ -517,58 +530,5 @@ impl<'a> ValueInfo<'a> {
             }
         }
         Ok(())
-    }
-}
-
-impl<'a> ValueKind<'a> {
-    fn read(mut message: Message<'a>) -> Result<Self, Fault> {
-        let mut kind = ValueKind::Unsaid;
-        while let Some(field) = message.field()? {
-            kind = match field.number {
-                1 => Self::tensor(field.message()?)?,
-                4 => ValueKind::Other("a sequence"),
-                5 => ValueKind::Other("a map"),
-                7 => ValueKind::Other("an opaque type"),
-                8 => ValueKind::Other("a sparse tensor"),
-                9 => ValueKind::Other("an optional value"),
-                _ => continue,
-            };
-        }
-        Ok(kind)
-    }
-
-    fn tensor(mut message: Message<'a>) -> Result<Self, Fault> {
-        let (mut elem_type, mut shape) = (0, None);
-        while let Some(field) = message.field()? {
-            match field.number {
-                1 => elem_type = field.int()?,
-                2 => {
-                    let mut lengths = Vec::new();
-                    let mut message = field.message()?;
-                    while let Some(field) = message.field()? {
-                        if field.number == 1 {
-                            lengths.push(Length::read(field.message()?)?);
-                        }
-                    }
-                    shape = Some(lengths);
-                }
-                _ => {}
-            }
-        }
-        Ok(ValueKind::Tensor { elem_type, shape })
-    }
-}
-
-impl<'a> Length<'a> {
-    fn read(mut message: Message<'a>) -> Result<Self, Fault> {
-        let mut length = Length::Unknown;
-        while let Some(field) = message.field()? {
-            match field.number {
-                1 => length = Length::Number(field.int()?),
-                2 => length = Length::Name(field.text()?),
-                _ => {}
-            }
-        }
-        Ok(length)
     }
 }

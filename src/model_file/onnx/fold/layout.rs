@@ -324,3 +324,25 @@ pub(super) fn choose(call: &Call) -> Result<Value, String> {
     let places = places.map(|((i, of_yes), of_no)| if chosen[i] { of_yes } else { yes.len() + of_no });
     Ok(joined.operand().pick(dims.clone(), places))
 }
+
+/// Trilu: 0 below the k-th diagonal of each matrix, or above it.
+pub(super) fn triangle(call: &Call) -> Result<Value, String> {
+    let matrix = call.constant(0)?;
+    let [.., rows, cols] = matrix.dims[..] else {
+        return Err(format!("its input has the shape {:?}, which is no matrix", matrix.dims));
+    };
+    let k = match call.optional_constant(1)? {
+        Some(k) => *k.as_ints()?.first().ok_or("its k has no element")?,
+        None => 0,
+    };
+    let upper = call.node.int("upper")?.unwrap_or(1) != 0;
+    call.room(&matrix.dims)?;
+    let zero = zero(matrix.elem)?;
+    let joined = join(&[Operand::Constant(matrix), Operand::Constant(&zero)])?;
+    let n = matrix.data.len();
+    let place = |i: usize| {
+        let along = (i % cols) as i64 - (i / cols % rows) as i64;
+        if if upper { along >= k } else { along <= k } { i } else { n }
+    };
+    Ok(joined.operand().pick(matrix.dims.clone(), (0..n).map(place)))
+}

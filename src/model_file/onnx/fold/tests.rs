@@ -240,6 +240,13 @@ fn elements_are_moved() {
     assert_eq!((parts["p"].operand().dims(), parts["q"].operand().dims()), (&[2, 2][..], &[2, 1][..]));
     let chosen = [tensor("", 9, &[2], &[1, 0]), f(&[1], &[1.0]), f(&[2, 1], &[2.0, 3.0])];
     assert_floats(one("Where", &[], &chosen), &[2, 2], &[1.0, 2.0, 1.0, 3.0]);
+    // Of two matrices, from the main diagonal on and up to the one below it.
+    let matrices = i(&[2, 2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let upper = one("Trilu", &[], std::slice::from_ref(&matrices));
+    assert_ints(upper, &[2, 2, 3], &[1, 2, 3, 0, 5, 6, 7, 8, 9, 0, 11, 12]);
+    let lower = one("Trilu", &[attribute_int("upper", 0)], &[matrices, i(&[], &[-1])]);
+    assert_ints(lower, &[2, 2, 3], &[0, 0, 0, 4, 0, 0, 0, 0, 0, 10, 0, 0]);
+    assert!(one("Trilu", &[], &[i(&[3], &[1, 2, 3])]).unwrap_err().contains("no matrix"));
 }
 
 #[test]

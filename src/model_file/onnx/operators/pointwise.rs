@@ -1,11 +1,12 @@
 //! Activations and arithmetic.
 
-use super::numbers;
-use super::spread::{alike, scaled, spread};
+use super::spread::{MASKED, alike, each, scaled, spread, spread_values};
+use super::{numbers, truth_or_numbers};
 use crate::kernels::{Activation, Function};
 use crate::model_file::onnx::lowering::Lowering;
+use crate::model_file::onnx::tensor::Data;
 use crate::model_file::onnx::wire::Node;
-use crate::network::{ActivationNode, AddNode, FunctionNode, Layer, NodeId, ProductNode};
+use crate::network::{ActivationNode, AddNode, Broadcast, By, FunctionNode, Layer, NodeId, ProductNode};
 
 /// The activation that a node without parameters is.
 pub(super) fn activation<'a>(to: &mut Lowering<'a>, node: &Node<'a>, activation: Activation) -> Result<NodeId, String> {
@@ -152,7 +153,67 @@ pub(super) fn arithmetic<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     Ok(left)
 }
 
-/// The same with one number; `None`: no line.
+/// Infinity, as masks have it, as a number with which sums of slopes and intercepts stay numbers.
+fn finite(value: f64) -> f64 {
+    if value.is_infinite() { MASKED.abs().copysign(value) } else { value }
+}
+
+/// Elements of two values by a constant condition: each is taken times 1 where it is the one, and times 0 elsewhere.
+pub(super) fn choose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let condition = to
+        .constant(node, 0)
+        .map_err(|_| "what it takes depends on the network's input; a constant condition is supported")?;
+    let Data::Bool(_) = condition.data else { return Err("its condition is no truth values".into()) };
+    let (dims, truth) = (condition.dims.clone(), truth_or_numbers(condition)?);
+    let shapes = [1, 2].map(|i| if to.is_constant(node, i) { None } else { to.activation(node, i).ok() });
+    let rank = shapes.iter().flatten().map(|&id| to.shape(id).len()).max().ok_or("it has no input to take")?;
+    // A constant's axes, as those of a sample.
+    let own = |dims: &[usize]| -> Vec<usize> {
+        let dims = if dims.len() == rank + 1 { &dims[1..] } else { dims };
+        [vec![1; rank.saturating_sub(dims.len())], dims.to_vec()].concat()
+    };
+    let mut shape = own(&dims);
+    for (i, id) in [1, 2].into_iter().zip(shapes) {
+        let sizes = match id {
+            Some(id) => to.shape(id).to_vec(),
+            None => own(&to.constant(node, i)?.dims),
+        };
+        if sizes.len() != rank || shape.len() != rank {
+            return Err(format!("it joins samples of the shapes {shape:?} and {sizes:?}; as many axes are supported"));
+        }
+        shape.iter_mut().zip(sizes).for_each(|(all, n)| *all = if *all == 1 { n } else { *all });
+    }
+    let truth = each(spread_values(&dims, truth, &shape)?, &shape);
+    // Where the first is taken, and where the second.
+    let parts = [truth.clone(), truth.iter().map(|taken| 1.0 - taken).collect::<Vec<f64>>()];
+    let mut shift = vec![0.0; truth.len()];
+    for (i, part) in [1, 2].into_iter().zip(&parts).filter(|(i, _)| shapes[i - 1].is_none()) {
+        let constant = to.constant(node, i)?;
+        let values = each(spread_values(&constant.dims, truth_or_numbers(constant)?, &shape)?, &shape);
+        let taken = shift.iter_mut().zip(values).zip(part).filter(|(_, taken)| **taken != 0.0);
+        taken.for_each(|((shift, value), _)| *shift = finite(value));
+    }
+    let [first, second] = parts;
+    let mut wide = Vec::new();
+    for (id, scale) in shapes.into_iter().zip([first, second]).filter_map(|(id, scale)| Some((id?, scale))) {
+        let whole = to.shape(id) == shape;
+        wide.push((
+            if whole { id } else { to.push_part(node, "spread", Broadcast { shape: shape.clone() }, &[id])? },
+            scale,
+        ));
+    }
+    match (wide.pop(), wide.pop()) {
+        (Some((only, scale)), None) => scaled(to, node, "", only, By::Element, scale, shift),
+        (Some((b, of_b)), Some((a, of_a))) => {
+            let a = scaled(to, node, "first", a, By::Element, of_a, shift.clone())?;
+            let b = scaled(to, node, "second", b, By::Element, of_b, shift)?;
+            to.push(node, AddNode {}, &[a, b])
+        }
+        _ => Err("it has no input to take".into()),
+    }
+}
+
+/// The layer of a sum, a difference, a product or a quotient with one number; `None`: no line.
 fn of_number(operator: &str, first: bool, c: f64) -> Result<Option<FunctionNode>, String> {
     let (a, b) = match (operator, first) {
         ("Add" | "Sum", _) => (1.0, c),
@@ -191,7 +252,10 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
     if let Some(layer) = one.filter(|_| !is_bias).map(|c| of_number(node.op_type, first, c)).transpose()?.flatten() {
         return to.push(node, layer, &[input]);
     }
-    let (by, values) = spread(constant, to.shape(input))?;
+    let (by, mut values) = spread(constant, to.shape(input))?;
+    if matches!(node.op_type, "Add" | "Sum" | "Sub") {
+        values.iter_mut().for_each(|value| *value = finite(*value));
+    }
     if is_bias {
         to.tensors.push((input, "bias", values.into()));
         return Ok(input);

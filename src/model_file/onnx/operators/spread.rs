@@ -37,10 +37,28 @@ pub(super) fn room(shape: &[usize]) -> Result<usize, String> {
     count.ok_or_else(|| format!("its constant would be spread over {shape:?}; {MOST_SPREAD} elements are supported"))
 }
 
+/// What stands for −∞: it is as nothing behind a softmax, and sums of slopes and intercepts stay numbers.
+pub(super) const MASKED: f64 = -1e30;
+
 /// A constant spread over a sample: by channel where it can be.
 pub(super) fn spread(constant: &Tensor, shape: &[usize]) -> Result<(By, Vec<f64>), String> {
-    let values = numbers(constant)?;
-    let (dims, rank) = (&constant.dims, shape.len());
+    spread_values(&constant.dims, numbers(constant)?, shape)
+}
+
+/// A value for each element of a sample.
+pub(super) fn each((by, values): (By, Vec<f64>), shape: &[usize]) -> Vec<f64> {
+    match by {
+        By::Element => values,
+        By::Channel => {
+            let inner = shape[1..].iter().product();
+            values.into_iter().flat_map(|value| std::iter::repeat_n(value, inner)).collect()
+        }
+    }
+}
+
+/// The same of values with the axes `dims`.
+pub(super) fn spread_values(dims: &[usize], values: Vec<f64>, shape: &[usize]) -> Result<(By, Vec<f64>), String> {
+    let rank = shape.len();
     // Aligned at the last axis; one axis more than the sample's is the batch.
     let batch = dims.len() == rank + 1;
     if dims.len() > rank + 1 || (batch && dims[0] != 1) {

@@ -66,7 +66,9 @@ fn attributes_of_every_kind() {
     assert_eq!(node.text("text"), Ok(Some("same")));
     assert!(node.text("bytes").is_err(), "not UTF-8");
     assert!(matches!(node.attribute("texts"), Some(AttributeValue::Strings(texts)) if texts[..] == [b"a", b"b"]));
-    assert!(node.has_subgraph());
+    assert_eq!(node.subgraphs().map(|graph| graph.nodes[0].op_type).collect::<Vec<_>>(), ["Relu"]);
+    assert_eq!(node.graph("body").unwrap().unwrap().outputs[0].name, "y");
+    assert!(node.graph("ints").is_err() && node.graph("none at all").unwrap().is_none());
     assert!(matches!(node.attribute("sparse"), Some(AttributeValue::Other("a sparse tensor"))));
 }
 

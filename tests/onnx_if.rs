@@ -1,0 +1,147 @@
+//! Graphs inside nodes of ONNX files: what an `If` takes, and what is refused.
+
+#[path = "../src/model_file/onnx/encode.rs"]
+#[allow(dead_code)]
+mod encode;
+#[path = "common/onnx.rs"]
+mod models;
+#[path = "../src/model_file/onnx/samples.rs"]
+#[allow(dead_code)]
+mod samples;
+
+use encode::{Bytes, attribute_int, floats, node};
+use models::{check, load, outputs, subgraph, whole};
+use samples::{attribute_tensor, ints};
+
+/// Whether the axis 1 of x has three elements, as `cond`, by the arithmetic of shapes; and what that reads.
+fn condition() -> (Vec<Bytes>, Vec<Bytes>) {
+    let nodes = vec![
+        node("Shape", "", &["x"], &["shape"], &[]),
+        node("Gather", "", &["shape", "one"], &["width"], &[attribute_int("axis", 0)]),
+        node("Equal", "", &["width", "three"], &["cond"], &[]),
+    ];
+    (nodes, vec![ints("one", &[], &[1]), ints("three", &[], &[3])])
+}
+
+fn constant(name: &str, values: &[f32]) -> Bytes {
+    let tensor = floats("", &[values.len() as i64], values);
+    node("Constant", "", &[], &[name], &[attribute_tensor("value", tensor)])
+}
+
+#[test]
+fn the_branch_of_a_constant_condition_is_read() {
+    // Both graphs and the next If have the same names inside; w stands around them.
+    let branches = |factor: f32| {
+        let then = [constant("c", &[factor]), node("Mul", "times", &["x", "c"], &["r"], &[])];
+        let other = [constant("c", &[1.0]), node("Sub", "less", &["w", "c"], &["r"], &[])];
+        [subgraph("then_branch", &then, &[], &["r"]), subgraph("else_branch", &other, &[], &["r"])]
+    };
+    let (mut nodes, mut constants) = condition();
+    constants.push(floats("w", &[3], &[10.0, 20.0, 30.0]));
+    nodes.extend([
+        node("Not", "", &["cond"], &["not"], &[]),
+        node("If", "a", &["cond"], &["p"], &branches(2.0)),
+        node("If", "b", &["cond"], &["q"], &branches(3.0)),
+        node("If", "c", &["not"], &["s"], &branches(0.0)),
+        node("Add", "both", &["p", "q"], &["t"], &[]),
+        node("Mul", "end", &["t", "s"], &["y"], &[]),
+    ]);
+    // (2x + 3x)·(w − 1).
+    check(&[-1, 3], &nodes, &constants, &[1.0, 2.0, -1.0], &[45.0, 190.0, -145.0]);
+    let found = load(&whole(&[-1, 3], &nodes, &constants)).unwrap();
+    let names: Vec<&str> = found.network.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert!(names.contains(&"times") && names.contains(&"times (2)") && !names.contains(&"less"), "{names:?}");
+}
+
+#[test]
+fn graphs_inside_graphs_see_all_around_them() {
+    let (mut nodes, constants) = condition();
+    nodes.push(node("Relu", "relu", &["x"], &["h"], &[]));
+    // Two outputs in another order, one of them what is around; weights of the graph's own.
+    let inner = [node("Add", "inner", &["h", "v"], &["deep"], &[])];
+    let own = [floats("v", &[3], &[1.0, 1.0, 1.0])];
+    let same = [node("Identity", "", &["h"], &["deep"], &[])];
+    let inner_if = [subgraph("then_branch", &inner, &own, &["deep"]), subgraph("else_branch", &same, &[], &["deep"])];
+    let then = [
+        node("If", "if2", &["cond"], &["m"], &inner_if),
+        node("Neg", "neg", &["m"], &["n"], &[]),
+        node("Identity", "", &["x"], &["same"], &[]),
+    ];
+    let branches =
+        [subgraph("then_branch", &then, &[], &["n", "same"]), subgraph("else_branch", &[], &[], &["h", "x"])];
+    nodes.push(node("If", "if1", &["cond"], &["p", "q"], &branches));
+    nodes.push(node("Sub", "out", &["p", "q"], &["y"], &[]));
+    // −(relu(x) + 1) − x.
+    check(&[-1, 3], &nodes, &constants, &[1.0, -2.0, 0.5], &[-3.0, 1.0, -2.0]);
+}
+
+/// As PyTorch's older exporter writes local response normalisation: an axis is squeezed if it is 1.
+#[test]
+fn an_if_at_the_end_of_the_graph() {
+    let (mut nodes, constants) = condition();
+    let squeeze = [node("Flatten", "flat", &["x"], &["f"], &[])];
+    let same = [node("Identity", "same", &["x"], &["i"], &[])];
+    let branches = [subgraph("then_branch", &same, &[], &["i"]), subgraph("else_branch", &squeeze, &[], &["f"])];
+    nodes.push(node("If", "end", &["cond"], &["y"], &branches));
+    let found = load(&whole(&[-1, 2, 2], &nodes, &constants)).unwrap();
+    assert_eq!(found.network.output().shape, [4]);
+    assert_eq!(outputs(&found, &[1.0, 2.0, 3.0, 4.0]), [1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn what_isn_t_supported_is_told() {
+    let relu = |reads: &str, makes: &str| node("Relu", "inner", &[reads], &[makes], &[]);
+    let refuse = |op: &str, condition_name: &str, attributes: &[Bytes], outputs: &[&str], told: &str| {
+        let (mut nodes, mut constants) = condition();
+        constants.push(floats("f", &[], &[1.0]));
+        nodes.push(node(op, "branch", &[condition_name], outputs, attributes));
+        let error = load(&whole(&[-1, 3], &nodes, &constants)).unwrap_err();
+        assert!(error.contains(&format!("node branch, {op}")) && error.contains(told), "{error} doesn't tell {told}");
+        assert!(!error.contains('\n'), "{error}");
+    };
+    let then = |nodes: &[Bytes], outputs: &[&str]| [subgraph("then_branch", nodes, &[], outputs)];
+    let good = then(&[relu("x", "r")], &["r"]);
+    refuse("If", "x", &good, &["y"], "its condition depends on the network's input; a constant one is supported");
+    refuse("If", "f", &good, &["y"], "no single truth value");
+    refuse("If", "", &good, &["y"], "its condition is missing");
+    refuse("If", "cond", &[], &["y"], "its then_branch is missing");
+    refuse("If", "cond", &[attribute_int("then_branch", 1)], &["y"], "its attribute then_branch is not a graph");
+    refuse("If", "cond", &good, &["y", "z"], "in its then_branch 1 values are given, and it has 2 outputs");
+    refuse("If", "cond", &then(&[relu("gone", "r")], &["r"]), &["y"], "node inner, Relu: it reads gone, which nothing");
+    refuse("If", "cond", &then(&[relu("x", "r")], &["gone"]), &["y"], "nothing makes its output gone");
+    // It can't read its own result, nor what comes after.
+    refuse("If", "cond", &then(&[relu("y", "r")], &["r"]), &["y"], "it reads y, which nothing before it makes");
+    let circle = [relu("q", "r"), relu("r", "q")];
+    refuse("If", "cond", &then(&circle, &["r"]), &["y"], "it reads q, which nothing before it makes");
+    refuse("If", "cond", &then(&[relu("x", "r"), relu("x", "r")], &["r"]), &["y"], "two nodes make the value r");
+    let unknown = [node("Einsum", "inner", &["x"], &["r"], &[])];
+    refuse("If", "cond", &then(&unknown, &["r"]), &["y"], "in its then_branch node inner, Einsum: this operator isn't");
+    let body = [subgraph("body", &[relu("x", "r")], &[], &["r"])];
+    refuse("Loop", "cond", &body, &["y"], "it has a graph of its own, which is read of If alone");
+}
+
+#[test]
+fn graphs_nested_without_end_are_refused() {
+    let nested = |depth: usize| {
+        let mut branch = subgraph("then_branch", &[node("Relu", "r", &["x"], &["y0"], &[])], &[], &["y0"]);
+        for level in 1..depth {
+            let [made, inner] = [format!("y{level}"), format!("y{}", level - 1)];
+            let both = [node("If", "if", &["cond"], &[&inner], &[branch])];
+            branch = subgraph(
+                "then_branch",
+                &[&both[..], &[node("Neg", "n", &[&inner], &[&made], &[])]].concat(),
+                &[],
+                &[&made],
+            );
+        }
+        let (mut nodes, constants) = condition();
+        nodes.push(node("If", "if", &["cond"], &["y"], &[branch]));
+        whole(&[-1, 3], &nodes, &constants)
+    };
+    // Each of 15 negates the ReLU of the innermost.
+    assert_eq!(outputs(&load(&nested(16)).unwrap(), &[1.0, -1.0, 2.0]), [-1.0, 0.0, -2.0]);
+    let error = load(&nested(17)).unwrap_err();
+    assert!(error.contains("graphs stand inside each other more than 16 deep"), "{error}");
+    // A thousand take no stack.
+    assert!(load(&nested(1000)).unwrap_err().contains("16 deep"));
+}
