@@ -430,12 +430,14 @@ impl Forward {
         let mut outputs = Vec::new();
         for inputs in inputs.chunks(*batch * n) {
             let rows = inputs.len() / n;
-            let mut padded = vec![0.0; rows * x.ld];
-            padded
-                .chunks_exact_mut(x.ld)
-                .zip(inputs.chunks_exact(n))
-                .for_each(|(to, from)| to[..n].copy_from_slice(from));
-            session.write(x.buffer, Some(0), x.offset, &padded)?;
+            if rows == 1 || x.ld == n {
+                session.write(x.buffer, Some(0), x.offset, inputs)?;
+            } else {
+                let mut padded = vec![0.0; rows * x.ld];
+                let to = padded.chunks_exact_mut(x.ld);
+                to.zip(inputs.chunks_exact(n)).for_each(|(to, from)| to[..n].copy_from_slice(from));
+                session.write(x.buffer, Some(0), x.offset, &padded)?;
+            }
             let rows = rows as u32;
             let step = Step { index: 0, rows, begin: 0, epoch: 0, count: 0, rate: 0.0, ordering: 0, kept: u32::MAX };
             session.run(*pass, &[step])?;

@@ -33,8 +33,8 @@ pub(super) struct PlaneSums<'a> {
     /// Weights of a group, and from one filter to the next.
     group: usize,
     apart: usize,
-    /// For each part.
-    terms: Vec<Vec<Term>>,
+    /// For each part, and what is farthest of them.
+    terms: Vec<(Vec<Term>, Term)>,
     /// Filters that are made together.
     pub panels: Vec<Range<usize>>,
     /// Lines that are made together, of how many.
@@ -62,11 +62,13 @@ impl<'a> PlaneSums<'a> {
         let terms = |part: &Part| {
             let of_channel =
                 |c| part.taps.iter().map(move |&(at, tap)| (word(c * planes.len + at), word(c * next + tap)));
-            (0..from).flat_map(of_channel).collect()
+            let terms: Vec<Term> = (0..from).flat_map(of_channel).collect();
+            let farthest = terms.iter().fold((0, 0), |far, term| (far.0.max(term.0), far.1.max(term.1)));
+            (terms, farthest)
         };
         let mut panels = Vec::new();
         while let Some(left) = (to - panels.last().map_or(0, |last: &Range<usize>| last.end)).checked_sub(1) {
-            let width = [8, 4, 2].into_iter().find(|&width| width <= left + 1).unwrap_or(1);
+            let width = [8, 4, 3, 2].into_iter().find(|&width| width <= left + 1).unwrap_or(1);
             panels.push(to - left - 1..to - left - 1 + width);
         }
         // As many as sums of stay in the first caches, or fewer to have work for all threads, and all blocks about as large.
@@ -97,7 +99,7 @@ impl<'a> PlaneSums<'a> {
 
     /// Terms of a sum, roughly.
     pub fn depth(&self) -> usize {
-        self.terms.iter().map(Vec::len).max().unwrap_or(0)
+        self.terms.iter().map(|(terms, _)| terms.len()).max().unwrap_or(0)
     }
 
     /// Elements of the planes of a row and a group.
@@ -145,10 +147,12 @@ impl<'a> PlaneSums<'a> {
         if let Some(bias) = self.bias {
             begin[..filters.len()].copy_from_slice(&bias[group * self.to..][filters.clone()]);
         }
-        for (part, terms) in self.planes.parts.iter().zip(&self.terms) {
+        for (part, (terms, farthest)) in self.planes.parts.iter().zip(&self.terms) {
+            let farthest = *farthest;
             let lines = if self.terms.len() == 1 { lines.clone() } else { 0..part.lines() };
             let sums = Sums {
                 terms,
+                farthest,
                 x,
                 weight: &self.weight[group * self.group + filters.start * self.apart..],
                 apart: self.apart,
@@ -166,9 +170,11 @@ impl<'a> PlaneSums<'a> {
     }
 }
 
-/// Sums of some filters, one or two or four or eight, at the places of a span.
+/// Sums of some filters, one to four or eight, at the places of a span.
 struct Sums<'a> {
     terms: &'a [Term],
+    /// The largest input and the largest weight of all terms.
+    farthest: Term,
     x: &'a [f32],
     /// From the panel's first filter on, and from one filter to the next.
     weight: &'a [f32],
@@ -185,10 +191,10 @@ struct Sums<'a> {
 impl Sums<'_> {
     fn run(self) {
         // Sums and what they see must lie inside their slices: what the registers' loads rely on.
-        let far = |of: fn(&Term) -> u32| self.terms.iter().map(of).max().unwrap_or(0) as usize;
         if !self.terms.is_empty() {
-            assert!(far(|term| term.0) + self.span.end <= self.x.len(), "invariant: the planes hold what is seen");
-            let weights = far(|term| term.1) + (self.filters - 1) * self.apart;
+            let (input, weight) = self.farthest;
+            assert!(input as usize + self.span.end <= self.x.len(), "invariant: the planes hold what is seen");
+            let weights = weight as usize + (self.filters - 1) * self.apart;
             assert!(weights < self.weight.len(), "invariant: the weight holds all filters");
         }
         widest(self);
@@ -209,6 +215,8 @@ impl WithSimd for Sums<'_> {
             }
             (4, true) => self.tiles::<S, 4, 6, 2>(simd, 0),
             (4, false) => self.tiles::<S, 4, 3, 1>(simd, 0),
+            (3, true) => self.tiles::<S, 3, 7, 2>(simd, 0),
+            (3, false) => self.tiles::<S, 3, 3, 1>(simd, 0),
             (2, true) => self.tiles::<S, 2, 8, 2>(simd, 0),
             (2, false) => self.tiles::<S, 2, 4, 2>(simd, 0),
             _ => self.tiles::<S, 1, 8, 4>(simd, 0),

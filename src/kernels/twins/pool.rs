@@ -344,6 +344,18 @@ fn sort<T: Real>(all: &[T], stride: usize, sorted: &mut [T]) {
     }
 }
 
+/// A sum of so many terms, several at a time, since each addition waits for the one before it.
+fn sum_of<T: Real>(terms: usize, term: impl Fn(usize) -> T) -> T {
+    const APART: usize = 8;
+    let mut sums = [T::ZERO; APART];
+    let whole = terms / APART * APART;
+    for first in (0..whole).step_by(APART) {
+        sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += term(first + i));
+    }
+    let rest = (whole..terms).fold(T::ZERO, |sum, t| sum + term(t));
+    if whole == 0 { rest } else { sums.iter().fold(T::ZERO, |all, &sum| all + sum) + rest }
+}
+
 /// Columns of a row that one thread makes.
 const SPAN: usize = 4096;
 
@@ -367,9 +379,13 @@ impl Sparse {
                 let out = unsafe { parts.part(self.out.offset + row * self.out.ld + first, SPAN.min(cols - first)) };
                 for (j, out) in (first..).zip(out) {
                     let terms = begin[j] as usize..begin[j + 1] as usize;
+                    let columns = &column[terms.clone()];
                     *out = match weights {
-                        Some(weights) => terms.fold(T::ZERO, |sum, t| sum + weights[t] * x[column[t] as usize]),
-                        None => terms.fold(T::ZERO, |sum, t| sum + x[column[t] as usize]),
+                        Some(weights) => {
+                            let weights = &weights[terms];
+                            sum_of(columns.len(), |t| weights[t] * x[columns[t] as usize])
+                        }
+                        None => sum_of(columns.len(), |t| x[columns[t] as usize]),
                     };
                 }
             });
