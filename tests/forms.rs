@@ -8,8 +8,8 @@ use eigenlens::network::{
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::{
-    ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, decompose,
-    explain_planned, plan,
+    Checkpoint, ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, Work,
+    decompose, explain_planned, plan,
 };
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
@@ -53,7 +53,7 @@ fn input(network: &Network) -> Vec<f64> {
 fn explained(form: Form, at_once: bool, memory: usize, device: &Device) -> Explanation {
     let (network, parameters, split) = network();
     let settings = ExplainSettings { output: Output::Index(1), components: 6, memory, ..ExplainSettings::at(&[split]) };
-    let plans = [SplitPlan { split, form, at_once, rows: 48, on: None, estimates: vec![] }];
+    let plans = [SplitPlan { split, form, at_once, rows: 48, on: None, estimates: vec![], middle: None }];
     let (mut found, x) = (Vec::new(), input(&network));
     let each = &mut |explanation| {
         found.push(explanation);
@@ -202,11 +202,19 @@ fn the_plan_says_what_each_form_takes() {
 fn a_long_decomposition_can_be_stopped() {
     let (network, parameters, split) = network();
     let settings = ExplainSettings { memory: 0, ..ExplainSettings::at(&[split]) };
-    let plans = [SplitPlan { split, form: Form::Complete, at_once: false, rows: 48, on: None, estimates: vec![] }];
+    let plans = [SplitPlan {
+        split,
+        form: Form::Complete,
+        at_once: false,
+        rows: 48,
+        on: None,
+        estimates: vec![],
+        middle: None,
+    }];
     let mut shares = Vec::new();
     let each = &mut |_| panic!("nothing was finished");
-    let watch = &mut |share: f64| {
-        shares.push(share);
+    let watch = &mut |work: Work| {
+        shares.push(work.share);
         if shares.len() == 3 { Flow::Stop } else { Flow::Continue }
     };
     let error =

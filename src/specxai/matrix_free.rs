@@ -1,6 +1,7 @@
 //! Operators that are too large to form.
 
 use super::krylov::Apply;
+use super::middle::Middle;
 use super::operator::{Blocks, LocalOperator, Product};
 use crate::Result;
 use crate::engine::Device;
@@ -15,6 +16,9 @@ pub struct MatrixFree {
     node: NodeId,
     block: usize,
     on: Vec<usize>,
+    middle: Option<NodeId>,
+    /// Of the middle's elements those that are on.
+    middle_on: Vec<usize>,
 }
 
 /// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
@@ -30,11 +34,30 @@ impl MatrixFree {
         form: SlopeForm,
         device: &Device,
     ) -> Result<Self> {
+        Self::through(network, parameters, (None, node), form, device)
+    }
+
+    /// With products from and to a node `middle` on the way too, through which every path from the input goes ([`Middle`]).
+    ///
+    /// # Errors
+    /// The engine's own.
+    pub(super) fn through(
+        network: &Network,
+        parameters: &Parameters,
+        (middle, node): (Option<NodeId>, NodeId),
+        form: SlopeForm,
+        device: &Device,
+    ) -> Result<Self> {
         let width = network.nodes[node].width().min(network.input_width());
         let block = BLOCK.min(width);
-        let products = [Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
+        let mut products = vec![Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
+        if let Some(to) = middle.filter(|&middle| middle != 0) {
+            let seeds = block;
+            products.push(Product::Descend { node, to, seeds });
+            products.extend([Product::Pull { node: to, seeds }, Product::Push { node: to, seeds }]);
+        }
         let operator = LocalOperator::new(network, parameters, &products, form, 1, device)?;
-        Ok(MatrixFree { operator, node, block, on: Vec::new() })
+        Ok(MatrixFree { operator, node, block, on: Vec::new(), middle, middle_on: Vec::new() })
     }
 
     /// Moves to another input, and finds which rows are on there: those where the images of random tangents are not all zero. A row that
@@ -44,11 +67,17 @@ impl MatrixFree {
     /// The engine's own.
     pub fn load(&mut self, x: &[f64]) -> Result<()> {
         self.operator.load(x)?;
-        let (m, n) = self.whole_shape();
+        let (_, n) = self.whole_shape();
         let mut random = Random::new(0, 0x04);
         let v: Vec<f64> = (0..self.block * n).map(|_| random.normal()).collect();
-        let images = self.operator.push(self.node, self.block, &v)?;
-        self.on = (0..m).filter(|&row| (0..self.block).any(|seed| images.row(0, seed)[row] != 0.0)).collect();
+        let on = |images: &Blocks| {
+            let some = |&row: &usize| (0..images.rows).any(|seed| images.row(0, seed)[row] != 0.0);
+            (0..images.cols).filter(some).collect()
+        };
+        self.on = on(&self.operator.push(self.node, self.block, &v)?);
+        if let Some(middle) = self.middle.filter(|&middle| middle != 0) {
+            self.middle_on = on(&self.operator.push(middle, self.block, &v)?);
+        }
         Ok(())
     }
 
@@ -106,19 +135,54 @@ impl Apply for MatrixFree {
 
     fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>> {
         let images = self.operator.push(self.node, self.block, v)?;
-        Ok((0..self.block).flat_map(|seed| self.gather(images.row(0, seed))).collect())
+        Ok(gather(&images, &self.on))
     }
 
     fn apply_transpose(&mut self, u: &[f64]) -> Result<Vec<f64>> {
-        let (m, _) = self.whole_shape();
-        let mut whole = vec![0.0; self.block * m];
-        for (to, from) in whole.chunks_exact_mut(m).zip(u.chunks_exact(self.on.len().max(1))) {
-            self.on.iter().zip(from).for_each(|(&row, &x)| to[row] = x);
-        }
+        let whole = scatter(u, &self.on, self.whole_shape().0, self.block);
         self.operator.pull(self.node, self.block, &whole).map(Blocks::into_packed)
     }
 
     fn block(&self) -> usize {
         self.block
     }
+}
+
+impl Middle for MatrixFree {
+    fn width(&self) -> Option<usize> {
+        self.middle.map(|middle| if middle == 0 { self.whole_shape().1 } else { self.middle_on.len() })
+    }
+
+    fn is_input(&self) -> bool {
+        self.middle == Some(0)
+    }
+
+    fn descend(&mut self, u: &[f64]) -> Result<Vec<f64>> {
+        let Some(middle) = self.middle.filter(|&middle| middle != 0) else { return self.apply_transpose(u) };
+        let whole = scatter(u, &self.on, self.whole_shape().0, self.block);
+        let arrived = self.operator.descend((self.node, middle), self.block, &whole)?;
+        Ok(gather(&arrived, &self.middle_on))
+    }
+
+    fn there_and_back(&mut self, h: &[f64]) -> Result<Vec<f64>> {
+        let Some(middle) = self.middle.filter(|&middle| middle != 0) else { return Ok(h.to_vec()) };
+        let whole = scatter(h, &self.middle_on, self.operator.network().nodes[middle].width(), self.block);
+        let v = self.operator.pull(middle, self.block, &whole)?.into_packed();
+        let images = self.operator.push(middle, self.block, &v)?;
+        Ok(gather(&images, &self.middle_on))
+    }
+}
+
+/// Vectors that are zero but at `places`, whole.
+fn scatter(packed: &[f64], places: &[usize], width: usize, vectors: usize) -> Vec<f64> {
+    let mut whole = vec![0.0; vectors * width];
+    for (to, from) in whole.chunks_exact_mut(width).zip(packed.chunks_exact(places.len().max(1))) {
+        places.iter().zip(from).for_each(|(&place, &x)| to[place] = x);
+    }
+    whole
+}
+
+/// The elements at `places` of every row.
+fn gather(rows: &Blocks, places: &[usize]) -> Vec<f64> {
+    (0..rows.rows).flat_map(|seed| places.iter().map(move |&place| rows.row(0, seed)[place])).collect()
 }
