@@ -207,3 +207,34 @@ fn from_gram(gram: Vec<f64>, m: usize, asymmetry: f64) -> Triplets {
     left.truncate(kept);
     Triplets { sigma, left, bound, complete: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// One panel and its rows around the sizes of tiles and of sums, against sums in double precision.
+    #[test]
+    fn panels_are_multiplied_with_rows() {
+        let mut random = Random::new(1, 1);
+        for (count, all) in [(1, 1), (5, TILE - 1), (7, TILE), (3, TILE + 1), (2, 523)] {
+            for width in [1, COLUMNS - 1, COLUMNS, COLUMNS + 1, 2503] {
+                let mut some = |n: usize| (0..n * width).map(|_| random.normal() as f32).collect::<Vec<f32>>();
+                let (panel, rows) = (some(count), some(all));
+                let m = all + 3;
+                let mut gram = vec![0.0; count * m];
+                multiply(&mut gram, m, &panel, &rows, width);
+                for i in 0..count {
+                    for (j, row) in rows.chunks_exact(width).enumerate() {
+                        let terms = panel[i * width..][..width].iter().zip(row);
+                        let truth: f64 = terms.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        // √COLUMNS roundings of at most √COLUMNS' worth of unit terms, and as many again.
+                        let off = (gram[i * m + j] - truth).abs();
+                        assert!(off < 2e-4, "{count} {all} {width}: ({i}, {j}) is off by {off}");
+                    }
+                    assert!(gram[i * m + all..][..3].iter().all(|&x| x == 0.0));
+                }
+            }
+        }
+    }
+}

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
     pub form: Form,
-    /// Rows of R that it decomposes.
+    /// Different rows of R that it decomposes.
     pub rows: usize,
     pub seconds: f64,
     pub bytes: usize,
@@ -109,9 +109,9 @@ fn weigh(
     let (rows, n) = operator.whole_shape();
     operator.load(x)?;
     let on = operator.on().len();
-    let class_rows = operator.on().iter().filter(|&&row| reads(row)).count();
+    let (different, class_rows) = (operator.shape().0, operator.different(reads));
     let mut random = Random::new(0, 0x71e);
-    let u: Vec<f64> = (0..operator.block() * on).map(|_| random.normal()).collect();
+    let u: Vec<f64> = (0..operator.block() * different).map(|_| random.normal()).collect();
     let clock = Instant::now();
     let v = operator.apply_transpose(&u)?;
     let pull = clock.elapsed().as_secs_f64();
@@ -138,10 +138,10 @@ fn weigh(
     };
     let some = |form: Form, directions: usize| {
         let products = (directions as f64 / block).ceil() * (pull + push);
-        Estimate { form, rows: on, seconds: products, bytes: on * directions * 16 }
+        Estimate { form, rows: different, seconds: products, bytes: different * directions * 16 }
     };
     let estimates = vec![
-        all(Form::Complete, on),
+        all(Form::Complete, different),
         all(Form::ClassRows, class_rows),
         some(Form::Contributions, directions(settings.components)),
         some(Form::Top, 8 * (settings.components + operator.block())),
@@ -149,7 +149,7 @@ fn weigh(
     let fits = |estimate: &Estimate| estimate.seconds <= settings.budget && estimate.bytes <= settings.memory;
     let form = match settings.form {
         Form::Auto if fits(&estimates[0]) => Form::Complete,
-        Form::Auto if class_rows < on && fits(&estimates[1]) => Form::ClassRows,
+        Form::Auto if class_rows < different && fits(&estimates[1]) => Form::ClassRows,
         Form::Auto => Form::Contributions,
         asked => asked,
     };
@@ -165,7 +165,7 @@ fn weigh(
             )));
         }
     }
-    let decomposed = if form == Form::ClassRows { class_rows } else { on };
+    let decomposed = if form == Form::ClassRows { class_rows } else { different };
     let middle = middle(network, operator.node(), decomposed, bytes, settings.memory).map(|at| at.node);
     Ok(SplitPlan { split: operator.node(), form, at_once: false, rows, on: Some(on), estimates, middle })
 }

@@ -54,7 +54,7 @@ pub(super) const PANEL: usize = 256;
 
 /// Bytes of H, of a panel's images and of the Gram matrix.
 pub(super) fn held_bytes(rows: usize, width: usize, bytes: usize) -> usize {
-    (rows.saturating_add(PANEL))
+    rows.saturating_add(rows.min(PANEL))
         .saturating_mul(width)
         .saturating_mul(bytes)
         .saturating_add(rows.saturating_mul(rows) * 8)
