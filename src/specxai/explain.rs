@@ -11,7 +11,7 @@ use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, ran
 use super::form::{SplitPlan, Way, directions, plan, precision, way};
 use super::found::{Found, Images, digest};
 use super::krylov::Apply;
-use super::matrix_free::MatrixFree;
+use super::matrix_free::{BLOCK, MatrixFree, TOP_BLOCK};
 use super::middle::Middle;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::output::Output;
@@ -209,7 +209,10 @@ pub fn explain_planned(
     let mut largest = plans
         .iter()
         .filter(|plan| !plan.at_once)
-        .map(|p| MatrixFree::through(network, parameters, (p.middle, p.split), settings.slopes, device))
+        .map(|p| {
+            let most = if p.form == Form::Top { TOP_BLOCK } else { BLOCK };
+            MatrixFree::through(network, parameters, (p.middle, p.split), most, settings.slopes, device)
+        })
         .collect::<Result<Vec<MatrixFree>>>()?;
     let (epsilon, _) = precision(device);
     let key = OnceCell::new();

@@ -28,7 +28,10 @@ pub struct MatrixFree {
 }
 
 /// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
-const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
+
+/// The same for a few singular triplets: the shorter a block, the fewer vectors it takes in all; two find a double σ at once.
+pub(super) const TOP_BLOCK: usize = 2;
 
 impl MatrixFree {
     /// # Errors
@@ -40,10 +43,10 @@ impl MatrixFree {
         form: SlopeForm,
         device: &Device,
     ) -> Result<Self> {
-        Self::through(network, parameters, (None, node), form, device)
+        Self::through(network, parameters, (None, node), BLOCK, form, device)
     }
 
-    /// With products from and to a node `middle` on the way too, through which every path from the input goes ([`Middle`]).
+    /// With products from and to a node `middle` on the way too, through which every path from the input goes ([`Middle`]), and blocks of `most` vectors.
     ///
     /// # Errors
     /// The engine's own.
@@ -51,11 +54,12 @@ impl MatrixFree {
         network: &Network,
         parameters: &Parameters,
         (middle, node): (Option<NodeId>, NodeId),
+        most: usize,
         form: SlopeForm,
         device: &Device,
     ) -> Result<Self> {
         let width = network.nodes[node].width().min(network.input_width());
-        let block = BLOCK.min(width);
+        let block = most.min(width);
         let mut products = vec![Product::Pull { node, seeds: block }, Product::Push { node, seeds: block }];
         if let Some(to) = middle.filter(|&middle| middle != 0) {
             let seeds = block;
