@@ -192,19 +192,8 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Explains and writes all but explanations.json, whose entries it returns with the text to print.
     fn explain(&self, device: &Device) -> Result<(Vec<serde_json::Value>, String)> {
-        let Asked { args, model, parameters, rows, splits, along, output, .. } = *self;
-        let settings = ExplainSettings {
-            splits: splits.to_vec(),
-            output,
-            components: args.components,
-            leading: 0,
-            reduction: args.reduce,
-            slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
-            form: args.form,
-            memory: args.memory.saturating_mul(1 << 20),
-            budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
-            checkpoint: Some(self.checkpoint.clone()),
-        };
+        let Asked { args, model, parameters, rows, along, .. } = *self;
+        let settings = self.decomposition();
         let first = &rows.inputs[..model.network.input_width()];
         let mut plans = plan(&model.network, parameters, first, &settings, device)?;
         if args.split.as_deref() == Some("all") {
@@ -273,6 +262,23 @@ impl Asked<'_> {
         }
         let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
         Ok((collected.json, text))
+    }
+
+    /// How the splits are decomposed.
+    fn decomposition(&self) -> ExplainSettings {
+        let Asked { args, rows, splits, output, .. } = *self;
+        ExplainSettings {
+            splits: splits.to_vec(),
+            output,
+            components: args.components,
+            leading: 0,
+            reduction: args.reduce,
+            slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+            form: args.form,
+            memory: args.memory.saturating_mul(1 << 20),
+            budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
+            checkpoint: Some(self.checkpoint.clone()),
+        }
     }
 
     /// Says what becomes of what was done.
