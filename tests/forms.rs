@@ -8,8 +8,8 @@ use eigenlens::network::{
 };
 use eigenlens::random::Random;
 use eigenlens::specxai::{
-    ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, decompose,
-    explain_planned, plan,
+    Checkpoint, ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, Work,
+    decompose, explain_planned, plan,
 };
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
@@ -53,7 +53,7 @@ fn input(network: &Network) -> Vec<f64> {
 fn explained(form: Form, at_once: bool, memory: usize, device: &Device) -> Explanation {
     let (network, parameters, split) = network();
     let settings = ExplainSettings { output: Output::Index(1), components: 6, memory, ..ExplainSettings::at(&[split]) };
-    let plans = [SplitPlan { split, form, at_once, rows: 48, on: None, estimates: vec![] }];
+    let plans = [SplitPlan { split, form, at_once, rows: 48, on: None, estimates: vec![], middle: None }];
     let (mut found, x) = (Vec::new(), input(&network));
     let each = &mut |explanation| {
         found.push(explanation);
@@ -202,15 +202,162 @@ fn the_plan_says_what_each_form_takes() {
 fn a_long_decomposition_can_be_stopped() {
     let (network, parameters, split) = network();
     let settings = ExplainSettings { memory: 0, ..ExplainSettings::at(&[split]) };
-    let plans = [SplitPlan { split, form: Form::Complete, at_once: false, rows: 48, on: None, estimates: vec![] }];
+    let plans = [SplitPlan {
+        split,
+        form: Form::Complete,
+        at_once: false,
+        rows: 48,
+        on: None,
+        estimates: vec![],
+        middle: None,
+    }];
     let mut shares = Vec::new();
     let each = &mut |_| panic!("nothing was finished");
-    let watch = &mut |share: f64| {
-        shares.push(share);
+    let watch = &mut |work: Work| {
+        shares.push(work.share);
         if shares.len() == 3 { Flow::Stop } else { Flow::Continue }
     };
     let error =
         explain_planned(&network, &parameters, &input(&network), &settings, &plans, &F32, each, watch).unwrap_err();
     assert!(matches!(error, Error::Stopped(_)), "{error}");
     assert!(shares.len() == 3 && shares[0] > 0.0 && shares[2] > shares[0] && shares[2] < 1.0, "{shares:?}");
+}
+
+/// As [`network`], with a last max-pooling whose windows overlap: several of its rows are the same.
+fn overlapping() -> (Network, Parameters, NodeId) {
+    let convolution = |filters, size| Convolution {
+        filters,
+        groups: 1,
+        weight: Weight::Direct,
+        train_bias: true,
+        sliding: Sliding { padding: Padding::SameUpper, ..Sliding::new(&[size, size]) },
+    };
+    let pool = || MaxPoolNode { sliding: Sliding { stride: vec![2, 2], ..Sliding::new(&[3, 3]) } };
+    let mut network = Network::new(&[2, 15, 15]);
+    network.then(convolution(4, 5)).unwrap();
+    network.then(ActivationNode { activation: Activation::Relu }).unwrap();
+    network.then(pool()).unwrap();
+    network.then(convolution(6, 3)).unwrap();
+    network.then(ActivationNode { activation: Activation::Relu }).unwrap();
+    let split = network.then(pool()).unwrap();
+    network.then(ReduceNode { axes: vec![1, 2], mean: true }).unwrap();
+    let parameters = Layout::new(&network).initial(Initialisation::Glorot, 5);
+    (network, parameters, split)
+}
+
+/// Every way of a complete decomposition, made row by row, against the singular values of the whole R.
+#[test]
+fn rows_held_half_way_have_the_same_decomposition() {
+    let (network, parameters, split) = overlapping();
+    let x = input(&network);
+    let mut operator =
+        LocalOperator::new(&network, &parameters, &[Product::Jacobian(split)], SlopeForm::Tangent, 1, &F64).unwrap();
+    operator.load(&x).unwrap();
+    let r = operator.jacobian(split).unwrap();
+    let rows: Vec<&[f64]> = (0..r.rows).map(|row| r.row(0, row)).collect();
+    let truth = decompose(&rows, network.input_width(), f64::EPSILON);
+    let on: Vec<&&[f64]> = rows.iter().filter(|row| row.iter().any(|&x| x != 0.0)).collect();
+    let different = (0..on.len()).filter(|&i| !on[..i].contains(&on[i])).count();
+    assert!(different < on.len() && different > 12, "{different} of {}", on.len());
+    let mut whole = MatrixFree::new(&network, &parameters, split, SlopeForm::Tangent, &F64).unwrap();
+    whole.load(&x).unwrap();
+    assert_eq!((whole.on().len(), eigenlens::specxai::Apply::shape(&whole).0), (on.len(), different));
+    // At the input, at the first pooling, nowhere. σ² of a Gram matrix has the rounding of σ₀²: of σ > σ₀/10 ten times that is left.
+    for (middle, device, tolerance) in
+        [(Some(0), F32, 1e-5), (Some(3), F32, 1e-5), (Some(3), F64, 1e-11), (None, F32, 1e-5), (None, F64, 1e-11)]
+    {
+        let memory = middle.map_or(0, |_| held_memory(different, &network, middle, &device));
+        assert!(memory < 16 * different * network.input_width(), "R's rows fit twice in double precision");
+        let settings =
+            ExplainSettings { output: Output::Index(1), components: 6, memory, ..ExplainSettings::at(&[split]) };
+        let plan = SplitPlan {
+            split,
+            form: Form::Complete,
+            at_once: false,
+            rows: r.rows,
+            on: None,
+            estimates: vec![],
+            middle,
+        };
+        let mut found = Vec::new();
+        let each = &mut |explanation: Explanation| {
+            found.push(explanation);
+            Flow::Continue
+        };
+        let go_on = &mut |_: Work| Flow::Continue;
+        explain_planned(&network, &parameters, &x, &settings, &[plan], &device, each, go_on).unwrap();
+        let e = found.remove(0);
+        let first = truth.sigma[0];
+        for (k, sigma) in truth.sigma.iter().enumerate().filter(|(_, sigma)| **sigma > 0.1 * first) {
+            let off = (e.contributions[k].sigma - sigma).abs() / first;
+            assert!(off < tolerance, "{middle:?} {device:?}: sigma {k} is off by {off}");
+        }
+        let receipt = if device_is_double(&device) { 1e-12 } else { 1e-5 };
+        assert!(e.residual < receipt && e.map_residual < receipt, "{} {}", e.residual, e.map_residual);
+    }
+}
+
+fn device_is_double(device: &Device) -> bool {
+    matches!(device, Device::CpuF64 { .. })
+}
+
+/// Bytes that rows held at a middle take beside their Gram matrix, and no more: less than R's rows twice in double precision.
+fn held_memory(rows: usize, network: &Network, middle: Option<NodeId>, device: &Device) -> usize {
+    let width = network.nodes[middle.unwrap_or(0)].width();
+    2 * rows * width * if device_is_double(device) { 8 } else { 4 } + rows * rows * 8
+}
+
+/// Stops after so many products, or never; keeps what is done in `folder` at once.
+fn stopped_after(products: usize, folder: &std::path::Path, x: &[f64]) -> (Option<Explanation>, bool, usize) {
+    let (network, parameters, split) = network();
+    let checkpoint = Some(Checkpoint::new(folder, std::time::Duration::ZERO));
+    let settings = ExplainSettings { memory: 0, checkpoint, ..ExplainSettings::at(&[split]) };
+    let (form, estimates) = (Form::Complete, vec![]);
+    let plans = [SplitPlan { split, form, at_once: false, rows: 48, on: None, estimates, middle: None }];
+    let (mut found, mut resumed, mut made) = (None, false, 0);
+    let each = &mut |explanation| {
+        found = Some(explanation);
+        Flow::Continue
+    };
+    let watch = &mut |work: Work| {
+        (resumed, made) = (resumed || work.resumed, made + 1);
+        if made > products { Flow::Stop } else { Flow::Continue }
+    };
+    let done = explain_planned(&network, &parameters, x, &settings, &plans, &F32, each, watch);
+    assert!(found.is_some() || matches!(done, Err(Error::Stopped(_))), "{done:?}");
+    (found, resumed, made)
+}
+
+#[test]
+fn a_stopped_decomposition_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (network, ..) = network();
+    let x = input(&network);
+    let (whole, resumed, all) = stopped_after(usize::MAX, &at("whole"), &x);
+    assert!(whole.is_some() && !resumed && all > 4, "{all}");
+    // In the middle of a block, too: it is made once more.
+    for products in [2, 3] {
+        let kept = at(&products.to_string());
+        assert!(stopped_after(products, &kept, &x).0.is_none());
+        let (e, resumed, made) = stopped_after(usize::MAX, &kept, &x);
+        assert_eq!((e.as_ref(), resumed, made), (whole.as_ref(), true, all - 2));
+        // And what is found is found once more, with no product at all.
+        assert_eq!(stopped_after(0, &kept, &x), (whole.clone(), true, 1));
+    }
+    // Another input finds nothing, nor does anybody in a damaged file.
+    let other: Vec<f64> = x.iter().map(|x| x + 0.5).collect();
+    let kept = at("2");
+    assert_eq!((stopped_after(2, &kept, &other).1, stopped_after(usize::MAX, &kept, &x).1), (false, false));
+    let kept = at("damaged");
+    assert!(stopped_after(2, &kept, &x).0.is_none());
+    for file in std::fs::read_dir(&kept).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let (e, resumed, made) = stopped_after(usize::MAX, &kept, &x);
+    assert_eq!((e, resumed, made), (whole, false, all));
 }

@@ -26,7 +26,8 @@ use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown};
 use crate::report::text::{many, serde_name};
 use crate::specxai::{
-    ExplainSettings, Form, Output, Reduction, Spectrum, axis, explain_planned, plan, similarity, tolerance,
+    Checkpoint, ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, plan, similarity,
+    tolerance,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -139,21 +140,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Once the request is known to make sense, and before the work is done.
     refuse_other_model(&args.out, &args.model)?;
     write::create_dir(&args.out)?;
-    let mut done = Vec::new();
+    let (mut done, mut checkpoints) = (Vec::new(), Vec::new());
     for (i, &output) in outputs.iter().enumerate() {
         let named = explain_page::output_name(output, &model.description.targets);
         // With one output the files have the plain names.
         let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
-        done.push(
-            Asked { args, model: &model, parameters, rows: &rows, splits: &splits, along, output, suffix }
-                .explain(&device)?,
-        );
+        let checkpoint = Checkpoint::new(args.out.join(format!("unfinished{suffix}")), Checkpoint::EVERY);
+        checkpoints.push(checkpoint.clone());
+        let asked =
+            Asked { args, model: &model, parameters, rows: &rows, splits: &splits, along, output, suffix, checkpoint };
+        done.push(asked.explain(&device)?);
     }
     let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
     write::atomic(args.out.join("explanations.json"), |out| {
         serde_json::to_writer(&mut *out, &list)?;
         out.write_all(b"\n")
     })?;
+    checkpoints.iter().try_for_each(Checkpoint::remove)?;
     if args.run.json {
         print_json(&list)?
     } else {
@@ -181,23 +184,14 @@ struct Asked<'a> {
     output: Output,
     /// Of the names of its files.
     suffix: String,
+    checkpoint: Checkpoint,
 }
 
 impl Asked<'_> {
     /// Explains and writes all but explanations.json, whose entries it returns with the text to print.
     fn explain(&self, device: &Device) -> Result<(Vec<serde_json::Value>, String)> {
-        let Asked { args, model, parameters, rows, splits, along, output, .. } = *self;
-        let settings = ExplainSettings {
-            splits: splits.to_vec(),
-            output,
-            components: args.components,
-            leading: 0,
-            reduction: args.reduce,
-            slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
-            form: args.form,
-            memory: args.memory.saturating_mul(1 << 20),
-            budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
-        };
+        let Asked { args, model, parameters, rows, along, .. } = *self;
+        let settings = self.decomposition();
         let first = &rows.inputs[..model.network.input_width()];
         let mut plans = plan(&model.network, parameters, first, &settings, device)?;
         if args.split.as_deref() == Some("all") {
@@ -247,19 +241,52 @@ impl Asked<'_> {
             at.set(done as f64 / splits as f64);
             bar.show(at.get())
         };
-        let mut watch = |share: f64| bar.show(at.get() + share / splits as f64);
+        let mut told = false;
+        let mut watch = |work: Work| {
+            if work.resumed && !std::mem::replace(&mut told, true) {
+                bar.say("going on where the same command was stopped");
+            }
+            bar.show(at.get() + work.share / splits as f64)
+        };
         let network = &model.network;
-        let regions =
-            explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch)?;
+        let made = explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch);
         bar.finish();
+        let regions = made.map_err(|error| if matches!(error, Error::Stopped(_)) { self.stopped() } else { error })?;
         if let Some(error) = problem {
             return Err(error);
         }
         if done < rows.numbers.len() * splits {
-            return Err(Error::Stopped("stopped before the last row; nothing was written".into()));
+            return Err(self.stopped());
         }
         let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
         Ok((collected.json, text))
+    }
+
+    /// How the splits are decomposed.
+    fn decomposition(&self) -> ExplainSettings {
+        let Asked { args, rows, splits, output, .. } = *self;
+        ExplainSettings {
+            splits: splits.to_vec(),
+            output,
+            components: args.components,
+            leading: 0,
+            reduction: args.reduce,
+            slopes: if args.secant { SlopeForm::Secant } else { SlopeForm::Tangent },
+            form: args.form,
+            memory: args.memory.saturating_mul(1 << 20),
+            budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
+            checkpoint: Some(self.checkpoint.clone()),
+        }
+    }
+
+    /// Says what becomes of what was done.
+    fn stopped(&self) -> Error {
+        let kept = if self.checkpoint.holds_any() {
+            "the same command goes on from what is kept in"
+        } else {
+            "nothing that takes long was done, and nothing was written in"
+        };
+        Error::Stopped(format!("stopped before the last row; {kept} {}", self.args.out.display()))
     }
 
     /// Writes maps and page; the text to print.

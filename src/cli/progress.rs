@@ -88,7 +88,7 @@ pub struct RowBar {
 
 impl RowBar {
     pub fn new(rows: usize) -> Self {
-        catch_interrupt("nothing is written");
+        catch_interrupt("no result is written");
         let bar = ProgressBar::with_draw_target(Some(rows as u64 * PARTS), ProgressDrawTarget::stderr_with_hz(8));
         let style =
             ProgressStyle::with_template("{bar:28} {msg}  {eta} left").expect("invariant: the template is valid");
@@ -101,6 +101,11 @@ impl RowBar {
         self.bar.set_position((done * PARTS as f64) as u64);
         self.bar.set_message(format!("row {} of {}", (done as usize + 1).min(self.rows), self.rows));
         if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+    }
+
+    /// Says a line of its own on stderr.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("eigenlens: {text}"));
     }
 
     pub fn finish(&self) {

@@ -76,6 +76,8 @@ pub struct Pull {
     pub stop: Option<NodeId>,
     /// Leaves the cotangent of every node's output in memory.
     pub keep: bool,
+    /// The node at whose output the pull ends, through which everything goes; 0: the input.
+    pub until: NodeId,
 }
 
 /// Operations of a pull, and what arrived at each node's output (the input's is last).
@@ -87,7 +89,12 @@ pub struct Pulled {
 impl Pulled {
     /// `[batch·seeds, N]`: the product with the Jacobian; `None` when no path leads to the input.
     pub fn input(&self) -> Option<View> {
-        match self.at[0] {
+        self.matrix(0)
+    }
+
+    /// What arrived at a node as a matrix.
+    pub fn matrix(&self, id: NodeId) -> Option<View> {
+        match self.at[id] {
             Some(Cotangent::Matrix(view)) => Some(view),
             _ => None,
         }
@@ -109,16 +116,19 @@ pub fn pull(
     let consumers = network.consumers();
     let mut sweep = Sweep { network, workspace, affine, seeds, arrived, consumers, stop, keep, ops: vec![] };
     let mut at = vec![None; network.nodes.len()];
-    for id in (0..=from).rev() {
+    for id in (how.until..=from).rev() {
         if stop == Some(id) {
             continue;
         }
         let Some(sum) = sweep.settle(id) else { continue };
         at[id] = Some(sum);
+        if id == how.until {
+            at[id] = Some(Cotangent::Matrix(sweep.matrix(id, sum)));
+            break;
+        }
         let node = &network.nodes[id];
-        match node.layer.node_type() {
-            Some(node_type) => node_type.vjp(id, node, sum, &mut sweep),
-            None => at[id] = Some(Cotangent::Matrix(sweep.matrix(id, sum))),
+        if let Some(node_type) = node.layer.node_type() {
+            node_type.vjp(id, node, sum, &mut sweep);
         }
     }
     Pulled { ops: sweep.ops, at }

@@ -101,8 +101,12 @@ impl Parameters {
     }
 
     pub fn is_finite(&self) -> bool {
-        let mut pieces = (0..self.len()).step_by(PIECE).map(|start| self.read(start..self.len().min(start + PIECE)));
-        pieces.all(|piece| piece.iter().all(|x| x.is_finite())) && self.statistics.iter().all(|x| x.is_finite())
+        self.pieces().all(|piece| piece.iter().all(|x| x.is_finite())) && self.statistics.iter().all(|x| x.is_finite())
+    }
+
+    /// All parameters in turn, a part at a time.
+    pub fn pieces(&self) -> impl Iterator<Item = Vec<f64>> {
+        (0..self.len()).step_by(PIECE).map(|start| self.read(start..self.len().min(start + PIECE)))
     }
 
     /// Writes the parameters into a session's buffer.

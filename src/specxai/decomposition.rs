@@ -76,22 +76,23 @@ pub fn gram(a: &DMatrix<f64>) -> DMatrix<f64> {
 /// Orders above which the blocked and threaded decompositions are quicker.
 const LARGE: usize = 256;
 
-/// Eigenvalues of a symmetric matrix `[m, m]`, largest first, with their vectors: for thousands of rows.
-pub(super) fn symmetric_eigen(matrix: &[f64], m: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let matrix = faer::MatRef::from_column_major_slice(matrix, m, m);
-    let eigen = matrix.self_adjoint_eigen(faer::Side::Lower).expect("invariant: a finite matrix converges");
+/// Eigenvalues of a symmetric matrix `[m, m]` whose lower triangle is given, largest first, with their vectors: for thousands of rows.
+pub(super) fn symmetric_eigen(matrix: Vec<f64>, m: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let rows = faer::MatRef::from_row_major_slice(&matrix, m, m);
+    let eigen = rows.self_adjoint_eigen(faer::Side::Lower).expect("invariant: a finite matrix converges");
+    drop(matrix);
     let (values, vectors) = (eigen.S().column_vector(), eigen.U());
     (0..m).rev().map(|k| (values[k], vectors.col(k).iter().copied().collect::<Vec<f64>>())).unzip()
 }
 
-/// [`gram`] on all cores, one triangle of it.
-fn large_gram(a: &DMatrix<f64>) -> DMatrix<f64> {
+/// [`gram`] on all cores, its lower triangle, row by row.
+fn large_gram(a: &DMatrix<f64>) -> Vec<f64> {
     use faer::linalg::matmul::triangular::{BlockStructure, matmul};
     let (n, m) = a.shape();
     let columns = faer::MatRef::from_column_major_slice(a.as_slice(), n, m);
-    let mut out = DMatrix::zeros(m, m);
+    let mut out = vec![0.0; m * m];
     matmul(
-        faer::MatMut::from_column_major_slice_mut(out.as_mut_slice(), m, m),
+        faer::MatMut::from_row_major_slice_mut(&mut out, m, m),
         BlockStructure::TriangularLower,
         faer::Accum::Replace,
         columns.transpose(),
@@ -107,7 +108,7 @@ fn large_gram(a: &DMatrix<f64>) -> DMatrix<f64> {
 /// From `R Rᵀ = P Σ² Pᵀ`.
 fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     if transposed.ncols() > LARGE {
-        let (squares, vectors) = symmetric_eigen(large_gram(transposed).as_slice(), transposed.ncols());
+        let (squares, vectors) = symmetric_eigen(large_gram(transposed), transposed.ncols());
         return (squares.iter().map(|x| x.max(0.0).sqrt()).collect(), vectors);
     }
     let eigen = SymmetricEigen::new(gram(transposed));
@@ -119,7 +120,7 @@ fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
 fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let (n, m) = transposed.shape();
     if n > LARGE {
-        let (squares, vectors) = symmetric_eigen(large_gram(&transposed.transpose()).as_slice(), n);
+        let (squares, vectors) = symmetric_eigen(large_gram(&transposed.transpose()), n);
         let sigma: Vec<f64> = squares.iter().map(|x| x.max(0.0).sqrt()).collect();
         // P = R V / σ, all columns in one product.
         let v = vectors.concat();

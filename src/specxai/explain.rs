@@ -1,20 +1,25 @@
 //! The explanation of an output at an input: contributions at each split, intercepts, and the receipt that they add up.
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
+use super::checkpoint::{Kept, Key};
 use super::complete::complete;
 use super::contributions::contributions;
 use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
-use super::form::{SplitPlan, directions, forms_rows, plan};
+use super::form::{SplitPlan, Way, directions, plan, precision, way};
+use super::found::{Found, Images, digest};
 use super::krylov::Apply;
-use super::matrix_free::MatrixFree;
+use super::matrix_free::{BLOCK, MatrixFree, TOP_BLOCK};
+use super::middle::Middle;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::output::Output;
 use super::regions::Patterns;
 use super::settings::{ExplainSettings, Form};
 use super::surgery::{reduce_clusters, shares};
 use super::topk::top_triplets;
-use super::watch::{Watch, Watched};
+use super::watch::{Watch, Watched, Work};
 use crate::engine::Device;
 use crate::host::{Operand, product};
 use crate::network::{Layer, Network, NodeId, Parameters};
@@ -201,11 +206,17 @@ pub fn explain_planned(
     products.extend(all().filter(|&s| !is_cut(network, s)).map(Product::Bypass));
     let rows = inputs.len() / n;
     let mut operator = LocalOperator::new(network, parameters, &products, settings.slopes, rows, device)?;
-    let mut largest = large
+    let mut largest = plans
         .iter()
-        .map(|&s| MatrixFree::new(network, parameters, s, settings.slopes, device))
+        .filter(|plan| !plan.at_once)
+        .map(|p| {
+            let most = if p.form == Form::Top { TOP_BLOCK } else { BLOCK };
+            MatrixFree::through(network, parameters, (p.middle, p.split), most, settings.slopes, device)
+        })
         .collect::<Result<Vec<MatrixFree>>>()?;
-    let epsilon = if matches!(device, Device::CpuF64 { .. }) { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let (epsilon, _) = precision(device);
+    let key = OnceCell::new();
+    let key = || *key.get_or_init(|| digest(network, parameters, inputs, settings, plans, device));
     let mut patterns = Patterns::new(network);
     for (tile, inputs) in inputs.chunks(operator.batch() * n).enumerate() {
         let first = tile * operator.batch();
@@ -213,11 +224,17 @@ pub fn explain_planned(
         let batch = Batch::new(&mut operator, inputs, first, settings.output)?;
         patterns.add(&mut operator, inputs.len() / n)?;
         let mut by_split = Vec::new();
-        for &SplitPlan { split, form, .. } in plans {
+        for (of, &SplitPlan { split, form, .. }) in plans.iter().enumerate() {
             let bypass = if is_cut(network, split) { None } else { operator.bypass(split, &batch.cotangents)? };
             let at = AtSplit { network, split, form, batch: &batch, settings, bypass, epsilon };
             by_split.push(if let Some(place) = large.iter().position(|&s| s == split) {
-                at.explain_matrix_free(&mut largest[place], watch)?
+                let kept = |i: usize| {
+                    let to = settings.checkpoint.as_ref().map(|checkpoint| (checkpoint, &key as &Key<'_>));
+                    Kept::new(to, (first + i) * plans.len() + of)
+                };
+                (0..batch.rows())
+                    .map(|i| at.explain_row(i, &mut largest[place], watch, kept(i)))
+                    .collect::<Result<_>>()?
             } else {
                 let r = operator.jacobian(split)?;
                 at.explain_formed(&r)
@@ -298,16 +315,6 @@ struct AtSplit<'a> {
     epsilon: f64,
 }
 
-/// Products with one sample's R.
-struct Images {
-    /// `Rᵀ P_k`, each `[N]`, empty for components whose maps are not kept.
-    components: Vec<Vec<f64>>,
-    /// `Rᵀ Σ_k ψ_k P_k` over all components.
-    explained: Vec<f64>,
-    /// `Rᵀ (L − Σ_k ψ_k P_k)`.
-    remainder: Vec<f64>,
-}
-
 impl AtSplit<'_> {
     /// L of a sample: `∂y/∂z` at the split.
     fn left(&self, i: usize) -> Vec<f64> {
@@ -359,14 +366,20 @@ impl AtSplit<'_> {
         let mut images = transpose_products(r, i, &vectors);
         let (remainder, explained) = (images.pop().unwrap_or_default(), images.pop().unwrap_or_default());
         let images = Images { components: images, explained, remainder };
-        self.assemble(i, triplets, &psi, &rx, images)
+        self.assemble(i, Found::new(triplets, psi, &rx, images))
     }
 
-    fn explain_matrix_free(&self, operator: &mut MatrixFree, watch: &mut Watch<'_>) -> Result<Vec<Explanation>> {
-        (0..self.batch.rows()).map(|i| self.explain_row(i, operator, watch)).collect()
-    }
-
-    fn explain_row(&self, i: usize, operator: &mut MatrixFree, watch: &mut Watch<'_>) -> Result<Explanation> {
+    fn explain_row(
+        &self,
+        i: usize,
+        operator: &mut MatrixFree,
+        watch: &mut Watch<'_>,
+        mut kept: Kept<'_>,
+    ) -> Result<Explanation> {
+        if let Some(found) = kept.found().and_then(|row| Found::read(&row, self.batch.n)) {
+            watch(Work { share: 1.0, resumed: true });
+            return Ok(self.assemble(i, found));
+        }
         let (settings, x, whole) = (self.settings, self.batch.input(i), self.left(i));
         operator.load(x)?;
         if self.form == Form::ClassRows {
@@ -379,27 +392,42 @@ impl AtSplit<'_> {
         let expected = match self.form {
             Form::Contributions => 2 * directions(settings.components).div_ceil(operator.block()),
             Form::Top => 16 * settings.components.div_ceil(operator.block()),
-            _ => m.div_ceil(operator.block()) * if forms_rows(m, n, settings.memory) { 1 } else { 2 },
+            _ => {
+                let bytes = if self.epsilon < 1e-12 { 8 } else { 4 };
+                let once = match way((m, n), operator.width(), bytes, settings.memory) {
+                    Way::Formed => true,
+                    Way::Held => operator.is_input(),
+                    Way::Products => false,
+                };
+                m.div_ceil(operator.block()) * if once { 1 } else { 2 }
+            }
         };
-        let mut watched = Watched { operator, watch, done: 0, expected };
+        let mut watched = Watched { operator, watch, done: 0, expected, resumed: false };
         let triplets = match self.form {
             Form::Contributions => contributions(&mut watched, &left, &rx, settings.components)?,
             Form::Top => {
                 let floor = rank_threshold(m, n, self.epsilon);
                 top_triplets(&mut watched, settings.components, TOP_BOUND.max(BOUND * self.epsilon), floor)?
             }
-            Form::Auto | Form::Complete | Form::ClassRows => complete(&mut watched, settings.memory, self.epsilon)?,
+            Form::Auto | Form::Complete | Form::ClassRows if self.epsilon < 1e-12 => {
+                complete::<f64>(&mut watched, settings.memory, self.epsilon, &mut kept)?
+            }
+            Form::Auto | Form::Complete | Form::ClassRows => {
+                complete::<f32>(&mut watched, settings.memory, self.epsilon, &mut kept)?
+            }
         };
         let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
         let (explained, remainder) = split_left(&left, &triplets, &psi);
-        let kept = self.largest(&triplets, &psi, &rx);
+        let mapped = self.largest(&triplets, &psi, &rx);
         let vectors: Vec<&[f64]> =
-            kept.iter().map(|&k| &triplets.left[k][..]).chain([&explained[..], &remainder[..]]).collect();
+            mapped.iter().map(|&k| &triplets.left[k][..]).chain([&explained[..], &remainder[..]]).collect();
         let mut products = operator.transpose_all(&vectors)?;
         let (remainder, explained) = (products.pop().unwrap_or_default(), products.pop().unwrap_or_default());
         let mut components = vec![Vec::new(); triplets.sigma.len()];
-        kept.iter().zip(products).for_each(|(&k, product)| components[k] = product);
-        Ok(self.assemble(i, triplets, &psi, &rx, Images { components, explained, remainder }))
+        mapped.iter().zip(products).for_each(|(&k, product)| components[k] = product);
+        let found = Found::new(triplets, psi, &rx, Images { components, explained, remainder });
+        kept.keep_found(&found.row())?;
+        Ok(self.assemble(i, found))
     }
 
     /// The components of the largest |α|, as many as maps are kept, and the leading ones.
@@ -412,18 +440,16 @@ impl AtSplit<'_> {
         order
     }
 
-    fn assemble(&self, i: usize, triplets: Triplets, psi: &[f64], rx: &[f64], images: Images) -> Explanation {
+    fn assemble(&self, i: usize, found: Found) -> Explanation {
         let (batch, x) = (self.batch, self.batch.input(i));
-        let Images { components, explained, remainder } = images;
-        let cluster = clusters(&triplets.sigma);
+        let Found { sigma, bound, mut psi, mut c, images: Images { components, explained, remainder } } = found;
+        let cluster = clusters(&sigma);
         // R's own rounding: errors of ε in every entry are a matrix of about this norm.
         let (m, n) = (self.network.nodes[self.split].width(), batch.n);
-        let noise = (m.max(n) as f64).sqrt() * self.epsilon * triplets.sigma.first().copied().unwrap_or(0.0);
-        let mut c: Vec<f64> = triplets.left.iter().map(|p| dot(p, rx)).collect();
-        let mut psi = psi.to_vec();
+        let noise = (m.max(n) as f64).sqrt() * self.epsilon * sigma.first().copied().unwrap_or(0.0);
         let mut right = components.clone();
         for (k, vector) in right.iter_mut().enumerate() {
-            vector.iter_mut().for_each(|v| *v /= triplets.sigma[k]);
+            vector.iter_mut().for_each(|v| *v /= sigma[k]);
         }
         // Signs: c_k ≥ 0; where c_k is 0, the largest entry of V is positive.
         for k in 0..c.len() {
@@ -440,21 +466,21 @@ impl AtSplit<'_> {
         let contributions = (0..alpha.len())
             .map(|k| Contribution {
                 k,
-                sigma: triplets.sigma[k],
+                sigma: sigma[k],
                 c: c[k],
                 psi: psi[k],
                 alpha: alpha[k],
                 alpha_reduced: reduced[k],
                 share: share.as_ref().map(|share| share[k]),
                 cluster: cluster[k],
-                unresolved: triplets.bound[k].max(noise) > UNRESOLVED * triplets.sigma[k],
+                unresolved: bound[k].max(noise) > UNRESOLVED * sigma[k],
             })
             .collect();
         // A_k = ψ_k (Rᵀ P_k) ⊙ x̃ = ψ_k σ_k V_k ⊙ x̃, free of the sign.
         let maps: Vec<Vec<f64>> = right
             .iter()
             .enumerate()
-            .map(|(k, v)| v.iter().zip(x).map(|(v, x)| psi[k] * triplets.sigma[k] * v * x).collect())
+            .map(|(k, v)| v.iter().zip(x).map(|(v, x)| psi[k] * sigma[k] * v * x).collect())
             .collect();
         let product = |v: &[f64]| v.iter().zip(x).map(|(v, x)| v * x).collect::<Vec<f64>>();
         let slope = batch.trace[0].as_ref().map_or_else(|| vec![0.0; batch.n], |blocks| blocks.row(i, 0).to_vec());
@@ -479,14 +505,14 @@ impl AtSplit<'_> {
             split: self.network.nodes[self.split].name.clone(),
             is_cut: is_cut(self.network, self.split),
             form: self.form,
-            rank: triplets.sigma.len(),
+            rank: sigma.len(),
             contributions,
             intercepts,
             remainder,
             bypass,
             residual: (y - sum).abs() / y.abs().max(1.0),
             map_residual: if largest > 0.0 { off / largest } else { off },
-            bounds: if triplets.bound.iter().any(|&b| b > 0.0) { triplets.bound } else { vec![] },
+            bounds: if bound.iter().any(|&b| b > 0.0) { bound } else { vec![] },
             maps,
             attribution,
             bypass_map,

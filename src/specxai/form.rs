@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::krylov::Apply;
 use super::matrix_free::MatrixFree;
+use super::middle::{held_bytes, middle};
 use super::operator::{LocalOperator, Product};
 use super::settings::{ExplainSettings, Form};
 use crate::engine::Device;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
     pub form: Form,
-    /// Rows of R that it decomposes.
+    /// Different rows of R that it decomposes.
     pub rows: usize,
     pub seconds: f64,
     pub bytes: usize,
@@ -38,6 +39,9 @@ pub struct SplitPlan {
     pub on: Option<usize>,
     /// What each form would take, by a product that was timed; empty where R is formed at once.
     pub estimates: Vec<Estimate>,
+    /// Node at which the rows are held while their Gram matrix is made (0: the input), if they are.
+    #[serde(skip)]
+    pub middle: Option<NodeId>,
 }
 
 impl SplitPlan {
@@ -85,11 +89,11 @@ pub fn plan(
         if !large.contains(&split) {
             let rows = network.nodes[split].width();
             let (form, estimates) = (Form::Complete, Vec::new());
-            return Ok(SplitPlan { split, form, at_once: true, rows, on: None, estimates });
+            return Ok(SplitPlan { split, form, at_once: true, rows, on: None, estimates, middle: None });
         }
         let mut operator = MatrixFree::new(network, parameters, split, settings.slopes, device)?;
         let reads = |row: usize| left[split].as_ref().is_some_and(|blocks| blocks.row(0, 0)[row] != 0.0);
-        weigh(&mut operator, x, reads, settings)
+        weigh(&mut operator, network, x, reads, (settings, precision(device).1))
     };
     settings.splits.iter().map(one).collect()
 }
@@ -97,16 +101,17 @@ pub fn plan(
 /// Times a product and says what each form would take.
 fn weigh(
     operator: &mut MatrixFree,
+    network: &Network,
     x: &[f64],
     reads: impl Fn(usize) -> bool,
-    settings: &ExplainSettings,
+    (settings, bytes): (&ExplainSettings, usize),
 ) -> Result<SplitPlan> {
     let (rows, n) = operator.whole_shape();
     operator.load(x)?;
     let on = operator.on().len();
-    let class_rows = operator.on().iter().filter(|&&row| reads(row)).count();
+    let (different, class_rows) = (operator.shape().0, operator.different(reads));
     let mut random = Random::new(0, 0x71e);
-    let u: Vec<f64> = (0..operator.block() * on).map(|_| random.normal()).collect();
+    let u: Vec<f64> = (0..operator.block() * different).map(|_| random.normal()).collect();
     let clock = Instant::now();
     let v = operator.apply_transpose(&u)?;
     let pull = clock.elapsed().as_secs_f64();
@@ -115,20 +120,28 @@ fn weigh(
     let push = clock.elapsed().as_secs_f64();
     let block = operator.block() as f64;
     let all = |form: Form, rows: usize| {
-        let formed = forms_rows(rows, n, settings.memory);
-        let products = (rows as f64 / block).ceil() * if formed { pull } else { pull + push };
+        let held = middle(network, operator.node(), rows, bytes, settings.memory);
+        let blocks = (rows as f64 / block).ceil();
         // Where there are fewer inputs than rows, the smaller Gram matrix is that of the columns.
-        let order = if formed { rows.min(n) } else { rows };
-        let gram = if formed { (rows * n) as f64 * order as f64 * GRAM } else { 0.0 };
-        let bytes = if formed { rows * n * 16 } else { rows * rows * 24 };
-        Estimate { form, rows, seconds: products + gram + (order as f64).powi(3) * EIGEN, bytes }
+        let (order, products, gram, bytes) = match way((rows, n), held.map(|at| at.width), bytes, settings.memory) {
+            Way::Formed => (rows.min(n), pull, (rows * n) as f64 * rows.min(n) as f64 * GRAM, rows * n * 16),
+            Way::Held => {
+                let at = held.expect("invariant: where rows are held there is a middle");
+                let all = (at.above + at.below).max(1) as f64;
+                let products = (at.above as f64 * pull + at.below as f64 * (pull + push)) / all;
+                let gram = (rows * at.width) as f64 * rows as f64 * GRAM_SINGLE;
+                (rows, products, gram, held_bytes(rows, at.width, bytes).max(rows * rows * 24))
+            }
+            Way::Products => (rows, pull + push, 0.0, rows * rows * 24),
+        };
+        Estimate { form, rows, seconds: blocks * products + gram + (order as f64).powi(3) * EIGEN, bytes }
     };
     let some = |form: Form, directions: usize| {
         let products = (directions as f64 / block).ceil() * (pull + push);
-        Estimate { form, rows: on, seconds: products, bytes: on * directions * 16 }
+        Estimate { form, rows: different, seconds: products, bytes: different * directions * 16 }
     };
     let estimates = vec![
-        all(Form::Complete, on),
+        all(Form::Complete, different),
         all(Form::ClassRows, class_rows),
         some(Form::Contributions, directions(settings.components)),
         some(Form::Top, 8 * (settings.components + operator.block())),
@@ -136,7 +149,7 @@ fn weigh(
     let fits = |estimate: &Estimate| estimate.seconds <= settings.budget && estimate.bytes <= settings.memory;
     let form = match settings.form {
         Form::Auto if fits(&estimates[0]) => Form::Complete,
-        Form::Auto if class_rows < on && fits(&estimates[1]) => Form::ClassRows,
+        Form::Auto if class_rows < different && fits(&estimates[1]) => Form::ClassRows,
         Form::Auto => Form::Contributions,
         asked => asked,
     };
@@ -152,12 +165,33 @@ fn weigh(
             )));
         }
     }
-    Ok(SplitPlan { split: operator.node(), form, at_once: false, rows, on: Some(on), estimates })
+    let decomposed = if form == Form::ClassRows { class_rows } else { different };
+    let middle = middle(network, operator.node(), decomposed, bytes, settings.memory).map(|at| at.node);
+    Ok(SplitPlan { split: operator.node(), form, at_once: false, rows, on: Some(on), estimates, middle })
 }
 
-/// Whether so many rows of R are held (twice, in double precision) instead of multiplied with again.
-pub(super) fn forms_rows(rows: usize, n: usize, memory: usize) -> bool {
-    rows.saturating_mul(n).saturating_mul(16) <= memory
+/// How a complete decomposition is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The rows of R are formed (twice, in double precision) and decomposed.
+    Formed,
+    /// Rows are held at a middle, and their Gram matrix is multiplied.
+    Held,
+    /// Nothing is held: the Gram matrix's columns come from products.
+    Products,
+}
+
+/// The first that fits, of R with such a shape, whose rows have numbers of so many bytes and `held` columns at a middle.
+pub(super) fn way((rows, n): (usize, usize), held: Option<usize>, bytes: usize, memory: usize) -> Way {
+    if rows.saturating_mul(n).saturating_mul(16) <= memory {
+        return Way::Formed;
+    }
+    held.filter(|&width| held_bytes(rows, width, bytes) <= memory).map_or(Way::Products, |_| Way::Held)
+}
+
+/// The precision of an engine's arithmetic, and the bytes of a number.
+pub(super) fn precision(device: &Device) -> (f64, usize) {
+    if matches!(device, Device::CpuF64 { .. }) { (f64::EPSILON, 8) } else { (f64::from(f32::EPSILON), 4) }
 }
 
 /// Directions of the Krylov space in which `k` contributions are looked for.
@@ -165,6 +199,8 @@ pub(super) fn directions(k: usize) -> usize {
     3 * k + 48
 }
 
-/// Seconds for a multiply-add of a Gram matrix, and for the cube of an eigenproblem's order: of two cores at 3 GHz.
+/// Seconds for a multiply-add of a Gram matrix (in double precision, and of one triangle in single), and for the cube of an eigenproblem's
+/// order: of two cores at 3 GHz.
 const GRAM: f64 = 2e-11;
+const GRAM_SINGLE: f64 = 4e-12;
 const EIGEN: f64 = 9e-11;

@@ -34,8 +34,12 @@ impl Space {
     }
 
     /// Orthonormal columns that span what the block adds to the basis, as many as there is room for.
-    pub(super) fn independent(&self, mut block: DMatrix<f64>) -> DMatrix<f64> {
-        let room = self.capacity() - self.used;
+    pub(super) fn independent(&self, block: DMatrix<f64>) -> DMatrix<f64> {
+        self.beyond(block, self.capacity() - self.used)
+    }
+
+    /// The same, `room` of them at most.
+    pub(super) fn beyond(&self, mut block: DMatrix<f64>, room: usize) -> DMatrix<f64> {
         let before: Vec<f64> = block.column_iter().map(|c| c.norm()).collect();
         // Twice is enough.
         for _ in 0..2 {

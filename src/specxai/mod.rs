@@ -22,6 +22,7 @@
 //! ```
 
 mod across;
+mod checkpoint;
 mod complete;
 mod contraction;
 mod contributions;
@@ -29,8 +30,10 @@ mod decomposition;
 mod explain;
 mod features;
 mod form;
+mod found;
 mod krylov;
 mod matrix_free;
+mod middle;
 mod operator;
 mod output;
 mod receipt;
@@ -41,6 +44,7 @@ mod topk;
 mod watch;
 
 pub use across::{Spectrum, rank_correlation, similarity, top_vector};
+pub use checkpoint::Checkpoint;
 pub use contraction::{averaged, axis, contract, symbolic};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};
 pub use explain::{Explained, Explanation, InterceptTerm, explain, explain_each, explain_planned};
@@ -54,4 +58,4 @@ pub use receipt::tolerance;
 pub use settings::{ExplainSettings, Form};
 pub use surgery::{Reduction, reduce, reduce_clusters, shares};
 pub use topk::top_triplets;
-pub use watch::Watch;
+pub use watch::{Watch, Work};

@@ -20,6 +20,8 @@ pub enum Product {
     Jacobian(NodeId),
     /// `Rᵀu` for blocks of so many cotangents a sample.
     Pull { node: NodeId, seeds: usize },
+    /// `(∂z/∂w)ᵀu` of two nodes, w below z on every path from the input to it.
+    Descend { node: NodeId, to: NodeId, seeds: usize },
     /// `R v` for blocks of so many tangents a sample.
     Push { node: NodeId, seeds: usize },
     /// `(∂y/∂z) t` for one tangent t a sample of this node's output z.
@@ -266,6 +268,11 @@ impl LocalOperator {
         self.product(Product::Pull { node, seeds }, u)
     }
 
+    /// `(∂z/∂w)ᵀu` for `u: [samples, seeds, m]`, `[samples·seeds, width of w]`.
+    pub fn descend(&mut self, (node, to): (NodeId, NodeId), seeds: usize, u: &[f64]) -> Result<Blocks> {
+        self.product(Product::Descend { node, to, seeds }, u)
+    }
+
     /// `R v` for `v: [samples, seeds, N]`, `[samples·seeds, m]`.
     pub fn push(&mut self, node: NodeId, seeds: usize, v: &[f64]) -> Result<Blocks> {
         self.product(Product::Push { node, seeds }, v)
@@ -353,7 +360,7 @@ fn seeds_of(network: &Network, product: Product) -> usize {
         Product::Trace | Product::Bypass(_) | Product::Carry(_) => 1,
         Product::Outputs | Product::Slopes | Product::Intercepts => 1,
         Product::Jacobian(node) => network.nodes[node].width().min(network.input_width()),
-        Product::Pull { seeds, .. } | Product::Push { seeds, .. } => seeds,
+        Product::Pull { seeds, .. } | Product::Push { seeds, .. } | Product::Descend { seeds, .. } => seeds,
     }
 }
 
@@ -409,7 +416,7 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
     let (ops, source, results, transposed) = match product {
         Product::Trace => {
             let u = source("cotangents", last);
-            let how = Pull { seeds, stop: None, keep: true };
+            let how = Pull { seeds, keep: true, ..Pull::default() };
             let pulled = pull(network, workspace, affine, last, Cotangent::Matrix(u), how);
             let results = pulled.at.iter().map(|c| if let Some(Cotangent::Matrix(v)) = c { Some(*v) } else { None });
             let results = results.collect();
@@ -417,7 +424,7 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
         }
         Product::Bypass(node) => {
             let u = source("cotangents", last);
-            let how = Pull { seeds, stop: Some(node), keep: false };
+            let how = Pull { seeds, stop: Some(node), ..Pull::default() };
             let pulled = pull(network, workspace, affine, last, Cotangent::Matrix(u), how);
             let result = pulled.input();
             (pulled.ops, Some(u), vec![result], false)
@@ -441,6 +448,13 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
             let how = Pull { seeds, ..Pull::default() };
             let pulled = pull(network, workspace, affine, node, Cotangent::Matrix(u), how);
             let result = pulled.input();
+            (pulled.ops, Some(u), vec![result], false)
+        }
+        Product::Descend { node, to, seeds } => {
+            let u = source("cotangents", node);
+            let how = Pull { seeds, until: to, ..Pull::default() };
+            let pulled = pull(network, workspace, affine, node, Cotangent::Matrix(u), how);
+            let result = pulled.matrix(to);
             (pulled.ops, Some(u), vec![result], false)
         }
         Product::Push { node, seeds } => {
@@ -468,13 +482,17 @@ fn identity(out: View, seeds: usize) -> crate::kernels::Expand {
 
 /// Whether every path from the input to the output passes through a node (then J = L R there).
 pub fn is_cut(network: &Network, node: NodeId) -> bool {
-    let last = network.nodes.len() - 1;
+    is_cut_of(network, node, network.nodes.len() - 1)
+}
+
+/// Whether every path from the input to a node `to` passes through `node`.
+pub(super) fn is_cut_of(network: &Network, node: NodeId, to: NodeId) -> bool {
     let mut reached = vec![false; network.nodes.len()];
     reached[0] = node != 0;
     for (id, n) in network.nodes.iter().enumerate().skip(1) {
         reached[id] = id != node && n.inputs.iter().any(|&input| reached[input]);
     }
-    !reached[last]
+    !reached[to]
 }
 
 /// The node of a name that can be split at.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Checkpoint;
 use super::output::Output;
 use super::surgery::Reduction;
 use crate::network::NodeId;
@@ -44,6 +45,8 @@ pub struct ExplainSettings {
     pub memory: usize,
     /// Seconds that the decomposition of one sample at one split may take, by estimate; [`Form::Auto`] chooses by it.
     pub budget: f64,
+    /// Where long complete decompositions keep what they have finished.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl ExplainSettings {
@@ -59,6 +62,7 @@ impl ExplainSettings {
             form: Form::Auto,
             memory: 1 << 30,
             budget: 180.0,
+            checkpoint: None,
         }
     }
 }

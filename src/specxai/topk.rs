@@ -10,6 +10,9 @@ use crate::random::Random;
 /// Blocks that are tried before the bounds stay as they are.
 const ROUNDS: usize = 400;
 
+/// Room for new directions between two restarts, with whatever block: half of it.
+const LEAST: usize = 8;
+
 /// The `k` largest triplets, of which P and σ are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
 /// met; `floor`: σ below `floor·σ₀` are beyond the rank and left out.
 ///
@@ -22,7 +25,7 @@ const ROUNDS: usize = 400;
 pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f64) -> Result<Triplets> {
     let (m, n) = operator.shape();
     let (k, block) = (k.min(m).min(n), operator.block().min(m));
-    let mut space = Space::new(m, (2 * k + 2 * block).min(m));
+    let mut space = Space::new(m, (2 * k + 2 * block.max(LEAST)).min(m));
     let mut random = Random::new(0, 0x5eed);
     let mut pending = DMatrix::from_fn(m, block, |_, _| random.normal());
     for _ in 0..ROUNDS {
@@ -40,6 +43,8 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
             pending = DMatrix::zeros(m, 0);
         }
         if exhausted || space.used == space.capacity() {
+            // The residuals of all Ritz vectors lie in what the last images add; those of converged ones are rounding, no direction.
+            let next = space.beyond(pending, block);
             let values = space.restart((k + block).min(space.used));
             let largest = values.first().copied().unwrap_or(0.0);
             let met = (0..k.min(values.len()))
@@ -47,8 +52,7 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
             if met || exhausted || space.used == m {
                 break;
             }
-            let open = (0..space.used).filter(|&j| space.residual(j, values[j]).norm() > 0.0).take(block);
-            pending = DMatrix::from_columns(&open.map(|j| space.residual(j, values[j])).collect::<Vec<_>>());
+            pending = next;
         }
     }
     space.restart(k.min(space.used));

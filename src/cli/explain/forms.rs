@@ -16,7 +16,11 @@ pub fn announce(network: &Network, plans: &[SplitPlan], rows: usize) {
             count(on),
             count(plan.rows),
             serde_name(&plan.form),
-            if plan.form == Form::ClassRows { format!(" ({} of them)", count(chosen.rows)) } else { String::new() },
+            match plan.form {
+                Form::ClassRows => format!(" ({} of them)", count(chosen.rows)),
+                _ if chosen.rows < on => format!(" ({} different ones)", count(chosen.rows)),
+                _ => String::new(),
+            },
             duration(chosen.seconds * rows as f64),
             if rows == 1 { "it".to_owned() } else { many(rows, "input") },
         );

@@ -14,7 +14,7 @@ use crate::report::explain_page::output_name;
 use crate::report::text::percent;
 use crate::reproduce::imagenet::{AtSplit, ImageNet, SHOWN, claims};
 use crate::reproduce::imagenet_page;
-use crate::specxai::{ExplainSettings, cuts, explain_planned, last_spatial_cut, plan, split_node, tolerance};
+use crate::specxai::{ExplainSettings, Work, cuts, explain_planned, last_spatial_cut, plan, split_node, tolerance};
 use crate::train::Flow;
 use crate::{Error, Result, write};
 
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         place.set(done as f64 / 2.0);
         bar.show(place.get())
     };
-    let mut watch = |share: f64| bar.show(place.get() + share / 2.0);
+    let mut watch = |work: Work| bar.show(place.get() + work.share / 2.0);
     let parameters = &model.parameters[0];
     explain_planned(network, parameters, &rows.inputs, &settings, &plans, &device, &mut each, &mut watch)?;
     bar.finish();
