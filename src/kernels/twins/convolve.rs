@@ -109,7 +109,7 @@ impl Convolve {
             let (padded, threads) = (sums.padded(), cx.team.map_or(1, Team::threads));
             let pieces = sums.blocks() * sums.panels.len();
             let piece = |i: usize| (i / sums.panels.len(), i % sums.panels.len());
-            if rows * groups % threads == 0 || rows * groups >= FEW_TASKS * threads {
+            if (rows * groups).is_multiple_of(threads) || rows * groups >= FEW_TASKS * threads {
                 // Every task makes the planes of a row and a group.
                 let room = (&mut scratch, padded + sums.room());
                 for_tasks(cx.team, work, rows * groups, room, |task, room| {

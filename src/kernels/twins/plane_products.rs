@@ -270,25 +270,25 @@ impl Sums<'_> {
                     let x = x.wrapping_add(i * lanes);
                     if INSIDE { x.cast::<S::f32s>().read_unaligned() } else { simd.mask_load_ptr_f32s(masks[i], x) }
                 });
-                for f in 0..COUNT {
+                for (f, sums) in sums.iter_mut().enumerate() {
                     let w = simd.splat_f32s(*weight.add(f * self.apart));
                     for i in 0..WIDE {
-                        sums[f][i] = simd.mul_add_e_f32s(w, seen[i], sums[f][i]);
+                        sums[i] = simd.mul_add_e_f32s(w, seen[i], sums[i]);
                     }
                 }
             }
         }
-        for f in 0..COUNT {
+        for (f, sums) in sums.iter().enumerate() {
             let out = &mut self.sums[(first + f) * self.distance + place - self.span.start..];
             for i in 0..WIDE {
                 if INSIDE {
-                    S::as_mut_simd_f32s(&mut out[i * lanes..][..lanes]).0[0] = sums[f][i];
+                    S::as_mut_simd_f32s(&mut out[i * lanes..][..lanes]).0[0] = sums[i];
                 } else {
                     let begin = (i * lanes).min(out.len());
                     let out = &mut out[begin..];
                     assert!(left(i) <= out.len());
                     // SAFETY: the mask has as many elements as are left of the span, which `out` holds.
-                    unsafe { simd.mask_store_ptr_f32s(masks[i], out.as_mut_ptr(), sums[f][i]) };
+                    unsafe { simd.mask_store_ptr_f32s(masks[i], out.as_mut_ptr(), sums[i]) };
                 }
             }
         }

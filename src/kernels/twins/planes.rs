@@ -49,27 +49,50 @@ impl Part {
     }
 }
 
-/// An axis: remainders of the phase planes, places that the taps lie before and behind an output's own, and for each remainder of the
-/// outputs the first one, their count, and the taps (k, phase plane, q).
+/// An axis of a window.
 struct Axis {
+    /// Remainders of the phase planes.
     phases: Vec<usize>,
+    /// Places that the taps lie before and behind an output's own.
     low: isize,
     high: isize,
-    parts: Vec<(usize, usize, Vec<(usize, usize, isize)>)>,
+    parts: Vec<AxisPart>,
+}
+
+/// Outputs along an axis that see the same taps: the first one and how many there are.
+struct AxisPart {
+    first: usize,
+    count: usize,
+    taps: Vec<AxisTap>,
+}
+
+/// Tap `k` sees of a phase plane the element that lies `q` places behind an output's own.
+#[derive(Clone, Copy)]
+struct AxisTap {
+    k: usize,
+    phase: usize,
+    q: isize,
 }
 
 impl Axis {
+    fn new(phases: Vec<usize>, parts: Vec<AxisPart>) -> Axis {
+        let reach = || parts.iter().flat_map(|part| &part.taps).map(|tap| tap.q);
+        let (low, high) = (reach().min().unwrap_or(0), reach().max().unwrap_or(0));
+        Axis { phases, low, high, parts }
+    }
+
     fn forward(window: &Window, axis: usize) -> Axis {
         let stride = window.stride[axis] as isize;
         let at = |k: usize| (k * window.dilation[axis]) as isize - window.before[axis] as isize;
-        let phase = |k: usize| at(k).rem_euclid(stride) as usize;
-        let mut phases: Vec<usize> = (0..window.kernel[axis]).map(phase).collect();
+        let remainder = |k: usize| at(k).rem_euclid(stride) as usize;
+        let mut phases: Vec<usize> = (0..window.kernel[axis]).map(remainder).collect();
         phases.sort_unstable();
         phases.dedup();
-        let plane = |k: usize| phases.binary_search(&phase(k)).expect("invariant: every tap's phase is among them");
-        let taps = (0..window.kernel[axis]).map(|k| (k, plane(k), at(k).div_euclid(stride))).collect();
-        let parts = vec![(0, window.output[axis], taps)];
-        Axis { phases, low: 0, high: 0, parts }.with_reach()
+        let phase = |k: usize| phases.binary_search(&remainder(k)).expect("invariant: every tap's is among them");
+        let taps =
+            (0..window.kernel[axis]).map(|k| AxisTap { k, phase: phase(k), q: at(k).div_euclid(stride) }).collect();
+        let parts = vec![AxisPart { first: 0, count: window.output[axis], taps }];
+        Axis::new(phases, parts)
     }
 
     fn backward(window: &Window, axis: usize) -> Axis {
@@ -77,22 +100,16 @@ impl Axis {
         let part = |first: usize| {
             let taps = (0..window.kernel[axis]).filter_map(|k| {
                 let at = (first + window.before[axis]) as isize - (k * window.dilation[axis]) as isize;
-                (at.rem_euclid(stride as isize) == 0).then(|| (k, 0, at.div_euclid(stride as isize)))
+                let q = at.div_euclid(stride as isize);
+                (at.rem_euclid(stride as isize) == 0).then_some(AxisTap { k, phase: 0, q })
             });
-            (first, (window.input[axis] - first).div_ceil(stride), taps.collect())
+            AxisPart { first, count: (window.input[axis] - first).div_ceil(stride), taps: taps.collect() }
         };
-        let parts = (0..stride.min(window.input[axis])).map(part).collect();
-        Axis { phases: vec![0], low: 0, high: 0, parts }.with_reach()
-    }
-
-    fn with_reach(self) -> Axis {
-        let reach = || self.parts.iter().flat_map(|(.., taps)| taps).map(|&(.., q)| q);
-        let (low, high) = (reach().min().unwrap_or(0), reach().max().unwrap_or(0));
-        Axis { low, high, ..self }
+        Axis::new(vec![0], (0..stride.min(window.input[axis])).map(part).collect())
     }
 
     fn size(&self) -> usize {
-        self.parts.iter().map(|&(_, count, _)| count).max().unwrap_or(0) + (self.high - self.low) as usize
+        self.parts.iter().map(|part| part.count).max().unwrap_or(0) + (self.high - self.low) as usize
     }
 }
 
@@ -128,19 +145,19 @@ impl Planes {
             phase * plane + Window::flat(size, at)
         };
         let mut parts = Vec::new();
-        for (first_a, count_a, taps_a) in &a.parts {
-            for (first_b, count_b, taps_b) in &b.parts {
-                for (first_c, count_c, taps_c) in &c.parts {
+        for of_a in &a.parts {
+            for of_b in &b.parts {
+                for of_c in &c.parts {
                     let mut taps = Vec::new();
-                    for &(i, phase_a, q_a) in taps_a {
-                        for &(j, phase_b, q_b) in taps_b {
-                            for &(k, phase_c, q_c) in taps_c {
-                                let phase = (phase_a * b.phases.len() + phase_b) * c.phases.len() + phase_c;
-                                taps.push((distance(phase, [q_a, q_b, q_c]), Window::flat(kernel, [i, j, k])));
+                    for i in &of_a.taps {
+                        for j in &of_b.taps {
+                            for k in &of_c.taps {
+                                let phase = (i.phase * b.phases.len() + j.phase) * c.phases.len() + k.phase;
+                                taps.push((distance(phase, [i.q, j.q, k.q]), Window::flat(kernel, [i.k, j.k, k.k])));
                             }
                         }
                     }
-                    let (first, count) = ([*first_a, *first_b, *first_c], [*count_a, *count_b, *count_c]);
+                    let (first, count) = ([of_a.first, of_b.first, of_c.first], [of_a.count, of_b.count, of_c.count]);
                     parts.push(Part { first, count, taps });
                 }
             }
