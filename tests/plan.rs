@@ -376,3 +376,58 @@ fn a_network_gives_the_same() {
         assert_eq!(run(&device, true), run(&device, false), "{device}");
     }
 }
+
+/// Convolutions that a concatenation alone reads write their part of it in evaluation: the same outputs as where they are copied, without
+/// an operation for it; where a part has no whole vec4s, or somebody else reads it, they are copied.
+#[test]
+fn parts_of_a_concatenation_are_written_in_place() {
+    for (side, both_read, copies) in [(6, false, 0), (5, false, 2), (6, true, 2)] {
+        let mut network = Network::new(&[2, side, side]);
+        let convolution = |size: usize, filters: usize| Convolution {
+            filters,
+            sliding: Sliding { padding: Padding::SameUpper, ..Sliding::new(&[size, size]) },
+            groups: 1,
+            weight: Weight::Direct,
+            train_bias: true,
+        };
+        let squeezed = network.then(convolution(1, 3)).unwrap();
+        network.push(convolution(1, 4).into(), &[squeezed]).unwrap();
+        let first = network.then(ActivationNode { activation: Activation::Relu }).unwrap();
+        let second = network.push(convolution(3, 9).into(), &[squeezed]).unwrap();
+        network.push(convolution(3, 2).into(), &[squeezed]).unwrap();
+        let third = network.then(ActivationNode { activation: Activation::Gelu }).unwrap();
+        let all = network.push(ConcatNode {}.into(), &[first, second, third]).unwrap();
+        if both_read {
+            let twice = network.push(AddNode {}.into(), &[second, second]).unwrap();
+            network.push(ConcatNode {}.into(), &[all, twice]).unwrap();
+        }
+        network.then(MaxPoolNode { sliding: Sliding { stride: vec![2, 2], ..Sliding::new(&[2, 2]) } }).unwrap();
+        let parameters = Layout::new(&network).initial(Initialisation::He, 4);
+        let run = |device: &Device, mode: Mode| {
+            let mut workspace = Workspace::frozen(&network, 1, ROWS, 1);
+            let x = workspace.program.buffers.matrix("x", ROWS, network.input_width());
+            let mut recorder = Recorder::new(&network, &mut workspace, mode, x, false);
+            let y = recorder.forward();
+            let ops = recorder.finish();
+            let concats = ops.iter().filter(|op| matches!(op, eigenlens::kernels::Op::Concat(_))).count();
+            let pass = workspace.program.exchanging("forward", ops, &[x], &[y]);
+            workspace.program.poison = true;
+            workspace.program.share();
+            let (buffer, mut random) = (workspace.parameters, Random(5));
+            let mut session = device.load(workspace.program).unwrap();
+            parameters.lend(session.as_mut(), buffer).unwrap();
+            session.write(x.buffer, Some(0), 0, &filled(x, ROWS, |_| random.unit())).unwrap();
+            session.run(pass, &[step(ROWS)]).unwrap();
+            let found = session.read(y.buffer, 0, y.offset, ROWS * y.ld).unwrap();
+            assert!(found.iter().all(|x| x.is_finite()) && found.iter().any(|&x| x != 0.0));
+            (found, concats)
+        };
+        for device in [Device::Cpu { threads: 2 }, Device::CpuF64 { threads: 1 }, Device::Gpu(gpu().clone())] {
+            let (placed, evaluated) = run(&device, Mode::Evaluate);
+            let (copied, explained) = run(&device, Mode::Explain);
+            let others = if both_read { 1 } else { 0 };
+            assert_eq!((evaluated, explained), (copies + others, 2 + others), "{device}, side {side}");
+            assert_eq!(placed, copied, "{device}, side {side}");
+        }
+    }
+}

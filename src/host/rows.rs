@@ -1,5 +1,8 @@
 //! Rows shared among threads, and loops in the widest vectors there are.
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
 use super::real::Real;
 use super::team::{Disjoint, Team};
 
@@ -58,11 +61,22 @@ pub fn for_tasks_in<T: Real>(
     let team = team.filter(|team| team.threads() > 1 && work >= PARALLEL_ELEMENTS && tasks > 1);
     let threads = team.map_or(1, |team| team.threads().min(tasks));
     let rooms = Disjoint::new(&mut rooms[..threads * room]);
-    let share = tasks.div_ceil(threads);
+    // Every thread has a share of neighbouring tasks, for what it wrote before is in its cache, and takes them from the front; one that is
+    // done helps the others with their last ones.
+    let share = |thread: usize| Range { start: thread * tasks / threads, end: (thread + 1) * tasks / threads };
+    let left: Vec<Mutex<Range<usize>>> = (0..threads).map(|thread| Mutex::new(share(thread))).collect();
+    let take = |share: usize, own: bool| {
+        let mut left = left[share].lock().unwrap_or_else(PoisonError::into_inner);
+        if own { left.next() } else { left.next_back() }
+    };
     let run = |thread: usize| {
         // SAFETY: every share has the room of its number.
         let room = unsafe { rooms.part(thread * room, room) };
-        (thread * share..((thread + 1) * share).min(tasks)).for_each(|task| body(task, room));
+        for share in (thread..threads).chain(0..thread) {
+            while let Some(task) = take(share, share == thread) {
+                body(task, room);
+            }
+        }
     };
     match team {
         Some(team) => team.run(threads, &run),

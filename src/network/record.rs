@@ -255,9 +255,37 @@ impl<'a> Recorder<'a> {
 
     /// Makes (or finds) the matrix of a node's output.
     pub(crate) fn allocate(&mut self, id: NodeId) -> View {
-        let view = self.scratch(id, "output", self.workspace.batch, self.network.nodes[id].width());
+        let view = self.part_of_concatenation(id).unwrap_or_else(|| self.whole_output(id));
         self.outputs[id] = Some(view);
         view
+    }
+
+    fn whole_output(&mut self, id: NodeId) -> View {
+        self.scratch(id, "output", self.workspace.batch, self.network.nodes[id].width())
+    }
+
+    /// Where a concatenation keeps the output of a node that it alone reads, so that nothing is copied: in evaluation, if all nodes that it
+    /// reads can write there.
+    fn part_of_concatenation(&mut self, id: NodeId) -> Option<View> {
+        let (concat, node) = self.sole_consumer(id).filter(|_| self.mode == Mode::Evaluate)?;
+        if !matches!(node.layer, Layer::Concat(_)) || !node.inputs.iter().all(|&input| self.writes_parts(input)) {
+            return None;
+        }
+        let widths =
+            node.inputs.iter().take_while(|&&input| input != id).map(|&input| self.network.nodes[input].width());
+        let (first, joined) = (widths.sum::<usize>(), self.whole_output(concat));
+        Some(View { offset: joined.offset + first, cols: self.network.nodes[id].width(), ..joined })
+    }
+
+    /// Whether a node's output may be some columns of a matrix: of convolutions, and of activations in their epilogues; in whole vec4s.
+    fn writes_parts(&self, id: NodeId) -> bool {
+        let convolves = |id: NodeId| matches!(self.network.nodes[id].layer, Layer::Convolution(_));
+        let node = &self.network.nodes[id];
+        let written = match node.layer {
+            Layer::Activation(_) => convolves(node.inputs[0]) && self.consumers[node.inputs[0]] == 1,
+            _ => convolves(id),
+        };
+        written && self.consumers[id] == 1 && node.width().is_multiple_of(4)
     }
 
     /// Declares that a node's output is another node's, unchanged.

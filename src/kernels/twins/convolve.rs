@@ -26,15 +26,16 @@ impl Convolve {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         // In single precision nothing is written out.
         let single = T::as_f32(&[]).is_some();
-        match self.product.form {
-            Form::Nt if single => self.over_planes(cx, &Planes::of(&self.window)),
-            Form::Nn if single => self.over_planes(cx, &Planes::of_transposed(&self.window)),
-            Form::Nt => self.forward(cx),
-            Form::Nn => self.transposed(cx),
-            Form::Tn => {
-                let planes = (single && !self.window.is_pointwise()).then(|| Planes::of(&self.window));
-                self.weight_gradient(cx, planes.as_ref());
-            }
+        let planes = match self.product.form {
+            Form::Tn if self.window.is_pointwise() => None,
+            Form::Nt | Form::Tn => Some(Planes::of(&self.window)),
+            Form::Nn => Some(Planes::of_transposed(&self.window)),
+        };
+        match (self.product.form, planes.filter(|_| single)) {
+            (Form::Nt | Form::Nn, Some(planes)) if PlaneSums::fits(self, &planes) => self.over_planes(cx, &planes),
+            (Form::Nt, _) => self.forward(cx),
+            (Form::Nn, _) => self.transposed(cx),
+            (Form::Tn, planes) => self.weight_gradient(cx, planes.as_ref()),
         }
     }
 
@@ -144,7 +145,7 @@ impl Convolve {
         *cx.scratch = scratch;
     }
 
-    /// `Nt` with what windows see written out, in double precision.
+    /// `Nt` with what windows see written out.
     fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
         let p = &self.product;
         let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());
@@ -200,7 +201,7 @@ impl Convolve {
         *cx.scratch = scratch;
     }
 
-    /// `Nn` with what windows see written out, in double precision.
+    /// `Nn` with what windows see written out.
     fn transposed<T: Real>(&self, cx: &mut Context<'_, T>) {
         let p = &self.product;
         let (inputs, outputs, taps) = (self.window.inputs(), self.window.outputs(), self.window.taps());

@@ -8,8 +8,9 @@ use super::planes::{Part, Planes};
 use crate::host::{Team, widest};
 use crate::kernels::{Convolve, Form};
 
-/// Filters of a panel at most.
-const FILTERS: usize = 8;
+/// Filters of a panel, and at most.
+const WIDTHS: [usize; 5] = [8, 4, 3, 2, 1];
+const FILTERS: usize = WIDTHS[0];
 
 /// Places whose sums for a panel stay in the first cache.
 const PLACES: usize = 1008;
@@ -45,6 +46,13 @@ pub(super) struct PlaneSums<'a> {
 }
 
 impl<'a> PlaneSums<'a> {
+    /// Whether distances in the planes of a row and in the weight are words.
+    pub fn fits(of: &Convolve, planes: &Planes) -> bool {
+        let weight = of.product.b;
+        let most = u32::MAX as usize;
+        of.filters().max(of.channels()).saturating_mul(planes.len) <= most && weight.rows * weight.ld <= most
+    }
+
     /// `Nt` or `Nn`; `weight` as the convolution's view says.
     pub fn new(
         of: &Convolve,
@@ -58,7 +66,7 @@ impl<'a> PlaneSums<'a> {
             Form::Nn => (filters, channels, of.window.inputs(), taps, ld),
             _ => (channels, filters, of.window.outputs(), ld, taps),
         };
-        let word = |at: usize| u32::try_from(at).expect("invariant: a row and a weight have fewer than 2³² elements");
+        let word = |at: usize| u32::try_from(at).expect("invariant: `fits` was asked");
         let terms = |part: &Part| {
             let of_channel =
                 |c| part.taps.iter().map(move |&(at, tap)| (word(c * planes.len + at), word(c * next + tap)));
@@ -66,12 +74,13 @@ impl<'a> PlaneSums<'a> {
             let farthest = terms.iter().fold((0, 0), |far, term| (far.0.max(term.0), far.1.max(term.1)));
             (terms, farthest)
         };
-        let mut panels = Vec::new();
-        while let Some(left) = (to - panels.last().map_or(0, |last: &Range<usize>| last.end)).checked_sub(1) {
-            let width = [8, 4, 3, 2].into_iter().find(|&width| width <= left + 1).unwrap_or(1);
-            panels.push(to - left - 1..to - left - 1 + width);
+        let (mut panels, mut first) = (Vec::new(), 0);
+        while first < to {
+            let width = WIDTHS.into_iter().find(|width| first + width <= to).unwrap_or(1);
+            panels.push(first..first + width);
+            first += width;
         }
-        // As many as sums of stay in the first caches, or fewer to have work for all threads, and all blocks about as large.
+        // As many lines as have sums that stay in the first caches, or fewer to have work for all threads, and all blocks about as large.
         let all_lines = planes.lines();
         let pieces = if planes.parts.len() > 1 { 1 } else { (all_lines * planes.pitch()).div_ceil(PLACES) };
         let busy = team.map_or(1, |team| (PIECES * team.threads()).div_ceil(panels.len().max(1)));
