@@ -55,11 +55,13 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.St
     torch.onnx.export(network, torch.randn(1, 3, 224, 224), str(folder / "net.onnx"), dynamo=False, opset_version=17, input_names=["x"])
 memory = args.memory or {"alexnet": 2048, "vgg11_bn": 3072}[args.network]
 begin = time.perf_counter()
-subprocess.run([args.eigenlens, "explain", str(folder / "net.onnx"), args.image, "--preprocess", "imagenet", "--form", "complete", "--memory",
+# Started by a small process, for a child's peak begins with its parent's.
+small = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+told = subprocess.run([sys.executable, "-c", small, args.eigenlens, "explain", str(folder / "net.onnx"), args.image, "--preprocess", "imagenet", "--form", "complete", "--memory",
                 str(memory), "--split", split, "--device", "cpu", "--threads", str(args.threads), "--out", str(folder / "why")], check=True,
-               stdout=subprocess.DEVNULL)
+                      stdout=subprocess.PIPE, text=True)
 ours = time.perf_counter() - begin
-our_memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+our_memory = int(told.stdout) / 1024
 entry = json.loads((folder / "why" / "explanations.json").read_text())[0]
 x = torch.tensor(np.load(folder / "why" / "maps.npz")["x"][0]).reshape(1, 3, 224, 224)
 

@@ -56,10 +56,17 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.St
 common = ["--preprocess", "imagenet", "--device", "cpu", "--threads", str(args.threads)]
 
 
+# Started by a small process, for a child's peak begins with its parent's; prints seconds and KiB.
+SMALL = """import resource, subprocess, sys, time
+begin = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+
+
 def command(*arguments):
-    begin = time.perf_counter()
-    subprocess.run([args.eigenlens, *arguments, *common], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    told = subprocess.run([sys.executable, "-c", SMALL, args.eigenlens, *arguments, *common], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, kibibytes = told.stdout.split()
+    return float(seconds), int(kibibytes) / 1024
 
 
 def ours():
@@ -127,9 +134,9 @@ def golub_kahan(x, k, most=400):
 methods = {"block Lanczos": lanczos, "Golub-Kahan": golub_kahan}
 seconds, theirs, starts = [], {name: [] for name in methods}, []
 for run in range(args.runs):
-    seconds.append(ours())
-    our_memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    starts.append(command("predict", str(folder / "net.onnx"), args.image, "--out", str(folder / "p.csv")))
+    taken, our_memory = ours()
+    seconds.append(taken)
+    starts.append(command("predict", str(folder / "net.onnx"), args.image, "--out", str(folder / "p.csv"))[0])
     x = torch.tensor(np.load(folder / "why" / "maps.npz")["x"][0]).reshape(1, 3, 224, 224)
     entry = json.loads((folder / "why" / "explanations.json").read_text())[0]
     for name, method in methods.items():

@@ -87,8 +87,8 @@ impl Space {
         self.used += fresh.ncols();
     }
 
-    /// Replaces the basis by its `keep` best Ritz vectors; returns their values (squares of σ), largest first.
-    pub(super) fn restart(&mut self, keep: usize) -> Vec<f64> {
+    /// The `keep` best Ritz vectors as combinations of the basis's columns, and their values (squares of σ), largest first.
+    fn ritz(&self, keep: usize) -> (Vec<f64>, DMatrix<f64>) {
         let m = self.basis.nrows();
         let (basis, images) = (&self.basis.as_slice()[..m * self.used], &self.images.as_slice()[..m * self.used]);
         let projected = tr_mul(basis, images, m, self.used);
@@ -96,14 +96,29 @@ impl Space {
         let mut order: Vec<usize> = (0..self.used).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
         order.truncate(keep);
-        if order.is_empty() {
-            return vec![];
+        let columns: Vec<_> = order.iter().map(|&i| eigen.eigenvectors.column(i)).collect();
+        let rotation = if columns.is_empty() { DMatrix::zeros(0, 0) } else { DMatrix::from_columns(&columns) };
+        (order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect(), rotation)
+    }
+
+    /// Replaces the basis by its `keep` best Ritz vectors; returns their values.
+    pub(super) fn restart(&mut self, keep: usize) -> Vec<f64> {
+        let (values, rotation) = self.ritz(keep);
+        for of in [&mut self.basis, &mut self.images] {
+            let rotated = rotated(of, &rotation);
+            of.as_mut_slice()[..rotated.len()].copy_from_slice(&rotated);
         }
-        let rotation = DMatrix::from_columns(&order.iter().map(|&i| eigen.eigenvectors.column(i)).collect::<Vec<_>>());
-        rotate(&mut self.basis, &rotation);
-        rotate(&mut self.images, &rotation);
-        self.used = order.len();
-        order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect()
+        self.used = values.len();
+        values
+    }
+
+    /// Values of the `keep` best Ritz vectors, and the norms of their residuals; the basis stays as it is.
+    pub(super) fn residuals(&self, keep: usize) -> Vec<(f64, f64)> {
+        let (values, rotation) = self.ritz(keep);
+        let m = self.basis.nrows();
+        let [vectors, images] = [&self.basis, &self.images].map(|of| rotated(of, &rotation));
+        let pairs = vectors.chunks_exact(m).zip(images.chunks_exact(m)).zip(values);
+        pairs.map(|((u, image), value)| (value, norm(image.iter().zip(u).map(|(y, u)| y - value * u)))).collect()
     }
 
     /// `R Rᵀu − θu` of a Ritz vector: σ times what `R v − σu` is.
@@ -132,11 +147,15 @@ fn tr_mul(a: &[f64], b: &[f64], rows: usize, columns: usize) -> DMatrix<f64> {
     out
 }
 
-/// The first columns become their products with a rotation.
-fn rotate(matrix: &mut DMatrix<f64>, rotation: &DMatrix<f64>) {
+/// The products of the first columns with a rotation.
+fn rotated(matrix: &DMatrix<f64>, rotation: &DMatrix<f64>) -> Vec<f64> {
     let (m, (from, to)) = (matrix.nrows(), rotation.shape());
     let mut rotated = vec![0.0; m * to];
     let by = Operand { values: rotation.as_slice(), row: from, column: 1 };
     product(&mut rotated, m, (to, m, from), by, Operand { values: matrix.as_slice(), row: m, column: 1 });
-    matrix.as_mut_slice()[..m * to].copy_from_slice(&rotated);
+    rotated
+}
+
+fn norm(elements: impl Iterator<Item = f64>) -> f64 {
+    elements.map(|x| x * x).sum::<f64>().sqrt()
 }

@@ -10,8 +10,13 @@ use crate::random::Random;
 /// Blocks that are tried before the bounds stay as they are.
 const ROUNDS: usize = 400;
 
-/// Room for new directions between two restarts, with whatever block: half of it.
-const LEAST: usize = 8;
+/// Half the directions beyond the first k before a restart, at least and, where vectors are short, at most: the later it comes, the fewer
+/// products there are, and the more memory it takes.
+const DIRECTIONS: [usize; 2] = [8, 24];
+/// Vectors between two looks at the residuals, each of which takes about as long as one of them.
+const LOOK: usize = 8;
+/// Elements of all these directions that may be held for it.
+const HELD: usize = 1 << 22;
 
 /// The `k` largest triplets, of which P and σ are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
 /// met; `floor`: σ below `floor·σ₀` are beyond the rank and left out.
@@ -25,9 +30,15 @@ const LEAST: usize = 8;
 pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f64) -> Result<Triplets> {
     let (m, n) = operator.shape();
     let (k, block) = (k.min(m).min(n), operator.block().min(m));
-    let mut space = Space::new(m, (2 * k + 2 * block.max(LEAST)).min(m));
+    let directions = (HELD / m.max(1)).clamp(DIRECTIONS[0], DIRECTIONS[1]);
+    let mut space = Space::new(m, (2 * k + 2 * block.max(directions)).min(m));
     let mut random = Random::new(0, 0x5eed);
     let mut pending = DMatrix::from_fn(m, block, |_, _| random.normal());
+    let met = |found: &[(f64, f64)]| {
+        let largest = found.first().map_or(0.0, |found| found.0);
+        found.iter().take(k).all(|(value, residual)| *residual <= tolerance * value.sqrt() * largest.sqrt())
+    };
+    let mut looked = 0;
     for _ in 0..ROUNDS {
         let mut fresh = space.independent(pending);
         if fresh.ncols() == 0 {
@@ -46,13 +57,18 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
             // The residuals of all Ritz vectors lie in what the last images add; those of converged ones are rounding, no direction.
             let next = space.beyond(pending, block);
             let values = space.restart((k + block).min(space.used));
-            let largest = values.first().copied().unwrap_or(0.0);
-            let met = (0..k.min(values.len()))
-                .all(|j| space.residual(j, values[j]).norm() <= tolerance * values[j].sqrt() * largest.sqrt());
+            let found = values.iter().enumerate().map(|(j, &value)| (value, space.residual(j, value).norm()));
+            looked = space.used;
+            let met = met(&found.collect::<Vec<_>>());
             if met || exhausted || space.used == m {
                 break;
             }
             pending = next;
+        } else if space.used >= 2 * k && space.used >= looked + LOOK {
+            looked = space.used;
+            if met(&space.residuals(k)) {
+                break;
+            }
         }
     }
     space.restart(k.min(space.used));
