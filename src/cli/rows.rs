@@ -173,6 +173,9 @@ fn labels(dataset: &Dataset, rows: &[u32]) -> Option<Vec<String>> {
 /// none, the first activation's output.
 pub fn splits(model: &Model, name: Option<&str>) -> Result<Vec<NodeId>> {
     let network = &model.network;
+    if name.is_none_or(|name| name == "all") && cuts(network).is_empty() {
+        return Err(Error::Usage("the network hands its input on unchanged: there is no node to split it at".into()));
+    }
     match name {
         Some("all") => Ok(cuts(network)),
         Some(name) => Ok(vec![split_node(network, name)?]),

@@ -2,6 +2,7 @@
 //! and whatever else computes on the host.
 
 mod denormals;
+mod eigen;
 mod logits;
 mod product;
 mod real;
@@ -9,6 +10,7 @@ mod rows;
 mod team;
 
 pub use denormals::FlushToZero;
+pub(crate) use eigen::symmetric_eigen;
 pub use logits::{argmax, log_probability, softmax};
 pub use product::{Operand, add_product, product};
 pub use real::Real;

@@ -1,12 +1,13 @@
 //! The rotated squares (SpecXAI, sections 2.3 and 3.1): what an autoencoder's operator looks like beside the data's own
 //! singular value decomposition, and what its biases carry.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 use serde::Serialize;
 
 use crate::data::synthetic::{self, PICTURE};
 use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, split};
 use crate::engine::Device;
+use crate::host::symmetric_eigen;
 use crate::kernels::{Activation, LossKind};
 use crate::network::local::SlopeForm;
 use crate::network::{Layout, Network, Parameters, Place, Sequential};
@@ -299,11 +300,9 @@ fn data_spectrum(mut values: Vec<f64>, centre: bool) -> DataSpectrum {
 
 /// Eigenvalues (not below 0), largest first, with their vectors as columns.
 fn eigen(matrix: DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
-    let eigen = SymmetricEigen::new(matrix);
-    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-    let columns: Vec<_> = order.iter().map(|&i| eigen.eigenvectors.column(i)).collect();
-    (order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect(), DMatrix::from_columns(&columns))
+    let order = matrix.nrows();
+    let (values, vectors) = symmetric_eigen(matrix.as_slice().to_vec(), order);
+    (values.iter().map(|value| value.max(0.0)).collect(), DMatrix::from_vec(order, order, vectors.concat()))
 }
 
 fn decay(squares: &[f64]) -> Vec<f64> {

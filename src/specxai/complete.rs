@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytemuck::Pod;
 
 use super::checkpoint::Kept;
-use super::decomposition::{Triplets, decompose, rank_threshold, symmetric_eigen};
+use super::decomposition::{Triplets, decompose, rank_threshold};
 use super::form::{Way, way};
 use super::krylov::Apply;
 use super::middle::{Middle, PANEL};
 use super::watch::Watched;
-use crate::host::{Disjoint, Operand, Real, product, threads};
+use crate::host::{Disjoint, Operand, Real, product, symmetric_eigen, threads};
 use crate::{Error, Result};
 
 /// Stages of what is kept: rows of R or of H, columns of the Gram matrix.

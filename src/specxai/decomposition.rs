@@ -1,9 +1,9 @@
 //! The singular value decomposition of a local operator, and what it contributes to an output.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 use serde::Serialize;
 
-use crate::host::{Operand, product};
+use crate::host::{Operand, product, symmetric_eigen};
 
 /// Distance of two singular values, relative to the largest, under which they count as equal: their vectors are not
 /// defined one by one.
@@ -56,13 +56,6 @@ pub fn decompose(rows: &[&[f64]], n: usize, epsilon: f64) -> Triplets {
     Triplets { sigma: sigma[..rank].to_vec(), left: left.collect(), bound: vec![0.0; rank], complete: true }
 }
 
-/// Values largest first, with their vectors.
-fn sorted(values: &[f64], vector: impl Fn(usize) -> Vec<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
-    (order.iter().map(|&i| values[i]).collect(), order.iter().map(|&i| vector(i)).collect())
-}
-
 /// `AᵀA` of a column-major A.
 pub fn gram(a: &DMatrix<f64>) -> DMatrix<f64> {
     let (n, m) = a.shape();
@@ -73,17 +66,8 @@ pub fn gram(a: &DMatrix<f64>) -> DMatrix<f64> {
     out
 }
 
-/// Orders above which the blocked and threaded decompositions are quicker.
+/// Orders above which a threaded Gram matrix is quicker.
 const LARGE: usize = 256;
-
-/// Eigenvalues of a symmetric matrix `[m, m]` whose lower triangle is given, largest first, with their vectors: for thousands of rows.
-pub(super) fn symmetric_eigen(matrix: Vec<f64>, m: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let rows = faer::MatRef::from_row_major_slice(&matrix, m, m);
-    let eigen = rows.self_adjoint_eigen(faer::Side::Lower).expect("invariant: a finite matrix converges");
-    drop(matrix);
-    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-    (0..m).rev().map(|k| (values[k], vectors.col(k).iter().copied().collect::<Vec<f64>>())).unzip()
-}
 
 /// [`gram`] on all cores, its lower triangle, row by row.
 fn large_gram(a: &DMatrix<f64>) -> Vec<f64> {
@@ -105,50 +89,39 @@ fn large_gram(a: &DMatrix<f64>) -> Vec<f64> {
     out
 }
 
+/// `AᵀA`, at least its lower triangle.
+fn gram_of(a: &DMatrix<f64>) -> Vec<f64> {
+    if a.ncols() > LARGE { large_gram(a) } else { gram(a).as_slice().to_vec() }
+}
+
 /// From `R Rᵀ = P Σ² Pᵀ`.
 fn through_rows(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
-    if transposed.ncols() > LARGE {
-        let (squares, vectors) = symmetric_eigen(large_gram(transposed), transposed.ncols());
-        return (squares.iter().map(|x| x.max(0.0).sqrt()).collect(), vectors);
-    }
-    let eigen = SymmetricEigen::new(gram(transposed));
-    let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
-    sorted(&sigma, |i| eigen.eigenvectors.column(i).iter().copied().collect())
+    let (squares, vectors) = symmetric_eigen(gram_of(transposed), transposed.ncols());
+    (squares.iter().map(|x| x.max(0.0).sqrt()).collect(), vectors)
 }
 
 /// From `RᵀR = V Σ² Vᵀ`, P = R V / σ; for N below m.
 fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let (n, m) = transposed.shape();
-    if n > LARGE {
-        let (squares, vectors) = symmetric_eigen(large_gram(&transposed.transpose()), n);
-        let sigma: Vec<f64> = squares.iter().map(|x| x.max(0.0).sqrt()).collect();
-        // P = R V / σ, all columns in one product.
-        let v = vectors.concat();
-        let mut images = vec![0.0; n * m];
-        let rows = Operand { values: &v, row: n, column: 1 };
-        product(&mut images, m, (n, m, n), rows, Operand { values: transposed.as_slice(), row: 1, column: n });
-        let left = images.chunks_exact(m).zip(&sigma);
-        let left = left.map(|(p, &s)| p.iter().map(|x| if s > 0.0 { x / s } else { 0.0 }).collect()).collect();
-        return (sigma, left);
-    }
-    let eigen = SymmetricEigen::new(gram(&transposed.transpose()));
-    let sigma: Vec<f64> = eigen.eigenvalues.iter().map(|&x| x.max(0.0).sqrt()).collect();
-    let images = transposed.tr_mul(&eigen.eigenvectors);
-    sorted(&sigma, |i| images.column(i).iter().map(|x| if sigma[i] > 0.0 { x / sigma[i] } else { 0.0 }).collect())
+    let (squares, vectors) = symmetric_eigen(gram_of(&transposed.transpose()), n);
+    let sigma: Vec<f64> = squares.iter().map(|x| x.max(0.0).sqrt()).collect();
+    // P = R V / σ, all columns in one product.
+    let v = vectors.concat();
+    let mut images = vec![0.0; n * m];
+    let rows = Operand { values: &v, row: n, column: 1 };
+    product(&mut images, m, (n, m, n), rows, Operand { values: transposed.as_slice(), row: 1, column: n });
+    let left = images.chunks_exact(m).zip(&sigma);
+    let left = left.map(|(p, &s)| p.iter().map(|x| if s > 0.0 { x / s } else { 0.0 }).collect()).collect();
+    (sigma, left)
 }
 
 fn direct(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let (n, m) = transposed.shape();
-    if m.min(n) > LARGE {
-        let whole = faer::MatRef::from_column_major_slice(transposed.as_slice(), n, m);
-        let svd = whole.thin_svd().expect("invariant: a finite matrix converges");
-        let (sigma, p) = (svd.S().column_vector(), svd.V());
-        return (0..m.min(n)).map(|k| (sigma[k], p.col(k).iter().copied().collect::<Vec<f64>>())).unzip();
-    }
     // Rᵀ = V Σ Pᵀ.
-    let svd = transposed.clone().svd(false, true);
-    let p = svd.v_t.expect("invariant: the right vectors were asked for");
-    sorted(svd.singular_values.as_slice(), |i| p.row(i).iter().copied().collect())
+    let whole = faer::MatRef::from_column_major_slice(transposed.as_slice(), n, m);
+    let svd = whole.thin_svd().expect("invariant: a finite matrix converges");
+    let (sigma, p) = (svd.S().column_vector(), svd.V());
+    (0..m.min(n)).map(|k| (sigma[k], p.col(k).iter().copied().collect::<Vec<f64>>())).unzip()
 }
 
 /// Which cluster of equal singular values each belongs to, numbered from 0.
@@ -197,6 +170,39 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::random::Random;
+
+    /// Few independent rows among many, and columns that nothing reads: every σ above the rank is found, and no other, by rows and by
+    /// columns, through a Gram matrix and whole.
+    #[test]
+    fn operators_far_from_full_rank_are_decomposed() {
+        for (m, n) in [(512, 225), (225, 512), (300, 40), (40, 300), (LARGE + 9, LARGE + 7)] {
+            for rank in [1, 2, 16, 33] {
+                let mut random = Random::new((m * rank) as u64, 3);
+                let mut normal = |count: usize| (0..count).map(|_| random.normal()).collect::<Vec<f64>>();
+                let (left, right) = (normal(m * rank), normal(rank * rank));
+                // The columns that are read lie apart.
+                let mut values = vec![0.0; m * n];
+                for r in 0..m {
+                    for c in 0..rank {
+                        let sum: f64 = (0..rank).map(|i| left[r * rank + i] * right[i * rank + c]).sum();
+                        values[r * n + c * (n / rank)] = f64::from(sum as f32);
+                    }
+                }
+                let rows: Vec<&[f64]> = values.chunks_exact(n).collect();
+                let energy: f64 = values.iter().map(|x| x * x).sum();
+                for epsilon in [f64::EPSILON, f64::from(f32::EPSILON)] {
+                    let found = decompose(&rows, n, epsilon);
+                    let sum: f64 = found.sigma.iter().map(|s| s * s).sum();
+                    // Squares of σ that a Gram matrix of f32 numbers holds to 1e-16 of the largest, and what is below the rank's threshold.
+                    assert!(
+                        (sum / energy - 1.0).abs() < 1e-6,
+                        "{m} × {n}, rank {rank}, {epsilon:e}: {sum} of {energy}"
+                    );
+                    assert!(found.sigma.len() <= rank, "{m} × {n}, rank {rank}: {}", found.sigma.len());
+                }
+            }
+        }
+    }
 
     /// Large ones go through other code than small ones: through the rows, through the columns, and whole.
     #[test]

@@ -1,9 +1,9 @@
 //! Operators that are only applied, and Krylov spaces of `R Rᵀ`: an orthonormal basis and its images.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
 use crate::Result;
-use crate::host::{Operand, add_product, product};
+use crate::host::{Operand, add_product, product, symmetric_eigen};
 
 /// A linear operator `R: [m, N]` that is applied to blocks of vectors.
 pub trait Apply {
@@ -89,16 +89,18 @@ impl Space {
 
     /// The `keep` best Ritz vectors as combinations of the basis's columns, and their values (squares of σ), largest first.
     fn ritz(&self, keep: usize) -> (Vec<f64>, DMatrix<f64>) {
+        if self.used == 0 {
+            return (vec![], DMatrix::zeros(0, 0));
+        }
         let m = self.basis.nrows();
         let (basis, images) = (&self.basis.as_slice()[..m * self.used], &self.images.as_slice()[..m * self.used]);
         let projected = tr_mul(basis, images, m, self.used);
-        let eigen = SymmetricEigen::new((&projected + projected.transpose()) * 0.5);
-        let mut order: Vec<usize> = (0..self.used).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        order.truncate(keep);
-        let columns: Vec<_> = order.iter().map(|&i| eigen.eigenvectors.column(i)).collect();
-        let rotation = if columns.is_empty() { DMatrix::zeros(0, 0) } else { DMatrix::from_columns(&columns) };
-        (order.iter().map(|&i| eigen.eigenvalues[i].max(0.0)).collect(), rotation)
+        let symmetric = (&projected + projected.transpose()) * 0.5;
+        let (mut values, mut vectors) = symmetric_eigen(symmetric.as_slice().to_vec(), self.used);
+        values.truncate(keep);
+        vectors.truncate(keep);
+        values.iter_mut().for_each(|value| *value = value.max(0.0));
+        (values, DMatrix::from_vec(self.used, vectors.len(), vectors.concat()))
     }
 
     /// Replaces the basis by its `keep` best Ritz vectors; returns their values.

@@ -23,6 +23,9 @@ pub struct Imported {
     pub metadata: Vec<(String, String)>,
 }
 
+/// The oldest operator set that is read.
+const OLDEST: i64 = 7;
+
 /// Turns a file's graph into a network that ends before a final softmax or sigmoid.
 ///
 /// # Errors
@@ -33,6 +36,12 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     let opset = model.opset("").ok_or_else(|| {
         whole("it names no version of ONNX's operator set".into(), "export it again with a current exporter")
     })?;
+    // Before it, sizes were broadcast by attributes that have another meaning since.
+    if opset < OLDEST {
+        let problem =
+            format!("its operators are those of ONNX's operator set {opset}; {OLDEST} and later are supported");
+        return Err(whole(problem, "export it again with a current exporter"));
+    }
     let producers = producers(graph).map_err(|problem| whole(problem, "export it again"))?;
     let (output, removed) = output(graph, &producers)
         .map_err(|problem| whole(problem, "give a network with one tensor of numbers as its output"))?;

@@ -42,17 +42,17 @@ fn named_axes(node: &Node<'_>, rank: usize) -> Result<Vec<usize>, String> {
     axes.iter().map(place).collect()
 }
 
-/// Sizes that keep the proportions of the axes, as a policy says.
-fn proportional(input: &[usize], axes: &[usize], wanted: &mut [i64], policy: &str) -> Result<(), String> {
+/// Sizes that keep the proportions of the axes, as a policy says, and the scale that they are rounded from.
+fn proportional(input: &[usize], axes: &[usize], wanted: &mut [i64], policy: &str) -> Result<Option<f64>, String> {
     let ratios = axes.iter().zip(wanted.iter()).map(|(&axis, &size)| size as f64 / input[axis] as f64);
     let scale = match policy {
-        "stretch" => return Ok(()),
+        "stretch" => return Ok(None),
         "not_larger" => ratios.fold(f64::INFINITY, f64::min),
         "not_smaller" => ratios.fold(0.0, f64::max),
         other => return Err(format!("its keep_aspect_ratio_policy {other:?} isn't one of ONNX's")),
     };
     wanted.iter_mut().zip(axes).for_each(|(size, &axis)| *size = (scale * input[axis] as f64 + 0.5).floor() as i64);
-    Ok(())
+    Ok(Some(scale))
 }
 
 pub(super) fn resize<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
@@ -91,10 +91,11 @@ pub(super) fn resize<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
                     (Some(axis), size) => return Err(format!("it resizes axis {} to {size}", axis + 1)),
                 }
             }
-            proportional(&shape, &own, &mut wanted, node.text("keep_aspect_ratio_policy")?.unwrap_or("stretch"))?;
+            let policy = node.text("keep_aspect_ratio_policy")?.unwrap_or("stretch");
+            let scale = proportional(&shape, &own, &mut wanted, policy)?;
             for (axis, size) in own.into_iter().zip(wanted) {
                 made[axis] = usize::try_from(size).unwrap_or(0);
-                scales[axis] = size as f64 / shape[axis] as f64;
+                scales[axis] = scale.unwrap_or(size as f64 / shape[axis] as f64);
             }
         }
     }
