@@ -58,6 +58,12 @@ fn transposed_convolutions_and_resizes() {
     let half_pixel = [0.0, 2.5, 7.5, 17.5, 32.5, 40.0];
     one(&[1, 1, 3], "Resize", &mode, &[none.clone(), scales.clone()], &x, &half_pixel);
     one(&[1, 1, 3], "Resize", &mode, &[none.clone(), none, sizes], &x, &half_pixel);
+    // A policy's scale is what coordinates are measured with: 7/3 for both axes, of which the first gets 4.67 places, rounded.
+    let [none, sizes] = [floats("", &[0], &[]), ints("", &[2], &[7, 7])];
+    let policy =
+        [text("mode", "linear"), text("keep_aspect_ratio_policy", "not_larger"), attribute_ints("axes", &[2, 3])];
+    let rows = [0.0, 10.0 / 7.0, 40.0 / 7.0, 10.0, 10.0].map(|row| [row; 7]).concat();
+    one(&[-1, 1, 2, 3], "Resize", &policy, &[none.clone(), none, sizes], &[0.0, 0.0, 0.0, 10.0, 10.0, 10.0], &rows);
     one(&[-1, 1, 3], "Upsample", &[], &[scales], &x, &[0.0, 0.0, 10.0, 10.0, 40.0, 40.0]);
 }
 
@@ -439,4 +445,16 @@ fn attention_as_one_operator() {
     let constants = [&a[..], &b, &c, &d, &e, &[ints("places", &[1], &[1]), ints("last", &[1], &[2])]].concat();
     let bytes = whole(&[-1, 8, 4], &[q, k, v, k1, v1, attention], &constants);
     close(load(&bytes).map(|found| outputs(&found, &x)), &expected(root, 0.0, true, no));
+}
+
+/// Before operator set 7 an addition's sizes were fitted by attributes.
+#[test]
+fn older_operator_sets_are_refused() {
+    let mut file = whole(&[-1, 3], &[node("Relu", "n", &["x"], &["y"], &[])], &[]);
+    // The domain "", then the version.
+    let set = file.windows(3).rposition(|bytes| bytes == [0x0a, 0x00, 0x10]).unwrap() + 3;
+    assert!(load(&file).is_ok());
+    file[set] = 6;
+    let refused = load(&file).err().unwrap();
+    assert!(refused.contains("operator set 6; 7 and later"), "{refused}");
 }
