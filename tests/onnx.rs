@@ -299,6 +299,13 @@ fn the_commands_take_it() {
     let list: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(place.path("why/explanations.json")).unwrap()).unwrap();
     assert!(list.as_array().unwrap().len() >= 2 * 5);
+    assert!(["maps.npz", "report.html"].iter().all(|name| place.path("why").join(name).exists()));
+    // Nothing is between its input and its output.
+    let same = place.write("same.onnx", whole(&[-1, 2, 6, 6], &[node("Identity", "n", &["x"], &["y"], &[])], &[]));
+    for more in [&[][..], &["--split", "all"]] {
+        let arguments = ["explain", &same, &data, "--out", &out, "--device", "cpu"];
+        refused(&eigenlens(&[&arguments, more].concat()), 2, &["no node to split it at"]);
+    }
     refused(&eigenlens(&["rank", &net]), 1, &["net.onnx", "explain"]);
     refused(&eigenlens(&["curve", &net, &data, "--out", &out]), 1, &["net.onnx", "explain"]);
     let broken = place.write("broken.onnx", &convolutional()[..200]);

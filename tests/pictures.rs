@@ -311,7 +311,7 @@ fn the_commands_take_pictures() {
     assert_eq!(json[0]["file"], "left.png");
     assert_eq!(json[1]["best"][0]["name"], "bright right");
     assert_eq!(json[0]["preprocessing"]["resize"]["exactly"]["width"], 4);
-    let page = fs::read_to_string(place.path("why/explain.html")).unwrap();
+    let page = fs::read_to_string(place.path("why/report.html")).unwrap();
     assert!(page.contains("data:image/jpeg;base64,") && page.contains("as the network saw it"));
 
     refused(

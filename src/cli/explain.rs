@@ -21,6 +21,7 @@ use super::{print, print_json};
 use crate::data::{Task, units};
 use crate::engine::Device;
 use crate::model::Model;
+use crate::model_file::onnx;
 use crate::network::local::SlopeForm;
 use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown};
@@ -342,7 +343,9 @@ impl Asked<'_> {
             worst: collected.worst,
             worst_map: collected.worst_map,
         };
-        let report = args.run.save(&page.page(), &args.out, &format!("explain{}", self.suffix))?;
+        // Beside a training's own report the page has another name; a network that was read has no other.
+        let name = if onnx::is_named(&args.model) { "report" } else { "explain" };
+        let report = args.run.save(&page.page(), &args.out, &format!("{name}{}", self.suffix))?;
         let mut text = page.caution.map_or_else(String::new, |caution| format!("{caution}\n\n"));
         for e in collected.shown.iter().take(SHOWN.max(splits)) {
             text.push_str(&text::table(collected, e, args.top));

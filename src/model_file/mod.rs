@@ -76,7 +76,7 @@ impl Model {
     /// [`Error::Input`] for a file that is broken or not a model of this program, [`Error::Io`] for one that can't be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
-        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+        if onnx::is_named(path) {
             return onnx::load_model(path);
         }
         if path.is_dir() {

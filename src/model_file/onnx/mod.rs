@@ -25,6 +25,11 @@ use crate::network::{Network, Sequential};
 use crate::train::Settings;
 use crate::{Error, Result};
 
+/// Whether a file is taken for an ONNX model: by its ending.
+pub fn is_named(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+}
+
 /// Reads an ONNX model (operator sets 7 and later) as a network with its parameters; a final softmax, log-softmax or sigmoid is taken
 /// off.
 ///
