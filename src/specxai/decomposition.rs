@@ -115,13 +115,34 @@ fn through_columns(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     (sigma, left)
 }
 
+/// `Rᵀ = V Σ Pᵀ`. Libraries' decompositions of matrices far from full rank can be wrong without a word, so the squares of σ are held
+/// against those of R's elements; should both fail, through the Gram matrix.
 fn direct(transposed: &DMatrix<f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let (n, m) = transposed.shape();
-    // Rᵀ = V Σ Pᵀ.
-    let whole = faer::MatRef::from_column_major_slice(transposed.as_slice(), n, m);
-    let svd = whole.thin_svd().expect("invariant: a finite matrix converges");
-    let (sigma, p) = (svd.S().column_vector(), svd.V());
-    (0..m.min(n)).map(|k| (sigma[k], p.col(k).iter().copied().collect::<Vec<f64>>())).unzip()
+    let energy = transposed.norm_squared();
+    let holds = |sigma: &[f64]| (sigma.iter().map(|s| s * s).sum::<f64>() - energy).abs() <= 1e-10 * energy;
+    let threaded = || {
+        let whole = faer::MatRef::from_column_major_slice(transposed.as_slice(), n, m);
+        let svd = whole.thin_svd().ok()?;
+        let (sigma, p) = (svd.S().column_vector(), svd.V());
+        // Not always in order.
+        let mut order: Vec<usize> = (0..m.min(n)).collect();
+        order.sort_by(|&a, &b| sigma[b].total_cmp(&sigma[a]));
+        let found: (Vec<f64>, Vec<Vec<f64>>) =
+            order.into_iter().map(|k| (sigma[k], p.col(k).iter().copied().collect())).unzip();
+        holds(&found.0).then_some(found)
+    };
+    let plain = || {
+        let svd = transposed.clone().try_svd(false, true, f64::EPSILON, 0)?;
+        let (sigma, p) = (svd.singular_values, svd.v_t?);
+        let mut order: Vec<usize> = (0..sigma.len()).collect();
+        order.sort_by(|&a, &b| sigma[b].total_cmp(&sigma[a]));
+        let found: (Vec<f64>, Vec<Vec<f64>>) =
+            order.into_iter().map(|i| (sigma[i], p.row(i).iter().copied().collect())).unzip();
+        holds(&found.0).then_some(found)
+    };
+    let found = if m.min(n) > LARGE { threaded().or_else(plain) } else { plain().or_else(threaded) };
+    found.unwrap_or_else(|| if m <= n { through_rows(transposed) } else { through_columns(transposed) })
 }
 
 /// Which cluster of equal singular values each belongs to, numbered from 0.
@@ -175,7 +196,7 @@ mod tests {
     /// columns, through a Gram matrix and whole.
     #[test]
     fn operators_far_from_full_rank_are_decomposed() {
-        for (m, n) in [(512, 225), (225, 512), (300, 40), (40, 300), (LARGE + 9, LARGE + 7)] {
+        for (m, n) in [(512, 225), (225, 512), (300, 40), (40, 300), (LARGE + 9, LARGE + 7), (LARGE + 40, 2 * LARGE)] {
             for rank in [1, 2, 16, 33] {
                 let mut random = Random::new((m * rank) as u64, 3);
                 let mut normal = |count: usize| (0..count).map(|_| random.normal()).collect::<Vec<f64>>();
