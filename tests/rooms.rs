@@ -293,7 +293,9 @@ fn no_files_know_each_other() {
 /// One place knows each of these crates, so that another could stand in for it.
 #[test]
 fn crates_are_named_in_one_room() {
-    for (name, rooms) in [("wgpu", &["engine::gpu"][..]), ("nalgebra", &["specxai", "reproduce", "host::eigen"]), ("clap", &["cli"])] {
+    for (name, rooms) in
+        [("wgpu", &["engine::gpu"][..]), ("nalgebra", &["specxai", "reproduce", "host::eigen"]), ("clap", &["cli"])]
+    {
         let path = format!("{name}::");
         let users = House::read().code.into_iter().filter(|(module, code)| {
             let named = code.match_indices(&path).any(|(at, _)| {
