@@ -25,13 +25,12 @@ const GRADIENT_PARTS: usize = 8;
 impl Convolve {
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         // In single precision nothing is written out.
-        let single = T::as_f32(&[]).is_some();
-        let planes = match self.product.form {
+        let planes = T::as_f32(&[]).and_then(|_| match self.product.form {
             Form::Tn if self.window.is_pointwise() => None,
             Form::Nt | Form::Tn => Some(Planes::of(&self.window)),
             Form::Nn => Some(Planes::of_transposed(&self.window)),
-        };
-        match (self.product.form, planes.filter(|_| single)) {
+        });
+        match (self.product.form, planes) {
             (Form::Nt | Form::Nn, Some(planes)) if PlaneSums::fits(self, &planes) => self.over_planes(cx, &planes),
             (Form::Nt, _) => self.forward(cx),
             (Form::Nn, _) => self.transposed(cx),
@@ -284,20 +283,18 @@ impl Convolve {
                 }
                 for (dy, x) in rows {
                     if self.window.is_pointwise() {
-                        let [lhs, rhs] = [(dy, outputs, 1), (x, 1, outputs)].map(|(values, row, column)| Operand {
-                            values,
-                            row,
-                            column,
-                        });
+                        // What windows see is the channels themselves.
+                        let lhs = Operand { values: dy, row: outputs, column: 1 };
+                        let rhs = Operand { values: x, row: 1, column: outputs };
                         add_product(sum, depth, (filters, depth, outputs), lhs, rhs);
-                    }
-                    let blocks = if self.window.is_pointwise() { 0 } else { outputs };
-                    for first in (0..blocks).step_by(block) {
-                        let count = block.min(outputs - first);
-                        write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, room);
-                        let lhs = Operand { values: &dy[first..], row: outputs, column: 1 };
-                        let rhs = Operand { values: &room[..], row: 1, column: count };
-                        add_product(sum, depth, (filters, depth, count), lhs, rhs);
+                    } else {
+                        for first in (0..outputs).step_by(block) {
+                            let count = block.min(outputs - first);
+                            write_out(&self.window, x, 0..channels, &self.window.runs(first, count), count, room);
+                            let lhs = Operand { values: &dy[first..], row: outputs, column: 1 };
+                            let rhs = Operand { values: &room[..], row: 1, column: count };
+                            add_product(sum, depth, (filters, depth, count), lhs, rhs);
+                        }
                     }
                     let dy = dy.chunks_exact(outputs);
                     bias.iter_mut().zip(dy).for_each(|(bias, dy)| dy.iter().for_each(|&dy| *bias += dy));

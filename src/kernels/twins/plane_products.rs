@@ -217,39 +217,49 @@ impl WithSimd for Sums<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         // Tiles of 24 sums where there are 32 registers, else of 12, or as many as a panel's filters allow.
         match (self.filters, S::REGISTER_COUNT >= 32) {
-            (8, true) => self.tiles::<S, 8, 3, 1>(simd, 0),
+            (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd, 0),
             (8, false) => {
-                self.tiles::<S, 4, 3, 1>(simd, 0);
-                self.tiles::<S, 4, 3, 1>(simd, 4);
+                self.tiles::<S, 4, 3, 2, 1>(simd, 0);
+                self.tiles::<S, 4, 3, 2, 1>(simd, 4);
             }
-            (4, true) => self.tiles::<S, 4, 6, 2>(simd, 0),
-            (4, false) => self.tiles::<S, 4, 3, 1>(simd, 0),
-            (3, true) => self.tiles::<S, 3, 7, 2>(simd, 0),
-            (3, false) => self.tiles::<S, 3, 3, 1>(simd, 0),
-            (2, true) => self.tiles::<S, 2, 8, 2>(simd, 0),
-            (2, false) => self.tiles::<S, 2, 4, 2>(simd, 0),
-            _ => self.tiles::<S, 1, 8, 4>(simd, 0),
+            (4, true) => self.tiles::<S, 4, 6, 4, 2>(simd, 0),
+            (4, false) => self.tiles::<S, 4, 3, 2, 1>(simd, 0),
+            (3, true) => self.tiles::<S, 3, 7, 4, 2>(simd, 0),
+            (3, false) => self.tiles::<S, 3, 3, 2, 1>(simd, 0),
+            (2, true) => self.tiles::<S, 2, 8, 4, 2>(simd, 0),
+            (2, false) => self.tiles::<S, 2, 4, 2, 1>(simd, 0),
+            _ => self.tiles::<S, 1, 8, 4, 2>(simd, 0),
         }
     }
 }
 
 impl Sums<'_> {
-    /// All places, in tiles of `WIDE` registers and at the end of `NARROW`, for `COUNT` filters from the panel's `first` on.
+    /// All places, in tiles of `WIDE` registers and at the end of fewer, for `COUNT` filters from the panel's `first` on.
     #[inline(always)]
-    fn tiles<S: Simd, const COUNT: usize, const WIDE: usize, const NARROW: usize>(&mut self, simd: S, first: usize) {
+    fn tiles<S: Simd, const COUNT: usize, const WIDE: usize, const MIDDLE: usize, const NARROW: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+    ) {
         let mut place = self.span.start;
         while place < self.span.end {
             let left = self.span.end - place;
-            if left >= WIDE * S::F32_LANES {
+            // Whether a tile has no register without a place.
+            let fills = |width: usize| left > (width - 1) * S::F32_LANES;
+            let width = if left >= WIDE * S::F32_LANES {
                 self.tile::<S, COUNT, WIDE, true>(simd, first, place);
-                place += WIDE * S::F32_LANES;
-            } else if left > (WIDE - 1) * S::F32_LANES {
+                WIDE
+            } else if fills(WIDE) {
                 self.tile::<S, COUNT, WIDE, false>(simd, first, place);
-                place += left;
+                WIDE
+            } else if fills(MIDDLE) {
+                self.tile::<S, COUNT, MIDDLE, false>(simd, first, place);
+                MIDDLE
             } else {
                 self.tile::<S, COUNT, NARROW, false>(simd, first, place);
-                place += left.min(NARROW * S::F32_LANES);
-            }
+                NARROW
+            };
+            place += left.min(width * S::F32_LANES);
         }
     }
 
