@@ -3,7 +3,9 @@
 use eigenlens::data::{Dataset, ScaleKind, Scaling, Split, Targets, Values, channels, input_of, synthetic};
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
-use eigenlens::kernels::{Activation, Convolve, Form, Gemm, MaxPool, Program, max_pool::Direction};
+use eigenlens::kernels::{
+    Activation, Convolve, Form, Gemm, MaxPool, Program, Slope, SlopeRule, Window, max_pool::Direction,
+};
 use eigenlens::network::{Block, Input, Layout, Padding, Place, Pool, Sequential, Sliding};
 use eigenlens::program::{Step, View};
 use eigenlens::random::Random;
@@ -288,35 +290,82 @@ fn planes_are_windows() {
             [(1, 1, 1, 1), (3, 5, 1, 2), (2, 9, 1, 33), (8, 8, 2, 17), (5, 15, 1, 9), (4, 4, 4, 3), (3, 11, 1, 3)]
         {
             for form in [Form::Nt, Form::Nn, Form::Tn] {
-                let mut program = Program::new(1);
-                let buffers = &mut program.buffers;
-                let (inputs, outputs, depth) = (window.inputs(), window.outputs(), channels / groups * window.taps());
-                let x = buffers.matrix("x", rows, channels * inputs);
-                let y = buffers.matrix("y", rows, filters * outputs);
-                let weight = buffers.matrix("weight", filters, depth);
-                let bias = buffers.matrix("bias", 1, filters);
-                let (product, written, found) = match form {
-                    Form::Nt => {
-                        (Gemm { bias: Some(bias), ..Gemm::plain(form, x, weight, y) }, vec![x, weight, bias], y)
-                    }
-                    Form::Nn => (Gemm::plain(form, y, weight, x), vec![y, weight], x),
-                    Form::Tn => {
-                        (Gemm { bias_gradient: Some(bias), ..Gemm::plain(form, y, x, weight) }, vec![y, x], weight)
-                    }
-                };
-                let pass = program.pass("test", vec![Convolve { product, window, groups }.into()]);
-                for view in [found, bias] {
-                    let [single, double] = both(&program, pass, rows, &written, view);
-                    // Sums of products of numbers below a half, each rounded once: 2⁻²⁴·¼ a term, in the worst case all one way.
-                    let terms =
-                        depth.max(filters * window.taps()).max(if form == Form::Tn { rows * outputs } else { 0 });
-                    let tolerance = 1e-7 * (1.0 + terms as f64 / 4.0);
-                    let what = format!("{form:?} {sizes:?} {channels} {filters} {groups} {rows}");
-                    assert!(single.iter().zip(&double).all(|(a, b)| (a - b).abs() <= tolerance), "{what}");
-                }
+                single_is_double(form, &window, (channels, filters, groups, rows));
             }
         }
     }
+}
+
+/// Windows of 3 × 3 whose outputs are made tile by tile: odd and even sizes, every padding that there is, more lines than a task makes,
+/// a third axis, groups, filters and channels around the panels and the registers, few and many rows.
+#[test]
+fn tiles_are_windows() {
+    let explicit =
+        |before: &[usize], after: &[usize]| Padding::Explicit { before: before.to_vec(), after: after.to_vec() };
+    let windows = [
+        (vec![23, 20], Padding::SameUpper),
+        (vec![16, 17], Padding::Valid),
+        (vec![54, 53], Padding::SameUpper),
+        (vec![40, 9], explicit(&[2, 0], &[1, 3])),
+        (vec![31, 32], explicit(&[0, 2], &[2, 0])),
+        (vec![5, 12, 13], Padding::SameUpper),
+    ];
+    for (sizes, padding) in windows {
+        let mut kernel = vec![1; sizes.len() - 2];
+        kernel.extend([3, 3]);
+        let window = Sliding { padding, ..Sliding::new(&kernel) }.window(&sizes).unwrap();
+        for counts in [(32, 40, 1, 9), (33, 47, 1, 9), (64, 70, 2, 9), (37, 48, 1, 12), (130, 41, 1, 9)] {
+            for form in [Form::Nt, Form::Nn] {
+                let convolution = single_is_double(form, &window, counts);
+                assert!(convolution.is_tiled(counts.3), "{form:?} {window:?} {counts:?}");
+            }
+        }
+    }
+}
+
+/// A convolution's product in single precision beside double precision: channels, filters, groups, rows.
+fn single_is_double(
+    form: Form,
+    window: &Window,
+    (channels, filters, groups, rows): (usize, usize, usize, usize),
+) -> Convolve {
+    let mut program = Program::new(1);
+    let buffers = &mut program.buffers;
+    let (inputs, outputs, depth) = (window.inputs(), window.outputs(), channels / groups * window.taps());
+    let x = buffers.matrix("x", rows, channels * inputs);
+    let y = buffers.matrix("y", rows, filters * outputs);
+    let weight = buffers.matrix("weight", filters, depth);
+    let bias = buffers.matrix("bias", 1, filters);
+    let (product, written, found) = match form {
+        Form::Nt => {
+            let pre = buffers.matrix("pre", rows, filters * outputs);
+            let product = Gemm {
+                bias: Some(bias),
+                pre: Some(pre),
+                activation: Activation::Tanh,
+                ..Gemm::plain(form, x, weight, y)
+            };
+            (product, vec![x, weight, bias], [y, pre])
+        }
+        Form::Nn => {
+            let saved = buffers.matrix("saved", rows, channels * inputs);
+            let slope = Some(Slope { rule: SlopeRule::Given, saved, seeds: 1 });
+            (Gemm { slope, ..Gemm::plain(form, y, weight, x) }, vec![y, weight, saved], [x, x])
+        }
+        Form::Tn => (Gemm { bias_gradient: Some(bias), ..Gemm::plain(form, y, x, weight) }, vec![y, x], [weight, bias]),
+    };
+    let convolution = Convolve { product, window: *window, groups };
+    let pass = program.pass("test", vec![convolution.clone().into()]);
+    for view in found {
+        let [single, double] = both(&program, pass, rows, &written, view);
+        // Sums of products of numbers below a half, each rounded once: 2⁻²⁴·¼ a term, in the worst case all one way. Made by tiles the
+        // sums are of a few more terms, and random ones don't all go one way.
+        let terms = depth.max(filters * window.taps()).max(if form == Form::Tn { rows * outputs } else { 0 });
+        let tolerance = 1e-7 * (1.0 + terms as f64 / 4.0);
+        let far = single.iter().zip(&double).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(far <= tolerance, "{form:?} {window:?} {channels} {filters} {groups} {rows}: {far}");
+    }
+    convolution
 }
 
 /// Pooling without padding finds the same winners as with its windows looked up one by one, and pulls to the same elements.

@@ -6,9 +6,10 @@ use super::Context;
 use super::activation::{activate_rows, multiply_slope};
 use super::plane_products::{PlaneSums, WeightGradient};
 use super::planes::Planes;
+use super::winograd::Tiles;
 use crate::host::{Disjoint, Operand, Real, Team, add_product, for_tasks, for_tasks_in, product, vectorised};
 use crate::kernels::window::Run;
-use crate::kernels::{Convolve, Form, Window};
+use crate::kernels::{Convolve, Form, Gemm, Slope, Window};
 use crate::program::View;
 
 /// Elements of work that a multiply-add counts for when deciding about threads.
@@ -23,13 +24,25 @@ const FEW_TASKS: usize = 4;
 const GRADIENT_PARTS: usize = 8;
 
 impl Convolve {
+    /// Whether the CPU engine makes the products of so many rows tile by tile, in single precision: with less than half the products
+    /// of their definition.
+    pub fn is_tiled(&self, rows: usize) -> bool {
+        Tiles::of(self, rows, None).is_some()
+    }
+
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         // In single precision nothing is written out.
-        let planes = T::as_f32(&[]).and_then(|_| match self.product.form {
+        let single = T::as_f32(&[]).is_some();
+        let tiles = Tiles::of(self, cx.rows(self.product.seeds), cx.team).filter(|_| single);
+        if let Some(tiles) = tiles {
+            return self.over_tiles(cx, &tiles);
+        }
+        let planes = match self.product.form {
+            _ if !single => None,
             Form::Tn if self.window.is_pointwise() => None,
             Form::Nt | Form::Tn => Some(Planes::of(&self.window)),
             Form::Nn => Some(Planes::of_transposed(&self.window)),
-        });
+        };
         match (self.product.form, planes) {
             (Form::Nt | Form::Nn, Some(planes)) if PlaneSums::fits(self, &planes) => self.over_planes(cx, &planes),
             (Form::Nt, _) => self.forward(cx),
@@ -80,29 +93,19 @@ impl Convolve {
                 let inputs = from * planes.inputs();
                 &single(cx.view(p.a))[row * p.a.ld + group * inputs..][..inputs]
             };
-            let slope = p.slope.map(|slope| (slope, cx.view(slope.saved)));
-            let out = Disjoint::new(&mut out);
-            let pre = p.pre.zip(pre.as_mut()).map(|(view, values)| (view, Disjoint::new(values)));
+            let made_of = Made::new(p, &mut out, pre.as_mut(), cx);
             // Some lines of some filters of a row and a group.
             let make = |x: &[f32], (row, group): (usize, usize), (block, panel): (usize, usize), room: &mut [f32]| {
                 let lines = sums.block(block);
                 let range = planes.made(&lines);
                 let at = |filter: usize| (group * sums.to + filter) * made + range.start;
                 // SAFETY: only this task writes these lines of these filters.
-                let z = |filter| unsafe { out.part(p.out.offset + row * p.out.ld + at(filter), range.len()) };
+                let z = |filter| unsafe { made_of.part(row, at(filter), range.len()) };
                 sums.run(x, group, (&lines, panel), room, |filter, part, lines, places| {
                     planes.gather(part, lines, places, single_mut(z(filter)));
                 });
                 for filter in sums.panels[panel].clone() {
-                    let (at, z) = (at(filter), z(filter));
-                    if let Some((view, values)) = &pre {
-                        unsafe { values.part(view.offset + row * view.ld + at, z.len()) }.copy_from_slice(z);
-                    }
-                    activate_rows(p.activation, z, z.len(), z.len());
-                    if let Some((slope, saved)) = slope {
-                        let saved = &saved[row / slope.seeds * slope.saved.ld + at..];
-                        multiply_slope(slope.rule, &saved[..z.len()], z);
-                    }
+                    unsafe { made_of.finish(row, at(filter), range.len()) };
                 }
             };
             let work = rows * p.out.cols * (sums.depth() / FLOPS_PER_ELEMENT + 1);
@@ -136,6 +139,46 @@ impl Convolve {
                     });
                 }
             }
+        }
+        cx.put(p.out.buffer, out);
+        if let Some((view, values)) = p.pre.zip(pre) {
+            cx.put(view.buffer, values);
+        }
+        *cx.scratch = scratch;
+    }
+
+    /// The same, tile by tile.
+    fn over_tiles<T: Real>(&self, cx: &mut Context<'_, T>, tiles: &Tiles) {
+        let p = &self.product;
+        let rows = cx.rows(p.seeds);
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
+        {
+            let mut built = Vec::new();
+            let threads = cx.team.map_or(1, Team::threads);
+            let all = tiles.transformed() + threads * tiles.room();
+            scratch.resize(scratch.len().max(all), T::ZERO);
+            let (weights, rooms) = scratch.split_at_mut(tiles.transformed());
+            tiles.weights(single(self.build_weight(cx, &mut built)), p.b.ld, single_mut(weights), cx.team);
+            let weights = single(weights);
+            let bias = p.bias.map(|bias| single(cx.view(bias)));
+            let x = cx.view(p.a);
+            let made_of = Made::new(p, &mut out, pre.as_mut(), cx);
+            let work = rows * p.out.cols * (tiles.depth() / FLOPS_PER_ELEMENT + 1);
+            let tasks = rows * self.groups * tiles.tasks();
+            for_tasks_in(cx.team, work, tasks, (rooms, tiles.room()), |task, room| {
+                let (of_row, task) = (task / tiles.tasks(), task % tiles.tasks());
+                let (row, group) = (of_row / self.groups, of_row % self.groups);
+                let (inputs, range) = (tiles.from * tiles.inputs(), tiles.made(task));
+                let x = &single(x)[row * p.a.ld + group * inputs..][..inputs];
+                let at = |filter: usize| (group * tiles.to + filter) * tiles.outputs() + range.start;
+                tiles.run((x, group, task), (weights, bias), single_mut(room), |filter, make| {
+                    // SAFETY: only this task writes these lines of a filter.
+                    make(single_mut(unsafe { made_of.part(row, at(filter), range.len()) }));
+                    unsafe { made_of.finish(row, at(filter), range.len()) };
+                });
+            });
         }
         cx.put(p.out.buffer, out);
         if let Some((view, values)) = p.pre.zip(pre) {
@@ -318,6 +361,50 @@ impl Convolve {
             cx.put(view.buffer, out);
         }
         *cx.scratch = scratch;
+    }
+}
+
+/// What a product writes, and what follows its sums.
+struct Made<'a, T> {
+    product: &'a Gemm,
+    out: Disjoint<T>,
+    pre: Option<(View, Disjoint<T>)>,
+    slope: Option<(Slope, &'a [T])>,
+}
+
+impl<'a, T: Real> Made<'a, T> {
+    fn new(product: &'a Gemm, out: &mut [T], pre: Option<&mut Vec<T>>, cx: &'a Context<'_, T>) -> Self {
+        let pre = product.pre.zip(pre).map(|(view, values)| (view, Disjoint::new(values)));
+        let slope = product.slope.map(|slope| (slope, cx.view(slope.saved)));
+        Made { product, out: Disjoint::new(out), pre, slope }
+    }
+
+    /// Elements of a row.
+    ///
+    /// # Safety
+    /// As of [`Disjoint::part`].
+    #[allow(clippy::mut_from_ref, reason = "as of `Disjoint::part`")]
+    unsafe fn part(&self, row: usize, at: usize, len: usize) -> &mut [T] {
+        let view = self.product.out;
+        // SAFETY: the caller's promise.
+        unsafe { self.out.part(view.offset + row * view.ld + at, len) }
+    }
+
+    /// The activation, or the slope, of elements of a row.
+    ///
+    /// # Safety
+    /// As of [`Disjoint::part`].
+    unsafe fn finish(&self, row: usize, at: usize, len: usize) {
+        // SAFETY: the caller's promise.
+        let z = unsafe { self.part(row, at, len) };
+        if let Some((view, values)) = &self.pre {
+            unsafe { values.part(view.offset + row * view.ld + at, len) }.copy_from_slice(z);
+        }
+        activate_rows(self.product.activation, z, len, len);
+        if let Some((slope, saved)) = self.slope {
+            let saved = &saved[row / slope.seeds * slope.saved.ld + at..];
+            multiply_slope(slope.rule, &saved[..len], z);
+        }
     }
 }
 

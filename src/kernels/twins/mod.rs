@@ -20,6 +20,7 @@ mod planes;
 mod pool;
 mod rows;
 mod skipping;
+mod winograd;
 
 use std::sync::Arc;
 

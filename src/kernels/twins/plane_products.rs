@@ -10,7 +10,7 @@ use crate::kernels::{Convolve, Form};
 
 /// Filters of a panel, and at most.
 const WIDTHS: [usize; 5] = [8, 4, 3, 2, 1];
-const FILTERS: usize = WIDTHS[0];
+pub(super) const FILTERS: usize = WIDTHS[0];
 
 /// Places whose sums for a panel stay in the first cache.
 const PLACES: usize = 1008;
@@ -18,7 +18,18 @@ const PLACES: usize = 1008;
 const PIECES: usize = 4;
 
 /// A term of a sum: the distance of an input from an output's place, and the weight's from the filter's first.
-type Term = (u32, u32);
+pub(super) type Term = (u32, u32);
+
+/// Filters that are made together.
+pub(super) fn panels(all: usize) -> Vec<Range<usize>> {
+    let (mut panels, mut first) = (Vec::new(), 0);
+    while first < all {
+        let width = WIDTHS.into_iter().find(|width| first + width <= all).unwrap_or(1);
+        panels.push(first..first + width);
+        first += width;
+    }
+    panels
+}
 
 /// A convolution's sums: of `to` filters over the taps of `from` channels.
 pub(super) struct PlaneSums<'a> {
@@ -36,7 +47,6 @@ pub(super) struct PlaneSums<'a> {
     apart: usize,
     /// For each part, and what is farthest of them.
     terms: Vec<(Vec<Term>, Term)>,
-    /// Filters that are made together.
     pub panels: Vec<Range<usize>>,
     /// Lines that are made together, of how many.
     lines: usize,
@@ -74,12 +84,7 @@ impl<'a> PlaneSums<'a> {
             let farthest = terms.iter().fold((0, 0), |far, term| (far.0.max(term.0), far.1.max(term.1)));
             (terms, farthest)
         };
-        let (mut panels, mut first) = (Vec::new(), 0);
-        while first < to {
-            let width = WIDTHS.into_iter().find(|width| first + width <= to).unwrap_or(1);
-            panels.push(first..first + width);
-            first += width;
-        }
+        let panels = panels(to);
         // As many lines as have sums that stay in the first caches, or fewer to have work for all threads, and all blocks about as large.
         let all_lines = planes.lines();
         let pieces = if planes.parts.len() > 1 { 1 } else { (all_lines * planes.pitch()).div_ceil(PLACES) };
@@ -171,7 +176,7 @@ impl<'a> PlaneSums<'a> {
                 sums: room,
                 distance: self.distance,
             };
-            sums.run();
+            widest(sums.checked());
             for (filter, places) in filters.clone().zip(room.chunks_exact(self.distance)) {
                 done(filter, part, &lines, places);
             }
@@ -180,25 +185,27 @@ impl<'a> PlaneSums<'a> {
 }
 
 /// Sums of some filters, one to four or eight, at the places of a span.
-struct Sums<'a> {
-    terms: &'a [Term],
+pub(super) struct Sums<'a> {
+    pub terms: &'a [Term],
     /// The largest input and the largest weight of all terms.
-    farthest: Term,
-    x: &'a [f32],
+    pub farthest: Term,
+    pub x: &'a [f32],
     /// From the panel's first filter on, and from one filter to the next.
-    weight: &'a [f32],
-    apart: usize,
+    pub weight: &'a [f32],
+    pub apart: usize,
     /// What each filter's sums begin with.
-    begin: [f32; FILTERS],
-    filters: usize,
-    span: Range<usize>,
+    pub begin: [f32; FILTERS],
+    pub filters: usize,
+    pub span: Range<usize>,
     /// `[filter][places of the span]`, so far apart.
-    sums: &'a mut [f32],
-    distance: usize,
+    pub sums: &'a mut [f32],
+    pub distance: usize,
 }
 
 impl Sums<'_> {
-    fn run(self) {
+    /// Sums that may be run.
+    #[inline(always)]
+    pub fn checked(self) -> Self {
         // Sums and what they see must lie inside their slices: what the registers' loads rely on.
         if !self.terms.is_empty() {
             let (input, weight) = self.farthest;
@@ -206,7 +213,7 @@ impl Sums<'_> {
             let weights = weight as usize + (self.filters - 1) * self.apart;
             assert!(weights < self.weight.len(), "invariant: the weight holds all filters");
         }
-        widest(self);
+        self
     }
 }
 
@@ -246,7 +253,11 @@ impl Sums<'_> {
             let left = self.span.end - place;
             // Whether a tile has no register without a place.
             let fills = |width: usize| left > (width - 1) * S::F32_LANES;
-            let width = if left >= WIDE * S::F32_LANES {
+            let width = if fills(WIDE + 1) && left <= (WIDE + NARROW) * S::F32_LANES {
+                // Two of middling width are made sooner than a wide one and a narrow one.
+                self.tile::<S, COUNT, MIDDLE, true>(simd, first, place);
+                MIDDLE
+            } else if left >= WIDE * S::F32_LANES {
                 self.tile::<S, COUNT, WIDE, true>(simd, first, place);
                 WIDE
             } else if fills(WIDE) {
