@@ -149,6 +149,14 @@ fn bounds_hold_on_a_flat_spectrum() {
             assert!((sigma / truth[k] - 1.0).abs() < 1e-4, "σ{k} is {sigma}, not {}", truth[k]);
             assert!(*sigma <= truth[k] * (1.0 + 1e-5), "Ritz values come from below");
         }
+        for (k, (p, image)) in found.left.iter().zip(&found.images).enumerate() {
+            let mut block = p.clone();
+            block.resize(operator.block() * M, 0.0);
+            let again = operator.apply_transpose(&block).unwrap();
+            // The same product with other neighbours in its block: the same but for the order of sums in f32.
+            let off: f64 = image.iter().zip(&again).map(|(a, b)| (a - b).powi(2)).sum();
+            assert!(image.len() == N && off.sqrt() < 1e-5 * truth[0], "the image of {k} is off by {}", off.sqrt());
+        }
         for (i, p) in found.left.iter().enumerate() {
             for q in &found.left[..=i] {
                 let dot: f64 = p.iter().zip(q).map(|(a, b)| a * b).sum();

@@ -19,7 +19,7 @@ const RESOLVED: f64 = 1e-3;
 /// Those of the operator's products.
 pub(super) fn contributions(operator: &mut dyn Apply, left: &[f64], rx: &[f64], k: usize) -> Result<Triplets> {
     let ((m, _), block) = (operator.shape(), operator.block().min(operator.shape().0));
-    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], complete: false };
+    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: false };
     if m == 0 {
         return Ok(triplets);
     }

@@ -18,7 +18,7 @@ const LOOK: usize = 8;
 /// Elements of all these directions that may be held for it.
 const HELD: usize = 1 << 22;
 
-/// The `k` largest triplets, of which P and σ are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
+/// The `k` largest triplets, of which P, σ and `RᵀP` are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
 /// met; `floor`: σ below `floor·σ₀` are beyond the rank and left out.
 ///
 /// Block Lanczos iteration with `R Rᵀ` on vectors of length m with full reorthogonalisation (Golub & Underwood 1977), whose
@@ -79,19 +79,21 @@ pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f
     triplets.sigma.truncate(kept);
     triplets.left.truncate(kept);
     triplets.bound.truncate(kept);
+    triplets.images.truncate(kept);
     Ok(triplets)
 }
 
-/// σ, and the bounds, of the basis's vectors, a block at a time.
+/// σ, images and bounds of the basis's vectors, a block at a time.
 fn measure(operator: &mut dyn Apply, space: &Space, block: usize, n: usize) -> Result<Triplets> {
     let m = space.basis.nrows();
-    let mut all: Vec<(f64, Vec<f64>, f64)> = Vec::new();
+    let mut all: Vec<(f64, Vec<f64>, f64, Vec<f64>)> = Vec::new();
     for first in (0..space.used).step_by(block) {
         let count = block.min(space.used - first);
         let left = space.basis.columns(first, count);
         let mut padded: Vec<f64> = left.iter().copied().collect();
         padded.resize(block * m, 0.0);
         let mut v = operator.apply_transpose(&padded)?;
+        let images: Vec<Vec<f64>> = v.chunks_exact(n).take(count).map(<[f64]>::to_vec).collect();
         let mut sigma = Vec::new();
         for row in v.chunks_exact_mut(n).take(count) {
             let size = dot(row, row).sqrt();
@@ -99,18 +101,19 @@ fn measure(operator: &mut dyn Apply, space: &Space, block: usize, n: usize) -> R
             sigma.push(size);
         }
         let back = operator.apply(&v)?;
-        for (j, &s) in sigma.iter().enumerate() {
+        for (j, (s, image)) in sigma.into_iter().zip(images).enumerate() {
             let u = &padded[j * m..][..m];
             let off: f64 = back[j * m..][..m].iter().zip(u).map(|(x, u)| (x - s * u).powi(2)).sum();
-            all.push((s, u.to_vec(), off.sqrt()));
+            all.push((s, u.to_vec(), off.sqrt(), image));
         }
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], complete: false };
-    for (sigma, left, bound) in all {
+    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: false };
+    for (sigma, left, bound, image) in all {
         triplets.sigma.push(sigma);
         triplets.left.push(left);
         triplets.bound.push(bound);
+        triplets.images.push(image);
     }
     Ok(triplets)
 }
