@@ -168,6 +168,19 @@ fn bounds_hold_on_a_flat_spectrum() {
 }
 
 #[test]
+fn nothing_is_found_where_no_row_is_on() {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let (network, parameters) = network(|_| 1.0, false);
+    let last = network.nodes.len() - 1;
+    let device = Device::Cpu { threads: 2 };
+    let mut operator = MatrixFree::new(&network, &parameters, last, SlopeForm::Tangent, &device).unwrap();
+    operator.load(&input()).unwrap();
+    operator.keep(|_| false);
+    let found = top_triplets(&mut operator, 16, 1e-5, 1e-6).unwrap();
+    assert!(found.sigma.is_empty() && found.complete);
+}
+
+#[test]
 fn explanations_complete_themselves_with_the_remainder() {
     let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
     let (network, parameters) = network(|j| 1.0 / (j + 1) as f64, true);
