@@ -60,8 +60,8 @@ struct Args {
     #[arg(long)]
     complete: bool,
     /// MiB that a decomposition may take
-    #[arg(long, default_value_t = 2048, value_name = "MIB")]
-    memory: usize,
+    #[arg(long, default_value_t = 2048, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    memory: u64,
     /// Where the results go as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -334,7 +334,7 @@ impl Bench {
         let settings = |form| ExplainSettings {
             form,
             components: 8,
-            memory: args.memory.saturating_mul(1 << 20),
+            memory: usize::try_from(args.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20),
             ..ExplainSettings::at(&[node])
         };
         let run = |form| explain(network, parameters, x, &settings(form), &self.device).map(drop);

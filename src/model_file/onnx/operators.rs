@@ -10,7 +10,7 @@ mod resize;
 mod shape;
 mod spread;
 
-use super::lowering::Lowering;
+use super::lowering::{LONGEST, Lowering};
 use super::tensor::{Data, Tensor};
 use super::wire::{Node, shown};
 use crate::kernels::Activation;
@@ -206,7 +206,10 @@ fn vector(tensor: &Tensor, len: usize, what: &str) -> Result<Vec<f64>, String> {
 /// Sizes that an attribute lists, for so many axes; `None`: it isn't there.
 fn sizes(node: &Node<'_>, name: &str, axes: usize) -> Result<Option<Vec<usize>>, String> {
     let Some(ints) = node.ints(name)? else { return Ok(None) };
-    if ints.len() != axes || ints.iter().any(|&n| !(0..=0x100_0000).contains(&n)) {
+    if let Some(size) = ints.iter().find(|&&n| n > LONGEST) {
+        return Err(format!("its {name} is {ints:?}; {size} is too large, {LONGEST} is supported"));
+    }
+    if ints.len() != axes || ints.iter().any(|&n| n < 0) {
         return Err(format!("its {name} is {ints:?}; its spatial axes take {axes} sizes of 0 or more"));
     }
     Ok(Some(ints.iter().map(|&n| n as usize).collect()))
