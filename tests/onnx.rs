@@ -76,6 +76,14 @@ fn what_isn_t_supported_is_told() {
     };
     let alone = |op: &str, attributes: &[Bytes]| [node(op, "here", &["x"], &["y"], attributes)];
     refuse(&[-1, 3], &alone("Einsum", &[]), &[], &["here", "Einsum", "supported are Abs"]);
+    // Activations that are quantised; weights that are get read.
+    let scale = [floats("a", &[], &[0.5]), floats("b", &[], &[0.25])];
+    let quantised = [
+        node("QuantizeLinear", "here", &["x", "a"], &["q"], &[]),
+        node("DequantizeLinear", "there", &["q", "b"], &["y"], &[]),
+    ];
+    refuse(&[-1, 3], &quantised, &scale, &["node here, QuantizeLinear", "slope is 0", "weights alone quantised"]);
+    refuse(&[-1, 3], &alone("DynamicQuantizeLinear", &[]), &[], &["slope is 0", "in floating point"]);
     refuse(&[-1, 3], &alone("Gelu", &[text("approximate", "none at all")]), &[], &["approximation none at all"]);
     refuse(&[-1, 3], &alone("Flatten", &[attribute_int("axis", 0)]), &[], &["first axis of its output"]);
     refuse(&[-1, 3], &alone("Flatten", &[attribute_int("axis", 5)]), &[], &["axis is 5"]);

@@ -101,6 +101,10 @@ pub(super) const OPERATORS: [&str; 81] = [
     "Where",
 ];
 
+/// Operators of networks whose activations are quantised, not their weights alone.
+pub(super) const ROUNDING: [&str; 6] =
+    ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"];
+
 /// Adds a node's layers to the network; the nodes of its outputs.
 pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<NodeId>, String> {
     if !node.domain.is_empty() && node.domain != "ai.onnx" {
@@ -163,6 +167,10 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         "GroupNormalization" => normalise::group_norm(to, node),
         "LRN" => normalise::local_response(to, node),
         "Softmax" | "LogSoftmax" => normalise::softmax(to, node),
+        rounding if ROUNDING.contains(&rounding) => {
+            Err("it rounds what depends on the input: steps, whose slope is 0 nearly everywhere, explain nothing"
+                .into())
+        }
         _ => Err("this operator isn't supported".into()),
     };
     one.map(|id| vec![id])
