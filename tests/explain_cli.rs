@@ -149,7 +149,7 @@ fn the_same_on_every_engine() {
 fn wrong_requests_get_one_sentence() {
     let (place, data, model) = trained(&["--hidden", "6"]);
     let out = place.path().join("why").to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str, i32); 17] = [
+    let cases: [(&[&str], &str, i32); 20] = [
         (&["--split", "input"], "identity; there are dense1", 2),
         (&["--rows", "4294967295"], "200 rows", 2),
         (&["--rows", "0..99999999999999999999"], "200 rows", 2),
@@ -167,6 +167,9 @@ fn wrong_requests_get_one_sentence() {
         (&["--axis", "channel"], "feature", 2),
         (&["--components", "0"], "1 at least", 2),
         (&["--replica", "3"], "0 to 0", 2),
+        (&["--memory", "0"], "MiB, 1 or more", 2),
+        (&["--budget=-1"], "minutes, 0 or more", 2),
+        (&["--budget", "nan"], "minutes, 0 or more", 2),
     ];
     for (extra, expected, code) in cases {
         let mut arguments = vec!["explain", &model, &data, "--out", &out, "--device", "cpu"];

@@ -194,6 +194,16 @@ fn the_plan_says_what_each_form_takes() {
     assert_eq!(asked.form, Form::ClassRows);
     let read = on.iter().filter(|&&row| (16..32).contains(&row)).count();
     assert_eq!(asked.estimate().map(|estimate| estimate.rows), Some(read));
+    // A given form that takes little memory is not weighed, at one split; at several, whoever chooses among them reads the estimates.
+    for form in [Form::Top, Form::Contributions] {
+        let settled = planned(&settings(form, 0.0, 1 << 30)).unwrap();
+        let (rows, estimates) = (48, vec![]);
+        assert_eq!(settled, SplitPlan { split, form, at_once: false, rows, on: None, estimates, middle: None });
+        let both = ExplainSettings { splits: vec![split - 1, split], ..settings(form, 0.0, 1 << 30) };
+        let plans = plan(&network, &parameters, &x, &both, &F32).unwrap();
+        assert!(plans.iter().all(|plan| plan.form == form && plan.estimate().is_some() && plan.on.is_some()));
+        assert!(plans.iter().all(|plan| plan.middle.is_none()), "only complete forms hold rows");
+    }
     let error = planned(&settings(Form::Complete, 60.0, 100)).unwrap_err().to_string();
     assert!(error.contains("rows on would take 1 MiB; allow it with --memory 1"), "{error}");
 }

@@ -21,6 +21,9 @@ fn shapes() -> Vec<(usize, usize, usize, Vec<usize>, Sliding)> {
         (33, 31, 1, vec![6, 6], plain(&[1, 1])),
         (3, 8, 1, vec![11, 9], Sliding { stride: vec![2, 3], padding: explicit(&[1, 0], &[2, 1]), ..plain(&[3, 2]) }),
         (6, 6, 6, vec![8, 8], Sliding { stride: vec![2, 2], padding: Padding::SameLower, ..plain(&[3, 3]) }),
+        // Rounded up, and windows that see nothing but padding.
+        (3, 2, 1, vec![6, 6], Sliding { stride: vec![2, 2], ceil: true, ..plain(&[3, 3]) }),
+        (2, 3, 1, vec![5, 4], Sliding { stride: vec![2, 1], padding: explicit(&[3, 0], &[1, 3]), ..plain(&[2, 2]) }),
         (2, 3, 1, vec![4, 5, 3], Sliding { padding: explicit(&[1, 1, 1], &[1, 1, 0]), ..plain(&[2, 3, 3]) }),
     ]
 }

@@ -149,6 +149,14 @@ fn bounds_hold_on_a_flat_spectrum() {
             assert!((sigma / truth[k] - 1.0).abs() < 1e-4, "σ{k} is {sigma}, not {}", truth[k]);
             assert!(*sigma <= truth[k] * (1.0 + 1e-5), "Ritz values come from below");
         }
+        for (k, (p, image)) in found.left.iter().zip(&found.images).enumerate() {
+            let mut block = p.clone();
+            block.resize(operator.block() * M, 0.0);
+            let again = operator.apply_transpose(&block).unwrap();
+            // The same product with other neighbours in its block: the same but for the order of sums in f32.
+            let off: f64 = image.iter().zip(&again).map(|(a, b)| (a - b).powi(2)).sum();
+            assert!(image.len() == N && off.sqrt() < 1e-5 * truth[0], "the image of {k} is off by {}", off.sqrt());
+        }
         for (i, p) in found.left.iter().enumerate() {
             for q in &found.left[..=i] {
                 let dot: f64 = p.iter().zip(q).map(|(a, b)| a * b).sum();
@@ -157,6 +165,19 @@ fn bounds_hold_on_a_flat_spectrum() {
             }
         }
     }
+}
+
+#[test]
+fn nothing_is_found_where_no_row_is_on() {
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let (network, parameters) = network(|_| 1.0, false);
+    let last = network.nodes.len() - 1;
+    let device = Device::Cpu { threads: 2 };
+    let mut operator = MatrixFree::new(&network, &parameters, last, SlopeForm::Tangent, &device).unwrap();
+    operator.load(&input()).unwrap();
+    operator.keep(|_| false);
+    let found = top_triplets(&mut operator, 16, 1e-5, 1e-6).unwrap();
+    assert!(found.sigma.is_empty() && found.complete);
 }
 
 #[test]

@@ -37,6 +37,36 @@ fn a_fixed_batch_and_shape_arithmetic_keep_the_batch() {
     );
 }
 
+/// Sizes beyond what 32 bits hold are sizes: too large, not untold or absent.
+#[test]
+fn sizes_that_are_too_large_are_called_that() {
+    const LARGE: i64 = (1 << 32) + 2;
+    let refuse = |input: &[i64], op: &str, attributes: &[Bytes], constants: &[Bytes], part: &str| {
+        let names = &["x", "a", "b", "c"][..=constants.len()];
+        let constants: Vec<Bytes> =
+            constants.iter().zip(&names[1..]).map(|(c, name)| c.clone().bytes(8, name)).collect();
+        let error = load(&whole(input, &[node(op, "here", names, &["y"], attributes)], &constants)).unwrap_err();
+        assert!(error.contains("too large") && error.contains(part), "{op}: {error}");
+    };
+    refuse(&[-1, LARGE], "Relu", &[], &[], "an axis of its input x has 4294967298 elements");
+    for name in ["kernel_shape", "strides", "dilations", "pads"] {
+        let listed = |of: &str| if name == of { LARGE } else { 1 };
+        let attributes: Vec<Bytes> = ["kernel_shape", "strides", "dilations"]
+            .map(|of| attribute_ints(of, &[listed(of)]))
+            .into_iter()
+            .chain([attribute_ints("pads", &[listed("pads"), 0])])
+            .collect();
+        refuse(&[-1, 1, 3], "MaxPool", &attributes, &[], &format!("its {name} is"));
+    }
+    refuse(&[-1, 3, 2, 2], "LRN", &[attribute_int("size", LARGE)], &[], "its size is 4294967298");
+    refuse(&[-1, 4, 2, 2], "DepthToSpace", &[attribute_int("blocksize", LARGE)], &[], "its blocksize is 4294967298");
+    let sizes = |of: &[i64]| ints("", &[of.len() as i64], of);
+    let none = floats("", &[0], &[]);
+    refuse(&[1, 1, 3], "Resize", &[], &[none.clone(), none, sizes(&[1, 1, LARGE])], "axis 2 to 4294967298");
+    refuse(&[-1, 1], "Expand", &[], &[sizes(&[1, LARGE])], "4294967298 elements");
+    refuse(&[-1, 1], "Tile", &[], &[sizes(&[1, LARGE])], "4294967298 times");
+}
+
 #[test]
 fn what_isn_t_supported_is_told() {
     let refuse = |input: &[i64], nodes: &[Bytes], initializers: &[Bytes], parts: &[&str]| {
@@ -46,6 +76,14 @@ fn what_isn_t_supported_is_told() {
     };
     let alone = |op: &str, attributes: &[Bytes]| [node(op, "here", &["x"], &["y"], attributes)];
     refuse(&[-1, 3], &alone("Einsum", &[]), &[], &["here", "Einsum", "supported are Abs"]);
+    // Activations that are quantised; weights that are get read.
+    let scale = [floats("a", &[], &[0.5]), floats("b", &[], &[0.25])];
+    let quantised = [
+        node("QuantizeLinear", "here", &["x", "a"], &["q"], &[]),
+        node("DequantizeLinear", "there", &["q", "b"], &["y"], &[]),
+    ];
+    refuse(&[-1, 3], &quantised, &scale, &["node here, QuantizeLinear", "slope is 0", "weights alone quantised"]);
+    refuse(&[-1, 3], &alone("DynamicQuantizeLinear", &[]), &[], &["slope is 0", "in floating point"]);
     refuse(&[-1, 3], &alone("Gelu", &[text("approximate", "none at all")]), &[], &["approximation none at all"]);
     refuse(&[-1, 3], &alone("Flatten", &[attribute_int("axis", 0)]), &[], &["first axis of its output"]);
     refuse(&[-1, 3], &alone("Flatten", &[attribute_int("axis", 5)]), &[], &["axis is 5"]);
@@ -53,6 +91,7 @@ fn what_isn_t_supported_is_told() {
     refuse(&[-1, 1, 3], &alone("MaxPool", &[attribute_ints("kernel_shape", &[9])]), &[], &["reaches over 9"]);
     refuse(&[-1, 1, 3], &alone("MaxPool", &[attribute_ints("kernel_shape", &[-1])]), &[], &["kernel_shape"]);
     refuse(&[-1, -1], &alone("Relu", &[]), &[], &["isn't told"]);
+    refuse(&[-1, 0], &alone("Relu", &[]), &[], &["isn't told"]);
     refuse(&[-1], &alone("Relu", &[]), &[], &["shape []"]);
     refuse(&[-1, 3], &[node("Relu", "r", &["z"], &["y"], &[])], &[], &["0 inputs"]);
     refuse(&[-1, 3], &[node("Add", "r", &["x", "z"], &["y"], &[])], &[], &["reads z"]);
@@ -267,7 +306,11 @@ fn the_commands_take_it() {
     let table = place.path("p.csv").display().to_string();
     let logits = |more: &[&str]| {
         let done = eigenlens(&[&["predict", &net, &data, "--out", &table, "--device", "cpu"], more].concat());
-        assert!(done.status.success(), "{}", stderr(&done));
+        let said = stderr(&done);
+        assert!(done.status.success(), "{said}");
+        // Once, and not where it is left on.
+        let told = usize::from(more.is_empty());
+        assert_eq!(said.matches("a final Softmax was taken off").count(), told, "{said}");
         let text = fs::read_to_string(&table).unwrap();
         assert_eq!(text.lines().next(), Some("row,0,1,2"));
         let rows = text.lines().skip(1).map(|line| line.split(',').skip(1).map(|y| y.parse().unwrap()).collect());

@@ -20,7 +20,10 @@ use eigenlens::network::local::SlopeForm;
 use eigenlens::network::{Block, Initialisation, Input, Layout, Network, Node, Parameters, Place, Pool, Sequential};
 use eigenlens::program::{PassId, Step};
 use eigenlens::random::Random;
-use eigenlens::specxai::{ExplainSettings, LocalOperator, Product, explain_each, split_node};
+use eigenlens::specxai::{
+    Apply, ExplainSettings, Form as Decomposition, LocalOperator, MatrixFree, Product, explain, explain_each,
+    split_node,
+};
 use eigenlens::train::{Flow, Job, Resident, Settings};
 
 #[derive(Parser)]
@@ -50,6 +53,15 @@ struct Args {
     /// The node that it is split at [default: the last with spatial axes]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
+    /// The network's input: its numbers in single precision, one after the other, as NumPy's tofile writes them [default: random]
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Also the complete decomposition at that node, once: it takes minutes
+    #[arg(long)]
+    complete: bool,
+    /// MiB that a decomposition may take
+    #[arg(long, default_value_t = 2048, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    memory: u64,
     /// Where the results go as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -105,6 +117,19 @@ fn run(args: &Args) -> anyhow::Result<()> {
         std::fs::write(path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Different rows that are decomposed whole.
+const MOST_ROWS: usize = 8000;
+
+/// So many numbers in single precision.
+fn numbers(path: &std::path::Path, count: usize) -> anyhow::Result<Vec<f64>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if numbers.len() != count || !rest.is_empty() {
+        bail!("{} has {} bytes; the network reads {count} numbers of 4", path.display(), bytes.len());
+    }
+    Ok(numbers.iter().map(|&bytes| f64::from(f32::from_le_bytes(bytes))).collect())
 }
 
 /// Median, and the distance between the quartiles.
@@ -250,8 +275,8 @@ impl Bench {
         Ok(())
     }
 
-    /// An ONNX network at one random input: the forward pass, and the products of eight cotangents and eight tangents with the Jacobian
-    /// of a node, forward not included, vectors copied in and out.
+    /// An ONNX network at one input: the forward pass; the products of eight cotangents and eight tangents with the Jacobian of a node,
+    /// forward not included, vectors copied in and out; and whole explanations there.
     fn convolution(&mut self, args: &Args) -> anyhow::Result<()> {
         let path = args.network.as_ref().context("the convolution suite needs --network FILE.onnx")?;
         let onnx::Imported { network, parameters, .. } = onnx::load(path)?;
@@ -267,7 +292,11 @@ impl Bench {
         let (m, n) = (network.nodes[node].width(), network.input_width());
         let mut random = Random::new(0, 0);
         let mut normal = |count: usize| (0..count).map(|_| random.normal()).collect::<Vec<f64>>();
-        let (x, u, v) = (normal(n), normal(seeds * m), normal(seeds * n));
+        let (u, v) = (normal(seeds * m), normal(seeds * n));
+        let x = match &args.input {
+            Some(path) => numbers(path, n)?,
+            None => normal(n),
+        };
         let mut forward = Forward::new(&network, &parameters, 1, &self.device)?;
         let run = self.time(1, || forward.run(&x).map(drop))?;
         drop(forward);
@@ -281,6 +310,51 @@ impl Bench {
             println!("convolution {case} ({m} x {n}) {variant:<9} {median:9.3} ms ± {iqr:.3}");
             self.results.push(json!({
                 "suite": "convolution", "case": case, "variant": variant, "median_ms": median, "iqr_ms": iqr, "n": self.samples,
+            }));
+        }
+        drop(operator);
+        self.decompositions(&network, &parameters, node, &x, args, &case)
+    }
+
+    /// Explanations of one input at a node, as a program calls them that has network and input: the forward pass, the decomposition and its
+    /// maps, without reading and writing files.
+    fn decompositions(
+        &mut self,
+        network: &Network,
+        parameters: &Parameters,
+        node: usize,
+        x: &[f64],
+        args: &Args,
+        case: &str,
+    ) -> anyhow::Result<()> {
+        let mut operator = MatrixFree::new(network, parameters, node, SlopeForm::Tangent, &self.device)?;
+        operator.load(x)?;
+        let (on, (rows, n)) = (operator.on().len(), operator.shape());
+        drop(operator);
+        let settings = |form| ExplainSettings {
+            form,
+            components: 8,
+            memory: usize::try_from(args.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20),
+            ..ExplainSettings::at(&[node])
+        };
+        let run = |form| explain(network, parameters, x, &settings(form), &self.device).map(drop);
+        let (median, iqr) = self.time(1, || run(Decomposition::Top))?;
+        let mut measured = vec![("top 8", median, Some(iqr), self.samples)];
+        if args.complete && rows > MOST_ROWS {
+            println!(
+                "convolution {case}: no complete decomposition of {rows} rows; {MOST_ROWS} are decomposed at most"
+            );
+        } else if args.complete {
+            let clock = Instant::now();
+            run(Decomposition::Complete)?;
+            measured.push(("complete", clock.elapsed().as_secs_f64() * 1e3, None, 1));
+        }
+        for (variant, median, iqr, samples) in measured {
+            let spread = iqr.map_or(String::new(), |iqr| format!(" ± {iqr:.3}"));
+            println!("convolution {case} ({on} rows on, {rows} different, x {n}) {variant:<9} {median:9.3} ms{spread}");
+            self.results.push(json!({
+                "suite": "convolution", "case": case, "variant": variant, "on": on, "rows": rows, "median_ms": median, "iqr_ms": iqr,
+                "n": samples,
             }));
         }
         Ok(())

@@ -27,6 +27,17 @@ pub fn width(text: &str) -> Result<usize, String> {
     units.ok_or_else(|| format!("a layer has 1 to {MOST_UNITS} units"))
 }
 
+/// A time that may be spent; none is what takes least.
+pub fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.trim().parse().ok().filter(|&minutes: &f64| minutes >= 0.0 && minutes.is_finite());
+    minutes.ok_or_else(|| "give minutes, 0 or more".into())
+}
+
+/// Memory that may be taken.
+pub fn mebibytes(text: &str) -> Result<usize, String> {
+    text.trim().parse().ok().filter(|&mebibytes| mebibytes > 0).ok_or_else(|| "give MiB, 1 or more".into())
+}
+
 /// A size of a window: far above what makes sense, far below what overflows.
 fn size(text: &str) -> Option<usize> {
     text.trim().parse().ok().filter(|size| (1..=1 << 16).contains(size))

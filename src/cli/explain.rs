@@ -11,7 +11,7 @@ mod text;
 pub use forms::announce;
 
 use self::collected::{Collected, SplitMaps};
-use super::args::{GivenArgs, RunArgs, by_name};
+use super::args::{GivenArgs, RunArgs, by_name, mebibytes, minutes};
 use super::names::Names;
 use super::output::refuse_other_model;
 use super::pictures::best_classes;
@@ -83,20 +83,12 @@ pub struct Args {
     #[arg(hide_short_help = true, long, default_value_t = 3.0, value_name = "MINUTES", value_parser = minutes)]
     budget: f64,
     /// MiB that the decomposition of one row may take
-    #[arg(hide_short_help = true, long, default_value_t = 1024, value_name = "MIB")]
+    #[arg(hide_short_help = true, long, default_value_t = 1024, value_name = "MIB", value_parser = mebibytes)]
     memory: usize,
     #[command(flatten)]
     given: GivenArgs,
     #[command(flatten)]
     run: RunArgs,
-}
-
-fn minutes(text: &str) -> Result<f64, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|&m: &f64| m >= 0.0 && m.is_finite())
-        .ok_or_else(|| "give minutes, 0 or more".into())
 }
 
 /// Explanations drawn on the page and printed.

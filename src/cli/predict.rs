@@ -161,8 +161,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Origin::Trained => mean_outputs(&model, &resident, &device)?,
         Origin::Onnx { removed } => {
             let mut outputs = outputs(&model, &resident, dataset.rows, &device)?;
-            if let Some(removed) = removed.as_deref().filter(|_| args.keep_softmax) {
-                outputs.chunks_exact_mut(m).for_each(|row| put_back(removed, row));
+            match removed.as_deref() {
+                Some(removed) if args.keep_softmax => {
+                    outputs.chunks_exact_mut(m).for_each(|row| put_back(removed, row));
+                }
+                Some(removed) => eprintln!(
+                    "eigenlens: a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"
+                ),
+                None => {}
             }
             outputs
         }

@@ -33,7 +33,7 @@ pub(super) fn complete<T: Real + Pod>(
 ) -> Result<Triplets> {
     let (m, n) = operator.shape();
     if m == 0 {
-        return Ok(Triplets { sigma: vec![], left: vec![], bound: vec![], complete: true });
+        return Ok(Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: true });
     }
     match way((m, n), operator.width(), size_of::<T>(), memory) {
         Way::Formed => {
@@ -205,7 +205,7 @@ fn from_gram(gram: Vec<f64>, m: usize, asymmetry: f64) -> Triplets {
     let sigma: Vec<f64> = squares[..kept].iter().map(|square| square.sqrt()).collect();
     let bound = sigma.iter().map(|s| error / s).collect();
     left.truncate(kept);
-    Triplets { sigma, left, bound, complete: true }
+    Triplets { sigma, left, bound, images: vec![], complete: true }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::decomposition::Triplets;
 use super::form::directions;
-use super::krylov::{Apply, Space, gram_product};
+use super::krylov::{Apply, Space};
 use crate::Result;
 use crate::random::Random;
 
@@ -19,34 +19,23 @@ const RESOLVED: f64 = 1e-3;
 /// Those of the operator's products.
 pub(super) fn contributions(operator: &mut dyn Apply, left: &[f64], rx: &[f64], k: usize) -> Result<Triplets> {
     let ((m, _), block) = (operator.shape(), operator.block().min(operator.shape().0));
-    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], complete: false };
+    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: false };
     if m == 0 {
         return Ok(triplets);
     }
-    let mut space = Space::new(m, directions(k).min(m));
     let mut random = Random::new(0, 0xc0);
-    let mut pending = DMatrix::from_fn(m, block, |i, j| match j {
+    let start = DMatrix::from_fn(m, block, |i, j| match j {
         0 => left[i],
         1 => rx[i],
         _ => random.normal(),
     });
-    while space.used < space.capacity() {
-        let fresh = space.independent(pending);
-        if fresh.ncols() == 0 {
-            break;
-        }
-        let image = gram_product(operator, &fresh, block)?;
-        space.extend(&fresh, &image);
-        pending = image;
-    }
-    let values = space.restart(space.used);
-    for (j, &value) in values.iter().enumerate() {
-        let off = space.residual(j, value).norm();
-        if value > 0.0 && off <= RESOLVED * value {
-            triplets.sigma.push(value.sqrt());
-            triplets.left.push(space.basis.column(j).iter().copied().collect());
-            triplets.bound.push(off / value.sqrt());
-        }
-    }
+    let mut space = Space::new(start, directions(k).next_multiple_of(block).min(m));
+    while !space.is_full(block) && space.grow(operator, block)? {}
+    let ritz = space.ritz();
+    let resolved = |&j: &usize| ritz.values[j] > 0.0 && ritz.residuals[j] <= RESOLVED * ritz.values[j];
+    let resolved: Vec<usize> = (0..space.used).filter(resolved).collect();
+    triplets.left = space.vectors(&ritz, &resolved).chunks_exact(m).map(<[f64]>::to_vec).collect();
+    triplets.sigma = resolved.iter().map(|&j| ritz.values[j].sqrt()).collect();
+    triplets.bound = resolved.iter().map(|&j| ritz.residuals[j] / ritz.values[j].sqrt()).collect();
     Ok(triplets)
 }

@@ -17,6 +17,8 @@ pub struct Triplets {
     pub left: Vec<Vec<f64>>,
     /// `max(‖R v − σu‖, ‖Rᵀu − σv‖)` for each triplet; 0 where the whole of R was decomposed.
     pub bound: Vec<f64>,
+    /// `Rᵀ P_k` of every one, where that was made on the way; else empty.
+    pub images: Vec<Vec<f64>>,
     /// Whether these are all singular values above the rank's threshold.
     pub complete: bool,
 }
@@ -35,7 +37,7 @@ pub fn decompose(rows: &[&[f64]], n: usize, epsilon: f64) -> Triplets {
     let m = rows.len();
     let active: Vec<usize> = (0..m).filter(|&r| rows[r].iter().any(|&x| x != 0.0)).collect();
     if active.is_empty() {
-        return Triplets { sigma: vec![], left: vec![], bound: vec![], complete: true };
+        return Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: true };
     }
     // nalgebra's matrices are column-major: the rows of R are the columns of its transpose.
     let transposed = DMatrix::from_iterator(n, active.len(), active.iter().flat_map(|&r| rows[r].iter().copied()));
@@ -53,7 +55,13 @@ pub fn decompose(rows: &[&[f64]], n: usize, epsilon: f64) -> Triplets {
         active.iter().zip(vector).for_each(|(&r, x)| whole[r] = x);
         whole
     });
-    Triplets { sigma: sigma[..rank].to_vec(), left: left.collect(), bound: vec![0.0; rank], complete: true }
+    Triplets {
+        sigma: sigma[..rank].to_vec(),
+        left: left.collect(),
+        bound: vec![0.0; rank],
+        images: vec![],
+        complete: true,
+    }
 }
 
 /// `AᵀA` of a column-major A.

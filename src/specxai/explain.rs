@@ -403,7 +403,7 @@ impl AtSplit<'_> {
             }
         };
         let mut watched = Watched { operator, watch, done: 0, expected, resumed: false };
-        let triplets = match self.form {
+        let mut triplets = match self.form {
             Form::Contributions => contributions(&mut watched, &left, &rx, settings.components)?,
             Form::Top => {
                 let floor = rank_threshold(m, n, self.epsilon);
@@ -417,17 +417,43 @@ impl AtSplit<'_> {
             }
         };
         let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
-        let (explained, remainder) = split_left(&left, &triplets, &psi);
-        let mapped = self.largest(&triplets, &psi, &rx);
-        let vectors: Vec<&[f64]> =
-            mapped.iter().map(|&k| &triplets.left[k][..]).chain([&explained[..], &remainder[..]]).collect();
-        let mut products = operator.transpose_all(&vectors)?;
-        let (remainder, explained) = (products.pop().unwrap_or_default(), products.pop().unwrap_or_default());
-        let mut components = vec![Vec::new(); triplets.sigma.len()];
-        mapped.iter().zip(products).for_each(|(&k, product)| components[k] = product);
-        let found = Found::new(triplets, psi, &rx, Images { components, explained, remainder });
+        let images = self.images(operator, &mut triplets, (&left, &psi, &rx))?;
+        let found = Found::new(triplets, psi, &rx, images);
         kept.keep_found(&found.row())?;
         Ok(self.assemble(i, found))
+    }
+
+    /// The products with `Rᵀ` that maps are made of; `(L, ψ, R x̃)`.
+    fn images(
+        &self,
+        operator: &mut MatrixFree,
+        triplets: &mut Triplets,
+        (left, psi, rx): (&[f64], &[f64], &[f64]),
+    ) -> Result<Images> {
+        let (explained, remainder) = split_left(left, triplets, psi);
+        let mapped = self.largest(triplets, psi, rx);
+        let mut components = vec![Vec::new(); triplets.sigma.len()];
+        let mut made = std::mem::take(&mut triplets.images);
+        let vectors: Vec<&[f64]> = if made.is_empty() {
+            mapped.iter().map(|&k| &triplets.left[k][..]).chain([&explained[..], &remainder[..]]).collect()
+        } else {
+            vec![&remainder]
+        };
+        let mut products = operator.transpose_all(&vectors)?;
+        let remainder = products.pop().unwrap_or_default();
+        if made.is_empty() {
+            let explained = products.pop().unwrap_or_default();
+            mapped.into_iter().zip(products).for_each(|(k, product)| components[k] = product);
+            return Ok(Images { components, explained, remainder });
+        }
+        // All of them are there already: what they explain is their sum, and with the remainder's own product that has to be what
+        // arrives at the input (`map_residual`).
+        let mut explained = vec![0.0; self.batch.n];
+        for (image, psi) in made.iter().zip(psi) {
+            explained.iter_mut().zip(image).for_each(|(sum, x)| *sum += psi * x);
+        }
+        mapped.into_iter().for_each(|k| components[k] = std::mem::take(&mut made[k]));
+        Ok(Images { components, explained, remainder })
     }
 
     /// The components of the largest |α|, as many as maps are kept, and the leading ones.

@@ -31,13 +31,13 @@ pub struct SplitPlan {
     pub split: NodeId,
     /// Never [`Form::Auto`].
     pub form: Form,
-    /// R is formed in one product; nothing had to be weighed.
+    /// R is formed in one product.
     pub at_once: bool,
     /// Rows of R.
     pub rows: usize,
-    /// Those that are not zero at the input looked at.
+    /// Those that are not zero at the input looked at, where anything had to be weighed.
     pub on: Option<usize>,
-    /// What each form would take, by a product that was timed; empty where R is formed at once.
+    /// What each form would take, by a product that was timed; empty where nothing had to be weighed.
     pub estimates: Vec<Estimate>,
     /// Node at which the rows are held while their Gram matrix is made (0: the input), if they are.
     #[serde(skip)]
@@ -63,7 +63,13 @@ fn at_once(network: &Network, split: NodeId, settings: &ExplainSettings) -> bool
     fits && matches!(settings.form, Form::Auto | Form::Complete)
 }
 
-/// Chooses a form for every split, by what it would take at one input `x: [N]`.
+/// Whether the form is given, and is one that takes little memory: with a single split nobody chooses by what it takes.
+fn is_settled(settings: &ExplainSettings) -> bool {
+    settings.splits.len() == 1 && matches!(settings.form, Form::Contributions | Form::Top)
+}
+
+/// Chooses a form for every split, by what it would take at one input `x: [N]`. A single split in the form `Contributions` or `Top`, given,
+/// is not weighed; of several splits whoever chooses among them reads what each takes.
 ///
 /// # Errors
 /// [`Error::Usage`] for a complete form beyond `settings.memory`; the engine's own.
@@ -77,7 +83,7 @@ pub fn plan(
     let large: Vec<NodeId> =
         settings.splits.iter().copied().filter(|&split| !at_once(network, split, settings)).collect();
     let mut left = vec![None; network.nodes.len()];
-    if !large.is_empty() {
+    if !large.is_empty() && !is_settled(settings) {
         let products = [Product::Trace];
         let mut operator = LocalOperator::new(network, parameters, &products, settings.slopes, 1, device)?;
         operator.load(x)?;
@@ -86,10 +92,11 @@ pub fn plan(
         left = operator.trace(&cotangent)?;
     }
     let one = |&split: &NodeId| {
-        if !large.contains(&split) {
+        let at_once = !large.contains(&split);
+        if at_once || is_settled(settings) {
             let rows = network.nodes[split].width();
-            let (form, estimates) = (Form::Complete, Vec::new());
-            return Ok(SplitPlan { split, form, at_once: true, rows, on: None, estimates, middle: None });
+            let (form, estimates) = (if at_once { Form::Complete } else { settings.form }, Vec::new());
+            return Ok(SplitPlan { split, form, at_once, rows, on: None, estimates, middle: None });
         }
         let mut operator = MatrixFree::new(network, parameters, split, settings.slopes, device)?;
         let reads = |row: usize| left[split].as_ref().is_some_and(|blocks| blocks.row(0, 0)[row] != 0.0);
@@ -111,7 +118,8 @@ fn weigh(
     let on = operator.on().len();
     let (different, class_rows) = (operator.shape().0, operator.different(reads));
     let mut random = Random::new(0, 0x71e);
-    let u: Vec<f64> = (0..operator.block() * different).map(|_| random.normal()).collect();
+    // Any numbers but zeros will do.
+    let u: Vec<f64> = (0..operator.block() * different).map(|_| random.uniform()).collect();
     let clock = Instant::now();
     let v = operator.apply_transpose(&u)?;
     let pull = clock.elapsed().as_secs_f64();
@@ -165,8 +173,14 @@ fn weigh(
             )));
         }
     }
-    let decomposed = if form == Form::ClassRows { class_rows } else { different };
-    let middle = middle(network, operator.node(), decomposed, bytes, settings.memory).map(|at| at.node);
+    // Only the complete forms hold rows.
+    let decomposed = match form {
+        Form::Complete => Some(different),
+        Form::ClassRows => Some(class_rows),
+        _ => None,
+    };
+    let middle = decomposed.and_then(|rows| middle(network, operator.node(), rows, bytes, settings.memory));
+    let middle = middle.map(|at| at.node);
     Ok(SplitPlan { split: operator.node(), form, at_once: false, rows, on: Some(on), estimates, middle })
 }
 

@@ -71,8 +71,9 @@ impl MatrixFree {
     }
 
     /// Moves to another input, and finds which rows are on there: those where the images of random tangents are not all zero. A row that
-    /// is off is zero exactly, by a slope of 0; one that is on would have to be orthogonal to all of them. Rows whose images are the same are
-    /// equal, for the same reason.
+    /// is off is zero exactly, by a slope of 0; one that is on would have to be orthogonal to all of them, as likely as a random point lies on
+    /// a given plane: never, of numbers from any interval, so of uniform ones, which are made twenty times as fast as normal ones. Rows whose
+    /// images are the same are equal, for the same reason.
     ///
     /// # Errors
     /// The engine's own.
@@ -80,7 +81,7 @@ impl MatrixFree {
         self.operator.load(x)?;
         let (_, n) = self.whole_shape();
         let mut random = Random::new(0, 0x04);
-        let v: Vec<f64> = (0..self.block * n).map(|_| random.normal()).collect();
+        let v: Vec<f64> = (0..self.block * n).map(|_| 2.0 * random.uniform() - 1.0).collect();
         let on = |images: &Blocks| {
             let some = |&row: &usize| (0..images.rows).any(|seed| images.row(0, seed)[row] != 0.0);
             (0..images.cols).filter(some).collect()

@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::decomposition::{Triplets, dot};
-use super::krylov::{Apply, Space, gram_product};
+use super::krylov::{Apply, Space};
 use crate::Result;
 use crate::random::Random;
 
@@ -12,86 +12,86 @@ const ROUNDS: usize = 400;
 
 /// Half the directions beyond the first k before a restart, at least and, where vectors are short, at most: the later it comes, the fewer
 /// products there are, and the more memory it takes.
-const DIRECTIONS: [usize; 2] = [8, 24];
-/// Vectors between two looks at the residuals, each of which takes about as long as one of them.
-const LOOK: usize = 8;
+const DIRECTIONS: [usize; 2] = [8, 40];
+/// Bounds this much larger than the tolerance are not what the iteration took them for; the rounding of a product in single precision that
+/// measures them is less.
+const BELIEVED: f64 = 10.0;
 /// Elements of all these directions that may be held for it.
 const HELD: usize = 1 << 22;
 
-/// The `k` largest triplets, of which P and σ are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
+/// The `k` largest triplets, of which P, σ and `RᵀP` are kept; `tolerance`: relative to σ₀, at which a triplet's bound counts as
 /// met; `floor`: σ below `floor·σ₀` are beyond the rank and left out.
 ///
-/// Block Lanczos iteration with `R Rᵀ` on vectors of length m with full reorthogonalisation (Golub & Underwood 1977), whose
-/// basis is restarted with its best Ritz vectors (Wu & Simon 2000). Only two bases of length-m vectors and one block of
-/// length-N vectors are held. At the end `v = Rᵀu/σ`, so that `Rᵀu = σv` to rounding, and the bound `‖R v − σu‖` is measured.
+/// Block Lanczos iteration with `R Rᵀ` on vectors of length m with full reorthogonalisation, restarted with its best Ritz vectors. Only a
+/// basis of length-m vectors and one block of length-N vectors are held. At the end `v = Rᵀu/σ`, so that `Rᵀu = σv` to rounding, and the
+/// bound `‖R v − σu‖` is measured.
 ///
 /// # Errors
 /// Those of the operator's products.
 pub fn top_triplets(operator: &mut dyn Apply, k: usize, tolerance: f64, floor: f64) -> Result<Triplets> {
     let (m, n) = operator.shape();
     let (k, block) = (k.min(m).min(n), operator.block().min(m));
-    let directions = (HELD / m.max(1)).clamp(DIRECTIONS[0], DIRECTIONS[1]);
-    let mut space = Space::new(m, (2 * k + 2 * block.max(directions)).min(m));
+    if k == 0 {
+        return Ok(Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: true });
+    }
+    let directions = (HELD / m).clamp(DIRECTIONS[0], DIRECTIONS[1]);
     let mut random = Random::new(0, 0x5eed);
-    let mut pending = DMatrix::from_fn(m, block, |_, _| random.normal());
-    let met = |found: &[(f64, f64)]| {
-        let largest = found.first().map_or(0.0, |found| found.0);
-        found.iter().take(k).all(|(value, residual)| *residual <= tolerance * value.sqrt() * largest.sqrt())
-    };
-    let mut looked = 0;
-    for _ in 0..ROUNDS {
-        let mut fresh = space.independent(pending);
-        if fresh.ncols() == 0 {
+    let mut start = || DMatrix::from_fn(m, block, |_, _| random.normal());
+    let mut space = Space::new(start(), (2 * k + 2 * block.max(directions)).min(m));
+    let (mut round, mut doubted) = (0, false);
+    loop {
+        round += 1;
+        let mut exhausted = !space.grow(operator, block)?;
+        if exhausted && !space.is_whole() {
             // The space is invariant: a random direction finds what may lie outside of it.
-            fresh = space.independent(DMatrix::from_fn(m, block, |_, _| random.normal()));
+            space.turn_to(start());
+            exhausted = !space.grow(operator, block)?;
         }
-        let exhausted = fresh.ncols() == 0;
-        if !exhausted {
-            let image = gram_product(operator, &fresh, block)?;
-            space.extend(&fresh, &image);
-            pending = image;
-        } else {
-            pending = DMatrix::zeros(m, 0);
+        let last = exhausted || space.is_whole() || round == ROUNDS;
+        if space.used < 2 * k && !last {
+            continue;
         }
-        if exhausted || space.used == space.capacity() {
-            // The residuals of all Ritz vectors lie in what the last images add; those of converged ones are rounding, no direction.
-            let next = space.beyond(pending, block);
-            let values = space.restart((k + block).min(space.used));
-            let found = values.iter().enumerate().map(|(j, &value)| (value, space.residual(j, value).norm()));
-            looked = space.used;
-            let met = met(&found.collect::<Vec<_>>());
-            if met || exhausted || space.used == m {
-                break;
+        let ritz = space.ritz();
+        let largest = ritz.values.first().map_or(0.0, |value| value.sqrt());
+        let mut pairs = ritz.values.iter().zip(&ritz.residuals).take(k);
+        let met = pairs.all(|(value, residual)| *residual <= tolerance * value.sqrt() * largest);
+        if met || last {
+            let vectors = space.vectors(&ritz, &(0..k.min(space.used)).collect::<Vec<_>>());
+            let triplets = measure(operator, &vectors, block)?;
+            let believed = triplets.bound.iter().all(|bound| *bound <= BELIEVED * tolerance * largest);
+            if believed || doubted || last {
+                return Ok(above(triplets, floor, k));
             }
-            pending = next;
-        } else if space.used >= 2 * k && space.used >= looked + LOOK {
-            looked = space.used;
-            if met(&space.residuals(k)) {
-                break;
-            }
+            doubted = true;
+        }
+        if space.is_full(block) {
+            space.restart(&ritz, k + block);
         }
     }
-    space.restart(k.min(space.used));
-    let mut triplets = measure(operator, &space, block, n)?;
+}
+
+/// Those with σ above `floor·σ₀`.
+fn above(mut triplets: Triplets, floor: f64, k: usize) -> Triplets {
     let least = floor * triplets.sigma.first().copied().unwrap_or(0.0);
     let kept = triplets.sigma.iter().take_while(|&&s| s > least).count();
     triplets.complete = kept < k;
     triplets.sigma.truncate(kept);
     triplets.left.truncate(kept);
     triplets.bound.truncate(kept);
-    Ok(triplets)
+    triplets.images.truncate(kept);
+    triplets
 }
 
-/// σ, and the bounds, of the basis's vectors, a block at a time.
-fn measure(operator: &mut dyn Apply, space: &Space, block: usize, n: usize) -> Result<Triplets> {
-    let m = space.basis.nrows();
-    let mut all: Vec<(f64, Vec<f64>, f64)> = Vec::new();
-    for first in (0..space.used).step_by(block) {
-        let count = block.min(space.used - first);
-        let left = space.basis.columns(first, count);
-        let mut padded: Vec<f64> = left.iter().copied().collect();
+/// σ, images and bounds of unit vectors, a block at a time.
+fn measure(operator: &mut dyn Apply, vectors: &[f64], block: usize) -> Result<Triplets> {
+    let (m, n) = operator.shape();
+    let mut all: Vec<(f64, Vec<f64>, f64, Vec<f64>)> = Vec::new();
+    for some in vectors.chunks(block * m) {
+        let count = some.len() / m;
+        let mut padded = some.to_vec();
         padded.resize(block * m, 0.0);
         let mut v = operator.apply_transpose(&padded)?;
+        let images: Vec<Vec<f64>> = v.chunks_exact(n).take(count).map(<[f64]>::to_vec).collect();
         let mut sigma = Vec::new();
         for row in v.chunks_exact_mut(n).take(count) {
             let size = dot(row, row).sqrt();
@@ -99,18 +99,19 @@ fn measure(operator: &mut dyn Apply, space: &Space, block: usize, n: usize) -> R
             sigma.push(size);
         }
         let back = operator.apply(&v)?;
-        for (j, &s) in sigma.iter().enumerate() {
+        for (j, (s, image)) in sigma.into_iter().zip(images).enumerate() {
             let u = &padded[j * m..][..m];
             let off: f64 = back[j * m..][..m].iter().zip(u).map(|(x, u)| (x - s * u).powi(2)).sum();
-            all.push((s, u.to_vec(), off.sqrt()));
+            all.push((s, u.to_vec(), off.sqrt(), image));
         }
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], complete: false };
-    for (sigma, left, bound) in all {
+    let mut triplets = Triplets { sigma: vec![], left: vec![], bound: vec![], images: vec![], complete: false };
+    for (sigma, left, bound, image) in all {
         triplets.sigma.push(sigma);
         triplets.left.push(left);
         triplets.bound.push(bound);
+        triplets.images.push(image);
     }
     Ok(triplets)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::super::args::GivenArgs;
+use super::super::args::{GivenArgs, mebibytes, minutes};
 use super::super::progress::RowBar;
 use super::super::rows;
 use super::{OutputArgs, finish};
@@ -31,10 +31,10 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', num_args = 2, value_name = "NODE,NODE")]
     splits: Option<Vec<String>>,
     /// Minutes that all decompositions may take, by estimate
-    #[arg(long, default_value_t = 30.0, value_name = "MINUTES")]
+    #[arg(long, default_value_t = 30.0, value_name = "MINUTES", value_parser = minutes)]
     budget: f64,
     /// MiB that one decomposition may take
-    #[arg(long, default_value_t = 1024, value_name = "MIB")]
+    #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = mebibytes)]
     memory: usize,
     #[command(flatten)]
     given: GivenArgs,

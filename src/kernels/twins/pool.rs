@@ -19,6 +19,7 @@ impl MaxPool {
     fn forward<T: Real>(&self, cx: &mut Context<'_, T>) {
         let (inputs, outputs) = (self.window.inputs(), self.window.outputs());
         let (rows, channels) = (cx.rows(self.seeds), self.out.cols / outputs);
+        let unseeing = unseeing(&self.window);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(self.out.buffer);
         let mut won = self.winner.map(|winner| cx.take(winner.buffer));
@@ -30,7 +31,7 @@ impl MaxPool {
             let lines = Lines::of(&self.window);
             // Four taps along a short line are looked at sooner than registers are filled.
             let by_four = Some(&self.window).filter(|window| window.taps() == 4 && window.output[2] <= SHORT);
-            let by_four = by_four.and_then(Inside::of);
+            let by_four = by_four.map(Taps::of).filter(|taps| !taps.padded);
             for_tasks(cx.team, work, rows * channels, (&mut scratch, lines.room()), |task, room| {
                 let (row, channel) = (task / channels, task % channels);
                 let x = &x[row * self.x.ld + channel * inputs..][..inputs];
@@ -38,16 +39,17 @@ impl MaxPool {
                 // SAFETY: a task writes the part of its row and channel alone.
                 let largest = unsafe { largest.part(at(self.out), outputs) };
                 let winners = winners.as_ref().map(|(view, winners)| unsafe { winners.part(at(*view), outputs) });
-                if let Some(inside) = &by_four {
-                    return inside.largest_of::<T, 4>(x, largest, winners);
+                if let Some(taps) = &by_four {
+                    return taps.largest_of::<T, 4>(x, largest, winners);
                 }
                 match T::as_f32(x) {
                     Some(x) => {
-                        let (room, largest, winners) = (single_mut(room), single_mut(largest), winners.map(single_mut));
-                        widest(Pooling { lines: &lines, x, room, largest, winners });
+                        let (room, largest) = (single_mut(room), single_mut(&mut *largest));
+                        widest(Pooling { lines: &lines, x, room, largest, winners: winners.map(single_mut) });
                     }
-                    None => lines.run(x, room, (largest, winners), OneByOne),
+                    None => lines.run(x, room, (&mut *largest, winners), OneByOne),
                 }
+                unseeing.iter().for_each(|&o| largest[o] = T::ZERO);
             });
         }
         cx.put(self.out.buffer, out);
@@ -63,7 +65,7 @@ impl MaxPool {
         let (samples, channels, seeds) = (cx.rows(1), self.chosen().cols / outputs, self.seeds);
         let pull = self.direction == Direction::Pull;
         let (from, to) = if pull { (outputs, inputs) } else { (inputs, outputs) };
-        let inside = Inside::of(&self.window);
+        let taps = Taps::of(&self.window);
         let mut scratch = std::mem::take(cx.scratch);
         let mut out = cx.take(self.out.buffer);
         {
@@ -73,21 +75,18 @@ impl MaxPool {
             for_tasks(cx.team, work, samples * channels, (&mut scratch, 0), |task, _| {
                 let (sample, channel) = (task / channels, task % channels);
                 let winner = &winner[sample * self.chosen().ld + channel * outputs..][..outputs];
-                let tap = |o: usize| winner[o].to_f64() as usize;
-                let seen: Vec<u32> = match &inside {
-                    Some(inside) => (0..outputs).map(|o| inside.seen(o, tap(o))).collect(),
-                    None => (0..outputs).map(|o| self.window.seen(o, tap(o)).map_or(u32::MAX, |i| i as u32)).collect(),
-                };
+                let at = |(first, tap): (&u32, &T)| first.wrapping_add(taps.offsets[tap.to_f64() as usize]);
+                let seen: Vec<u32> = taps.first.iter().zip(winner).map(at).collect();
                 for row in sample * seeds..(sample + 1) * seeds {
                     let x = &x[row * self.x.ld + channel * from..][..from];
                     // SAFETY: a task writes the parts of its sample's rows and its channel alone.
                     let out = unsafe { parts.part(self.out.offset + row * self.out.ld + channel * to, to) };
                     if pull {
                         out.fill(T::ZERO);
-                        let seeing = seen.iter().zip(x).filter(|(i, _)| **i != u32::MAX);
+                        let seeing = seen.iter().zip(x).filter(|(i, _)| **i != NOTHING);
                         seeing.for_each(|(&i, &x)| out[i as usize] += x);
                     } else {
-                        let value = |&i: &u32| if i == u32::MAX { T::ZERO } else { x[i as usize] };
+                        let value = |&i: &u32| if i == NOTHING { T::ZERO } else { x[i as usize] };
                         out.iter_mut().zip(&seen).for_each(|(out, i)| *out = value(i));
                     }
                 }
@@ -101,31 +100,57 @@ impl MaxPool {
 /// Elements of a short line.
 const SHORT: usize = 16;
 
-/// Where a window without padding finds its taps: at the same distances from where each output element's first one is.
-struct Inside {
-    first: Vec<u32>,
-    offsets: Vec<u32>,
+/// Stands for an input element where a window sees nothing but padding; its tap is the first one.
+const NOTHING: u32 = u32::MAX;
+
+/// Whether an output coordinate sees anything but padding along an axis.
+fn sees(window: &Window, axis: usize, o: usize) -> bool {
+    (0..window.kernel[axis]).any(|k| window.source(axis, o, k).is_some())
 }
 
-impl Inside {
-    fn of(window: &Window) -> Option<Inside> {
-        let fits = |axis: usize| {
-            let last =
-                (window.output[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis];
-            window.before[axis] == 0 && last < window.input[axis]
-        };
-        let index = |o: usize, tap: usize| window.seen(o, tap).map(|i| i as u32);
-        let all = (0..3).all(fits) && u32::try_from(window.inputs()).is_ok();
-        all.then(|| {
-            Some(Inside {
-                first: (0..window.outputs()).map(|o| index(o, 0)).collect::<Option<_>>()?,
-                offsets: (0..window.taps()).map(|tap| index(0, tap)).collect::<Option<_>>()?,
-            })
-        })?
+/// Output elements that see nothing but padding; of what is usual none, which is found along the axes.
+fn unseeing(window: &Window) -> Vec<usize> {
+    let sees = |axis: usize, o: usize| sees(window, axis, o);
+    if (0..3).all(|axis| (0..window.output[axis]).all(|o| sees(axis, o))) {
+        return Vec::new();
     }
+    let place = |o: usize| Window::place(window.output, o);
+    (0..window.outputs()).filter(|&o| place(o).into_iter().enumerate().any(|(axis, o)| !sees(axis, o))).collect()
+}
 
-    fn seen(&self, o: usize, tap: usize) -> u32 {
-        self.first[o] + self.offsets[tap]
+/// Where a window finds its taps: at the same distances from where each output element's first one is, or would be in the padding. Numbers
+/// wrap around; at a tap that lies inside their sum is an input element.
+struct Taps {
+    first: Vec<u32>,
+    offsets: Vec<u32>,
+    /// Some taps lie in the padding.
+    padded: bool,
+}
+
+impl Taps {
+    fn of(window: &Window) -> Taps {
+        let Window { input, output, kernel, stride, dilation, before } = *window;
+        let flat = |[a, b, c]: [usize; 3]| {
+            a.wrapping_mul(input[1]).wrapping_add(b).wrapping_mul(input[2]).wrapping_add(c) as u32
+        };
+        let along: [Vec<Option<usize>>; 3] = std::array::from_fn(|axis| {
+            let at = |o: usize| (o * stride[axis]).wrapping_sub(before[axis]);
+            (0..output[axis]).map(|o| sees(window, axis, o).then(|| at(o))).collect()
+        });
+        let mut first = Vec::with_capacity(window.outputs());
+        for (a, b) in along[0].iter().flat_map(|&a| along[1].iter().map(move |&b| (a, b))) {
+            let line = a.zip(b);
+            first.extend(along[2].iter().map(|&c| line.zip(c).map_or(NOTHING, |((a, b), c)| flat([a, b, c]))));
+        }
+        let tap = |tap: usize| {
+            let at = Window::place(kernel, tap);
+            flat(std::array::from_fn(|axis| at[axis] * dilation[axis]))
+        };
+        let fits = |axis: usize| {
+            let last = (output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis];
+            before[axis] == 0 && last < input[axis]
+        };
+        Taps { first, offsets: (0..window.taps()).map(tap).collect(), padded: !(0..3).all(fits) }
     }
 
     /// As the function of that name of [`Lines`], element by element, for windows of so many taps.
@@ -239,7 +264,7 @@ impl Lines<'_> {
             });
             let winners = if WON { &mut winners[o * output[2]..][..output[2]] } else { &mut [] };
             compare.largest_of::<WON>(seen, none, largest, winners);
-            // Where there is nothing but padding.
+            // Where there is nothing but padding; the element becomes 0 too ([`unseeing`]).
             winners.iter_mut().for_each(|winner| *winner = if *winner < none { *winner } else { T::ZERO });
         }
     }
@@ -426,5 +451,40 @@ impl Sparse {
         }
         cx.put(self.out.buffer, out);
         *cx.scratch = scratch;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every tap of every output element, by the window's own definition: padding on either side or both, dilation, strides that leave
+    /// elements out, and windows that see nothing but padding.
+    #[test]
+    fn taps_lie_where_the_window_sees_them() {
+        let mut nothing = 0;
+        for (before, input, kernel, stride, dilation, output) in [
+            ([0, 0, 0], [1, 4, 5], [1, 2, 2], [1, 2, 2], [1, 1, 1], [1, 2, 2]),
+            ([0, 1, 1], [1, 4, 5], [1, 3, 2], [1, 2, 1], [1, 1, 2], [1, 3, 5]),
+            ([1, 0, 3], [3, 4, 5], [2, 3, 2], [2, 1, 2], [1, 1, 1], [3, 4, 6]),
+            ([2, 2, 0], [2, 1, 7], [2, 2, 3], [1, 1, 3], [2, 1, 2], [5, 5, 3]),
+        ] {
+            let window = Window { input, output, kernel, stride, dilation, before };
+            let taps = Taps::of(&window);
+            let all = || (0..window.outputs()).flat_map(|o| (0..window.taps()).map(move |tap| (o, tap)));
+            for (o, tap) in all() {
+                if let Some(i) = window.seen(o, tap) {
+                    assert_eq!(taps.first[o].wrapping_add(taps.offsets[tap]) as usize, i, "{window:?}: {o} {tap}");
+                }
+            }
+            for o in 0..window.outputs() {
+                let sees = (0..window.taps()).any(|tap| window.seen(o, tap).is_some());
+                assert_eq!(unseeing(&window).contains(&o), !sees, "{window:?}: {o}");
+                assert!(sees || taps.first[o].wrapping_add(taps.offsets[0]) == NOTHING, "{window:?}: {o}");
+                nothing += usize::from(!sees);
+            }
+            assert_eq!(taps.padded, all().any(|(o, tap)| window.seen(o, tap).is_none()), "{window:?}");
+        }
+        assert!(nothing > 20, "{nothing}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::batch;
 use super::fold::Value;
 use super::lowering::{Known, Lowering, Numbers};
-use super::operators::{self, OPERATORS};
+use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
 use crate::network::{Layout, Network, Parameters};
@@ -70,7 +70,11 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     for &i in &needed {
         let node = &graph.nodes[i];
         lower_node(&mut lowering, node).map_err(|problem| {
-            let remedy = format!("supported are {}", OPERATORS.join(", "));
+            let remedy = if ROUNDING.contains(&node.op_type) {
+                "give the network that it was quantised from, in floating point, or one with its weights alone quantised".into()
+            } else {
+                format!("supported are {}", OPERATORS.join(", "))
+            };
             Error::input(path, place(node, i), problem, remedy)
         })?;
     }

@@ -10,6 +10,8 @@ use crate::network::{Layer, Network, NodeId};
 
 /// Elements of the input: each has a name of its own.
 const MOST_INPUTS: usize = 1 << 22;
+/// Elements along an axis, or size of a window, at most: far above what makes sense, and products of sizes from a hostile file don't overflow.
+pub(super) const LONGEST: i64 = 1 << 24;
 
 /// Elements that all constants of a graph may have together, weights and what is folded from them.
 const MOST_ELEMENTS: usize = 1 << 31;
@@ -115,7 +117,11 @@ impl<'a> Lowering<'a> {
             self.batch = Some(*n);
         }
         let size = |length: &Length| match length {
-            Length::Number(n @ 1..=0x100_0000) => Ok(*n as usize),
+            Length::Number(n @ 1..=LONGEST) => Ok(*n as usize),
+            Length::Number(n @ 1..) => Err(format!(
+                "an axis of its input {} has {n} elements, which is too large; {LONGEST} are supported",
+                shown(input.name)
+            )),
             _ => Err(format!("the size of an axis of its input {} isn't told", shown(input.name))),
         };
         let shape: Vec<usize> = sample.iter().map(size).collect::<Result<_, String>>()?;

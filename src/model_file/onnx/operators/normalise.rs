@@ -110,10 +110,9 @@ pub(super) fn group_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
     let channels = *shape.first().ok_or("its input has no channels")?;
-    let groups = usize::try_from(node.int("num_groups")?.ok_or("it has no num_groups")?).unwrap_or(0);
-    if groups == 0 || channels % groups != 0 {
-        return Err(format!("{channels} channels don't come in {groups} groups"));
-    }
+    let groups = node.int("num_groups")?.ok_or("it has no num_groups")?;
+    let whole = usize::try_from(groups).ok().filter(|&groups| groups > 0 && channels % groups == 0);
+    let groups = whole.ok_or_else(|| format!("{channels} channels don't come in {groups} groups"))?;
     let part = |i, what| -> Result<Vec<f64>, String> {
         let constant: &Tensor = to.constant(node, i)?;
         if constant.data.len() == channels {
@@ -130,12 +129,20 @@ pub(super) fn group_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     scaled(to, node, "", back, By::Channel, gamma, beta)
 }
 
+/// Channels that a local response is normalised over.
+const MOST_NEIGHBOURS: i64 = 1 << 20;
+
 /// `x_c·(k + α/n·Σ x_j²)^−β` over n neighbouring channels j: exact of its products, its mean and its power, each a node of its own.
 pub(super) fn local_response<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
-    let size = node.int("size")?.and_then(|n| usize::try_from(n).ok()).filter(|n| (1..1 << 20).contains(n));
-    let size = size.ok_or("it has no size")?;
+    let size = match node.int("size")?.ok_or("it has no size")? {
+        n @ 1..=MOST_NEIGHBOURS => n as usize,
+        n if n > MOST_NEIGHBOURS => {
+            return Err(format!("its size is {n}, which is too large; {MOST_NEIGHBOURS} is supported"));
+        }
+        n => return Err(format!("its size is {n}; it must be 1 at least")),
+    };
     let (alpha, beta) = (node.float("alpha")?.unwrap_or(1e-4), node.float("beta")?.unwrap_or(0.75));
     let bias = node.float("bias")?.unwrap_or(1.0);
     let square = to.push_part(node, "square", ProductNode {}, &[input, input])?;

@@ -2,7 +2,7 @@
 
 use super::numbers;
 use crate::model_file::onnx::fold::{Dim, Value};
-use crate::model_file::onnx::lowering::{Known, Lowering};
+use crate::model_file::onnx::lowering::{Known, LONGEST, Lowering};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{Coordinates, Interpolation, NodeId, Resize, Rounding};
 
@@ -84,9 +84,15 @@ pub(super) fn resize<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
                     (None, Dim::Batch { times: 1 }) => {}
                     (None, Dim::Known(n)) if to.batch == Some(n) => {}
                     (None, _) => return Err("it resizes the batch".into()),
-                    (Some(axis), Dim::Known(size @ 1..=0x100_0000)) => {
+                    (Some(axis), Dim::Known(size @ 1..=LONGEST)) => {
                         own.push(axis);
                         wanted.push(size);
+                    }
+                    (Some(axis), Dim::Known(size)) if size > LONGEST => {
+                        let axis = axis + 1;
+                        return Err(format!(
+                            "it resizes axis {axis} to {size}, which is too large; {LONGEST} elements are supported"
+                        ));
                     }
                     (Some(axis), size) => return Err(format!("it resizes axis {} to {size}", axis + 1)),
                 }

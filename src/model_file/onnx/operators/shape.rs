@@ -3,7 +3,7 @@
 use super::spread::{room, scaled};
 use super::{axes_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
-use crate::model_file::onnx::lowering::{Known, Lowering};
+use crate::model_file::onnx::lowering::{Known, LONGEST, Lowering};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{AddNode, Beyond, Broadcast, By, ConcatNode, NodeId, Pad, Permute, Reshape, SliceNode};
 
@@ -233,7 +233,10 @@ pub(super) fn split<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
     let axis = to.axis_of(node.int("axis")?.unwrap_or(0), to.shape(input).len())?;
     let (size, count) = (to.shape(input)[axis], node.outputs.len());
     let sizes = match listed(to, node, 1, "split")? {
-        Some(sizes) => sizes.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect(),
+        Some(sizes) => {
+            let part = |&n: &i64| usize::try_from(n).map_err(|_| format!("it cuts {size} elements into {sizes:?}"));
+            sizes.iter().map(part).collect::<Result<_, _>>()?
+        }
         None => {
             let each = size.div_ceil(count.max(1));
             (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect::<Vec<_>>()
@@ -359,8 +362,13 @@ pub(super) fn expand<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     for (i, dim) in target.iter().enumerate().filter(|(i, _)| i + missing > 0) {
         let size = &mut shape[i + missing - 1];
         match dim {
-            Dim::Known(n @ 1..=0x100_0000) if *size == 1 => *size = *n as usize,
+            Dim::Known(n @ 1..=LONGEST) if *size == 1 => *size = *n as usize,
             Dim::Known(n) if *n == 1 || *n == *size as i64 => {}
+            Dim::Known(n) if *size == 1 && *n > LONGEST => {
+                return Err(format!(
+                    "it spreads samples over {n} elements, which is too large; {LONGEST} are supported"
+                ));
+            }
             _ => return Err(format!("it spreads samples of {own:?} over an axis of {dim}")),
         }
     }
@@ -378,8 +386,13 @@ pub(super) fn tile<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     for (axis, &times) in times.iter().enumerate().filter(|(_, times)| **times != 1) {
         let shape = to.shape(id).to_vec();
         let (before, [size, behind @ ..]) = shape.split_at(axis) else { return Err("it has no such axis".into()) };
-        let count = usize::try_from(times).ok().filter(|n| (1..1 << 24).contains(n));
-        let count = count.ok_or_else(|| format!("it repeats {times} times along axis {}", axis + 1))?;
+        let count = match times {
+            1..=LONGEST => times as usize,
+            _ if times > LONGEST => {
+                return Err(format!("it repeats {times} times, which is too large; {LONGEST} is supported"));
+            }
+            _ => return Err(format!("it repeats {times} times along axis {}", axis + 1)),
+        };
         let all = count.checked_mul(*size).ok_or("it makes too long an axis")?;
         let axes = |first: usize| [before, &[first, *size], behind].concat();
         let one = to.push_part(node, "one", Reshape { shape: Some(axes(1)) }, &[id])?;
@@ -390,6 +403,9 @@ pub(super) fn tile<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     Ok(id)
 }
 
+/// Of a picture's blocks along a side.
+const MOST_BLOCK: i64 = 1 << 12;
+
 /// Between channels and blocks of a picture.
 pub(super) fn blocks<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
@@ -397,8 +413,14 @@ pub(super) fn blocks<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     let &[c, h, w] = &shape[..] else {
         return Err(format!("its samples have the shape {shape:?}; three axes are supported"));
     };
-    let size = node.int("blocksize")?.and_then(|n| usize::try_from(n).ok()).filter(|n| (1..1 << 12).contains(n));
-    let b = size.ok_or("it has no blocksize")?;
+    // Its square is a number of channels.
+    let b = match node.int("blocksize")?.ok_or("it has no blocksize")? {
+        n @ 1..=MOST_BLOCK => n as usize,
+        n if n > MOST_BLOCK => {
+            return Err(format!("its blocksize is {n}, which is too large; {MOST_BLOCK} is supported"));
+        }
+        n => return Err(format!("its blocksize is {n}; it must be 1 at least")),
+    };
     let (cut, axes, made) = if node.op_type == "DepthToSpace" {
         let rest = c / (b * b);
         let axes = match node.text("mode")? {
