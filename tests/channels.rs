@@ -317,10 +317,39 @@ fn tiles_are_windows() {
         for counts in [(32, 40, 1, 9), (33, 47, 1, 9), (64, 70, 2, 9), (37, 48, 1, 12), (130, 41, 1, 9)] {
             for form in [Form::Nt, Form::Nn] {
                 let convolution = single_is_double(form, &window, counts);
-                assert!(convolution.is_tiled(counts.3), "{form:?} {window:?} {counts:?}");
+                assert!(convolution.is_tiled(), "{form:?} {window:?} {counts:?}");
             }
         }
     }
+}
+
+/// A row gives the same bits in a full batch as alone in one, where alone it would be made by other sums.
+#[test]
+fn a_row_doesn_t_depend_on_its_batch() {
+    let window = Sliding { padding: Padding::SameUpper, ..Sliding::new(&[3, 3]) }.window(&[13, 13]).unwrap();
+    let convolution = |rows: usize| {
+        let mut program = Program::new(1);
+        let buffers = &mut program.buffers;
+        let x = buffers.matrix("x", rows, 64 * 169);
+        let y = buffers.matrix("y", rows, 256 * 169);
+        let weight = buffers.matrix("weight", 256, 64 * 9);
+        let convolution = Convolve { product: Gemm::plain(Form::Nt, x, weight, y), window, groups: 1 };
+        let pass = program.pass("test", vec![convolution.clone().into()]);
+        (convolution, program, pass, [x, weight, y])
+    };
+    assert!(convolution(9).0.is_tiled() && !convolution(1).0.is_tiled());
+    let (_, program, pass, [x, weight, y]) = convolution(9);
+    let mut session = CpuSession::<f32>::new(program, 2).unwrap();
+    let mut random = Random::new(4, 0);
+    for view in [x, weight] {
+        let values: Vec<f64> = (0..view.rows * view.ld).map(|_| random.normal()).collect();
+        session.write(view.buffer, None, view.offset, &values).unwrap();
+    }
+    let mut first = |rows: usize| {
+        session.run(pass, &[step(rows)]).unwrap();
+        session.read(y.buffer, 0, y.offset, y.cols).unwrap()
+    };
+    assert_eq!(first(9), first(1));
 }
 
 /// A convolution's product in single precision beside double precision: channels, filters, groups, rows.

@@ -24,17 +24,15 @@ const FEW_TASKS: usize = 4;
 const GRADIENT_PARTS: usize = 8;
 
 impl Convolve {
-    /// Whether the CPU engine makes the products of so many rows tile by tile, in single precision: with less than half the products
-    /// of their definition.
-    pub fn is_tiled(&self, rows: usize) -> bool {
-        Tiles::of(self, rows, None).is_some()
+    /// Whether the CPU engine makes it tile by tile, in single precision: with less than half the products of its definition.
+    pub fn is_tiled(&self) -> bool {
+        Tiles::of(self, None).is_some()
     }
 
     pub(crate) fn twin<T: Real>(&self, cx: &mut Context<'_, T>) {
         // In single precision nothing is written out.
         let single = T::as_f32(&[]).is_some();
-        let tiles = Tiles::of(self, cx.rows(self.product.seeds), cx.team).filter(|_| single);
-        if let Some(tiles) = tiles {
+        if let Some(tiles) = single.then(|| Tiles::of(self, cx.team)).flatten() {
             return self.over_tiles(cx, &tiles);
         }
         let planes = match self.product.form {
@@ -77,14 +75,25 @@ impl Convolve {
         scratch
     }
 
+    /// Calls `body` with what the product writes, and the scratch.
+    fn making<T: Real>(&self, cx: &mut Context<'_, T>, body: impl FnOnce(&Context<'_, T>, &Made<'_, T>, &mut Vec<T>)) {
+        let p = &self.product;
+        let mut scratch = std::mem::take(cx.scratch);
+        let mut out = cx.take(p.out.buffer);
+        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
+        body(cx, &Made::new(p, &mut out, pre.as_mut(), cx), &mut scratch);
+        cx.put(p.out.buffer, out);
+        if let Some((view, values)) = p.pre.zip(pre) {
+            cx.put(view.buffer, values);
+        }
+        *cx.scratch = scratch;
+    }
+
     /// `Nt`, or `Nn`, which is the same with filters and channels in each other's place.
     fn over_planes<T: Real>(&self, cx: &mut Context<'_, T>, planes: &Planes) {
         let p = &self.product;
         let rows = cx.rows(p.seeds);
-        let mut scratch = std::mem::take(cx.scratch);
-        let mut out = cx.take(p.out.buffer);
-        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
-        {
+        self.making(cx, |cx, made_of, scratch| {
             let mut built = Vec::new();
             let bias = p.bias.map(|bias| single(cx.view(bias)));
             let sums = PlaneSums::new(self, planes, single(self.build_weight(cx, &mut built)), bias, cx.team);
@@ -93,7 +102,6 @@ impl Convolve {
                 let inputs = from * planes.inputs();
                 &single(cx.view(p.a))[row * p.a.ld + group * inputs..][..inputs]
             };
-            let made_of = Made::new(p, &mut out, pre.as_mut(), cx);
             // Some lines of some filters of a row and a group.
             let make = |x: &[f32], (row, group): (usize, usize), (block, panel): (usize, usize), room: &mut [f32]| {
                 let lines = sums.block(block);
@@ -114,7 +122,7 @@ impl Convolve {
             let piece = |i: usize| (i / sums.panels.len(), i % sums.panels.len());
             if (rows * groups).is_multiple_of(threads) || rows * groups >= FEW_TASKS * threads {
                 // Every task makes the planes of a row and a group.
-                let room = (&mut scratch, padded + sums.room());
+                let room = (scratch, padded + sums.room());
                 for_tasks(cx.team, work, rows * groups, room, |task, room| {
                     let (planes, room) = single_mut(room).split_at_mut(padded);
                     let x = x(task / groups, task % groups);
@@ -139,22 +147,14 @@ impl Convolve {
                     });
                 }
             }
-        }
-        cx.put(p.out.buffer, out);
-        if let Some((view, values)) = p.pre.zip(pre) {
-            cx.put(view.buffer, values);
-        }
-        *cx.scratch = scratch;
+        });
     }
 
     /// The same, tile by tile.
     fn over_tiles<T: Real>(&self, cx: &mut Context<'_, T>, tiles: &Tiles) {
         let p = &self.product;
         let rows = cx.rows(p.seeds);
-        let mut scratch = std::mem::take(cx.scratch);
-        let mut out = cx.take(p.out.buffer);
-        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
-        {
+        self.making(cx, |cx, made_of, scratch| {
             let mut built = Vec::new();
             let threads = cx.team.map_or(1, Team::threads);
             let all = tiles.transformed() + threads * tiles.room();
@@ -164,7 +164,6 @@ impl Convolve {
             let weights = single(weights);
             let bias = p.bias.map(|bias| single(cx.view(bias)));
             let x = cx.view(p.a);
-            let made_of = Made::new(p, &mut out, pre.as_mut(), cx);
             let work = rows * p.out.cols * (tiles.depth() / FLOPS_PER_ELEMENT + 1);
             let tasks = rows * self.groups * tiles.tasks();
             for_tasks_in(cx.team, work, tasks, (rooms, tiles.room()), |task, room| {
@@ -179,12 +178,7 @@ impl Convolve {
                     unsafe { made_of.finish(row, at(filter), range.len()) };
                 });
             });
-        }
-        cx.put(p.out.buffer, out);
-        if let Some((view, values)) = p.pre.zip(pre) {
-            cx.put(view.buffer, values);
-        }
-        *cx.scratch = scratch;
+        });
     }
 
     /// `Nt` with what windows see written out.
@@ -195,19 +189,14 @@ impl Convolve {
         let depth = channels * taps;
         let (rows, block) = (cx.rows(p.seeds), self.block(depth));
         let blocks = outputs.div_ceil(block);
-        let mut scratch = std::mem::take(cx.scratch);
-        let mut out = cx.take(p.out.buffer);
-        let mut pre = p.pre.map(|pre| cx.take(pre.buffer));
-        {
+        self.making(cx, |cx, made_of, scratch| {
             let mut built = Vec::new();
             let weight = self.build_weight(cx, &mut built);
             let x = cx.view(p.a);
             let bias = p.bias.map(|bias| cx.view(bias));
-            let out = Disjoint::new(&mut out);
-            let pre = p.pre.zip(pre.as_mut()).map(|(view, values)| (view, Disjoint::new(values)));
             let work = rows * p.out.cols * (depth / FLOPS_PER_ELEMENT + 1);
             let room = block * (depth + filters);
-            for_tasks(cx.team, work, rows * groups * blocks, (&mut scratch, room), |task, room| {
+            for_tasks(cx.team, work, rows * groups * blocks, (scratch, room), |task, room| {
                 let (row, group, first) = (task / blocks / groups, task / blocks % groups, task % blocks * block);
                 let count = block.min(outputs - first);
                 let x = &x[row * p.a.ld + group * channels * inputs..][..channels * inputs];
@@ -226,21 +215,13 @@ impl Convolve {
                         let bias = bias[filter];
                         vectorised(|| z.iter_mut().for_each(|z| *z += bias));
                     }
-                    let at = |view: View| view.offset + row * view.ld + filter * outputs + first;
+                    let at = filter * outputs + first;
                     // SAFETY: a task writes its own block of its own rows' filters.
-                    if let Some((view, values)) = &pre {
-                        unsafe { values.part(at(*view), count) }.copy_from_slice(z);
-                    }
-                    activate_rows(p.activation, z, count, count);
-                    unsafe { out.part(at(p.out), count) }.copy_from_slice(z);
+                    unsafe { made_of.part(row, at, count) }.copy_from_slice(z);
+                    unsafe { made_of.finish(row, at, count) };
                 }
             });
-        }
-        cx.put(p.out.buffer, out);
-        if let Some((view, values)) = p.pre.zip(pre) {
-            cx.put(view.buffer, values);
-        }
-        *cx.scratch = scratch;
+        });
     }
 
     /// `Nn` with what windows see written out.
@@ -253,21 +234,17 @@ impl Convolve {
         let some = channels.div_ceil(parts);
         let parts = channels.div_ceil(some);
         let (rows, block) = (cx.rows(p.seeds), self.block(some * taps));
-        let mut scratch = std::mem::take(cx.scratch);
-        let mut out = cx.take(p.out.buffer);
-        {
+        self.making(cx, |cx, made_of, scratch| {
             let mut built = Vec::new();
             let weight = self.build_weight(cx, &mut built);
             let dy = cx.view(p.a);
-            let slope = p.slope.map(|slope| (slope, cx.view(slope.saved)));
-            let out = Disjoint::new(&mut out);
             let work = rows * p.out.cols * (filters * taps / FLOPS_PER_ELEMENT + 1);
-            for_tasks(cx.team, work, rows * groups * parts, (&mut scratch, block * some * taps), |task, room| {
+            for_tasks(cx.team, work, rows * groups * parts, (scratch, block * some * taps), |task, room| {
                 let (row, group, begin) = (task / parts / groups, task / parts % groups, task % parts * some);
                 let mine = begin..channels.min(begin + some);
                 let at = (group * channels + begin) * inputs;
                 // SAFETY: a task writes its own channels of its own row.
-                let dx = unsafe { out.part(p.out.offset + row * p.out.ld + at, mine.len() * inputs) };
+                let dx = unsafe { made_of.part(row, at, mine.len() * inputs) };
                 let dy = &dy[row * p.a.ld + group * filters * outputs..][..filters * outputs];
                 let w = &weight[group * filters * p.b.ld + begin * taps..];
                 let w = Operand { values: w, row: 1, column: p.b.ld };
@@ -283,14 +260,9 @@ impl Convolve {
                         add_back(&self.window, room, mine.len(), &self.window.runs(first, count), count, dx);
                     }
                 }
-                if let Some((slope, saved)) = slope {
-                    let saved = &saved[row / slope.seeds * slope.saved.ld + at..][..dx.len()];
-                    multiply_slope(slope.rule, saved, dx);
-                }
+                unsafe { made_of.finish(row, at, mine.len() * inputs) };
             });
-        }
-        cx.put(p.out.buffer, out);
-        *cx.scratch = scratch;
+        });
     }
 
     /// Samples in fixed parts, whose gradients are summed in order.

@@ -176,7 +176,7 @@ impl<'a> PlaneSums<'a> {
                 sums: room,
                 distance: self.distance,
             };
-            widest(sums.checked());
+            widest(sums);
             for (filter, places) in filters.clone().zip(room.chunks_exact(self.distance)) {
                 done(filter, part, &lines, places);
             }
@@ -202,10 +202,11 @@ pub(super) struct Sums<'a> {
     pub distance: usize,
 }
 
-impl Sums<'_> {
-    /// Sums that may be run.
+impl WithSimd for Sums<'_> {
+    type Output = ();
+
     #[inline(always)]
-    pub fn checked(self) -> Self {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         // Sums and what they see must lie inside their slices: what the registers' loads rely on.
         if !self.terms.is_empty() {
             let (input, weight) = self.farthest;
@@ -213,15 +214,6 @@ impl Sums<'_> {
             let weights = weight as usize + (self.filters - 1) * self.apart;
             assert!(weights < self.weight.len(), "invariant: the weight holds all filters");
         }
-        self
-    }
-}
-
-impl WithSimd for Sums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
         // Tiles of 24 sums where there are 32 registers, else of 12, or as many as a panel's filters allow.
         match (self.filters, S::REGISTER_COUNT >= 32) {
             (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd, 0),
@@ -289,7 +281,7 @@ impl Sums<'_> {
             std::array::from_fn(|i| MemMask::new(simd.mask_between_m32s(0, left(i) as u32).mask()));
         let mut sums: [[S::f32s; WIDE]; COUNT] =
             std::array::from_fn(|f| [simd.splat_f32s(self.begin[first + f]); WIDE]);
-        // SAFETY: `run` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
+        // SAFETY: `with_simd` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
         // all filters; a mask leaves out what is behind the span.
         unsafe {
             let x = self.x.as_ptr().add(place);

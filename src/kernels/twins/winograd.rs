@@ -60,8 +60,9 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// So many rows of `Nt` or `Nn`; `None` where windows are others, or sums over their taps are as quick.
-    pub fn of(of: &Convolve, rows: usize, team: Option<&Team>) -> Option<Tiles> {
+    /// `Nt` or `Nn`; `None` where windows are others, or sums over their taps are as quick. That is decided for a whole batch, so that what
+    /// a row gives doesn't depend on how many others are in its own.
+    pub fn of(of: &Convolve, team: Option<&Team>) -> Option<Tiles> {
         let Window { input, output, kernel, stride, dilation, before } = of.window;
         let flat = before[0] == 0 && input[0] == output[0];
         if of.product.form == Form::Tn
@@ -74,7 +75,7 @@ impl Tiles {
             return None;
         }
         let plane = |sizes: [usize; 3]| [sizes[1], sizes[2]];
-        let (filters, channels) = (of.filters(), of.channels());
+        let (filters, channels, rows) = (of.filters(), of.channels(), of.product.out.rows);
         let transposed = of.product.form == Form::Nn;
         let (from, to, input, output, before) = if transposed {
             (filters, channels, plane(output), plane(input), [2 - before[1], 2 - before[2]])
@@ -149,8 +150,9 @@ impl Tiles {
         self.slices * self.input[0] * self.input[1]
     }
 
-    /// Sums over a row's channels of a group.
+    /// Products of an output.
     pub fn depth(&self) -> usize {
+        // A tile has four outputs.
         self.from * ELEMENTS / 4
     }
 
@@ -380,7 +382,6 @@ impl WithSimd for Panel<'_> {
                     sums: &mut sums[element * FILTERS * width..][..FILTERS * width],
                     distance: width,
                 }
-                .checked()
                 .with_simd(simd);
             }
             for (filter, tiles) in tiles.chunks_exact_mut(4 * of.places).enumerate().take(panel.len()) {
