@@ -207,9 +207,13 @@ impl ExplainPage<'_> {
         if rest > MOSTLY_RESOLVED {
             let top = self.shown.first().is_some_and(|shown| shown.explanation.form == Form::Top);
             lead.push_str(&format!(
-                " The components are {}, of which there are too many to compute: {} of what the split carries (in size, mean over the \
+                " The components are {}, not all there are: {} of what the split carries (in size, mean over the \
                  rows) lies outside of them, in the remainder, so they don't explain the outputs alone.",
-                if top { "those of the largest singular values" } else { "singular vectors near what the output reads" },
+                if top {
+                    "those of the largest singular values"
+                } else {
+                    "singular vectors near what the output reads"
+                },
                 percent(rest)
             ));
         }
