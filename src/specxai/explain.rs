@@ -11,7 +11,7 @@ use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, ran
 use super::form::{SplitPlan, Way, directions, plan, precision, way};
 use super::found::{Found, Images, digest};
 use super::krylov::Apply;
-use super::matrix_free::{BLOCK, MatrixFree, TOP_BLOCK};
+use super::matrix_free::{BLOCK, COMPLETE_BLOCK, MatrixFree, TOP_BLOCK};
 use super::middle::Middle;
 use super::operator::{Blocks, LocalOperator, Product, is_cut};
 use super::output::Output;
@@ -210,7 +210,11 @@ pub fn explain_planned(
         .iter()
         .filter(|plan| !plan.at_once)
         .map(|p| {
-            let most = if p.form == Form::Top { TOP_BLOCK } else { BLOCK };
+            let most = match p.form {
+                Form::Top => TOP_BLOCK,
+                Form::Complete | Form::ClassRows => COMPLETE_BLOCK,
+                Form::Contributions | Form::Auto => BLOCK,
+            };
             MatrixFree::through(network, parameters, (p.middle, p.split), most, settings.slopes, device)
         })
         .collect::<Result<Vec<MatrixFree>>>()?;

@@ -30,6 +30,9 @@ pub struct MatrixFree {
 /// Vectors of a block: enough to use the engine's products well, few enough to be held in little memory.
 pub(super) const BLOCK: usize = 8;
 
+/// The same for complete forms, which take hundreds of blocks: weights that are larger than the caches are read once for each.
+pub(super) const COMPLETE_BLOCK: usize = 16;
+
 /// The same for a few singular triplets: the shorter a block, the fewer vectors it takes in all; two find a double σ at once.
 pub(super) const TOP_BLOCK: usize = 2;
 
