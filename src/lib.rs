@@ -85,3 +85,4 @@ pub mod write;
 pub use engine::Device;
 pub use error::{Error, Result};
 pub use model::{Fit, Model, Plan};
+pub use model_file::onnx;

@@ -11,7 +11,7 @@ use crate::data::{
 };
 use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
-use crate::network::{Input, Network, Parameters, Sequential};
+use crate::network::{Ending, Input, Network, Parameters, Sequential};
 use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
@@ -74,8 +74,8 @@ pub enum Origin {
     /// This program trained it; all that the description tells is about that training.
     #[default]
     Trained,
-    /// An ONNX file, with the operator that was taken off its end; of a training nothing is known.
-    Onnx { removed: Option<String> },
+    /// An ONNX file, with what was taken off its end; of a training nothing is known.
+    Onnx { removed: Option<Ending> },
 }
 
 impl Origin {

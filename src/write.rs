@@ -16,6 +16,19 @@ pub fn atomic(path: impl AsRef<Path>, content: impl FnOnce(&mut dyn Write) -> io
     write_file(path, content).map_err(|error| refused("write", path, error))
 }
 
+/// Refuses a file to be written that is one of those that are read.
+///
+/// # Errors
+/// [`Error::Usage`] that names it.
+pub fn refuse_to_replace(path: &Path, read: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    let Ok(found) = fs::canonicalize(path) else { return Ok(()) };
+    if found.is_file() && read.into_iter().any(|other| fs::canonicalize(other).is_ok_and(|other| other == found)) {
+        let path = path.display();
+        return Err(Error::Usage(format!("--out {path} would replace what is read; give another name")));
+    }
+    Ok(())
+}
+
 /// Creates a directory with its parents; one that exists already is fine where files can be made in it.
 pub fn create_dir(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();

@@ -29,8 +29,8 @@ pub fn width(text: &str) -> Result<usize, String> {
 
 /// A time that may be spent; none is what takes least.
 pub fn minutes(text: &str) -> Result<f64, String> {
-    let minutes = text.trim().parse().ok().filter(|&minutes: &f64| minutes >= 0.0 && minutes.is_finite());
-    minutes.ok_or_else(|| "give minutes, 0 or more".into())
+    let minutes = text.trim().parse().ok().filter(|&minutes: &f64| minutes > 0.0 && minutes.is_finite());
+    minutes.ok_or_else(|| "give minutes, more than 0".into())
 }
 
 /// Memory that may be taken.

@@ -27,8 +27,8 @@ use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown};
 use crate::report::text::{many, serde_name};
 use crate::specxai::{
-    Checkpoint, ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, plan, similarity,
-    tolerance,
+    Checkpoint, ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, passing_cuts, plan,
+    similarity, tolerance,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, default_value = "test:8", value_name = "ROWS")]
     rows: String,
     /// The node to split at, or all for every cut of the graph; `eigenlens inspect` lists them [default: the first
-    /// activation]
+    /// activation; of an ONNX network with spatial axes the last cut that has them]
     #[arg(long, value_name = "NODE|all")]
     split: Option<String>,
     /// The output explained: a class or target by name (or by number from 0), predicted (the largest of each row), or a
@@ -188,6 +188,15 @@ impl Asked<'_> {
         let first = &rows.inputs[..model.network.input_width()];
         let mut plans = plan(&model.network, parameters, first, &settings, device)?;
         if args.split.as_deref() == Some("all") {
+            let same = passing_cuts(&model.network);
+            if !same.is_empty() {
+                let names: Vec<&str> = same.iter().map(|&id| model.network.nodes[id].name.as_str()).collect();
+                eprintln!(
+                    "eigenlens: {} left out, where what arrives is only passed on: {}",
+                    many(same.len(), "cut"),
+                    names.join(", ")
+                );
+            }
             let left_out;
             (plans, left_out) = forms::within(&model.network, plans, rows.numbers.len(), 60.0 * args.budget);
             if !left_out.is_empty() {

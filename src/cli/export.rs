@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::print;
 use crate::model::Model;
 use crate::model_file::onnx;
-use crate::{Result, write};
+use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -18,6 +18,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if !onnx::is_named(&args.out) {
+        let out = args.out.display();
+        return Err(Error::Usage(format!(
+            "--out {out}: an ONNX file is known by its ending; give a name that ends in .onnx"
+        )));
+    }
     let model = Model::load(&args.model)?;
     let bytes = onnx::export(&model)?;
     if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {

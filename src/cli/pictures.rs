@@ -125,10 +125,10 @@ pub fn best_classes(description: &Description, outputs: &[f64], most: usize) -> 
     if description.task != Task::Classify || outputs.len() < 2 {
         return Vec::new();
     }
-    // Sigmoids judge every class by itself.
-    let alone = matches!(&description.origin, Origin::Onnx { removed: Some(removed) } if removed == "Sigmoid");
-    let probabilities: Vec<f64> =
-        if alone { outputs.iter().map(|y| 1.0 / (1.0 + (-y).exp())).collect() } else { softmax(outputs) };
+    let probabilities = match &description.origin {
+        Origin::Onnx { removed: Some(removed) } => removed.probabilities(outputs),
+        _ => softmax(outputs),
+    };
     let mut order: Vec<usize> = (0..outputs.len()).collect();
     order.sort_by(|&a, &b| outputs[b].total_cmp(&outputs[a]));
     let class = |&j: &usize| BestClass {

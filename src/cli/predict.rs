@@ -122,20 +122,10 @@ fn outputs(model: &Model, resident: &Resident, rows: usize, device: &Device) -> 
     Ok(all)
 }
 
-/// What an operator that was taken off the network's end makes of a row of outputs.
-fn put_back(removed: &str, row: &mut [f64]) {
-    let probabilities = softmax(row);
-    for (y, p) in row.iter_mut().zip(probabilities) {
-        *y = match removed {
-            "Softmax" => p,
-            "LogSoftmax" => p.ln(),
-            _ => 1.0 / (1.0 + (-*y).exp()),
-        };
-    }
-}
-
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut model = Model::load(&args.model)?;
+    let given = [args.model.clone()].into_iter().chain(args.data.iter().map(PathBuf::from));
+    write::refuse_to_replace(&args.out, given)?;
     let device = args.device.open()?;
     let mut request = args.given.read.request_all(&args.data, model.description.split_seed);
     request.need_target = false;
@@ -161,9 +151,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Origin::Trained => mean_outputs(&model, &resident, &device)?,
         Origin::Onnx { removed } => {
             let mut outputs = outputs(&model, &resident, dataset.rows, &device)?;
-            match removed.as_deref() {
+            match removed {
                 Some(removed) if args.keep_softmax => {
-                    outputs.chunks_exact_mut(m).for_each(|row| put_back(removed, row));
+                    outputs.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&removed.apply(row)));
                 }
                 Some(removed) => eprintln!(
                     "eigenlens: a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"

@@ -50,10 +50,15 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
                 "give arrays like those trained on, or with the columns that the model was made of",
             ));
         }
+        let moved = match request.axes.as_deref().filter(|model| model.len() > 1 && axes.len() > 1) {
+            Some(model) => moved(model, &axes).ok_or_else(|| another_shape(path, &x.name, &shape[1..], model))?,
+            None => None,
+        };
         // The columns of a plain array have numbers instead of names.
         match if axes.len() > 1 { by_name(expected, &features) } else { ByName::Others } {
-            ByName::Same => {}
             ByName::Order(places) => order = Some(places),
+            ByName::Same | ByName::Others if moved.is_some() => order = moved,
+            ByName::Same => {}
             // Columns without names of their own are meant in the model's order.
             ByName::Others => features.clone_from(expected),
             ByName::Some => {
@@ -131,10 +136,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     if let Some(places) = order {
         let mut ordered = dataset.select_columns(&places);
-        let note = format!(
-            "{} has its channels elsewhere than what the model was trained on; they are put in its order",
-            path.display()
-        );
+        let note = format!("{} has its axes in another order than the model; they are put in its own", path.display());
         ordered.notes.push(note);
         dataset = ordered;
     }
@@ -301,6 +303,37 @@ fn by_name(expected: &[Feature], found: &[Feature]) -> ByName {
     }
 }
 
+/// Where each of a model's columns stands in rows with other axes; `Some(None)` where they are the same, but for those of length 1, and `None`
+/// where rows are of another shape.
+fn moved(model: &[Axis], found: &[Axis]) -> Option<Option<Vec<usize>>> {
+    let lengths = |axes: &[Axis]| axes.iter().map(|axis| axis.len).filter(|&len| len != 1).collect::<Vec<_>>();
+    if lengths(model) == lengths(found) {
+        return Some(None);
+    }
+    let stride = |at: usize| found[at + 1..].iter().map(|axis| axis.len).product::<usize>();
+    let at = |axis: &Axis| found.iter().position(|other| other.name == axis.name && other.len == axis.len);
+    let strides: Vec<usize> = model.iter().map(|axis| at(axis).map(stride)).collect::<Option<_>>()?;
+    if model.len() != found.len() {
+        return None;
+    }
+    let place = |column: usize| {
+        let (mut rest, mut place) = (column, 0);
+        for (axis, stride) in model.iter().zip(&strides).rev() {
+            place += rest % axis.len * stride;
+            rest /= axis.len;
+        }
+        place
+    };
+    Some(Some((0..model.iter().map(|axis| axis.len).product()).map(place).collect()))
+}
+
+fn another_shape(path: &Path, name: &str, shape: &[usize], model: &[Axis]) -> Error {
+    let lengths: Vec<usize> = model.iter().map(|axis| axis.len).collect();
+    let names: Vec<&str> = model.iter().map(|axis| axis.name.as_str()).collect();
+    let problem = format!("rows of the shape {shape:?} where the model reads {lengths:?} ({})", names.join(", "));
+    Error::input(path, name, problem, "transpose the array, or say with --layout where its channels stand")
+}
+
 /// Where the channels of pictures stand, as asked for or as the lengths suggest.
 fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -> Result<Layout> {
     let named = |axis: Option<&usize>| names.is_some_and(|names| axis == Some(&names.len()));
@@ -316,14 +349,8 @@ fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -
                 None => Layout::NoChannels,
             }
         }
-        [1 | 3, _, last] if last != 1 && last != 3 => Layout::ChannelsFirst,
-        // Channels are fewer than pixels along a side, as a rule.
-        [first, height, width] if request.convolves && first < height.min(width) => Layout::ChannelsFirst,
-        [_, _, _] => Layout::ChannelsLast,
-        // A square is a picture; a recording is longer than it has channels, or shorter.
-        [first, last] if request.convolves && first != last => Layout::ChannelsFirst,
-        [_, _] => Layout::NoChannels,
-        _ => Layout::ChannelsFirst,
+        // So it does with the channels at the other end.
+        _ => other_end(request, &x.shape[1..]).unwrap_or_else(|| by_lengths(&x.shape[1..], request.convolves)),
     };
     let problem = match request.layout {
         Some(_) if x.shape.len() < 3 => "a row has no axes for channels to stand on",
@@ -336,6 +363,35 @@ fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -
         path.display(),
         x.shape
     )))
+}
+
+/// Where the channels of rows stand that have a model's axes, but the channels at the other end.
+fn other_end(request: &Request, shape: &[usize]) -> Option<Layout> {
+    let axes = request.axes.as_ref()?;
+    let lengths: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
+    let channels = axes.iter().position(|axis| axis.name == CHANNEL)?;
+    let mut turned = lengths.clone();
+    match channels {
+        0 => turned.rotate_left(1),
+        at if at + 1 == lengths.len() => turned.rotate_right(1),
+        _ => return None,
+    }
+    let layout = if channels == 0 { Layout::ChannelsLast } else { Layout::ChannelsFirst };
+    (turned == shape).then_some(layout)
+}
+
+/// Where they stand as the lengths suggest.
+fn by_lengths(shape: &[usize], convolves: bool) -> Layout {
+    match *shape {
+        [1 | 3, _, last] if last != 1 && last != 3 => Layout::ChannelsFirst,
+        // Channels are fewer than pixels along a side, as a rule.
+        [first, height, width] if convolves && first < height.min(width) => Layout::ChannelsFirst,
+        [_, _, _] => Layout::ChannelsLast,
+        // A square is a picture; a recording is longer than it has channels, or shorter.
+        [first, last] if convolves && first != last => Layout::ChannelsFirst,
+        [_, _] => Layout::NoChannels,
+        _ => Layout::ChannelsFirst,
+    }
 }
 
 /// Gives the channels their names.

@@ -52,7 +52,7 @@ pub use features::{FeatureParts, by_feature, leading};
 pub use form::{Estimate, SplitPlan, plan};
 pub use krylov::Apply;
 pub use matrix_free::MatrixFree;
-pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, last_spatial_cut, split_node};
+pub use operator::{Blocks, LocalOperator, Product, cuts, is_cut, last_spatial_cut, passing_cuts, split_node};
 pub use output::Output;
 pub use receipt::tolerance;
 pub use settings::{ExplainSettings, Form};

@@ -513,9 +513,16 @@ pub fn split_node(network: &Network, name: &str) -> Result<NodeId> {
 
 /// The nodes that `--split all` means: the cuts, without those that only pass their input on.
 pub fn cuts(network: &Network) -> Vec<NodeId> {
-    (1..network.nodes.len())
-        .filter(|&id| is_cut(network, id) && !matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Reshape(_)))
-        .collect()
+    (1..network.nodes.len()).filter(|&id| is_cut(network, id) && !passes_on(network, id)).collect()
+}
+
+/// The other ones: their R is that of the node before.
+pub fn passing_cuts(network: &Network) -> Vec<NodeId> {
+    (1..network.nodes.len()).filter(|&id| is_cut(network, id) && passes_on(network, id)).collect()
+}
+
+fn passes_on(network: &Network, id: NodeId) -> bool {
+    matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Reshape(_))
 }
 
 /// The last cut that has spatial axes: what a convolutional network pools or flattens in the end (SpecXAI's last convolution).

@@ -9,7 +9,7 @@ use super::lowering::{Known, Lowering, Numbers};
 use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
-use crate::network::{Layout, Network, Parameters};
+use crate::network::{Ending, Layout, Network, Parameters};
 use crate::{Error, Result};
 
 /// A network read from a file.
@@ -17,8 +17,8 @@ use crate::{Error, Result};
 pub struct Imported {
     pub network: Network,
     pub parameters: Parameters,
-    /// What was taken off the end: the operator, as in `Softmax`.
-    pub removed: Option<String>,
+    /// What was taken off the end.
+    pub removed: Option<Ending>,
     /// What the file says of itself, by its keys.
     pub metadata: Vec<(String, String)>,
 }
@@ -95,11 +95,21 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
             ));
         }
     }
+    let removed = removed.map(|i| {
+        ending(&lowering, &graph.nodes[i])
+            .map_err(|problem| Error::input(path, place(&graph.nodes[i], i), problem, "export it again"))
+    });
+    let removed = removed.transpose()?;
     let Lowering { network, tensors, .. } = lowering;
     let layout = Layout::new(&network);
     // What the file doesn't give is a bias, which is 0.
     let mut parameters = Parameters::zeros(&layout);
     for (node, name, numbers) in tensors {
+        if numbers.has_nan() {
+            let place = format!("node {}", shown(&network.nodes[node].name));
+            let problem = format!("its {name} has a NaN, and so would everything behind it");
+            return Err(Error::input(path, place, problem, "save the network from before its training diverged"));
+        }
         let tensor = layout.find(node, name).expect("invariant: lowering names tensors that the node has");
         match numbers {
             Numbers::Single(values) => parameters.set_single(tensor, &values),
@@ -149,8 +159,18 @@ fn producers<'a>(graph: &Graph<'a>) -> Result<HashMap<&'a str, usize>, String> {
     Ok(producers)
 }
 
-/// The value to be explained, and what was taken off behind it.
-fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<(&'a str, Option<String>), String> {
+/// What a node that was taken off makes of the network's outputs.
+fn ending(lowering: &Lowering<'_>, node: &Node<'_>) -> Result<Ending, String> {
+    let shape = &lowering.network.output().shape;
+    let axes = match node.op_type {
+        "Sigmoid" => 0..0,
+        _ => operators::normalise::softmax_axes(lowering, node, shape.len())?,
+    };
+    Ok(Ending::new(node.op_type, shape, axes))
+}
+
+/// The value to be explained, and the node that was taken off behind it.
+fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<(&'a str, Option<usize>), String> {
     let is_float = |kind: &ValueKind| match kind {
         ValueKind::Tensor { elem_type, .. } => matches!(elem_type, 0 | 1 | 10 | 11 | 16),
         _ => true,
@@ -162,13 +182,14 @@ fn output<'a>(graph: &Graph<'a>, producers: &HashMap<&'a str, usize>) -> Result<
     let mut removed = None;
     // As many steps as there are nodes: in a damaged file an end may lead to itself.
     for _ in 0..graph.nodes.len() {
-        let Some(node) = producers.get(name).map(|&i| &graph.nodes[i]) else { break };
+        let Some(&i) = producers.get(name) else { break };
+        let node = &graph.nodes[i];
         let Some(&input) = node.inputs.first() else { break };
         match node.op_type {
             // scikit-learn's classifiers give a map from class to probability.
             "ZipMap" | "Identity" => name = input,
             "Softmax" | "LogSoftmax" | "Sigmoid" if removed.is_none() => {
-                removed = Some(node.op_type.to_owned());
+                removed = Some(i);
                 name = input;
             }
             _ => break,

@@ -62,6 +62,13 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
+    pub fn has_nan(&self) -> bool {
+        match self {
+            Numbers::Single(values) => values.iter().any(|x| x.is_nan()),
+            Numbers::Double(values) => values.iter().any(|x| x.is_nan()),
+        }
+    }
+
     /// Each times a factor.
     pub fn times(self, factor: f64) -> Numbers {
         match self {

@@ -21,7 +21,7 @@ pub use lower::Imported;
 
 use crate::data::{Axis, Feature, Layout, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
 use crate::model::{Description, Model, Origin};
-use crate::network::{Network, Sequential};
+use crate::network::{Ending, Network, Sequential};
 use crate::train::Settings;
 use crate::{Error, Result};
 
@@ -83,7 +83,7 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     Ok(Model { description, network, parameters: vec![parameters] })
 }
 
-fn describe(path: &Path, network: &Network, removed: Option<String>) -> Description {
+fn describe(path: &Path, network: &Network, removed: Option<Ending>) -> Description {
     let shape = &network.nodes[0].shape;
     // Keras writes pictures with their channels last.
     let last = matches!(shape[..], [first, _, 1 | 3] if first > 4);

@@ -2,7 +2,7 @@
 
 mod attention;
 mod layers;
-mod normalise;
+pub(super) mod normalise;
 mod pointwise;
 mod products;
 mod reduce;

@@ -1,5 +1,7 @@
 //! Normalisation, and what else scales.
 
+use std::ops::Range;
+
 use super::spread::{scaled, spread};
 use super::vector;
 use crate::kernels::{Function, Normalisation};
@@ -158,13 +160,17 @@ pub(super) fn local_response<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Resu
     to.push(node, ProductNode {}, &[input, scale])
 }
 
+/// Axes of a sample, of so many, that a softmax or log-softmax is over.
+pub(in super::super) fn softmax_axes(to: &Lowering<'_>, node: &Node<'_>, rank: usize) -> Result<Range<usize>, String> {
+    let old = to.opset < 13;
+    let first = to.axis_of(node.int("axis")?.unwrap_or(if old { 1 } else { -1 }), rank)?;
+    Ok(first..if old { rank } else { first + 1 })
+}
+
 /// Along an axis; before operator set 13 over that axis and all behind it.
 pub(super) fn softmax<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
-    let rank = to.shape(input).len();
-    let old = to.opset < 13;
-    let first = to.axis_of(node.int("axis")?.unwrap_or(if old { 1 } else { -1 }), rank)?;
-    let last = if old { rank } else { first + 1 };
+    let Range { start: first, end: last } = softmax_axes(to, node, to.shape(input).len())?;
     let log = node.op_type == "LogSoftmax";
     let kind = if log { Normalisation::LogSoftmax } else { Normalisation::Softmax };
     to.push(node, NormaliseNode { kind, first, last, epsilon: 0.0 }, &[input])
