@@ -168,8 +168,8 @@ fn wrong_requests_get_one_sentence() {
         (&["--components", "0"], "1 at least", 2),
         (&["--replica", "3"], "0 to 0", 2),
         (&["--memory", "0"], "MiB, 1 or more", 2),
-        (&["--budget=-1"], "minutes, 0 or more", 2),
-        (&["--budget", "nan"], "minutes, 0 or more", 2),
+        (&["--budget=-1"], "minutes, more than 0", 2),
+        (&["--budget", "nan"], "minutes, more than 0", 2),
     ];
     for (extra, expected, code) in cases {
         let mut arguments = vec!["explain", &model, &data, "--out", &out, "--device", "cpu"];

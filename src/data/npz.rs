@@ -136,7 +136,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     if let Some(places) = order {
         let mut ordered = dataset.select_columns(&places);
-        let note = format!("{} has its axes in another order than the model; they are put in its own", path.display());
+        let note = format!("{} has its channels elsewhere than the model; they are put in its order", path.display());
         ordered.notes.push(note);
         dataset = ordered;
     }
