@@ -48,7 +48,7 @@ pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
         _ => None,
     };
     let evaluated = |inputs: &[Option<Input<'_>>]| {
-        fold::fold(node, to.opset, inputs).ok().flatten().and_then(|mut values| values.pop())
+        fold::fold(node, to.opset, inputs, &to.budget).ok().flatten().and_then(|mut values| values.pop())
     };
     // With one sample, where the result is the same for each.
     let of_one = |shape: &[Dim], data: Option<&Tensor>| {
