@@ -23,8 +23,9 @@ pub struct Imported {
     pub metadata: Vec<(String, String)>,
 }
 
-/// The oldest operator set that is read.
+/// The operator sets that are read; later ones may mean other things by the same names.
 const OLDEST: i64 = 7;
+const NEWEST: i64 = 28;
 
 /// Turns a file's graph into a network that ends before a final softmax or sigmoid.
 ///
@@ -41,6 +42,11 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         let problem =
             format!("its operators are those of ONNX's operator set {opset}; {OLDEST} and later are supported");
         return Err(whole(problem, "export it again with a current exporter"));
+    }
+    if opset > NEWEST {
+        let problem =
+            format!("its operators are those of ONNX's operator set {opset}; those up to {NEWEST} are supported");
+        return Err(whole(problem, "export it again with an older operator set (in PyTorch: opset_version)"));
     }
     let producers = producers(graph).map_err(|problem| whole(problem, "export it again"))?;
     let (output, removed) = output(graph, &producers)
