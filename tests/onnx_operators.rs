@@ -68,6 +68,31 @@ fn transposed_convolutions_and_resizes() {
     one(&[-1, 1, 3], "Upsample", &[], &[scales], &x, &[0.0, 0.0, 10.0, 10.0, 40.0, 40.0]);
 }
 
+/// The elements that ONNX Runtime and PyTorch take: places are computed in single precision, where 3 / 0.6 is 5.
+#[test]
+fn places_of_a_resize_are_those_of_single_precision() {
+    let taken = |attributes: &[Bytes], width: usize, scale: f32, expected: &[f64]| {
+        let x: Vec<f64> = (0..width).map(|i| i as f64).collect();
+        let constants = [floats("", &[0], &[]), floats("", &[3], &[1.0, 1.0, scale])];
+        one(&[-1, 1, width as i64], "Resize", attributes, &constants, &x, expected);
+    };
+    let places = |transformation: &str, nearest: &str| {
+        [text("coordinate_transformation_mode", transformation), text("nearest_mode", nearest)]
+    };
+    taken(&places("asymmetric", "floor"), 9, 0.6, &[0.0, 1.0, 3.0, 5.0, 6.0]);
+    taken(&places("asymmetric", "floor"), 11, 0.8, &[0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 7.0, 8.0]);
+    taken(&places("asymmetric", "floor"), 7, 1.1, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    taken(&places("asymmetric", "floor"), 5, 2.2, &[0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+    taken(&places("half_pixel", "floor"), 9, 1.3, &[0.0, 0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 6.0, 6.0, 7.0]);
+    taken(
+        &places("half_pixel", "round_prefer_ceil"),
+        10,
+        1.3,
+        &[0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 6.0, 7.0, 8.0, 8.0, 9.0],
+    );
+    taken(&places("asymmetric", "floor"), 10, 0.7, &[0.0, 1.0, 2.0, 4.0, 5.0, 7.0, 8.0]);
+}
+
 #[test]
 fn operators_that_move_and_sum() {
     let x: Vec<f64> = (0..12).map(f64::from).collect();
@@ -448,9 +473,48 @@ fn attention_as_one_operator() {
     close(load(&bytes).map(|found| outputs(&found, &x)), &expected(root, 0.0, true, no));
 }
 
+/// scikit-learn's, of its own domain.
+#[test]
+fn columns_are_scaled() {
+    let floats = |name: &str, values: &[f32]| {
+        values.iter().fold(Bytes::default().bytes(1, name), |all, &value| all.float(7, value)).int(20, 6)
+    };
+    let graph = |attributes: &[Bytes]| {
+        whole(&[-1, 2], &[node("Scaler", "n", &["x"], &["y"], attributes).bytes(7, "ai.onnx.ml")], &[])
+    };
+    for (attributes, expected) in [
+        (vec![floats("offset", &[1.0, 2.0]), floats("scale", &[2.0, 0.5])], [4.0, 3.0]),
+        (vec![floats("offset", &[1.0]), floats("scale", &[2.0])], [4.0, 14.0]),
+        (vec![floats("scale", &[2.0, 0.5])], [6.0, 4.0]),
+        (vec![], [3.0, 8.0]),
+    ] {
+        assert_eq!(outputs(&load(&graph(&attributes)).unwrap(), &[3.0, 8.0]), expected);
+    }
+    let refused = load(&graph(&[floats("scale", &[1.0; 3])])).unwrap_err();
+    assert!(
+        refused.contains("node n, Scaler") && refused.contains("its scale has 3 numbers, for 2 columns"),
+        "{refused}"
+    );
+}
+
+/// Products of two activations whose batch is joined with the heads in one axis, behind which the matrices stand.
+#[test]
+fn heads_that_stand_beside_each_other_in_the_batch() {
+    let nodes = [
+        node("Reshape", "r", &["x", "heads"], &["h"], &[]),
+        node("Transpose", "t", &["h"], &["k"], &[attribute_ints("perm", &[0, 2, 1])]),
+        node("MatMul", "m", &["h", "k"], &["p"], &[]),
+        node("Reshape", "b", &["p", "back"], &["y"], &[]),
+    ];
+    // Two heads of two places with one number each: products of every two places of a head.
+    let shapes = [ints("heads", &[3], &[-1, 2, 1]), ints("back", &[2], &[-1, 8])];
+    let expected = [1.0, 2.0, 2.0, 4.0, 9.0, 12.0, 12.0, 16.0];
+    check(&[-1, 4], &nodes, &shapes, &[1.0, 2.0, 3.0, 4.0], &expected);
+}
+
 /// Before operator set 7 an addition's sizes were fitted by attributes.
 #[test]
-fn older_operator_sets_are_refused() {
+fn older_and_unknown_operator_sets_are_refused() {
     let mut file = whole(&[-1, 3], &[node("Relu", "n", &["x"], &["y"], &[])], &[]);
     // The domain "", then the version.
     let set = file.windows(3).rposition(|bytes| bytes == [0x0a, 0x00, 0x10]).unwrap() + 3;
@@ -458,4 +522,7 @@ fn older_operator_sets_are_refused() {
     file[set] = 6;
     let refused = load(&file).err().unwrap();
     assert!(refused.contains("operator set 6; 7 and later"), "{refused}");
+    file[set] = 29;
+    let refused = load(&file).err().unwrap();
+    assert!(refused.contains("operator set 29; those up to 28"), "{refused}");
 }

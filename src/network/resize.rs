@@ -76,21 +76,22 @@ impl From<Resize> for Layer {
 }
 
 impl Resize {
-    /// The point of an axis of `size` elements that output element `o` of `made` shows.
+    /// The point of an axis of `size` elements that output element `o` of `made` shows. In single precision and in this order, as
+    /// the frameworks compute it: which element is the nearest one depends on how it is rounded.
     fn point(&self, o: usize, size: usize, made: usize, scale: f64) -> f64 {
-        let (place, input) = (o as f64, size as f64);
+        let (place, input, scale) = (o as f32, size as f32, scale as f32);
         let half = (place + 0.5) / scale - 0.5;
         let whole = scale * input;
-        match self.coordinates {
+        f64::from(match self.coordinates {
             Coordinates::HalfPixel => half,
             Coordinates::PytorchHalfPixel if made == 1 => -0.5,
             Coordinates::PytorchHalfPixel => half,
-            Coordinates::HalfPixelSymmetric => input / 2.0 * (1.0 - made as f64 / whole) + half,
+            Coordinates::HalfPixelSymmetric => input / 2.0 * (1.0 - made as f32 / whole) + half,
             Coordinates::TfHalfPixelForNn => (place + 0.5) / scale,
             Coordinates::AlignCorners if whole == 1.0 || made == 1 => 0.0,
             Coordinates::AlignCorners => place * (input - 1.0) / (whole - 1.0),
             Coordinates::Asymmetric => place / scale,
-        }
+        })
     }
 
     /// Whether an axis stays as it is.

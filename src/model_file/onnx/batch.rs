@@ -48,7 +48,7 @@ pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
         _ => None,
     };
     let evaluated = |inputs: &[Option<Input<'_>>]| {
-        fold::fold(node, to.opset, inputs).ok().flatten().and_then(|mut values| values.pop())
+        fold::fold(node, to.opset, inputs, &to.budget).ok().flatten().and_then(|mut values| values.pop())
     };
     // With one sample, where the result is the same for each.
     let of_one = |shape: &[Dim], data: Option<&Tensor>| {
@@ -381,7 +381,8 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
     let known = ELEMENTWISE.contains(&kind)
         || ARITHMETIC.contains(&kind)
         || (PRODUCTS.contains(&kind) && from.axis < last)
-        || (ALONG.contains(&kind) && whole);
+        || (ALONG.contains(&kind) && whole)
+        || (kind == "Softmax" && from.axis < last && node.int("axis")?.unwrap_or(-1) == -1 && to.opset >= 13);
     if !known {
         let told = from.dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(format!("its input has the axes [{told}]; the batch must be the first"));
@@ -390,11 +391,7 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
     let mut replaced = Vec::new();
     for (i, &name) in node.inputs.iter().enumerate() {
         let instead = match to.get(node, i) {
-            Some(Known::Moved(other))
-                if (&other.dims, other.axis, other.before) == (&from.dims, from.axis, from.before) =>
-            {
-                Known::Node(other.id)
-            }
+            Some(Known::Moved(other)) if meet(kind, from, other) => Known::Node(other.id),
             Some(Known::Value(Value::Constant(tensor))) if ARITHMETIC.contains(&kind) => {
                 Known::Value(Value::Constant(without_batch(tensor, from)?))
             }
@@ -412,6 +409,15 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
         to.known.extend(known.map(|known| (name, known)));
     }
     made?.into_iter().map(|id| around(to, node, from, id)).collect()
+}
+
+/// Whether two tensors can be an operator's inputs as samples: all their axes are alike, or those that a product of matrices leaves
+/// as they are, with the batch among them.
+fn meet(kind: &str, a: &Moved, b: &Moved) -> bool {
+    let kept = if kind == "MatMul" { a.dims.len().saturating_sub(2) } else { a.dims.len() };
+    let alike = (a.dims.len(), a.axis, a.before) == (b.dims.len(), b.axis, b.before);
+    // The one tensor beside a constant one has its batch wherever it is.
+    a == b || (alike && a.axis < kept && a.dims[..kept] == b.dims[..kept])
 }
 
 /// A constant that meets a tensor aligned at the last axes, for its samples.

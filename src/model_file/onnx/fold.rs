@@ -2,6 +2,7 @@
 //! shapes, in which the batch size stays a symbol.
 
 mod arithmetic;
+mod budget;
 mod create;
 mod dim;
 mod layout;
@@ -10,6 +11,7 @@ mod linear;
 mod tests;
 mod walk;
 
+pub use self::budget::Budget;
 pub use self::dim::Dim;
 use super::tensor::{Data, ElemType, Tensor, count};
 use super::wire::Node;
@@ -57,7 +59,7 @@ impl Value {
         }
     }
 
-    /// How many elements it has: whoever folds a whole graph adds them up and stops somewhere.
+    /// How many elements it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operand().len()
@@ -90,9 +92,9 @@ impl Symbolic {
 ///
 /// # Errors
 /// A sentence without the node's name: for inputs or attributes that don't fit the operator, for a result that depends
-/// on the batch size otherwise than as a multiple of it, and for one beyond 2^28 elements (2^24 if all inputs are
-/// smaller).
-pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>]) -> Result<Option<Vec<Value>>, String> {
+/// on the batch size otherwise than as a multiple of it, for one beyond 2^28 elements (2^24 if all inputs are
+/// smaller), and for what is beyond the file's `budget`.
+pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>], budget: &Budget) -> Result<Option<Vec<Value>>, String> {
     if !node.domain.is_empty() {
         return Ok(None);
     }
@@ -104,8 +106,12 @@ pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>]) -> Result<Option<
     if inputs.iter().flatten().any(|input| matches!(input, Input::Activation(_))) {
         return Ok(None);
     }
-    let operands = inputs.iter().map(|input| input.and_then(Operand::new)).collect();
-    let call = &Call { node, opset, operands };
+    let operands: Vec<_> = inputs.iter().map(|input| input.and_then(Operand::new)).collect();
+    // A short file can hold a long one, which would be copied many times.
+    if operands.iter().flatten().any(|operand| operand.elem() == ElemType::Text) {
+        return Err("it computes with strings, which isn't supported".into());
+    }
+    let call = &Call { node, opset, operands, budget };
     let value = match node.op_type {
         "Expand" | "Tile" | "ConstantOfShape" if matches!(call.operands.last(), Some(Some(Operand::Shape(_)))) => {
             return Ok(None);
@@ -196,6 +202,7 @@ struct Call<'a> {
     node: &'a Node<'a>,
     opset: i64,
     operands: Vec<Option<Operand<'a>>>,
+    budget: &'a Budget,
 }
 
 impl<'a> Call<'a> {
@@ -245,20 +252,25 @@ impl<'a> Call<'a> {
         Ok(self.node.int(name)?.is_some_and(|flag| flag != 0))
     }
 
-    /// Refuses a result that is too large. To be asked before anything of that size is made.
+    /// Refuses a result that is too large, and takes it from the budget. To be asked before anything of that size is made.
     fn room(&self, dims: &[usize]) -> Result<(), String> {
         let largest = self.operands.iter().flatten().map(|operand| operand.len()).max().unwrap_or(0);
-        within(dims, largest.max(MOST_REPEATED))
+        self.room_for_most(dims, largest.max(MOST_REPEATED))
+    }
+
+    /// The same for a result of `most` elements.
+    fn room_for_most(&self, dims: &[usize], most: usize) -> Result<(), String> {
+        self.budget.make(within(dims, most)?)
     }
 }
 
-/// Refuses a shape of more elements than `most`, or than any result may have.
-fn within(dims: &[usize], most: usize) -> Result<(), String> {
+/// Refuses a shape of more elements than `most`, or than any result may have; how many it has.
+fn within(dims: &[usize], most: usize) -> Result<usize, String> {
     count(dims)?;
     let most = most.min(MOST_FOLDED);
     // An empty result has axes all the same, and they are walked along.
     let n = dims.iter().map(|&n| n.max(1)).product::<usize>();
-    if n > most { Err(format!("its result, of the shape {dims:?}, has more than {most} elements")) } else { Ok(()) }
+    if n > most { Err(format!("its result, of the shape {dims:?}, has more than {most} elements")) } else { Ok(n) }
 }
 
 /// A place counted from the front, or from the back where it is negative.

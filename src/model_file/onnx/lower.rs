@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::batch;
-use super::fold::Value;
+use super::fold::{Budget, Value};
 use super::lowering::{Known, Lowering, Numbers};
 use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, Tensor};
@@ -23,8 +23,9 @@ pub struct Imported {
     pub metadata: Vec<(String, String)>,
 }
 
-/// The oldest operator set that is read.
+/// The operator sets that are read; later ones may mean other things by the same names.
 const OLDEST: i64 = 7;
+const NEWEST: i64 = 28;
 
 /// Turns a file's graph into a network that ends before a final softmax or sigmoid.
 ///
@@ -42,6 +43,11 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
             format!("its operators are those of ONNX's operator set {opset}; {OLDEST} and later are supported");
         return Err(whole(problem, "export it again with a current exporter"));
     }
+    if opset > NEWEST {
+        let problem =
+            format!("its operators are those of ONNX's operator set {opset}; those up to {NEWEST} are supported");
+        return Err(whole(problem, "export it again with an older operator set (in PyTorch: opset_version)"));
+    }
     let producers = producers(graph).map_err(|problem| whole(problem, "export it again"))?;
     let (output, removed) = output(graph, &producers)
         .map_err(|problem| whole(problem, "give a network with one tensor of numbers as its output"))?;
@@ -57,10 +63,13 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         readers: HashMap::new(),
         names: HashSet::from(["input".to_owned()]),
         elements: 0,
+        unread: HashMap::new(),
+        budget: Budget::default(),
     };
     let mut read = |name| *lowering.readers.entry(name).or_default() += 1;
     read(output);
     needed.iter().for_each(|&i| each_read(&graph.nodes[i], &mut read));
+    lowering.unread = lowering.readers.clone();
     for stored in &graph.initializers {
         initialise(&mut lowering, stored)?.map_err(|problem| whole(problem, "give a smaller network"))?;
     }
@@ -77,6 +86,8 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
             };
             Error::input(path, place(node, i), problem, remedy)
         })?;
+        each_read(node, &mut |name| lowering.was_read(name));
+        node.outputs.iter().for_each(|name| lowering.free_unread(name));
     }
     match lowering.known.get(output) {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
@@ -132,7 +143,7 @@ fn initialise<'a>(to: &mut Lowering<'a>, stored: &StoredTensor<'a>) -> Result<Re
         return Ok(Ok(()));
     }
     let tensor = Tensor::read(to.path, stored)?;
-    let counted = to.count(tensor.data.len());
+    let counted = to.hold(tensor.data.len());
     to.known.insert(stored.name, Known::Value(Value::Constant(tensor)));
     Ok(counted)
 }
@@ -239,12 +250,14 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
     let values = match to.fold(node) {
         Ok(None) => None,
         Ok(Some(values)) => Some(values.into_iter().map(Known::Value).collect()),
+        Err(problem) if to.budget.is_spent() => return Err(problem),
         Err(problem) => Some(node.outputs.iter().map(|_| Known::Failed(problem.clone())).collect::<Vec<_>>()),
     };
     if let Some(values) = values {
         for (&name, known) in node.outputs.iter().zip(values) {
             if let Known::Value(value) = &known {
-                to.count(value.len())?;
+                // What stands in the node itself is the file's.
+                if node.op_type == "Constant" { to.hold(value.len())? } else { to.count(value.len())? }
             }
             to.known.insert(name, known);
         }
@@ -299,6 +312,7 @@ fn lower_branch<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String
     }
     for (&name, known) in node.outputs.iter().zip(results) {
         if let Known::Value(value) = &known {
+            to.budget.make(value.len())?;
             to.count(value.len())?;
         }
         to.known.insert(name, known);

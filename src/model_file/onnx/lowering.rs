@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::fold::{self, Dim, Input, Value};
+use super::fold::{self, Budget, Dim, Input, Value};
 use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Length, Node, ValueKind, shown};
 use crate::network::{Layer, Network, NodeId};
@@ -101,6 +101,9 @@ pub(super) struct Lowering<'a> {
     pub readers: HashMap<&'a str, usize>,
     pub names: HashSet<String>,
     pub elements: usize,
+    /// How often a name will still be read.
+    pub unread: HashMap<&'a str, usize>,
+    pub budget: Budget,
 }
 
 impl<'a> Lowering<'a> {
@@ -153,6 +156,27 @@ impl<'a> Lowering<'a> {
         if self.elements > MOST_ELEMENTS { Err("its constants have more than 2³¹ elements".into()) } else { Ok(()) }
     }
 
+    /// Counts elements that the file holds.
+    pub fn hold(&mut self, elements: usize) -> Result<(), String> {
+        self.budget.hold(elements);
+        self.count(elements)
+    }
+
+    /// Notes that a name was read once; what nobody reads any more is freed.
+    pub fn was_read(&mut self, name: &'a str) {
+        if let Some(unread) = self.unread.get_mut(name) {
+            *unread = unread.saturating_sub(1);
+        }
+        self.free_unread(name);
+    }
+
+    /// Forgets a name that nobody reads any more.
+    pub fn free_unread(&mut self, name: &'a str) {
+        if self.unread.get(name).is_none_or(|&unread| unread == 0) {
+            self.known.remove(name);
+        }
+    }
+
     /// The values of a node's outputs, where they don't depend on the network's input.
     pub fn fold(&self, node: &Node<'a>) -> Result<Option<Vec<Value>>, String> {
         // A constant may lie in a file of its own.
@@ -176,7 +200,7 @@ impl<'a> Lowering<'a> {
         };
         let inputs: Vec<Option<Input<'_>>> =
             node.inputs.iter().copied().zip(shapes.iter().map(Vec::as_slice)).map(input).collect();
-        fold::fold(node, self.opset, &inputs)
+        fold::fold(node, self.opset, &inputs, &self.budget)
     }
 
     /// The shape of a node's output with the batch axis.

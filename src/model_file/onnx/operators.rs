@@ -17,7 +17,7 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 81] = [
+pub(super) const OPERATORS: [&str; 82] = [
     "Abs",
     "Add",
     "Attention",
@@ -78,6 +78,7 @@ pub(super) const OPERATORS: [&str; 81] = [
     "Relu",
     "Reshape",
     "Resize",
+    "Scaler",
     "Selu",
     "Sigmoid",
     "Sin",
@@ -107,6 +108,9 @@ pub(super) const ROUNDING: [&str; 6] =
 
 /// Adds a node's layers to the network; the nodes of its outputs.
 pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<NodeId>, String> {
+    if (node.domain, node.op_type) == ("ai.onnx.ml", "Scaler") {
+        return pointwise::scaler(to, node).map(|id| vec![id]);
+    }
     if !node.domain.is_empty() && node.domain != "ai.onnx" {
         return Err(format!("it is of the operator set {}, which isn't supported", shown(node.domain)));
     }

@@ -50,9 +50,9 @@ pub(super) fn cast(call: &Call) -> Result<Value, String> {
         Operand::Shape(shape) if elem.range().is_some() => return Ok(Value::Shape(Symbolic { elem, ..shape.clone() })),
         Operand::Shape(_) => return Err(format!("the batch size can't be followed as a {}", elem.name())),
     };
+    call.room(&tensor.dims)?;
     let all = 0..tensor.data.len();
     let data = match (&tensor.data, elem) {
-        (Data::Text(_), ElemType::Text) => tensor.data.clone(),
         (Data::Text(_), _) | (_, ElemType::Text) => return Err(mixed(tensor.elem, elem)),
         (data, ElemType::Bool) => Data::Bool(all.map(|i| data.real(i) != 0.0).collect()),
         (data, _) if elem.is_float() => reals(elem, all.map(|i| data.real(i))),
@@ -129,6 +129,7 @@ pub(super) fn binary(call: &Call) -> Result<Value, String> {
 pub(super) fn variadic(call: &Call) -> Result<Value, String> {
     let operands = call.all()?;
     let (first, others) = operands.split_first().ok_or("it has no input")?;
+    call.room(first.dims())?;
     let start = first.reshaped(first.dims().to_vec());
     others.iter().try_fold(start, |all, &next| apply(call, operation(call)?, all.operand(), next))
 }
@@ -185,7 +186,9 @@ pub(super) fn unary(call: &Call) -> Result<Value, String> {
         "Ceil" => (f64::ceil, None),
         _ => (f64::round_ties_even, None),
     };
-    let tensor = match call.operand(0)? {
+    let operand = call.operand(0)?;
+    call.room(operand.dims())?;
+    let tensor = match operand {
         Operand::Constant(tensor) => tensor,
         Operand::Shape(shape) => {
             let each = shape.elements.iter().map(|&dim| match call.node.op_type {
@@ -231,9 +234,6 @@ pub(super) fn compare(call: &Call) -> Result<Value, String> {
     let values = match (a, b) {
         (Operand::Constant(a), Operand::Constant(b)) => match (&a.data, &b.data) {
             (Data::Int(a), Data::Int(b)) => places.map(|(i, j)| integer(&a[i], &b[j])).collect(),
-            (Data::Text(a), Data::Text(b)) if call.node.op_type == "Equal" => {
-                places.map(|(i, j)| a[i] == b[j]).collect()
-            }
             (Data::Text(_), _) => return Err(unfit(a.elem)),
             (x, y) => places.map(|(i, j)| real(&x.real(i), &y.real(j))).collect(),
         },
@@ -253,6 +253,7 @@ pub(super) fn logic(call: &Call) -> Result<Value, String> {
         "Xor" => |a, b| a != b,
         _ => {
             let only = call.constant(0)?;
+            call.room(&only.dims)?;
             let Data::Bool(values) = &only.data else { return Err(unfit(only.elem)) };
             return Ok(truths(only.dims.clone(), values.iter().map(|value| !value).collect()));
         }

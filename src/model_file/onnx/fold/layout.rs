@@ -9,6 +9,7 @@ use super::{Call, MOST_FOLDED, Operand, Value, place, within};
 /// Identity.
 pub(super) fn identity(call: &Call) -> Result<Value, String> {
     let data = call.operand(0)?;
+    call.room(data.dims())?;
     Ok(data.reshaped(data.dims().to_vec()))
 }
 
@@ -39,6 +40,7 @@ pub(super) fn reshape(call: &Call) -> Result<Value, String> {
     if dims.iter().product::<usize>() != data.len() {
         return Err(format!("{} elements don't fit into the shape {target:?}", data.len()));
     }
+    call.room(&dims)?;
     Ok(data.reshaped(dims))
 }
 
@@ -51,6 +53,7 @@ pub(super) fn flatten(call: &Call) -> Result<Value, String> {
         at if at < 0 => place(at, dims.len())?,
         at => place(at, dims.len() + 1)?,
     };
+    call.room(dims)?;
     Ok(data.reshaped(vec![dims[..axis].iter().product(), dims[axis..].iter().product()]))
 }
 
@@ -65,6 +68,7 @@ pub(super) fn squeeze(call: &Call) -> Result<Value, String> {
     if let Some(axis) = (0..dims.len()).find(|&axis| gone[axis] && dims[axis] != 1) {
         return Err(format!("axis {axis} has the length {} and can't be left out", dims[axis]));
     }
+    call.room(dims)?;
     Ok(data.reshaped((0..dims.len()).filter(|&axis| !gone[axis]).map(|axis| dims[axis]).collect()))
 }
 
@@ -78,7 +82,7 @@ pub(super) fn unsqueeze(call: &Call) -> Result<Value, String> {
     }
     let mut old = data.dims().iter();
     let dims: Vec<usize> = new.iter().map(|&new| if new { 1 } else { *old.next().unwrap_or(&1) }).collect();
-    within(&dims, MOST_FOLDED)?;
+    call.room(&dims)?;
     Ok(data.reshaped(dims))
 }
 
@@ -179,14 +183,17 @@ pub(super) fn slice(call: &Call) -> Result<Value, String> {
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
         return Err("its starts, ends, axes and steps are not equally many".into());
     }
-    call.room(data.dims())?;
+    within(data.dims(), MOST_FOLDED)?;
+    // Every axis is listed.
+    call.budget.make(data.dims().iter().sum())?;
     let strides = strides(data.dims());
     let mut places: Vec<Vec<usize>> = data.dims().iter().map(|&n| (0..n).collect()).collect();
     for (i, &axis) in axes.iter().enumerate() {
         let axis = place(axis, places.len())?;
         places[axis] = sliced(data.dims()[axis], starts[i], ends[i], steps[i])?;
     }
-    let dims = places.iter().map(Vec::len).collect();
+    let dims: Vec<usize> = places.iter().map(Vec::len).collect();
+    call.room(&dims)?;
     for (places, stride) in places.iter_mut().zip(strides) {
         places.iter_mut().for_each(|place| *place *= stride);
     }
@@ -223,7 +230,7 @@ pub(super) fn concat(call: &Call) -> Result<Value, String> {
         }
         dims[axis] = dims[axis].saturating_add(other[axis]);
     }
-    within(&dims, MOST_FOLDED)?;
+    call.room_for_most(&dims, MOST_FOLDED)?;
     let outer: usize = dims[..axis].iter().product();
     let (mut blocks, mut start) = (Vec::new(), 0);
     for operand in &operands {
@@ -287,6 +294,8 @@ pub(super) fn pad(call: &Call) -> Result<Value, String> {
         let length = i128::from(front) + i128::from(back) + from[axis] as i128;
         (before[axis], dims[axis]) = (front, usize::try_from(length).map_err(|_| "less than nothing would be left")?);
     }
+    // All of the data is copied, also where less of it is left.
+    call.room(from)?;
     call.room(&dims)?;
     let fill = match (call.optional_constant(2)?, call.node.float("value")?) {
         (Some(fill), _) => fill.clone(),

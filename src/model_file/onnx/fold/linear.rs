@@ -6,18 +6,15 @@ use super::layout::flags;
 use super::walk::{Walk, broadcast, strides};
 use super::{Call, Dim, Operand, Symbolic, Value, place};
 
-/// Multiplications that a product of constants may take: some seconds.
-const MOST_WORK: u64 = 1 << 32;
-
 /// ReduceSum, ReduceProd, ReduceMin, ReduceMax, ReduceMean.
 pub(super) fn reduce(call: &Call) -> Result<Value, String> {
     let data = call.operand(0)?;
     let from = data.dims();
     let axes = call.list("axes", 1)?.unwrap_or_default();
+    call.room(from)?;
     if axes.is_empty() && call.flag("noop_with_empty_axes")? {
         return Ok(data.reshaped(from.to_vec()));
     }
-    call.room(from)?;
     let gone = if axes.is_empty() { vec![true; from.len()] } else { flags(&axes, from.len())? };
     let kept: Vec<usize> = from.iter().zip(&gone).map(|(&n, &gone)| if gone { 1 } else { n }).collect();
     // Each element of the data goes to one of the result.
@@ -139,14 +136,6 @@ fn factors(a: &Tensor, b: &Tensor) -> Result<ElemType, String> {
     Err(format!("products of constants of {} and {} are not supported", a.elem.name(), b.elem.name()))
 }
 
-fn check_work(sizes: &[usize]) -> Result<(), String> {
-    let work = sizes.iter().try_fold(1u64, |work, &n| work.checked_mul(n.max(1) as u64));
-    match work {
-        Some(work) if work <= MOST_WORK => Ok(()),
-        _ => Err(format!("a product of constants takes more than {MOST_WORK} multiplications")),
-    }
-}
-
 /// MatMul, by NumPy's rules: a vector is a row on the left and a column on the right, axes before the last two
 /// broadcast.
 pub(super) fn matmul(call: &Call) -> Result<Value, String> {
@@ -170,7 +159,7 @@ pub(super) fn matmul(call: &Call) -> Result<Value, String> {
     dims.extend((a.dims.len() > 1).then_some(a_rows));
     dims.extend((b.dims.len() > 1).then_some(b_cols));
     call.room(&dims)?;
-    check_work(&[&dims[..], &[a_cols]].concat())?;
+    call.budget.multiply(&[&dims[..], &[a_cols]].concat())?;
     let mut values = Vec::new();
     let (of_a, of_b) = (Walk::broadcast(a_stack, &stack), Walk::broadcast(b_stack, &stack));
     for (i, j) in of_a.indices().zip(of_b.indices()) {
@@ -193,7 +182,7 @@ pub(super) fn gemm(call: &Call) -> Result<Value, String> {
     }
     let dims = vec![left[0], right[1]];
     call.room(&dims)?;
-    check_work(&[left[0], left[1], right[1]])?;
+    call.budget.multiply(&[left[0], left[1], right[1]])?;
     let mut values = Matrix::new(a, left, left_steps, 0).times(&Matrix::new(b, right, right_steps, 0));
     let alpha = f64::from(call.node.float("alpha")?.unwrap_or(1.0));
     let beta = f64::from(call.node.float("beta")?.unwrap_or(1.0));

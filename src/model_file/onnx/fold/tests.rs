@@ -16,7 +16,7 @@ fn known<const N: usize>(values: [i64; N]) -> Vec<Dim> {
 /// the end.
 fn folded(model: &Model, batch: Dim) -> Result<HashMap<String, Value>, String> {
     let shape = [batch, Dim::Known(3), Dim::Known(4), Dim::Known(6)];
-    let mut values = HashMap::new();
+    let (mut values, budget) = (HashMap::new(), Budget::default());
     for stored in &model.graph.initializers {
         let tensor = Tensor::read(Path::new("m.onnx"), stored).map_err(|e| e.to_string())?;
         values.insert(stored.name.to_owned(), Value::Constant(tensor));
@@ -29,7 +29,7 @@ fn folded(model: &Model, batch: Dim) -> Result<HashMap<String, Value>, String> {
             None => Some(Input::Activation(&shape)),
         };
         let inputs: Vec<_> = node.inputs.iter().map(input).collect();
-        if let Some(results) = fold(node, model.opset("").unwrap_or(1), &inputs)? {
+        if let Some(results) = fold(node, model.opset("").unwrap_or(1), &inputs, &budget)? {
             assert!(
                 results.iter().all(|result| count(result.operand().dims()) == Ok(result.len())),
                 "elements fit shapes"
@@ -320,6 +320,52 @@ fn a_small_file_cannot_ask_for_much() {
     refused(one("Div", &[], &[i(&[1], &[1]), i(&[1], &[0])]), "divided by 0");
     refused(one("Mul", &[], &[i(&[1], &[i64::MAX]), i(&[1], &[2])]), "overflows");
     refused(one("Neg", &[], &[i(&[1], &[i64::MIN])]), "overflows");
+}
+
+#[test]
+fn what_all_nodes_make_is_limited_together() {
+    let n = |op: &str, inputs: &[&str], output: &str| node(op, "", inputs, &[output], &[]);
+    let joined = |inputs: &[&str], output: &str| node("Concat", "", inputs, &[output], &[attribute_int("axis", 0)]);
+    let name = |i: usize| format!("t{i}");
+    // Twice as many elements each time: 2^26 and eight for each of the file's are reached before any result is too large.
+    let doubled: Vec<Bytes> = (0..40).map(|i| joined(&[&name(i), &name(i)], &name(i + 1))).collect();
+    // As many again and again, from a shape; what keeps its elements counts too.
+    let again = |op: &str| {
+        let mut nodes = vec![n("Expand", &["k", "s"], "t0")];
+        nodes.extend((0..200).map(|i| n(op, &[&name(i)], &name(i + 1))));
+        nodes
+    };
+    // What is reduced has to be read.
+    let mut reduced = vec![n("Expand", &["k", "s"], "t0")];
+    reduced.extend((0..200).map(|i| n("ReduceSum", &["t0"], &format!("r{i}"))));
+    let large = [floats("k", &[1], &[1.0]), ints("s", &[1], &[1 << 22])];
+    for (nodes, initializers) in [
+        (doubled, vec![floats("t0", &[4], &[1.0; 4])]),
+        (again("Neg"), large.to_vec()),
+        (again("Identity"), large.to_vec()),
+        (reduced, large.to_vec()),
+    ] {
+        let refused = fold_nodes(&nodes, &initializers, N).unwrap_err();
+        assert!(refused.contains("more elements than 67108864 and 8 for each that the file holds"), "{refused}");
+    }
+    // A causal mask of 512 places, made of shapes as exporters do.
+    let mask = [
+        n("ConstantOfShape", &["s"], "a"),
+        n("Trilu", &["a"], "b"),
+        node("Cast", "", &["b"], &["c"], &[attribute_int("to", 9)]),
+    ];
+    let made = fold_nodes(&mask, &[ints("s", &[2], &[512, 512])], N).unwrap();
+    assert_eq!(made["c"].len(), 512 * 512);
+}
+
+#[test]
+fn products_are_limited_together() {
+    // 1024^3 multiplications are a quarter of what is allowed: a claim of five is refused before the fifth.
+    let budget = Budget::default();
+    (0..4).for_each(|_| budget.multiply(&[1024, 1024, 1024]).unwrap());
+    assert!(!budget.is_spent());
+    assert!(budget.multiply(&[1, 1]).unwrap_err().contains("4294967296 multiplications"));
+    assert!(budget.is_spent());
 }
 
 /// A model that folds something of every kind.

@@ -1,6 +1,6 @@
 //! Activations and arithmetic.
 
-use super::spread::{MASKED, alike, each, scaled, spread, spread_values};
+use super::spread::{MASKED, alike, each, room, scaled, spread, spread_values};
 use super::{numbers, truth_or_numbers};
 use crate::kernels::{Activation, Function};
 use crate::model_file::onnx::lowering::Lowering;
@@ -71,6 +71,23 @@ pub(super) fn clip<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
         return Err(format!("its min {a} is above its max {b}"));
     }
     to.push(node, FunctionNode { function: Function::Clip, a, b }, &[input])
+}
+
+/// `(x − offset)·scale`, scikit-learn's, by one number or one for each column.
+pub(super) fn scaler<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let &[columns] = to.shape(input) else {
+        return Err(format!("its samples have the shape {:?}; one axis is supported", to.shape(input)));
+    };
+    let numbers = |name: &str, default: f64| match node.floats(name)? {
+        None => Ok(vec![default; room(&[columns])?]),
+        Some(&[one]) => Ok(vec![f64::from(one); room(&[columns])?]),
+        Some(all) if all.len() == columns => Ok(all.iter().map(|&one| f64::from(one)).collect()),
+        Some(all) => Err(format!("its {name} has {} numbers, for {columns} columns", all.len())),
+    };
+    let (offset, scale) = (numbers("offset", 0.0)?, numbers("scale", 1.0)?);
+    let shift = offset.iter().zip(&scale).map(|(offset, scale)| -offset * scale).collect();
+    scaled(to, node, "", input, By::Element, scale, shift)
 }
 
 /// x to a constant power.

@@ -42,16 +42,27 @@ fn named_axes(node: &Node<'_>, rank: usize) -> Result<Vec<usize>, String> {
     axes.iter().map(place).collect()
 }
 
+/// A scale as a file would have it: in single precision.
+fn ratio(made: i64, size: usize) -> f64 {
+    f64::from(made as f32 / size as f32)
+}
+
+/// As many elements as a scale makes of an axis, computed in single precision, where 0.7 of 10 elements are 7 (the number that
+/// is called 0.7 there is a little less).
+fn scaled(size: usize, scale: f64) -> f32 {
+    size as f32 * scale as f32
+}
+
 /// Sizes that keep the proportions of the axes, as a policy says, and the scale that they are rounded from.
 fn proportional(input: &[usize], axes: &[usize], wanted: &mut [i64], policy: &str) -> Result<Option<f64>, String> {
-    let ratios = axes.iter().zip(wanted.iter()).map(|(&axis, &size)| size as f64 / input[axis] as f64);
+    let ratios = axes.iter().zip(wanted.iter()).map(|(&axis, &size)| ratio(size, input[axis]));
     let scale = match policy {
         "stretch" => return Ok(None),
         "not_larger" => ratios.fold(f64::INFINITY, f64::min),
         "not_smaller" => ratios.fold(0.0, f64::max),
         other => return Err(format!("its keep_aspect_ratio_policy {other:?} isn't one of ONNX's")),
     };
-    wanted.iter_mut().zip(axes).for_each(|(size, &axis)| *size = (scale * input[axis] as f64 + 0.5).floor() as i64);
+    wanted.iter_mut().zip(axes).for_each(|(size, &axis)| *size = (scaled(input[axis], scale) + 0.5).floor() as i64);
     Ok(Some(scale))
 }
 
@@ -71,7 +82,7 @@ pub(super) fn resize<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
                     None => return Err("it resizes the batch".into()),
                     Some(axis) => {
                         scales[axis] = scale;
-                        made[axis] = (scale * shape[axis] as f64).floor() as usize;
+                        made[axis] = scaled(shape[axis], scale).floor() as usize;
                     }
                 }
             }
@@ -101,9 +112,13 @@ pub(super) fn resize<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
             let scale = proportional(&shape, &own, &mut wanted, policy)?;
             for (axis, size) in own.into_iter().zip(wanted) {
                 made[axis] = usize::try_from(size).unwrap_or(0);
-                scales[axis] = scale.unwrap_or(size as f64 / shape[axis] as f64);
+                scales[axis] = scale.unwrap_or_else(|| ratio(size, shape[axis]));
             }
         }
+    }
+    // Samples that keep their size stay as they are, as with ONNX Runtime and PyTorch, also where the scale isn't quite 1.
+    if made == shape {
+        scales.fill(1.0);
     }
     let layer = Resize {
         shape: made,
