@@ -36,11 +36,11 @@ pub use stability::Stability;
 pub use substitutes::Substitute;
 
 use crate::assess::{Verdict, constant_score};
-use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, source_name};
+use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, input_of, source_name};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
-use crate::network::{Place, Sequential};
+use crate::network::{Block, Place, Sequential};
 use crate::train::Metric;
 use crate::train::{Flow, Progress, Schedule, Settings, check_loss};
 use crate::{Error, Result};
@@ -54,6 +54,8 @@ pub struct SelectSettings {
     pub seeds: usize,
     /// Penalties on the path.
     pub penalties: usize,
+    /// Convolutions before the hidden layers: channels are chosen then, and [`select`] needs no groups.
+    pub convolutions: Vec<Block>,
     /// Widths of the hidden layers; `None`: one of 100, of fewer where that would be more than 100,000 weights, 16 at least.
     pub hidden: Option<Vec<usize>>,
     pub activation: Activation,
@@ -103,6 +105,7 @@ impl Default for SelectSettings {
             features: None,
             seeds: 5,
             penalties: 12,
+            convolutions: Vec::new(),
             hidden: None,
             activation: Activation::Relu,
             loss: None,
@@ -398,6 +401,11 @@ impl SelectSettings {
         Ok(())
     }
 
+    /// Whether the inputs that are chosen are channels, each with an eigenvalue of a convolution.
+    pub fn chooses_channels(&self) -> bool {
+        !self.convolutions.is_empty()
+    }
+
     /// About how much work each stage is, for whoever shows how far a selection is.
     pub fn work(&self, units: usize) -> Vec<StageWork> {
         // Networks on few inputs take less, but not in the proportion: each training has its own costs.
@@ -413,7 +421,7 @@ impl SelectSettings {
             of(Stage::Grid, path::PROBES as f64, 1),
             of(Stage::Path, walked * seeds, if self.warm { self.penalties } else { 1 }),
             of(Stage::Refit, refit * penalties * seeds, 1),
-            of(Stage::Stability, 2.0 * self.pairs as f64, 1),
+            of(Stage::Stability, 2.0 * self.pairs as f64 * (dense + 1.0), 2),
             of(Stage::Sizes, SMALL * ks as f64 * (orders as f64 * seeds + self.controls as f64), 1),
             of(Stage::Compact, SMALL * seeds, 1),
         ]
@@ -433,18 +441,24 @@ impl SelectSettings {
     }
 
     /// The network's plan on a data set, for `replicas`, before anything that a stage changes.
-    fn plan(&self, dataset: &Dataset, ridge: bool) -> Plan {
+    fn plan(&self, dataset: &Dataset, ridge: bool) -> Result<Plan> {
         let classes = matches!(dataset.y, Targets::Classes { .. });
         let loss = self.loss.unwrap_or(if classes { LossKind::Ce } else { LossKind::Mse });
-        Plan {
-            architecture: Sequential {
-                hidden: self.hidden_for(dataset.columns),
-                activations: vec![self.activation],
-                ridge,
-                // The proximal operator works on W itself.
-                spectral: if self.exact && ridge { Place::None } else { Place::First },
-                ..Sequential::default()
-            },
+        let mut architecture = Sequential {
+            convolutions: self.convolutions.clone(),
+            hidden: Vec::new(),
+            activations: vec![self.activation],
+            ridge,
+            // The proximal operator works on W itself.
+            spectral: if self.exact && ridge { Place::None } else { Place::First },
+            ..Sequential::default()
+        };
+        architecture.hidden = match &self.hidden {
+            Some(hidden) => hidden.clone(),
+            None => vec![hidden_for(architecture.width(input_of(&dataset.axes))?)],
+        };
+        Ok(Plan {
+            architecture,
             tuning: None,
             settings: Settings {
                 loss,
@@ -465,12 +479,7 @@ impl SelectSettings {
             balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             missing: self.missing,
-        }
-    }
-
-    fn hidden_for(&self, columns: usize) -> Vec<usize> {
-        const WEIGHTS: usize = 100_000;
-        self.hidden.clone().unwrap_or_else(|| vec![(WEIGHTS / columns.max(1)).clamp(16, 100)])
+        })
     }
 
     /// Passes that make about so many steps of `rows` training rows, or what was asked for times `share`.
@@ -481,4 +490,10 @@ impl SelectSettings {
         };
         (wanted.round() as usize).max(1)
     }
+}
+
+/// Units of the hidden layer that reads so many numbers.
+fn hidden_for(width: usize) -> usize {
+    const WEIGHTS: usize = 100_000;
+    (WEIGHTS / width.max(1)).clamp(16, 100)
 }

@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Stage;
-use super::ensemble::{Ensemble, Member};
-use super::path::Walker;
+use super::ensemble::{Ensemble, Member, Trained};
+use super::path::{DENSE_SHARE, Walker};
 use super::prepared::tied;
 use crate::Result;
-use crate::assess::{beside_copies, folds};
-use crate::data::{Targets, Unit};
+use crate::assess::{Beside, folds};
+use crate::data::{Targets, input_of};
+use crate::network::Layout;
 use crate::random::Random;
-use crate::train::{Flow, Progress, Resident, Settings};
+use crate::train::{Flow, Progress, ReplicaSettings, Resident, Settings, rebalance};
 
 /// Share of the halves from which on a unit is called stable.
 const OFTEN: f64 = 0.9;
@@ -115,43 +116,56 @@ pub(super) fn resample(
     let half = rows.len() / 2;
     let (train, end) = (0..half, rows.len());
     let mut random = Random::new(settings.seed, 0x5f1);
-    let copied = some_of(&prepared.units, &mut random);
+    let copied = some_of(prepared.units.len(), &mut random);
+    let architecture = &prepared.plan.architecture;
+    let beside = Beside::new(&prepared.dataset.axes, &prepared.units, &copied, prepared.network.ranks_channels());
     // Shuffled once for all halves: by chance a column of noise fits the rows too, and then most halves of them.
-    let (data, copies) = beside_copies(&prepared.data, &copied, &rows, random, false);
+    let data = beside.fill(&prepared.data, &rows, random);
     let data = Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..data };
-    let copy = |columns: &Vec<usize>| Unit { name: String::new(), columns: columns.clone() };
-    let units: Vec<Unit> = prepared.units.iter().cloned().chain(copies.iter().map(copy)).collect();
-    let network = prepared.plan.architecture.build(data.columns, prepared.network.output().width())?;
-    // From a start of its own: the dense networks have seen the other half.
+    let units = &beside.units;
+    let network = architecture.build(input_of(&beside.axes), prepared.network.output().width())?;
+    // As the path's networks: from a dense one, but of the same half, since those of the path have seen the other. A network that meets
+    // a strong penalty before it has learnt anything keeps nothing at all.
+    let base = &prepared.plan.settings;
+    let dense = Settings { epochs: walker.epochs_of(half, DENSE_SHARE), early_stop: None, ..base.clone() };
     let training = Settings {
-        balanced: true,
         epochs: walker.epochs_of(half, 1.0),
         early_stop: None,
-        groups: tied(&units),
+        groups: tied(&network, units),
         ..walker.training.clone()
     };
-    let member = |list: usize| {
-        let mut settings = walker.replica(kappa, 0);
-        settings.seed = settings.seed.wrapping_add(list as u64);
-        Member { settings, start: None, columns: None, list }
+    let layout = Layout::new(&network);
+    let seeded = |settings: ReplicaSettings, list: usize| ReplicaSettings {
+        seed: settings.seed.wrapping_add(list as u64),
+        ..settings
     };
-    let members: Vec<Member> = (0..lists.len()).map(member).collect();
-    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &training, device };
-    let trained = ensemble.train(&members, &mut |progress| observe(Stage::Stability, progress))?;
+    let unpenalised =
+        |list: usize| Member { settings: seeded(base.replicas[0], list), start: None, columns: None, list };
+    let members: Vec<Member> = (0..lists.len()).map(unpenalised).collect();
+    let mut watch = |progress: &Progress<'_>| observe(Stage::Stability, progress);
+    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &dense, device };
+    let from = ensemble.train(&members, &mut watch)?;
+    let penalised = |(list, from): (usize, &Trained)| {
+        let settings = seeded(walker.replica(kappa, 0), list);
+        let start = rebalance(&network, &layout, &settings, &training.groups, &from.parameters);
+        Member { settings, start: Some(start), columns: None, list }
+    };
+    let members: Vec<Member> = from.iter().enumerate().map(penalised).collect();
+    let trained = Ensemble { settings: &training, ..ensemble }.train(&members, &mut watch)?;
     let (n, limit) = (prepared.units.len(), limit(prepared.units.len(), pairs));
-    let strength = walker.strength.of(&network, &units);
+    let strength = walker.strength.of(&network, units);
     let chosen: Vec<Vec<bool>> =
         trained.iter().map(|t| choose(&strength.kept(t), &strength.relevance(t), n, limit)).collect();
     Ok(Stability::of(&chosen, n, pairs, limit))
 }
 
-/// Columns of [`COPIES`] units that are drawn, or of all where there are fewer.
-fn some_of(units: &[Unit], random: &mut Random) -> Vec<Vec<usize>> {
-    let mut drawn: Vec<usize> = (0..units.len()).collect();
+/// [`COPIES`] of so many units that are drawn, or all where there are fewer.
+fn some_of(units: usize, random: &mut Random) -> Vec<usize> {
+    let mut drawn: Vec<usize> = (0..units).collect();
     random.shuffle(&mut drawn);
     drawn.truncate(COPIES);
     drawn.sort_unstable();
-    drawn.iter().map(|&u| units[u].columns.clone()).collect()
+    drawn
 }
 
 /// Of the first `n` units those that are kept, the most relevant `limit` at most; of the others each that would be among them.
