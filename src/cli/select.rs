@@ -301,6 +301,8 @@ fn settings(selection: &Selection) -> Value {
         "threshold": (!s.exact).then_some(s.threshold),
         "controls": s.controls,
         "pairs": s.pairs,
+        "by_channel": selection.by_channel,
+        "convolutions": s.convolutions,
         "hidden": s.hidden,
         "activation": s.activation,
         "architecture": selection.compact.model.description.architecture,
@@ -337,7 +339,7 @@ fn target(selection: &Selection) -> String {
 fn table(selection: &Selection) -> String {
     let width = selection.ranking[..selection.chosen].iter().map(|&u| selection.units[u].name.chars().count()).max();
     let width = width.unwrap_or(0).clamp(7, 40);
-    let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", "feature");
+    let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", selection.noun());
     const SHOWN: usize = 40;
     for (i, &u) in selection.ranking[..selection.chosen].iter().enumerate().take(SHOWN) {
         let others: Vec<String> = selection.substitutes[i]

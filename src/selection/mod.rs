@@ -36,7 +36,7 @@ pub use stability::Stability;
 pub use substitutes::Substitute;
 
 use crate::assess::{Verdict, constant_score};
-use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, input_of, source_name};
+use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, channels, input_of, source_name};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
@@ -187,6 +187,8 @@ impl Score {
 pub struct Selection {
     /// All units, by column. Column numbers are those of the data set as it was read.
     pub units: Vec<Unit>,
+    /// Whether they are the data's channels.
+    pub by_channel: bool,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
     /// What `ranking` is ordered by.
@@ -253,6 +255,7 @@ pub fn select(
     settings.check()?;
     settings.check_target(dataset)?;
     let repeated = dataset.repeated_rows();
+    let by_channel = settings.chooses_channels() || !groups.is_empty() && groups == channels(&dataset.axes);
     let prepared = prepared::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
         return Err(Error::Usage(format!(
@@ -295,6 +298,7 @@ pub fn select(
     let substitutes = substitutes::substitutes(&prepared.data, &prepared.units, &ranking[..chosen], &kept);
     Ok(Selection {
         units: prepared.original_units(),
+        by_channel,
         constant: prepared.constant.clone(),
         ranking,
         order,
@@ -336,6 +340,11 @@ pub enum Doubt {
 }
 
 impl Selection {
+    /// What one of its units is called.
+    pub fn noun(&self) -> &'static str {
+        if self.by_channel { "channel" } else { "feature" }
+    }
+
     /// Whether nothing speaks for chance.
     pub fn tells_anything(&self) -> bool {
         self.doubt.is_none()
