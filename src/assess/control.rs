@@ -184,3 +184,67 @@ impl Beside {
         Resident { storage: Storage::F32, stride: columns, words, columns, scaling, ..data.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Feature, Values, synthetic, units};
+
+    /// What a copy holds in some rows is what its input holds in the same rows, in another order and all columns together; in
+    /// other rows it is 0. Whatever the layout.
+    #[test]
+    fn copies_are_shuffled_inputs() {
+        let (rows, shuffled) = (40u32, 10..40u32);
+        for axes in [
+            [("channel", 3), ("position", 4)],
+            [("position", 4), ("channel", 3)],
+            [("row", 3), ("column", 4)],
+            [("feature", 12), ("", 1)],
+        ] {
+            let table = axes[0].0 == "feature";
+            let mut axes: Vec<Axis> = axes.map(|(name, len)| Axis::new(name, len)).to_vec();
+            axes.truncate(if table { 1 } else { 2 });
+            let mut dataset =
+                synthetic::gaussian(1, rows as usize).dataset.select_columns(&(0..12).collect::<Vec<_>>());
+            dataset.axes = axes;
+            let Values::F32(values) = &dataset.x else { panic!("floats") };
+            assert!(values.iter().all(|&x| x != 0.0));
+            let feature = |c: usize| Feature { name: format!("x{c}"), group: (c % 5 == 1).then_some(0) };
+            dataset.features = (0..12).map(feature).collect();
+            let inputs = if table { units(&dataset.features, &[]) } else { channels(&dataset.axes) };
+            let scale: Vec<f32> = (1..=12).map(|c| c as f32).collect();
+            let list: Vec<u32> = (0..rows).collect();
+            let data = Resident::new(&dataset, (&scale, &scale), (&[], &[]), [&list, &[], &[]]);
+            let copied: Vec<usize> = (0..inputs.len()).skip(1).collect();
+            let beside = Beside::new(&dataset.axes, &inputs, &copied, !table);
+            let some: Vec<u32> = shuffled.clone().collect();
+            let longer = beside.fill(&data, &some, Random::new(3, 3));
+            assert_eq!(beside.units.len(), inputs.len() + copied.len());
+            assert_eq!(longer.columns, beside.axes.iter().map(|axis| axis.len).product::<usize>());
+            let mut places = beside.units.iter().flat_map(|unit| unit.columns.clone()).collect::<Vec<_>>();
+            places.sort_unstable();
+            assert_eq!(places, (0..longer.columns).collect::<Vec<_>>(), "every place is somebody's");
+            let sources = (0..inputs.len()).chain(copied);
+            for (i, source) in sources.enumerate() {
+                let held = |data: &Resident, row: u32, unit: &Unit| -> Vec<u32> {
+                    unit.columns.iter().map(|&c| data.raw(row as usize, c).to_bits()).collect()
+                };
+                let (to, from) = (&beside.units[i], &inputs[source]);
+                let rows_of = |data: &Resident, unit| some.iter().map(|&row| held(data, row, unit)).collect::<Vec<_>>();
+                let (mut found, mut expected) = (rows_of(&longer, to), rows_of(&data, from));
+                assert_eq!(found == expected, i < inputs.len(), "a copy has other rows' values");
+                (found.sort(), expected.sort());
+                assert_eq!(found, expected);
+                for row in 0..shuffled.start {
+                    let own = held(&data, row, from);
+                    assert_eq!(held(&longer, row, to), if i < inputs.len() { own } else { vec![0; own.len()] });
+                }
+                let half = longer.scaling.len() / 2;
+                for (&c, &source) in to.columns.iter().zip(&from.columns) {
+                    let scale = f64::from(scale[source]);
+                    assert_eq!((longer.scaling[c], longer.scaling[half + c]), (scale, scale));
+                }
+            }
+        }
+    }
+}
