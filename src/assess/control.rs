@@ -233,7 +233,8 @@ mod tests {
                 let rows_of = |data: &Resident, unit| some.iter().map(|&row| held(data, row, unit)).collect::<Vec<_>>();
                 let (mut found, mut expected) = (rows_of(&longer, to), rows_of(&data, from));
                 assert_eq!(found == expected, i < inputs.len(), "a copy has other rows' values");
-                (found.sort(), expected.sort());
+                found.sort();
+                expected.sort();
                 assert_eq!(found, expected);
                 for row in 0..shuffled.start {
                     let own = held(&data, row, from);

@@ -430,7 +430,7 @@ impl SelectSettings {
             of(Stage::Grid, path::PROBES as f64, 1),
             of(Stage::Path, walked * seeds, if self.warm { self.penalties } else { 1 }),
             of(Stage::Refit, refit * penalties * seeds, 1),
-            of(Stage::Stability, 2.0 * self.pairs as f64 * (dense + 1.0), 2),
+            of(Stage::Stability, 2.0 * self.pairs as f64, 1),
             of(Stage::Sizes, SMALL * ks as f64 * (orders as f64 * seeds + self.controls as f64), 1),
             of(Stage::Compact, SMALL * seeds, 1),
         ]

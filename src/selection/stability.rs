@@ -9,7 +9,7 @@ use super::prepared::tied;
 use crate::Result;
 use crate::assess::{Beside, folds};
 use crate::data::{Targets, input_of};
-use crate::network::Layout;
+use crate::network::{Layout, Parameters};
 use crate::random::Random;
 use crate::train::{Flow, Progress, ReplicaSettings, Resident, Settings, rebalance};
 
@@ -124,39 +124,58 @@ pub(super) fn resample(
     let data = Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..data };
     let units = &beside.units;
     let network = architecture.build(input_of(&beside.axes), prepared.network.output().width())?;
-    // As the path's networks: from a dense one, but of the same half, since those of the path have seen the other. A network that meets
-    // a strong penalty before it has learnt anything keeps nothing at all.
-    let base = &prepared.plan.settings;
-    let dense = Settings { epochs: walker.epochs_of(half, DENSE_SHARE), early_stop: None, ..base.clone() };
+    // From a start of its own: the dense networks have seen the other half.
     let training = Settings {
+        balanced: true,
         epochs: walker.epochs_of(half, 1.0),
         early_stop: None,
         groups: tied(&network, units),
         ..walker.training.clone()
     };
-    let layout = Layout::new(&network);
-    let seeded = |settings: ReplicaSettings, list: usize| ReplicaSettings {
-        seed: settings.seed.wrapping_add(list as u64),
-        ..settings
-    };
-    let unpenalised =
-        |list: usize| Member { settings: seeded(base.replicas[0], list), start: None, columns: None, list };
-    let members: Vec<Member> = (0..lists.len()).map(unpenalised).collect();
-    let mut watch = |progress: &Progress<'_>| observe(Stage::Stability, progress);
-    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &dense, device };
-    let from = ensemble.train(&members, &mut watch)?;
-    let penalised = |(list, from): (usize, &Trained)| {
-        let settings = seeded(walker.replica(kappa, 0), list);
-        let start = rebalance(&network, &layout, &settings, &training.groups, &from.parameters);
-        Member { settings, start: Some(start), columns: None, list }
-    };
-    let members: Vec<Member> = from.iter().enumerate().map(penalised).collect();
-    let trained = Ensemble { settings: &training, ..ensemble }.train(&members, &mut watch)?;
-    let (n, limit) = (prepared.units.len(), limit(prepared.units.len(), pairs));
     let strength = walker.strength.of(&network, units);
+    let members: Vec<Member> = (0..lists.len()).map(|list| member(walker.replica(kappa, 0), list, None)).collect();
+    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &training, device };
+    let mut watch = |progress: &Progress<'_>| observe(Stage::Stability, progress);
+    let mut trained = ensemble.train(&members, &mut watch)?;
+    let silent: Vec<usize> =
+        (0..trained.len()).filter(|&list| !strength.kept(&trained[list]).contains(&true)).collect();
+    if !silent.is_empty() {
+        let again = from_dense(walker, &ensemble, half, kappa, &silent, &mut watch)?;
+        silent.into_iter().zip(again).for_each(|(list, network)| trained[list] = network);
+    }
+    let (n, limit) = (prepared.units.len(), limit(prepared.units.len(), pairs));
     let chosen: Vec<Vec<bool>> =
         trained.iter().map(|t| choose(&strength.kept(t), &strength.relevance(t), n, limit)).collect();
     Ok(Stability::of(&chosen, n, pairs, limit))
+}
+
+fn member(settings: ReplicaSettings, list: usize, start: Option<Parameters>) -> Member {
+    let settings = ReplicaSettings { seed: settings.seed.wrapping_add(list as u64), ..settings };
+    Member { settings, start, columns: None, list }
+}
+
+/// The networks of some halves once more, as the path's are trained: from dense ones, of the same halves. A strong penalty, which
+/// networks survive that have learnt what there is, leaves nothing of one that meets it with its first step.
+fn from_dense(
+    walker: &Walker<'_>,
+    ensemble: &Ensemble<'_>,
+    half: usize,
+    kappa: f64,
+    halves: &[usize],
+    watch: &mut dyn FnMut(&Progress<'_>) -> Flow,
+) -> Result<Vec<Trained>> {
+    let base = &walker.prepared.plan.settings;
+    let dense = Settings { epochs: walker.epochs_of(half, DENSE_SHARE), early_stop: None, ..base.clone() };
+    let members: Vec<Member> = halves.iter().map(|&list| member(base.replicas[0], list, None)).collect();
+    let from = Ensemble { settings: &dense, ..*ensemble }.train(&members, watch)?;
+    let layout = Layout::new(ensemble.network);
+    let penalised = |(&list, from): (&usize, &Trained)| {
+        let replica = walker.replica(kappa, 0);
+        let groups = &ensemble.settings.groups;
+        member(replica, list, Some(rebalance(ensemble.network, &layout, &replica, groups, &from.parameters)))
+    };
+    let members: Vec<Member> = halves.iter().zip(&from).map(penalised).collect();
+    ensemble.train(&members, watch)
 }
 
 /// [`COPIES`] of so many units that are drawn, or all where there are fewer.
