@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
 use crate::data::{
     Axis, Dataset, Feature, Missing, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Unit, channels, input_of,
-    split, units,
+    sources, split, units,
 };
 use crate::engine::{Device, Session};
 use crate::network::record::{Mode, Recorder, Workspace};
-use crate::network::{Ending, Input, Network, Parameters, Sequential};
+use crate::network::{Ending, Network, Parameters, Sequential};
 use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::train::{EpochRecord, Flow, Job, Masking, Metric, Progress, Resident, Scores, Settings, check_loss};
 use crate::{Error, Result};
@@ -239,9 +239,7 @@ impl Plan {
         let fingerprint = dataset.fingerprint();
         let repeated = dataset.repeated_rows();
         dataset.weigh(&parts, self.balanced_classes)?;
-        let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let together = if self.convolves() { channels(&dataset.axes) } else { Vec::new() };
-        let scaling = Scaling::fit_together(kind, dataset, &parts.train, &together)?;
+        let scaling = self.scaling(dataset, &parts.train)?;
         scaling.fill_missing(dataset);
         let target_scaling = match dataset.y {
             // What enters the network is what it is to give back.
@@ -255,7 +253,7 @@ impl Plan {
             Targets::None => return Err(Error::Usage(format!("{} has no target to train on", dataset.source))),
         };
         check_loss(self.settings.loss, task)?;
-        let network = self.network(dataset, targets.len(), 1)?;
+        let network = self.architecture.build(input_of(&dataset.axes), targets.len())?;
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let metric = Metric::of(task, self.balanced_classes);
         let clock = Instant::now();
@@ -288,11 +286,11 @@ impl Plan {
         let mut assessment = assess(&mut job, &resident, metric, &targets, validated)?;
         assessment.repeated = repeated;
         if assessment.cross_validation.is_some() && assessment.verdict != Verdict::Unsupported && !stopped {
-            let doubled = self.network(dataset, targets.len(), 2)?;
             // A category's columns are one input, and so are a channel's.
-            let inputs = if self.convolves() { together } else { units(&dataset.features, &[]) };
+            let inputs = self.units(dataset, &[]);
+            let network = (&self.architecture, targets.len());
             // Whoever stops now has the model, without the control.
-            assessment.control = control(&resident, &inputs, &doubled, &settings, device, observe)?;
+            assessment.control = control(&resident, (&inputs, &dataset.axes), network, &settings, device, observe)?;
         }
         let parameters = (0..job.replicas()).map(|r| job.parameters(r)).collect::<Result<Vec<_>>>()?;
         let description = Description {
@@ -339,12 +337,20 @@ impl Plan {
         !self.architecture.convolutions.is_empty()
     }
 
-    /// The network for rows of such data, or for `copies` of them side by side.
-    fn network(&self, dataset: &Dataset, outputs: usize, copies: usize) -> Result<Network> {
-        if !self.convolves() {
-            return self.architecture.build(copies * dataset.columns, outputs);
-        }
-        self.architecture.build(Input { copies, ..input_of(&dataset.axes) }, outputs)
+    /// What the first layer has an eigenvalue for.
+    pub(crate) fn sources(&self, dataset: &Dataset) -> Vec<Unit> {
+        sources(&dataset.features, &dataset.axes, self.convolves())
+    }
+
+    /// What is one input to a person: a column, a category or a group of columns; behind convolutions a channel.
+    pub(crate) fn units(&self, dataset: &Dataset, groups: &[Unit]) -> Vec<Unit> {
+        if self.convolves() { channels(&dataset.axes) } else { units(&dataset.features, groups) }
+    }
+
+    /// Fitted on these rows, by column or by channel.
+    pub(crate) fn scaling(&self, dataset: &Dataset, rows: &[u32]) -> Result<Scaling> {
+        let kind = self.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
+        Scaling::fit_together(kind, dataset, rows, &self.sources(dataset))
     }
 }
 
@@ -451,17 +457,12 @@ impl Forward {
 impl Model {
     /// What the ranking is of: each column of the data, or each channel where the first layer is a convolution.
     pub fn inputs(&self) -> Vec<Unit> {
-        let d = &self.description;
-        if self.ranks_channels() {
-            return channels(&d.axes);
-        }
-        let unit = |(c, feature): (usize, &Feature)| Unit { name: feature.name.clone(), columns: vec![c] };
-        d.features.iter().enumerate().map(unit).collect()
+        sources(&self.description.features, &self.description.axes, self.ranks_channels())
     }
 
     /// Whether an input of the ranking is a channel.
     pub fn ranks_channels(&self) -> bool {
-        self.network.first_layer().is_some_and(|first| first.channels)
+        self.network.ranks_channels()
     }
 
     /// Puts the model on an engine with data to evaluate; see [`Resident`] for how rows are addressed.

@@ -194,7 +194,7 @@ fn what_does_not_fit_is_said() {
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     };
     let of = |blocks: &[Block]| Sequential { convolutions: blocks.to_vec(), ..Sequential::default() };
-    let pictures = || Input { sizes: vec![6, 5, 3], channels: Some(2), copies: 1 };
+    let pictures = || Input { sizes: vec![6, 5, 3], channels: Some(2) };
     fails(&of(&[block(4, &[3])]), Input::from(20), &["spatial axes", "[rows, channels, …]"]);
     fails(&of(&[block(4, &[3, 3, 3])]), pictures(), &["3 sizes", "2 spatial axes", "16:3x3"]);
     let many = vec![block(4, &[3]); 3];
@@ -437,7 +437,7 @@ fn pooling_by_distances_is_pooling() {
 #[test]
 fn the_input_of_pictures_without_channels_is_one_channel() {
     let axes = [eigenlens::data::Axis::new("row", 4), eigenlens::data::Axis::new("column", 6)];
-    assert_eq!(input_of(&axes), Input { sizes: vec![4, 6], channels: None, copies: 1 });
+    assert_eq!(input_of(&axes), Input { sizes: vec![4, 6], channels: None });
     let network = plan(100, 1).architecture.build(input_of(&axes), 2).unwrap();
     assert_eq!(network.nodes[0].shape, [1, 4, 6]);
     assert_eq!((network.first_layer().unwrap().sources, channels(&axes).len()), (1, 1));

@@ -1,11 +1,11 @@
 //! The exact group lasso: the proximal step's formula, and the conditions that hold where training ends.
 
-use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
+use eigenlens::data::{Axis, Dataset, Feature, Targets, Values, input_of};
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::kernels::Program;
-use eigenlens::kernels::{LossKind, Proximal, SETTINGS_LEN, Tie};
-use eigenlens::network::{Layout, Place, Sequential};
+use eigenlens::kernels::{Activation, LossKind, Proximal, SETTINGS_LEN, Tie};
+use eigenlens::network::{Block, Layout, Place, Sequential};
 use eigenlens::program::{Element, Scope, Step};
 use eigenlens::random::Random;
 use eigenlens::train::{Flow, Job, Lasso, ReplicaSettings, Resident, Settings};
@@ -166,4 +166,91 @@ fn training_ends_at_the_lassos_optimum() {
     assert!(matches!(Job::new(&spectral, &data, &settings, None, &CPU), Err(Error::Usage(_))));
     let wrong = Settings { lasso: Some(Lasso { rate: 1.0, momentum: 1.0 }), ..settings };
     assert!(matches!(Job::new(&network, &data, &wrong, None, &CPU), Err(Error::Usage(_))));
+}
+
+/// The same conditions on a convolution's channels, of which each is one unit of all its taps: `κ√taps` is the penalty's strength. Behind it
+/// stands a dense layer with penalised weights, so that there is an optimum.
+#[test]
+fn channels_of_a_convolution_are_its_units() {
+    let (rows, channels, places, taps, filters) = (150, 4, 6, 3, 2);
+    let n = channels * places;
+    let mut random = Random::new(5, 0);
+    let x: Vec<f32> = (0..rows * n).map(|_| random.normal() as f32).collect();
+    // Channels 0 and 2 know something, at places of their own.
+    let answer = |x: &[f32]| x[2] + 0.8 * x[3] - x[2 * places + 4];
+    let y: Vec<f32> = x.chunks_exact(n).map(|x| answer(x) + 0.1 * random.normal() as f32).collect();
+    let set = Dataset {
+        source: "problem".into(),
+        rows,
+        columns: n,
+        x: Values::F32(x.clone()),
+        y: Targets::Numbers { values: y.clone(), names: vec!["a".into()] },
+        features: (0..n).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
+        axes: vec![Axis::new("channel", channels), Axis::new("position", places)],
+        weights: None,
+        test_from: None,
+        notes: Vec::new(),
+        filled: Vec::new(),
+        row_names: Vec::new(),
+    };
+    let all: Vec<u32> = (0..rows as u32).collect();
+    let data = Resident::new(&set, (&vec![0.0; n], &vec![1.0; n]), (&[0.0], &[1.0]), [&all, &[], &[]]);
+    let architecture = Sequential {
+        convolutions: vec![Block { filters, kernel: vec![taps], stride: 1, pool: None }],
+        hidden: vec![],
+        activations: vec![Activation::Identity],
+        spectral: Place::None,
+        ridge: true,
+        train_bias: false,
+        ..Sequential::default()
+    };
+    let network = architecture.build(input_of(&set.axes), 1).unwrap();
+    let (reg_lambda, reg_psi) = (0.125, 0.0078125);
+    let settings = Settings {
+        loss: LossKind::Mse,
+        epochs: 6_000,
+        batch: rows,
+        rate: 0.02,
+        lasso: Some(Lasso { rate: 5.0, momentum: 0.9 }),
+        replicas: vec![ReplicaSettings { seed: 2, reg_lambda, reg_psi, rate_factor: 1.0 }],
+        ..Settings::default()
+    };
+    let mut job = Job::new(&network, &data, &settings, None, &ORACLE).unwrap();
+    job.train(&mut |_| Flow::Continue).unwrap();
+    let (layout, parameters) = (Layout::new(&network), job.parameters(0).unwrap());
+    let tensor = |name: &str| {
+        let found = (1..network.nodes.len()).find_map(|node| layout.find(node, name));
+        parameters.get(found.unwrap())
+    };
+    let (w, dense) = (tensor("weight"), tensor("psi"));
+    // `[filters, channels, taps]` by hand: the window's middle stands at its place.
+    let mut gradient = vec![0.0; filters * channels * taps];
+    let seen = |p: usize, k: usize| (p + k).checked_sub(1).filter(|&i| i < places);
+    for (x, &y) in x.chunks_exact(n).zip(&y) {
+        let terms = || {
+            let of = |i: usize| (i / (channels * taps), i / taps % channels, i % taps);
+            (0..filters * channels * taps).flat_map(move |i| (0..places).map(move |p| (i, p, of(i)))).filter_map(
+                |(i, p, (f, c, k))| Some((i, dense[f * places + p] * f64::from(x[c * places + seen(p, k)?]))),
+            )
+        };
+        let error = terms().map(|(i, d)| w[i] * d).sum::<f64>() - f64::from(y);
+        terms().for_each(|(i, d)| gradient[i] += 2.0 * error * d / rows as f64);
+    }
+    let strength = 2.0 * f64::sqrt(reg_lambda * reg_psi) * f64::sqrt(taps as f64);
+    let mut kept = Vec::new();
+    for c in 0..channels {
+        let at: Vec<usize> = (0..filters * taps).map(|i| i / taps * channels * taps + c * taps + i % taps).collect();
+        let norm = |of: &[f64]| at.iter().map(|&i| of[i] * of[i]).sum::<f64>().sqrt();
+        let size = norm(&w);
+        kept.push(size > 0.0);
+        if size == 0.0 {
+            assert!(norm(&gradient) < strength, "channel {c} should be in use");
+        }
+        for &i in at.iter().filter(|_| size > 0.0) {
+            let left = gradient[i] + strength * w[i] / size;
+            // 6e-4 is left where the two layers' two optimisers end; a strength that counted no taps would leave 0.7.
+            assert!(left.abs() < 2e-3 * strength, "channel {c}: {left} is left of {strength}");
+        }
+    }
+    assert_eq!(kept, [true, false, true, false]);
 }

@@ -336,3 +336,24 @@ fn the_commands_take_pictures() {
         &["left.png: size: it has 7 × 7 pixels, and the model reads 4 × 4"],
     );
 }
+
+/// A model of some of the channels takes them out of whole pictures.
+#[test]
+fn chosen_channels_are_taken_out_of_whole_pictures() {
+    let place = Place::new();
+    let path = place.write("a.png", bytes_of(small(), ImageFormat::Png));
+    for layout in [eigenlens::data::Layout::ChannelsFirst, eigenlens::data::Layout::ChannelsLast] {
+        let whole = read(Request { layout: Some(layout), ..Request::new(&path) });
+        let red_and_blue: Vec<usize> = (0..18).filter(|&c| bytes(&whole)[c] / 20 != 1).collect();
+        let model = whole.select_columns(&red_and_blue);
+        let channel = model.axes.iter().find(|axis| axis.name == "channel").unwrap();
+        assert_eq!(channel.labels, ["red", "blue"]);
+        let expect = Some(model.features.clone());
+        let request = Request { expect, axes: Some(model.axes.clone()), chosen_from: Some(18), ..Request::new(&path) };
+        let found = read(request.clone());
+        assert_eq!((bytes(&found), &found.axes, &found.features), (bytes(&model), &model.axes, &model.features));
+        // Of four channels there is none in a picture.
+        let error = load(&Request { need_target: false, chosen_from: Some(24), ..request }).unwrap_err().to_string();
+        assert!(error.contains("4 channels"), "{error}");
+    }
+}

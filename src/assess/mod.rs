@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use classes::{ClassScore, ClassScores};
 pub(crate) use constant::{constant_loss, constant_score};
 pub use control::Control;
-pub(crate) use control::{beside_copies, control};
+pub(crate) use control::{Beside, control};
 pub use cross_validation::{Candidate, CrossValidation, Tuning};
 pub(crate) use cross_validation::{CrossValidated, cross_validate};
 pub use folds::folds;

@@ -371,7 +371,7 @@ impl Bench {
             };
             let convolutions = vec![block(16, 5), block(32, second)];
             let architecture = Sequential { convolutions, hidden: vec![100], ridge: true, ..Sequential::default() };
-            let network = architecture.build(Input { sizes: vec![28, 28], channels: None, copies: 1 }, 10)?;
+            let network = architecture.build(Input { sizes: vec![28, 28], channels: None }, 10)?;
             let mut job = Net::Digits.job_of(&network, 1, 1e-2, &self.device)?;
             let steps = if self.device.is_software_adapter() { 1 } else { 10 };
             let (median, iqr) = self.time(steps, || job.run_steps(steps))?;

@@ -254,10 +254,10 @@ impl From<Layers> for Place {
     }
 }
 
-/// The network.
+/// The convolutions.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Network")]
-pub struct NetworkArgs {
+pub struct ConvolutionArgs {
     /// Convolutions before the hidden layers, as channels:kernel[:stride], padded with zeros so that a stride of 1 keeps the size: the
     /// first has an eigenvalue for each channel of the data, so channels are ranked
     #[arg(long, value_delimiter = ',', value_parser = block, value_name = "C:K[:S],…")]
@@ -266,6 +266,29 @@ pub struct NetworkArgs {
     /// each, where 0 is none
     #[arg(long, value_delimiter = ',', value_parser = pool, value_name = "K[:S],…", requires = "conv")]
     pub pool: Vec<Pooling>,
+}
+
+impl ConvolutionArgs {
+    /// The convolutions, each with its pooling.
+    pub fn blocks(&self) -> Result<Vec<Block>> {
+        if self.pool.len() > 1 && self.pool.len() != self.conv.len() {
+            return Err(Error::Usage(format!(
+                "--pool names {} for {} convolutions; give one for all or one for each (0: none)",
+                self.pool.len(),
+                self.conv.len()
+            )));
+        }
+        let pool = |i: usize| self.pool.get(i).or(self.pool.first()).and_then(|pooling| pooling.0);
+        Ok(self.conv.iter().enumerate().map(|(i, block)| Block { pool: pool(i), ..block.clone() }).collect())
+    }
+}
+
+/// The network.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    #[command(flatten)]
+    pub convolutions: ConvolutionArgs,
     /// Units of the hidden layers [default: 100,100,50; 100 behind --conv, and for a table whose penalties are chosen by
     /// cross-validation]
     #[arg(long, value_delimiter = ',', value_parser = width, value_name = "N,N,…")]
@@ -304,7 +327,7 @@ impl NetworkArgs {
             return wrong(format!("--train names {part}; the parts are {}", PARTS.join(", ")));
         }
         let trains = |part: &str| self.train.iter().any(|p| p == part);
-        let convolutions = self.convolutions()?;
+        let convolutions = self.convolutions.blocks()?;
         let before = convolutions.len();
         let default = || if before > 0 { vec![100] } else { Sequential::default().hidden };
         let hidden = self.hidden.clone().unwrap_or_else(default);
@@ -341,19 +364,6 @@ impl NetworkArgs {
             // penalty then chooses nothing (docs/penalties.md).
             ridge: before > 0,
         })
-    }
-
-    /// The convolutions, each with its pooling.
-    fn convolutions(&self) -> Result<Vec<Block>> {
-        if self.pool.len() > 1 && self.pool.len() != self.conv.len() {
-            return Err(Error::Usage(format!(
-                "--pool names {} for {} convolutions; give one for all or one for each (0: none)",
-                self.pool.len(),
-                self.conv.len()
-            )));
-        }
-        let pool = |i: usize| self.pool.get(i).or(self.pool.first()).and_then(|pooling| pooling.0);
-        Ok(self.conv.iter().enumerate().map(|(i, block)| Block { pool: pool(i), ..block.clone() }).collect())
     }
 }
 
@@ -429,7 +439,11 @@ impl TrainingArgs {
     pub fn plan(&self, network: &NetworkArgs, data: &DataArgs, learn: &LearnArgs, dataset: &Dataset) -> Result<Plan> {
         let mut architecture = network.sequential()?;
         let mut tuned = architecture.clone();
-        if network.hidden.is_none() && network.activation.len() == 1 && !network.residual && network.conv.is_empty() {
+        if network.hidden.is_none()
+            && network.activation.len() == 1
+            && !network.residual
+            && network.convolutions.conv.is_empty()
+        {
             // Where its penalty is tuned one layer is as good as three, and doesn't learn the rows by heart (docs/defaults.md).
             tuned.hidden = vec![100];
         }

@@ -9,7 +9,6 @@ use crate::data::{Dataset, Split, Targets, Task};
 use crate::engine::Device;
 use crate::host::argmax;
 use crate::model::{Fit, Model};
-use crate::network::Block;
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
 use crate::report::text::serde_name;
@@ -276,16 +275,11 @@ fn engine(device: &Device) -> &'static str {
 fn settings(model: &Model) -> Vec<(String, String)> {
     let d = &model.description;
     let (a, s) = (&d.architecture, &d.settings);
-    let block = |block: &Block| {
-        let sizes = |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
-        let pool = block.pool.map_or_else(String::new, |pool| format!(", pooled by {}/{}", pool.kernel, pool.stride));
-        format!("convolution {}:{}/{}{pool}", block.filters, sizes(&block.kernel), block.stride)
-    };
     let axes: Vec<String> = d.axes.iter().map(|axis| format!("{} {}s", axis.len, axis.name)).collect();
     let inputs = if a.convolutions.is_empty() { d.features.len().to_string() } else { axes.join(" × ") };
     let outputs = d.targets.len();
     let dense = a.hidden.iter().chain([&outputs]).map(usize::to_string);
-    let widths: Vec<String> = [inputs].into_iter().chain(a.convolutions.iter().map(block)).chain(dense).collect();
+    let widths: Vec<String> = [inputs].into_iter().chain(a.convolutions.iter().map(text::block)).chain(dense).collect();
     let activations: Vec<String> = a.activations.iter().map(serde_name).collect();
     let replica = &s.replicas[0];
     [

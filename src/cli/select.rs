@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::args::{DataArgs, LearnArgs, RunArgs, announce, by_name, width};
+use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::progress::StageBar;
 use super::{print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
@@ -30,12 +30,10 @@ pub struct Args {
     /// Columns that live and die together: a table with the header feature,group (a categorical column is a group anyway)
     #[arg(long, value_name = "FILE.csv", help_heading = "Data")]
     groups: Option<PathBuf>,
-    /// The columns of a channel live and die together: channels of recordings, pictures and volumes are chosen (by dense networks)
+    /// The columns of a channel live and die together: channels of recordings, pictures and volumes are chosen (by dense networks, unless
+    /// --conv says otherwise)
     #[arg(long, conflicts_with = "groups", help_heading = "Data")]
     by_channel: bool,
-    /// Of `train`: refused with a sentence that says what to do.
-    #[arg(long, hide = true, num_args = 0..)]
-    conv: Option<Vec<String>>,
     /// standard, none, unit or minmax, fitted on the training rows [default: unit for bytes, none for the synthetic sets,
     /// else standard]
     #[arg(hide_short_help = true, long, value_parser = by_name::<ScaleKind>, help_heading = "Data")]
@@ -76,7 +74,9 @@ pub struct Args {
     /// Complementary pairs of half samples that say how stable the choice is: a network on each half
     #[arg(long, default_value_t = SelectSettings::default().pairs, value_name = "N", help_heading = "Selection")]
     pairs: usize,
-    /// Units of the hidden layers [default: 100; fewer above 1,000 inputs, 16 at least]
+    #[command(flatten)]
+    convolutions: ConvolutionArgs,
+    /// Units of the hidden layers [default: 100; fewer above 1,000 inputs or numbers that the convolutions leave, 16 at least]
     #[arg(long, value_delimiter = ',', value_parser = width, value_name = "N,N,…", help_heading = "Network")]
     hidden: Option<Vec<usize>>,
     /// relu, leaky-relu, tanh, sigmoid, gelu, silu, elu or identity
@@ -102,29 +102,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if args.conv.is_some() {
-        return Err(Error::Usage(
-            "select trains dense networks alone, and --conv is of `train`; --by-channel chooses whole channels with dense networks, and `train \
-             --conv` ranks the channels of a convolutional one"
-                .into(),
-        ));
-    }
-    let settings = args.settings();
+    let settings = args.settings()?;
     settings.check()?;
     let device = args.run.device.open()?;
-    let convolves = args.by_channel;
-    let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.seed) };
+    let by_channel = args.by_channel || settings.chooses_channels();
+    let request = Request { convolves: by_channel, ..args.learn.request(&args.read, &args.data, args.seed) };
     let dataset = data::load(&request)?;
     settings.check_target(&dataset)?;
     let groups = match &args.groups {
         Some(path) => read_groups(path, &dataset)?,
-        None if args.by_channel && !dataset.axes.iter().any(|axis| axis.name == CHANNEL) => {
-            return Err(Error::Usage(format!(
-                "--by-channel chooses channels, and a row of {} has none; leave it out, or give --layout for arrays",
-                dataset.source
-            )));
-        }
-        None if args.by_channel => channels(&dataset.axes),
+        None if by_channel => args.channels(&dataset)?,
         None => Vec::new(),
     };
     announce(&dataset, &request);
@@ -139,8 +126,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Args {
-    fn settings(&self) -> SelectSettings {
-        SelectSettings {
+    fn settings(&self) -> Result<SelectSettings> {
+        let convolutions = self.convolutions.blocks()?;
+        if let (Some(path), false) = (&self.groups, convolutions.is_empty()) {
+            return Err(Error::Usage(format!(
+                "--groups {} says which columns live and die together, and with --conv those of a channel do; leave one of them out",
+                path.display()
+            )));
+        }
+        Ok(SelectSettings {
+            convolutions,
             features: self.features,
             seeds: self.seeds,
             penalties: self.penalties,
@@ -167,7 +162,19 @@ impl Args {
             missing: self.read.missing,
             drop: self.learn.dropped(),
             groups_file: self.groups.as_ref().map(|path| path.display().to_string()),
+        })
+    }
+
+    /// What is chosen from with --by-channel or --conv.
+    fn channels(&self, dataset: &Dataset) -> Result<Vec<Unit>> {
+        let option = if self.convolutions.conv.is_empty() { "--by-channel" } else { "--conv" };
+        if dataset.axes.iter().any(|axis| axis.name == CHANNEL) {
+            return Ok(channels(&dataset.axes));
         }
+        Err(Error::Usage(format!(
+            "{option} chooses channels, and a row of {} has none; leave it out, or give --layout for arrays",
+            dataset.source
+        )))
     }
 
     fn select(
@@ -294,6 +301,8 @@ fn settings(selection: &Selection) -> Value {
         "threshold": (!s.exact).then_some(s.threshold),
         "controls": s.controls,
         "pairs": s.pairs,
+        "by_channel": selection.by_channel,
+        "convolutions": s.convolutions,
         "hidden": s.hidden,
         "activation": s.activation,
         "architecture": selection.compact.model.description.architecture,
@@ -330,7 +339,7 @@ fn target(selection: &Selection) -> String {
 fn table(selection: &Selection) -> String {
     let width = selection.ranking[..selection.chosen].iter().map(|&u| selection.units[u].name.chars().count()).max();
     let width = width.unwrap_or(0).clamp(7, 40);
-    let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", "feature");
+    let mut text = format!("{:>4}  {:<width$}  stability  substitutes\n", "rank", selection.noun());
     const SHOWN: usize = 40;
     for (i, &u) in selection.ranking[..selection.chosen].iter().enumerate().take(SHOWN) {
         let others: Vec<String> = selection.substitutes[i]

@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.network.sequential()?;
     let device = args.run.device.open()?;
-    let convolves = !args.network.conv.is_empty();
+    let convolves = !args.network.convolutions.conv.is_empty();
     let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
     write::create_dir(&args.out)?;

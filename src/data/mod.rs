@@ -22,7 +22,7 @@ pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
 pub(crate) use units::source_name;
-pub use units::{Unit, channels, input_of, read_groups, units};
+pub use units::{Unit, channels, input_of, read_groups, sources, units};
 
 use crate::{Error, Result};
 
@@ -412,7 +412,7 @@ impl Dataset {
         Dataset { rows: keep.len(), x, y, weights, test_from, filled, row_names, ..self.clone_without_values() }
     }
 
-    /// The given columns, in order, as a plain table.
+    /// The given columns, in order: still channels where they are whole ones in the data's order, else a plain table.
     pub fn select_columns(&self, keep: &[usize]) -> Self {
         fn cut<T: Copy>(values: &[T], columns: usize, keep: &[usize]) -> Vec<T> {
             values.chunks_exact(columns).flat_map(|row| keep.iter().map(|&c| row[c])).collect()
@@ -427,7 +427,7 @@ impl Dataset {
             x,
             y: self.y.clone(),
             features: keep.iter().map(|&c| self.features[c].clone()).collect(),
-            axes: vec![Axis::new("feature", keep.len())],
+            axes: units::axes_of(&self.axes, keep),
             weights: self.weights.clone(),
             test_from: self.test_from,
             row_names: self.row_names.clone(),

@@ -55,7 +55,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
             None => None,
         };
         // The columns of a plain array have numbers instead of names.
-        match if axes.len() > 1 { by_name(expected, &features) } else { ByName::Others } {
+        // Nor have chosen channels that are given alone: they are counted from 0 again.
+        let own = request.axes.as_ref().filter(|_| request.chosen_from.is_some());
+        let alone = own.is_some_and(|axes| is_of(axes, &shape[1..], None));
+        match if axes.len() > 1 && !alone { by_name(expected, &features) } else { ByName::Others } {
             ByName::Order(places) => order = Some(places),
             ByName::Same | ByName::Others if moved.is_some() => order = moved,
             ByName::Same => {}
@@ -334,6 +337,13 @@ fn another_shape(path: &Path, name: &str, shape: &[usize], model: &[Axis]) -> Er
     Error::input(path, name, problem, "transpose the array, or say with --layout where its channels stand")
 }
 
+/// Whether rows of a shape are those that a model with these axes reads, or what its channels were chosen from.
+fn is_of(axes: &[Axis], shape: &[usize], chosen_from: Option<usize>) -> bool {
+    let whole = chosen_from == Some(shape.iter().product());
+    axes.len() == shape.len()
+        && axes.iter().zip(shape).all(|(axis, &len)| axis.len == len || whole && axis.name == CHANNEL)
+}
+
 /// Where the channels of pictures stand, as asked for or as the lengths suggest.
 fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -> Result<Layout> {
     let named = |axis: Option<&usize>| names.is_some_and(|names| axis == Some(&names.len()));
@@ -341,8 +351,8 @@ fn layout(path: &Path, x: &Array, names: Option<&[String]>, request: &Request) -
         // As many as the names.
         [_, .., _] if named(x.shape.get(1)) => Layout::ChannelsFirst,
         [_, .., _] if named(x.shape.last()) => Layout::ChannelsLast,
-        // A model's own shape means what it means there.
-        _ if request.axes.as_ref().is_some_and(|axes| axes.iter().map(|axis| &axis.len).eq(&x.shape[1..])) => {
+        // A model's own shape means what it means there, and so does that of which it has some channels.
+        _ if request.axes.as_ref().is_some_and(|axes| is_of(axes, &x.shape[1..], request.chosen_from)) => {
             match request.axes.as_ref().and_then(|axes| axes.iter().position(|axis| axis.name == CHANNEL)) {
                 Some(0) => Layout::ChannelsFirst,
                 Some(_) => Layout::ChannelsLast,

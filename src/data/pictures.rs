@@ -220,8 +220,8 @@ struct Frame {
 }
 
 impl Frame {
-    /// Of a trained model's axes.
-    fn of(axes: &[Axis], source: &str) -> Result<Frame> {
+    /// Of a trained model's axes, or of the whole pictures that its channels were chosen from.
+    fn of(axes: &[Axis], chosen_from: Option<usize>, source: &str) -> Result<Frame> {
         let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
         let lengths: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
         let (layout, channels, height, width) = match (&names[..], &lengths[..]) {
@@ -239,6 +239,9 @@ impl Frame {
                 ));
             }
         };
+        let pixels = height.saturating_mul(width);
+        let whole = chosen_from.filter(|_| axes.len() > 2).and_then(|columns| columns.checked_div(pixels));
+        let channels = whole.unwrap_or(channels);
         if channels != 1 && channels != 3 {
             let problem = format!("the model reads pictures of {channels} channels, and a picture file has 1 or 3");
             return Err(Error::input(source, "channels", problem, "give an .npz with all channels"));
@@ -252,7 +255,8 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
     let sources: Vec<&str> =
         [request.source.as_str()].into_iter().chain(request.more.iter().map(String::as_str)).collect();
     let Found { files, labels, test_from, mut notes } = find(&sources)?;
-    let frame = request.axes.as_deref().map(|axes| Frame::of(axes, sources[0])).transpose()?;
+    let frame = request.axes.as_deref();
+    let frame = frame.map(|axes| Frame::of(axes, request.chosen_from, sources[0])).transpose()?;
     let steps = request.pictures.resolve(frame.map(|frame| frame.size));
     let paths: Vec<&PathBuf> = files.iter().map(|file| &file.path).collect();
     let most = frame.map_or(MOST_VALUES, |frame| MOST_VALUES / (frame.size.width * frame.size.height * frame.channels));
@@ -324,7 +328,7 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
         x,
         y: labels.map_or(Targets::None, |(labels, names)| Targets::Classes { labels, names }),
         features: request.expect.clone().filter(|expected| expected.len() == columns).unwrap_or(features),
-        axes: request.axes.clone().unwrap_or(axes),
+        axes: request.axes.clone().filter(|_| request.chosen_from.is_none()).unwrap_or(axes),
         weights: None,
         test_from,
         notes,

@@ -59,12 +59,42 @@ pub fn channels(axes: &[Axis]) -> Vec<Unit> {
     (0..axis.len).map(|channel| Unit { name: name(channel), columns: of(channel) }).collect()
 }
 
+/// What a network's first layer has an eigenvalue for: each column by itself, or each channel (`by_channel`), which a convolution reads.
+pub fn sources(features: &[Feature], axes: &[Axis], by_channel: bool) -> Vec<Unit> {
+    if by_channel {
+        return channels(axes);
+    }
+    features.iter().enumerate().map(|(c, feature)| Unit { name: feature.name.clone(), columns: vec![c] }).collect()
+}
+
+/// The axes of a row that has these columns of rows with those axes: whole channels in their order stay channels, by their names; anything else
+/// is a plain table.
+pub(super) fn axes_of(axes: &[Axis], keep: &[usize]) -> Vec<Axis> {
+    let plain = || vec![Axis::new("feature", keep.len())];
+    let Some(at) = axes.iter().position(|axis| axis.name == CHANNEL) else { return plain() };
+    let all = channels(axes);
+    let mut kept = vec![false; all.len()];
+    let inner: usize = axes[at + 1..].iter().map(|axis| axis.len).product();
+    keep.iter().for_each(|&c| kept[c / inner % all.len()] = true);
+    let mut whole: Vec<usize> = (0..all.len()).filter(|&i| kept[i]).flat_map(|i| all[i].columns.clone()).collect();
+    whole.sort_unstable();
+    if whole != keep {
+        return plain();
+    }
+    let mut axes = axes.to_vec();
+    if kept.contains(&false) {
+        let labels: Vec<String> =
+            all.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(unit, _)| unit.name).collect();
+        axes[at] = Axis { len: labels.len(), labels, ..axes[at].clone() };
+    }
+    axes
+}
+
 /// What a network reads of a row of data with these axes.
 pub fn input_of(axes: &[Axis]) -> Input {
     Input {
         sizes: axes.iter().map(|axis| axis.len).collect(),
         channels: axes.iter().position(|axis| axis.name == CHANNEL),
-        copies: 1,
     }
 }
 

@@ -19,6 +19,11 @@ pub struct FirstLayer {
 }
 
 impl Network {
+    /// Whether what is ranked are the channels of the data.
+    pub fn ranks_channels(&self) -> bool {
+        self.first_layer().is_some_and(|first| first.channels)
+    }
+
     /// The layer whose weight ranks the inputs: a dense layer their columns, a convolution their channels. `None` where the input
     /// feeds anything else, or a convolution in groups, whose weight has no slice for each channel.
     pub fn first_layer(&self) -> Option<FirstLayer> {

@@ -75,19 +75,17 @@ pub struct Input {
     pub sizes: Vec<usize>,
     /// `None`: one channel.
     pub channels: Option<usize>,
-    /// Samples of these sizes that stand one behind the other in a row, each with channels of its own.
-    pub copies: usize,
 }
 
 impl From<usize> for Input {
     fn from(columns: usize) -> Self {
-        Input { sizes: vec![columns], channels: None, copies: 1 }
+        Input { sizes: vec![columns], channels: None }
     }
 }
 
 impl Input {
     fn columns(&self) -> usize {
-        self.copies * self.sizes.iter().product::<usize>()
+        self.sizes.iter().product()
     }
 
     /// A network that has made `[channels, spatial…]` of it, and the number of spatial axes.
@@ -103,20 +101,14 @@ impl Input {
             )));
         }
         let channels = self.channels.map_or(1, |axis| self.sizes[axis]);
-        let shape: Vec<usize> = [self.copies * channels].iter().chain(&spatial).copied().collect();
+        let shape: Vec<usize> = [channels].iter().chain(&spatial).copied().collect();
         let Some(axis) = self.channels.filter(|&axis| axis > 0) else {
             // In the order of the data already.
             return Ok((Network::new(&shape), spatial.len()));
         };
-        let several = usize::from(self.copies > 1);
-        let copies: Vec<usize> = [self.copies][..several].to_vec();
-        let mut network = Network::new(&[copies, self.sizes.clone()].concat());
+        let mut network = Network::new(&self.sizes);
         let others = (0..self.sizes.len()).filter(|&other| other != axis);
-        let axes = (0..several).chain([axis].into_iter().chain(others).map(|axis| axis + several)).collect();
-        network.then(Permute { axes })?;
-        if several == 1 {
-            network.then(Reshape { shape: Some(shape) })?;
-        }
+        network.then(Permute { axes: [axis].into_iter().chain(others).collect() })?;
         Ok((network, spatial.len()))
     }
 }
@@ -164,7 +156,7 @@ impl Sequential {
                 "--residual needs a hidden layer that is as wide as the one before it, as in --hidden 64,64".into(),
             ));
         }
-        let mut network = if before > 0 { self.convolve(&input)? } else { Network::new(&[input.columns()]) };
+        let mut network = self.before(&input)?;
         let dense =
             |layer: usize, units: usize| Dense { units, weight: self.weight(layer), train_bias: self.train_bias };
         for (i, &units) in self.hidden.iter().enumerate() {
@@ -177,6 +169,19 @@ impl Sequential {
         }
         network.then(dense(before + self.hidden.len(), outputs))?;
         Ok(network)
+    }
+
+    /// How many numbers the first hidden layer reads.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a convolution or pooling that doesn't fit.
+    pub fn width(&self, input: impl Into<Input>) -> Result<usize> {
+        Ok(self.before(&input.into())?.output().width())
+    }
+
+    /// What stands before the hidden layers.
+    fn before(&self, input: &Input) -> Result<Network> {
+        if self.convolutions.is_empty() { Ok(Network::new(&[input.columns()])) } else { self.convolve(input) }
     }
 
     /// The convolutions with what follows each, up to the flattening.

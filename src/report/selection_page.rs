@@ -48,13 +48,19 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
     });
     let (full, reduced) = (selection.full, selection.reduced);
     let mut sentences = [
-        format!("Of {} in {}, {} chosen: {}{more}{constant}.", features(n), name(dataset), was(k), head.join(", ")),
+        format!(
+            "Of {} in {}, {} chosen: {}{more}{constant}.",
+            units(selection, n),
+            name(dataset),
+            was(k),
+            head.join(", ")
+        ),
         format!(
             "Networks trained anew on {} alone reach {article} {metric} of {} on the {} rows; with all {}, without penalties, it is {}{random}; always giving {} {}.",
             if k == 1 { "it" } else { "these" },
             sure(selection.score, selection.score_rows_se),
             selection.rows,
-            features(n),
+            units(selection, n),
             sure(selection.all_features, selection.all_features_rows_se),
             constant_answer(selection),
             text::metric(selection.metric, selection.constant_answer)
@@ -76,7 +82,7 @@ fn sentences(selection: &Selection, dataset: &Dataset) -> [String; 5] {
         );
     }
     if selection.stopped {
-        sentences[0] = format!("Stopped before every number of features was tried. {}", sentences[0]);
+        sentences[0] = format!("Stopped before every number of {}s was tried. {}", selection.noun(), sentences[0]);
     }
     sentences
 }
@@ -96,8 +102,8 @@ fn constant_answer(selection: &Selection) -> &'static str {
     if selection.metric == Metric::Mae { "the median gives" } else { "the most frequent class gives" }
 }
 
-fn features(n: usize) -> String {
-    format!("{} feature{}", count(n), if n == 1 { "" } else { "s" })
+fn units(selection: &Selection, n: usize) -> String {
+    text::many(n, selection.noun())
 }
 
 fn was(n: usize) -> String {
@@ -106,17 +112,19 @@ fn was(n: usize) -> String {
 
 /// How far networks on halves of the rows agree.
 fn certainty(selection: &Selection) -> String {
+    let noun = selection.noun();
     match selection.doubt {
         None => {}
         Some(Doubt::Validation) => {
-            return "Not supported: on the validation rows the chosen features are not clearly better than the constant answer (by \
+            return format!(
+                "Not supported: on the validation rows the chosen {noun}s are not clearly better than the constant answer (by \
                     two standard errors), which are fewer than all rows that `train` judges by. That they tell the target isn't shown here: take \
                     the choice as chance, or give more rows."
-                .to_owned();
+            );
         }
         Some(Doubt::Unstable) => {
             return format!(
-                "Not supported: none of the chosen features was chosen by at least {:.0} % of {} networks on halves of the rows, and {}. \
+                "Not supported: none of the chosen {noun}s was chosen by at least {:.0} % of {} networks on halves of the rows, and {}. \
                  Take the choice as chance, or give more rows.",
                 100.0 * selection.stability.threshold,
                 2 * selection.stability.pairs,
@@ -139,7 +147,7 @@ fn certainty(selection: &Selection) -> String {
         count(stability.limit)
     );
     let head = match (certain, k) {
-        (0, 1) => format!("Not chosen {by}: another sample of rows may well choose another feature"),
+        (0, 1) => format!("Not chosen {by}: another sample of rows may well choose another {noun}"),
         (0, _) => format!("None of them was chosen {by}: another sample of rows may well choose others"),
         (1, 1) => format!("It was chosen {by}"),
         (2, 2) => format!("Both were chosen {by}"),
@@ -158,7 +166,7 @@ fn certainty(selection: &Selection) -> String {
         String::new()
     } else {
         format!(
-            " Of features that stable, {} at most are expected by chance; {}.",
+            " Of {noun}s that stable, {} at most are expected by chance; {}.",
             short(stability.false_ones),
             copies(stability)
         )
@@ -196,16 +204,17 @@ fn correlated(selection: &Selection) -> String {
     let instead = others().filter(|(_, s)| s.kept_instead > 0.0);
     let instead: Vec<String> = instead.map(|(name, s)| pair("for", &s.name, name)).collect();
     let are = if pairs.len() == 1 { "is" } else { "are" };
+    let noun = selection.noun();
     match (pairs.len(), instead.len()) {
-        (0, _) => "No chosen feature is strongly correlated with another.".to_owned(),
+        (0, _) => format!("No chosen {noun} is strongly correlated with another."),
         (all, 0) => format!(
-            "{} of the chosen {are} strongly correlated with other features ({}); no network at the chosen penalty kept only the other of \
+            "{} of the chosen {are} strongly correlated with other {noun}s ({}); no network at the chosen penalty kept only the other of \
              such a pair.",
             count(all),
             list(pairs)
         ),
         (all, n) => format!(
-            "{} of the chosen {are} strongly correlated with other features, and for {} of them some networks kept such a \
+            "{} of the chosen {are} strongly correlated with other {noun}s, and for {} of them some networks kept such a \
              substitute instead: {}.",
             count(all),
             count(n),
@@ -265,8 +274,11 @@ pub fn page(selection: &Selection, dataset: &Dataset, device: &str) -> Page {
         "How sure the choice is",
         vec![Block::Columns(vec![vec![stability(selection, dataset).into()], vec![]])],
     );
-    page.section("Chosen features", chosen(selection));
-    page.section("How to read this", EXPLANATION.map(|text| Block::Paragraph(text.into())).to_vec());
+    page.section(format!("Chosen {}s", selection.noun()), chosen(selection));
+    page.section(
+        "How to read this",
+        EXPLANATION.map(|text| Block::Paragraph(text.replace("feature", selection.noun()).into())).to_vec(),
+    );
     page.section("How it was made", vec![Definitions::new("Settings", settings(selection, dataset, device)).into()]);
     page
 }
@@ -290,7 +302,12 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
         ("columns left out (--drop)", list(&s.drop)),
         ("missing cells", serde_name(&s.missing)),
         ("classes", s.classes.as_deref().map_or_else(|| "all".to_owned(), |classes| classes.join(", "))),
-        ("groups", s.groups_file.clone().unwrap_or_else(|| "categories alone".to_owned())),
+        (
+            "groups",
+            s.groups_file
+                .clone()
+                .unwrap_or_else(|| if selection.by_channel { "channels" } else { "categories alone" }.to_owned()),
+        ),
         ("rows", format!("{} in all; scores on the {} rows", count(dataset.rows), selection.rows)),
         match s.folds {
             Some(folds @ 1..) => ("folds, share for test", format!("{folds}, {}", s.test)),
@@ -308,6 +325,7 @@ fn settings(selection: &Selection, dataset: &Dataset, device: &str) -> Vec<(Stri
         ),
         ("random draws at each size", count(s.controls)),
         ("pairs of halves", count(s.pairs)),
+        ("convolutions", list(&s.convolutions.iter().map(text::block).collect::<Vec<_>>())),
         ("hidden layers", format!("{}, {}", list(&hidden), serde_name(&s.activation))),
         ("loss", s.loss.map(|loss| serde_name(&loss)).unwrap_or_default()),
         ("epochs on the path", number_or(s.epochs)),
@@ -324,12 +342,13 @@ fn key_figures(selection: &Selection) -> Vec<KeyFigure> {
     let value = |score: Score| text::metric(selection.metric, score.mean);
     let metric = metric_name(selection);
     let se = |score, rows_se| text::metric(selection.metric, uncertain(score, rows_se).se);
+    let noun = selection.noun();
     let (alone, as_many) = match selection.chosen {
-        1 => ("it", "one random feature"),
-        _ => ("these", "as many random features"),
+        1 => ("it", format!("one random {noun}")),
+        _ => ("these", format!("as many random {noun}s")),
     };
     let mut numbers = vec![
-        KeyFigure::new(count(selection.chosen), format!("of {} chosen", features(selection.units.len()))),
+        KeyFigure::new(count(selection.chosen), format!("of {} chosen", units(selection, selection.units.len()))),
         KeyFigure::new(
             value(selection.score),
             format!("± {} {metric} with {alone} alone, trained anew", se(selection.score, selection.score_rows_se)),
@@ -337,7 +356,7 @@ fn key_figures(selection: &Selection) -> Vec<KeyFigure> {
         KeyFigure::new(
             value(selection.all_features),
             format!(
-                "± {} {metric} with all features, without penalties",
+                "± {} {metric} with all {noun}s, without penalties",
                 se(selection.all_features, selection.all_features_rows_se)
             ),
         ),
@@ -386,21 +405,24 @@ fn path(selection: &Selection) -> Figure {
     let rest = selection.units.len().saturating_sub(LINES);
     let rest =
         if rest > 0 { format!(" The {} last of the ranking are not drawn.", count(rest)) } else { String::new() };
+    let noun = selection.noun();
     let colours = if others.is_empty() {
-        "In colour: the chosen features; grey: the others."
+        format!("In colour: the chosen {noun}s; grey: the others.")
     } else {
-        "In colour: the best of the chosen features, and in light blue the other chosen ones; grey: those not chosen."
+        format!(
+            "In colour: the best of the chosen {noun}s, and in light blue the other chosen ones; grey: those not chosen."
+        )
     };
     Figure::new(
         "Relevance along the path",
-        plot.finish("Relevance of each feature against the penalty"),
+        plot.finish(&format!("Relevance of each {noun} against the penalty")),
         format!("{colours} Dashed: the chosen penalty.{rest}"),
     )
 }
 
 /// Score against the number of features.
 fn sizes(selection: &Selection) -> Figure {
-    let points = &selection.path.points;
+    let (points, noun) = (&selection.path.points, selection.noun());
     let last = selection.sizes.iter().map(|s| s.k as f64).chain(points.iter().map(|p| p.kept)).fold(2.0, f64::max);
     let scores = selection.sizes.iter().flat_map(|s| [Some(s.best), s.random]).flatten();
     let scores = scores.chain([selection.all_features]);
@@ -410,7 +432,7 @@ fn sizes(selection: &Selection) -> Figure {
     let mut plot = Plot::new(HALF, 340.0, [56.0, 16.0, 34.0, 46.0], Scale::Log(1.0, last.max(2.0)), y);
     let ticks = if selection.metric.is_share() { Ticks::Percent } else { Ticks::Plain };
     plot.y_axis(&format!("{} on the {} rows", metric_name(selection), selection.rows), ticks);
-    plot.x_axis("number of features (log scale)", Ticks::Whole);
+    plot.x_axis(&format!("number of {noun}s (log scale)"), Ticks::Whole);
     type Pick = fn(&SizePoint) -> Option<Score>;
     let points_of = |f: Pick| selection.sizes.iter().filter_map(move |s| Some((s.k as f64, f(s)?)));
     let band = |f: Pick| points_of(f).map(|(k, s)| (k, s.mean - s.se, s.mean + s.se)).collect::<Vec<_>>();
@@ -435,17 +457,19 @@ fn sizes(selection: &Selection) -> Figure {
     plot.label(&on_path, "s2", "each network its own");
     let grey = if controls.is_empty() { "" } else { " and on k random ones (grey)" };
     let caption = format!(
-        "Networks trained anew on the k best features (blue){grey}, mean ± one standard error. Orange: the path's networks, \
+        "Networks trained anew on the k best {noun}s (blue){grey}, mean ± one standard error. Orange: the path's networks, \
          each refitted on what it kept itself."
     );
-    Figure::new("What k features can do", plot.finish("Score against the number of features"), caption)
+    Figure::new(format!("What k {noun}s can do"), plot.finish(&format!("Score against the number of {noun}s")), caption)
 }
 
 /// The features as an image, or bars of the share of the halves that choose each.
 fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
     let resampled = &selection.stability;
     let halves = 2 * resampled.pairs;
-    if let Shape::Image(grid) = shape_of(&dataset.axes, dataset.columns) {
+    let noun = selection.noun();
+    // A channel is no place on the picture.
+    if let (Shape::Image(grid), false) = (shape_of(&dataset.axes, dataset.columns), selection.by_channel) {
         let mut share = vec![0.0; dataset.columns];
         for (u, unit) in selection.units.iter().enumerate() {
             unit.columns.iter().for_each(|&c| share[c] = resampled.share[u]);
@@ -491,9 +515,9 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
         plot.text(at, middle, anchor, class, &label);
     }
     let caption = format!(
-        "Networks on {halves} halves of the rows ({} complementary pairs), each of which chooses its {} most relevant features at most; \
+        "Networks on {halves} halves of the rows ({} complementary pairs), each of which chooses its {} most relevant {noun}s at most; \
          a half chose {} in the mean. Shown are the {} best of the ranking; blue: chosen in the end. From {} on (the upright line) \
-         a feature is called stable: {} such at most are expected by chance (Shah and Samworth's bound). The faint line: what the most \
+         a {noun} is called stable: {} such at most are expected by chance (Shah and Samworth's bound). The faint line: what the most \
          often chosen of {} shuffled copies reaches, which know nothing of the target.",
         count(resampled.pairs),
         count(resampled.limit),
@@ -503,7 +527,7 @@ fn stability(selection: &Selection, dataset: &Dataset) -> Figure {
         short(resampled.false_ones),
         resampled.copies.len(),
     );
-    Figure::new("", plot.finish("Stability of the best features"), caption)
+    Figure::new("", plot.finish(&format!("Stability of the best {noun}s")), caption)
 }
 
 /// The chosen features in a table, and what was left out.
@@ -537,7 +561,7 @@ fn chosen(selection: &Selection) -> Vec<Block> {
     };
     let columns = vec![
         Column::number("rank"),
-        Column::text("feature"),
+        Column::text(selection.noun()),
         Column::number("stability"),
         Column::number("λ̃"),
         Column::text("substitutes (r; kept instead / kept both)"),

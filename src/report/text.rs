@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::network::Block;
 use crate::train::Metric;
 
 /// A space that doesn't break, before units.
@@ -182,6 +183,13 @@ fn grouped(text: &str) -> String {
         out.push(c);
     }
     out + rest
+}
+
+/// A convolution with its pooling, in words.
+pub fn block(block: &Block) -> String {
+    let sizes: Vec<String> = block.kernel.iter().map(usize::to_string).collect();
+    let pool = block.pool.map_or_else(String::new, |pool| format!(", pooled by {}/{}", pool.kernel, pool.stride));
+    format!("convolution {}:{}/{}{pool}", block.filters, sizes.join("×"), block.stride)
 }
 
 /// A setting's name as it is written on the command line and in files.

@@ -36,11 +36,11 @@ pub use stability::Stability;
 pub use substitutes::Substitute;
 
 use crate::assess::{Verdict, constant_score};
-use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, source_name};
+use crate::data::{Dataset, Missing, ScaleKind, Targets, Task, Unit, channels, input_of, source_name};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
-use crate::network::{Place, Sequential};
+use crate::network::{Block, Place, Sequential};
 use crate::train::Metric;
 use crate::train::{Flow, Progress, Schedule, Settings, check_loss};
 use crate::{Error, Result};
@@ -54,6 +54,8 @@ pub struct SelectSettings {
     pub seeds: usize,
     /// Penalties on the path.
     pub penalties: usize,
+    /// Convolutions before the hidden layers: channels are chosen then, and [`select`] needs no groups.
+    pub convolutions: Vec<Block>,
     /// Widths of the hidden layers; `None`: one of 100, of fewer where that would be more than 100,000 weights, 16 at least.
     pub hidden: Option<Vec<usize>>,
     pub activation: Activation,
@@ -103,6 +105,7 @@ impl Default for SelectSettings {
             features: None,
             seeds: 5,
             penalties: 12,
+            convolutions: Vec::new(),
             hidden: None,
             activation: Activation::Relu,
             loss: None,
@@ -184,6 +187,8 @@ impl Score {
 pub struct Selection {
     /// All units, by column. Column numbers are those of the data set as it was read.
     pub units: Vec<Unit>,
+    /// Whether they are the data's channels.
+    pub by_channel: bool,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
     /// What `ranking` is ordered by.
@@ -250,6 +255,7 @@ pub fn select(
     settings.check()?;
     settings.check_target(dataset)?;
     let repeated = dataset.repeated_rows();
+    let by_channel = settings.chooses_channels() || !groups.is_empty() && groups == channels(&dataset.axes);
     let prepared = prepared::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
         return Err(Error::Usage(format!(
@@ -292,6 +298,7 @@ pub fn select(
     let substitutes = substitutes::substitutes(&prepared.data, &prepared.units, &ranking[..chosen], &kept);
     Ok(Selection {
         units: prepared.original_units(),
+        by_channel,
         constant: prepared.constant.clone(),
         ranking,
         order,
@@ -333,6 +340,11 @@ pub enum Doubt {
 }
 
 impl Selection {
+    /// What one of its units is called.
+    pub fn noun(&self) -> &'static str {
+        if self.by_channel { "channel" } else { "feature" }
+    }
+
     /// Whether nothing speaks for chance.
     pub fn tells_anything(&self) -> bool {
         self.doubt.is_none()
@@ -398,6 +410,11 @@ impl SelectSettings {
         Ok(())
     }
 
+    /// Whether the inputs that are chosen are channels, each with an eigenvalue of a convolution.
+    pub fn chooses_channels(&self) -> bool {
+        !self.convolutions.is_empty()
+    }
+
     /// About how much work each stage is, for whoever shows how far a selection is.
     pub fn work(&self, units: usize) -> Vec<StageWork> {
         // Networks on few inputs take less, but not in the proportion: each training has its own costs.
@@ -433,18 +450,24 @@ impl SelectSettings {
     }
 
     /// The network's plan on a data set, for `replicas`, before anything that a stage changes.
-    fn plan(&self, dataset: &Dataset, ridge: bool) -> Plan {
+    fn plan(&self, dataset: &Dataset, ridge: bool) -> Result<Plan> {
         let classes = matches!(dataset.y, Targets::Classes { .. });
         let loss = self.loss.unwrap_or(if classes { LossKind::Ce } else { LossKind::Mse });
-        Plan {
-            architecture: Sequential {
-                hidden: self.hidden_for(dataset.columns),
-                activations: vec![self.activation],
-                ridge,
-                // The proximal operator works on W itself.
-                spectral: if self.exact && ridge { Place::None } else { Place::First },
-                ..Sequential::default()
-            },
+        let mut architecture = Sequential {
+            convolutions: self.convolutions.clone(),
+            hidden: Vec::new(),
+            activations: vec![self.activation],
+            ridge,
+            // The proximal operator works on W itself.
+            spectral: if self.exact && ridge { Place::None } else { Place::First },
+            ..Sequential::default()
+        };
+        architecture.hidden = match &self.hidden {
+            Some(hidden) => hidden.clone(),
+            None => vec![hidden_for(architecture.width(input_of(&dataset.axes))?)],
+        };
+        Ok(Plan {
+            architecture,
             tuning: None,
             settings: Settings {
                 loss,
@@ -465,12 +488,7 @@ impl SelectSettings {
             balanced_classes: self.balanced_classes,
             classes: self.classes.clone(),
             missing: self.missing,
-        }
-    }
-
-    fn hidden_for(&self, columns: usize) -> Vec<usize> {
-        const WEIGHTS: usize = 100_000;
-        self.hidden.clone().unwrap_or_else(|| vec![(WEIGHTS / columns.max(1)).clamp(16, 100)])
+        })
     }
 
     /// Passes that make about so many steps of `rows` training rows, or what was asked for times `share`.
@@ -481,4 +499,10 @@ impl SelectSettings {
         };
         (wanted.round() as usize).max(1)
     }
+}
+
+/// Units of the hidden layer that reads so many numbers.
+fn hidden_for(width: usize) -> usize {
+    const WEIGHTS: usize = 100_000;
+    (WEIGHTS / width.max(1)).clamp(16, 100)
 }

@@ -10,7 +10,7 @@ use crate::data::Unit;
 use crate::engine::Device;
 use crate::network::{Layout, Network, Parameters};
 use crate::train::Metric;
-use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Resident, Scores, Settings, input_relevance, rebalance};
+use crate::train::{Flow, Lasso, Progress, ReplicaSettings, Scores, Settings, rebalance, unit_relevance};
 use crate::{Error, Result};
 
 pub(super) const DENSE_SHARE: f64 = 0.8;
@@ -27,6 +27,8 @@ const PROBE_RANGE: (f64, f64) = (1e-3, 10.0);
 /// The same for inputs that need less: from so much lower, and how many (the last is the first of the others).
 const LOWER: f64 = 0.1;
 const LOWER_PROBES: usize = 4;
+/// And for those that need more.
+const HIGHER: f64 = 10.0;
 /// Share of the units above which everything counts as kept.
 const ALL: f64 = 0.95;
 /// A network whose loss on the training rows is not below this share of a constant answer's uses nothing, whatever its
@@ -109,15 +111,18 @@ pub(super) struct Walker<'a> {
     pub strength: Strength<'a>,
     /// Of the stages with a penalty on the inputs.
     pub training: Settings,
+    /// What r_λ is multiplied by: as many entries as a channel's slice of a convolution has for each of a column.
+    taps: f64,
 }
 
 impl<'a> Walker<'a> {
     pub fn new(prepared: &'a Prepared, settings: &'a SelectSettings, device: &'a Device) -> Self {
         let (data, base) = (&prepared.data, &prepared.plan.settings);
-        let lasso = || Lasso { rate: 1.0 / (largest_moment(data) * settings.rate), momentum: MOMENTUM };
+        let lasso = || Lasso { rate: 1.0 / (steepness(prepared) * settings.rate), momentum: MOMENTUM };
+        let taps = prepared.network.first_layer().map_or(1, |first| first.taps);
         let training = Settings {
             epochs: settings.epochs(prepared.training_rows(), base.batch, STEPS, 1.0),
-            groups: tied(&prepared.units),
+            groups: tied(&prepared.network, &prepared.units),
             lasso: settings.exact.then(lasso),
             ..base.clone()
         };
@@ -128,7 +133,9 @@ impl<'a> Walker<'a> {
             constant_loss: constant_loss(data, base.loss),
             threshold: if settings.exact { 0.0 } else { settings.threshold },
         };
-        Walker { prepared, settings, device, strength, training }
+        // The proximal operator counts the entries itself.
+        let taps = if settings.exact { 1.0 } else { taps as f64 };
+        Walker { prepared, settings, device, strength, training, taps }
     }
 
     fn seeds(&self) -> &[ReplicaSettings] {
@@ -159,9 +166,13 @@ impl<'a> Walker<'a> {
     }
 
     /// A seed's penalties. κ = 2√(r_λ r_ψ); a fixed ratio keeps λ's scale, and so what a step of Adam is to it, the same along
-    /// the path.
+    /// the path. With r_λ times its entries the group lasso's strength on a channel is κ√taps, as it is κ√|g| on a group.
     pub fn replica(&self, kappa: f64, seed: usize) -> ReplicaSettings {
-        ReplicaSettings { reg_lambda: kappa / 2.0 / RATIO, reg_psi: kappa / 2.0 * RATIO, ..self.seeds()[seed] }
+        ReplicaSettings {
+            reg_lambda: kappa / 2.0 / RATIO * self.taps,
+            reg_psi: kappa / 2.0 * RATIO,
+            ..self.seeds()[seed]
+        }
     }
 
     fn member(&self, kappa: f64, seed: usize, from: &Parameters) -> Member {
@@ -195,6 +206,12 @@ impl<'a> Walker<'a> {
             lower.pop();
             kept.splice(0..0, counts(&lower)?);
             probes.splice(0..0, lower);
+        }
+        // Inputs that the network reads at many places (a channel's) may outlive even the strongest.
+        if kept.last().is_some_and(|&kept| kept > 0) {
+            let higher = geometric((PROBE_RANGE.1 * spread, PROBE_RANGE.1 * HIGHER * spread), LOWER_PROBES);
+            kept.extend(counts(&higher[1..])?);
+            probes.extend(&higher[1..]);
         }
         ends(&probes, &kept, units.len()).ok_or_else(|| {
             Error::input(
@@ -317,9 +334,7 @@ impl Strength<'_> {
 
     /// ‖W[:,g]‖_F of every unit.
     pub fn relevance(&self, trained: &Trained) -> Vec<f64> {
-        let columns = input_relevance(self.network, &self.layout, &trained.parameters);
-        let norm = |unit: &Unit| unit.columns.iter().map(|&c| columns[c].relevance.powi(2)).sum::<f64>().sqrt();
-        self.units.iter().map(norm).collect()
+        unit_relevance(self.network, &self.layout, &trained.parameters, self.units)
     }
 
     pub fn kept(&self, trained: &Trained) -> Vec<bool> {
@@ -330,15 +345,29 @@ impl Strength<'_> {
     }
 }
 
-/// The largest eigenvalue of the inputs' second moments `E[x xᵀ]` on some training rows: the loss is about so steep in the
-/// first layer's weight, and 1 over it a safe rate for gradient descent there.
-fn largest_moment(data: &Resident) -> f64 {
+/// About how steep the loss is in the first layer's weight: 1 over it is a safe rate for gradient descent there. The largest eigenvalue of the
+/// inputs' second moments `E[x xᵀ]` on some training rows; a convolution's kernel reads a sum over all places of `[channels · taps]`
+/// numbers, whose moments' largest eigenvalue is that of `E[Σ x xᵀ]`, x being the channels at a place, times the taps at most.
+fn steepness(prepared: &Prepared) -> f64 {
     const NUMBERS: usize = 4_000_000;
-    const ITERATIONS: usize = 30;
-    let n = data.columns;
+    let Prepared { data, network, units, .. } = prepared;
     let train = &data.list[data.train.clone()];
-    let rows = &train[..train.len().min((NUMBERS / n.max(1)).max(100))];
+    let rows = &train[..train.len().min((NUMBERS / data.columns.max(1)).max(100))];
     let x = data.inputs(rows);
+    let Some(first) = network.first_layer().filter(|first| first.channels) else {
+        return largest_moment(&x, data.columns, rows.len());
+    };
+    let places = || 0..units[0].columns.len();
+    let of_row = |row: &[f64]| {
+        places().flat_map(|p| units.iter().map(move |u| (p, u))).map(|(p, u)| row[u.columns[p]]).collect::<Vec<_>>()
+    };
+    let at_places: Vec<f64> = x.chunks_exact(data.columns).flat_map(of_row).collect();
+    first.taps as f64 * largest_moment(&at_places, units.len(), rows.len())
+}
+
+/// The largest eigenvalue of `Σ x xᵀ / count` over vectors of n numbers, one behind the other.
+fn largest_moment(x: &[f64], n: usize, count: usize) -> f64 {
+    const ITERATIONS: usize = 30;
     // A start that no column's sign cancels; the power method only ever grows towards the largest.
     let mut v: Vec<f64> = x.chunks_exact(n).fold(vec![0.0; n], |mut sum, row| {
         sum.iter_mut().zip(row).for_each(|(s, x)| *s += x * x);
@@ -354,7 +383,7 @@ fn largest_moment(data: &Resident) -> f64 {
         let mut next = vec![0.0; n];
         for row in x.chunks_exact(n) {
             let dot: f64 = row.iter().zip(&v).map(|(x, v)| x * v).sum();
-            next.iter_mut().zip(row).for_each(|(s, x)| *s += dot * x / rows.len() as f64);
+            next.iter_mut().zip(row).for_each(|(s, x)| *s += dot * x / count as f64);
         }
         largest = next.iter().zip(&v).map(|(a, b)| a * b).sum();
         v = next;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::SelectSettings;
 use super::ensemble::Trained;
 use crate::assess::constant_score;
-use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Unit, split, units};
+use crate::data::{Dataset, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, Unit, input_of, split};
 use crate::model::Plan;
 use crate::network::Network;
 use crate::train::{Metric, Resident, Scores};
@@ -30,6 +30,8 @@ pub(super) struct Prepared {
     pub units: Vec<Unit>,
     /// Columns that vary, as numbered in the data as they were read.
     pub columns: Vec<usize>,
+    /// How many there are as they were read.
+    pub all_columns: usize,
     pub constant: Vec<String>,
     pub metric: Metric,
     pub rows: &'static str,
@@ -48,43 +50,35 @@ impl Prepared {
         let fitted = fitted(&parts, !lists.is_empty());
         let all = Split { train: fitted.clone(), validation: Vec::new(), test: parts.test.clone() };
         dataset.weigh(if lists.is_empty() { &parts } else { &all }, settings.balanced_classes)?;
-        let kind = settings.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-        let scaling = Scaling::fit(kind, dataset, &fitted)?;
+        // What of the plan decides this doesn't depend on the columns: they are the same for those that vary.
+        let plan = settings.plan(dataset, true)?;
+        let scaling = plan.scaling(dataset, &fitted)?;
         scaling.fill_missing(dataset);
-        let varies = |c: &usize| scaling.std[*c] > 0.0;
-        let columns: Vec<usize> = (0..dataset.columns).filter(varies).collect();
-        let constant = (0..dataset.columns).filter(|c| !varies(c)).map(|c| dataset.features[c].name.clone()).collect();
-        if columns.is_empty() {
-            return Err(Error::input(
-                &dataset.source,
-                "columns",
-                "every one is constant on the training rows",
-                "give at least one that varies",
-            ));
-        }
+        let single = Scaling::fit(scaling.kind, dataset, &fitted)?;
+        let (columns, constant) = varying(dataset, &plan.sources(dataset), &single)?;
         let place = |c: usize| columns.binary_search(&c).ok();
         let groups: Vec<Unit> = groups
             .iter()
             .map(|g| Unit { name: g.name.clone(), columns: g.columns.iter().filter_map(|&c| place(c)).collect() })
             .filter(|g| !g.columns.is_empty())
             .collect();
+        let all_columns = dataset.columns;
         let dataset = dataset.select_columns(&columns);
-        let scaling = Scaling::fit(kind, &dataset, &fitted)?;
-        let plan = settings.plan(&dataset, true);
+        let plan = settings.plan(&dataset, true)?;
+        let scaling = plan.scaling(&dataset, &fitted)?;
         let (outputs, task) = match &dataset.y {
             Targets::Classes { names, .. } => (names.len(), Task::Classify),
             Targets::Numbers { names, .. } => (names.len(), Task::Regress),
             _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
         };
         let metric = Metric::of(task, settings.balanced_classes);
-        let network = plan.architecture.build(dataset.columns, outputs)?;
+        let network = plan.architecture.build(input_of(&dataset.axes), outputs)?;
         let target = TargetScaling::fit(&dataset, &fitted);
         let data = Resident::of(&dataset, &scaling, &target, &parts);
         let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
         let spread = (squares / scaling.std.len() as f64).sqrt();
         let rows = if parts.test.is_empty() { "validation" } else { "test" };
-        let units = units(&dataset.features, &groups);
-        let scale = kind;
+        let units = plan.units(&dataset, &groups);
         Ok(Prepared {
             dataset,
             data,
@@ -95,10 +89,11 @@ impl Prepared {
             plan,
             units,
             columns,
+            all_columns,
             constant,
             metric,
             rows,
-            scale,
+            scale: scaling.kind,
             spread,
         })
     }
@@ -162,6 +157,24 @@ impl Prepared {
     }
 }
 
+/// Columns of the inputs that vary, and the names of the others. A channel varies where any of its columns does.
+fn varying(dataset: &Dataset, sources: &[Unit], scaling: &Scaling) -> Result<(Vec<usize>, Vec<String>)> {
+    let constant = scaling.constant();
+    let (constant, vary): (Vec<&Unit>, Vec<&Unit>) =
+        sources.iter().partition(|unit| unit.columns.iter().all(|&c| constant[c]));
+    if vary.is_empty() {
+        return Err(Error::input(
+            &dataset.source,
+            "columns",
+            "every one is constant on the training rows",
+            "give at least one that varies",
+        ));
+    }
+    let mut columns: Vec<usize> = vary.into_iter().flat_map(|unit| unit.columns.clone()).collect();
+    columns.sort_unstable();
+    Ok((columns, constant.into_iter().map(|unit| unit.name.clone()).collect()))
+}
+
 /// Training rows, and with folds those that the first one holds out.
 fn fitted(parts: &Split, folds: bool) -> Vec<u32> {
     let mut rows = parts.train.clone();
@@ -223,9 +236,9 @@ fn nothing_to_choose_by(dataset: &Dataset, share: f64) -> Error {
     ))
 }
 
-/// Columns that share an eigenvalue: those of one unit.
-pub(super) fn tied(units: &[Unit]) -> Vec<Vec<u32>> {
-    let several = units.iter().filter(|unit| unit.columns.len() > 1);
+/// Columns that share an eigenvalue: those of one unit. Behind a convolution a channel's do so anyway.
+pub(super) fn tied(network: &Network, units: &[Unit]) -> Vec<Vec<u32>> {
+    let several = units.iter().filter(|unit| unit.columns.len() > 1 && !network.ranks_channels());
     several.map(|unit| unit.columns.iter().map(|&c| c as u32).collect()).collect()
 }
 

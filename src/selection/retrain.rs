@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use super::SelectSettings;
 use super::ensemble::{Ensemble, Member, Trained};
 use super::prepared::Prepared;
-use crate::data::{Dataset, ScaleKind, Scaling, TargetScaling};
+use crate::data::{TargetScaling, input_of};
 use crate::engine::Device;
 use crate::train::{Flow, Progress, Resident, Settings};
 use crate::{Error, Result};
@@ -68,8 +68,11 @@ impl Retrainer<'_> {
         let Request { units, networks, seed } = request;
         let training = retraining(prepared, settings, *networks, *seed);
         let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
-        let data = data_of(prepared, &dataset)?;
-        let network = settings.plan(&dataset, false).architecture.build(dataset.columns, data.outputs)?;
+        let plan = settings.plan(&dataset, false)?;
+        let fitted = prepared.fitted();
+        let target = TargetScaling::fit(&dataset, &fitted);
+        let data = Resident::of(&dataset, &plan.scaling(&dataset, &fitted)?, &target, &prepared.split);
+        let network = plan.architecture.build(input_of(&dataset.axes), data.outputs)?;
         let ensemble = Ensemble { network: &network, data: &data, lists: &prepared.lists, settings: &training, device };
         // The folds in turn, and with one network its seed's.
         let first = seed.wrapping_sub(settings.seed) as usize;
@@ -163,12 +166,4 @@ pub(super) fn retraining(prepared: &Prepared, settings: &SelectSettings, network
         replicas: Settings::ensemble(networks, seed, 0.0, 0.0),
         ..base.clone()
     }
-}
-
-fn data_of(prepared: &Prepared, dataset: &Dataset) -> Result<Resident> {
-    let kind = prepared.plan.scale.unwrap_or_else(|| ScaleKind::default_for(dataset));
-    let fitted = prepared.fitted();
-    let scaling = Scaling::fit(kind, dataset, &fitted)?;
-    let target = TargetScaling::fit(dataset, &fitted);
-    Ok(Resident::of(dataset, &scaling, &target, &prepared.split))
 }

@@ -258,7 +258,7 @@ pub(super) fn compact(
     observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
 ) -> Result<(Fit, Score, f64)> {
     let mut dataset = prepared.dataset.select_columns(columns);
-    let mut plan = settings.plan(&dataset, false);
+    let mut plan = settings.plan(&dataset, false)?;
     plan.settings = retraining(prepared, settings, settings.seeds, settings.seed);
     // A stop is for what takes long: without this model, which is soon trained, there would be no selection.
     let mut watch = |progress: &Progress<'_>| {
@@ -275,7 +275,7 @@ pub(super) fn compact(
     fit.model.parameters = vec![fit.model.parameters.swap_remove(best)];
     let replica = fit.model.description.settings.replicas[best];
     fit.model.description.settings.replicas = vec![replica];
-    fit.model.description.chosen_from = Some(prepared.columns.len() + prepared.constant.len());
+    fit.model.description.chosen_from = Some(prepared.all_columns);
     Ok((fit, score, reported_rows_se(prepared, &test)))
 }
 

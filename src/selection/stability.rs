@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Stage;
-use super::ensemble::{Ensemble, Member};
-use super::path::Walker;
+use super::ensemble::{Ensemble, Member, Trained};
+use super::path::{DENSE_SHARE, Walker};
 use super::prepared::tied;
 use crate::Result;
-use crate::assess::{beside_copies, folds};
-use crate::data::{Targets, Unit};
+use crate::assess::{Beside, folds};
+use crate::data::{Targets, input_of};
+use crate::network::{Layout, Parameters};
 use crate::random::Random;
-use crate::train::{Flow, Progress, Resident, Settings};
+use crate::train::{Flow, Progress, ReplicaSettings, Resident, Settings, rebalance};
 
 /// Share of the halves from which on a unit is called stable.
 const OFTEN: f64 = 0.9;
@@ -115,43 +116,75 @@ pub(super) fn resample(
     let half = rows.len() / 2;
     let (train, end) = (0..half, rows.len());
     let mut random = Random::new(settings.seed, 0x5f1);
-    let copied = some_of(&prepared.units, &mut random);
+    let copied = some_of(prepared.units.len(), &mut random);
+    let architecture = &prepared.plan.architecture;
+    let beside = Beside::new(&prepared.dataset.axes, &prepared.units, &copied, prepared.network.ranks_channels());
     // Shuffled once for all halves: by chance a column of noise fits the rows too, and then most halves of them.
-    let (data, copies) = beside_copies(&prepared.data, &copied, &rows, random, false);
+    let data = beside.fill(&prepared.data, &rows, random);
     let data = Resident { list: lists[0].clone(), train, validation: half..end, test: end..end, ..data };
-    let copy = |columns: &Vec<usize>| Unit { name: String::new(), columns: columns.clone() };
-    let units: Vec<Unit> = prepared.units.iter().cloned().chain(copies.iter().map(copy)).collect();
-    let network = prepared.plan.architecture.build(data.columns, prepared.network.output().width())?;
+    let units = &beside.units;
+    let network = architecture.build(input_of(&beside.axes), prepared.network.output().width())?;
     // From a start of its own: the dense networks have seen the other half.
     let training = Settings {
         balanced: true,
         epochs: walker.epochs_of(half, 1.0),
         early_stop: None,
-        groups: tied(&units),
+        groups: tied(&network, units),
         ..walker.training.clone()
     };
-    let member = |list: usize| {
-        let mut settings = walker.replica(kappa, 0);
-        settings.seed = settings.seed.wrapping_add(list as u64);
-        Member { settings, start: None, columns: None, list }
-    };
-    let members: Vec<Member> = (0..lists.len()).map(member).collect();
+    let strength = walker.strength.of(&network, units);
+    let members: Vec<Member> = (0..lists.len()).map(|list| member(walker.replica(kappa, 0), list, None)).collect();
     let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &training, device };
-    let trained = ensemble.train(&members, &mut |progress| observe(Stage::Stability, progress))?;
+    let mut watch = |progress: &Progress<'_>| observe(Stage::Stability, progress);
+    let mut trained = ensemble.train(&members, &mut watch)?;
+    let silent: Vec<usize> =
+        (0..trained.len()).filter(|&list| !strength.kept(&trained[list]).contains(&true)).collect();
+    if !silent.is_empty() {
+        let again = from_dense(walker, &ensemble, half, kappa, &silent, &mut watch)?;
+        silent.into_iter().zip(again).for_each(|(list, network)| trained[list] = network);
+    }
     let (n, limit) = (prepared.units.len(), limit(prepared.units.len(), pairs));
-    let strength = walker.strength.of(&network, &units);
     let chosen: Vec<Vec<bool>> =
         trained.iter().map(|t| choose(&strength.kept(t), &strength.relevance(t), n, limit)).collect();
     Ok(Stability::of(&chosen, n, pairs, limit))
 }
 
-/// Columns of [`COPIES`] units that are drawn, or of all where there are fewer.
-fn some_of(units: &[Unit], random: &mut Random) -> Vec<Vec<usize>> {
-    let mut drawn: Vec<usize> = (0..units.len()).collect();
+fn member(settings: ReplicaSettings, list: usize, start: Option<Parameters>) -> Member {
+    let settings = ReplicaSettings { seed: settings.seed.wrapping_add(list as u64), ..settings };
+    Member { settings, start, columns: None, list }
+}
+
+/// The networks of some halves once more, as the path's are trained: from dense ones, of the same halves. A strong penalty, which
+/// networks survive that have learnt what there is, leaves nothing of one that meets it with its first step.
+fn from_dense(
+    walker: &Walker<'_>,
+    ensemble: &Ensemble<'_>,
+    half: usize,
+    kappa: f64,
+    halves: &[usize],
+    watch: &mut dyn FnMut(&Progress<'_>) -> Flow,
+) -> Result<Vec<Trained>> {
+    let base = &walker.prepared.plan.settings;
+    let dense = Settings { epochs: walker.epochs_of(half, DENSE_SHARE), early_stop: None, ..base.clone() };
+    let members: Vec<Member> = halves.iter().map(|&list| member(base.replicas[0], list, None)).collect();
+    let from = Ensemble { settings: &dense, ..*ensemble }.train(&members, watch)?;
+    let layout = Layout::new(ensemble.network);
+    let penalised = |(&list, from): (&usize, &Trained)| {
+        let replica = walker.replica(kappa, 0);
+        let groups = &ensemble.settings.groups;
+        member(replica, list, Some(rebalance(ensemble.network, &layout, &replica, groups, &from.parameters)))
+    };
+    let members: Vec<Member> = halves.iter().zip(&from).map(penalised).collect();
+    ensemble.train(&members, watch)
+}
+
+/// [`COPIES`] of so many units that are drawn, or all where there are fewer.
+fn some_of(units: usize, random: &mut Random) -> Vec<usize> {
+    let mut drawn: Vec<usize> = (0..units).collect();
     random.shuffle(&mut drawn);
     drawn.truncate(COPIES);
     drawn.sort_unstable();
-    drawn.iter().map(|&u| units[u].columns.clone()).collect()
+    drawn
 }
 
 /// Of the first `n` units those that are kept, the most relevant `limit` at most; of the others each that would be among them.

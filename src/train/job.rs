@@ -73,9 +73,9 @@ impl Job {
             )));
         }
         let first = network.first_layer();
-        if settings.lasso.is_some() && !first.is_some_and(|first| first.weight == Weight::Direct && !first.channels) {
+        if settings.lasso.is_some() && !first.is_some_and(|first| first.weight == Weight::Direct) {
             return Err(Error::Usage(
-                "the lasso steps the direct weight of a dense first layer, and this network has none".into(),
+                "the lasso steps the direct weight of a first layer, and this network has none".into(),
             ));
         }
         if !settings.groups.is_empty() && first.is_some_and(|first| first.channels) {

@@ -17,7 +17,7 @@ pub use metric::Metric;
 pub(crate) use metric::check_loss;
 pub use resident::Resident;
 pub use settings::{Lasso, ReplicaSettings, Schedule, Settings};
-pub(crate) use start::{InputRelevance, input_relevance, rebalance};
+pub(crate) use start::{InputRelevance, input_relevance, rebalance, unit_relevance};
 
 /// Whether training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,7 +82,7 @@ impl Recording {
         let program = &mut workspace.program;
         let mut shared = |label: &str, len: usize, element| program.buffers.buffer(label, len, Scope::Shared, element);
         let ld = pad4(data.columns);
-        let units = settings.units(data.columns);
+        let units = settings.units(network.first_layer());
         let ties = (!units.is_empty()).then(|| Tie::words(&units));
         let members = ties.map(|words| (shared("groups", words.len(), Element::Word), words));
         // Data without targets (to predict on) get zeros: an evaluation reads one for every output.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::LossKind;
-use crate::network::Initialisation;
+use crate::network::{FirstLayer, Initialisation};
 use crate::{Error, Result};
 
 /// Learning rate over the training.
@@ -71,7 +71,8 @@ pub struct Settings {
     pub lasso: Option<Lasso>,
 }
 
-/// The group lasso of strength `2√(r_λ r_ψ)·√|g|` on the columns of the first layer's weight, by momentum SGD with the proximal
+/// The group lasso of strength `2√(r_λ r_ψ)·√|g|` on the columns of the first layer's weight (on a convolution's channels, with as many
+/// columns as a kernel has elements), by momentum SGD with the proximal
 /// operator ([`crate::kernels::Proximal`]; method.md section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lasso {
@@ -187,13 +188,16 @@ impl Settings {
         Ok(())
     }
 
-    /// The columns that the optimiser treats as one: the groups, and for the lasso every other column by itself.
-    pub(crate) fn units(&self, columns: usize) -> Vec<Vec<u32>> {
+    /// The columns of the first layer's weight that the optimiser treats as one: the groups, and for the lasso every other column by itself;
+    /// of a convolution, which has no groups, those of each channel.
+    pub(crate) fn units(&self, first: Option<FirstLayer>) -> Vec<Vec<u32>> {
         let mut units = self.groups.clone();
-        if self.lasso.is_some() {
-            let mut alone = vec![true; columns];
+        if let (Some(first), true) = (first, self.lasso.is_some()) {
+            let taps = first.taps as u32;
+            let mut alone = vec![true; first.sources];
             self.groups.iter().flatten().for_each(|&c| alone[c as usize] = false);
-            units.extend((0..columns as u32).filter(|&c| alone[c as usize]).map(|c| vec![c]));
+            let sources = (0..first.sources as u32).filter(|&i| alone[i as usize]);
+            units.extend(sources.map(|i| (i * taps..(i + 1) * taps).collect::<Vec<u32>>()));
         }
         units
     }

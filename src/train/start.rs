@@ -1,6 +1,7 @@
 //! Initial parameters, and what the first layer's parameters say about the inputs.
 
 use super::settings::Settings;
+use crate::data::Unit;
 use crate::network::{Layer, Layout, Network, NodeId, Parameters, Spectral, Weight};
 
 /// Parameters of a replica before its first step.
@@ -104,4 +105,15 @@ pub(crate) fn input_relevance(network: &Network, layout: &Layout, parameters: &P
             weight_norm: weights[i].sqrt(),
         })
         .collect()
+}
+
+/// The relevance of units of inputs: ‖W[:,g]‖_F of the columns of each, or of its channel where the first layer has an eigenvalue for every
+/// channel, which are then the units in their order.
+pub(crate) fn unit_relevance(network: &Network, layout: &Layout, parameters: &Parameters, units: &[Unit]) -> Vec<f64> {
+    let sources: Vec<f64> = input_relevance(network, layout, parameters).iter().map(|e| e.relevance).collect();
+    if network.ranks_channels() {
+        debug_assert_eq!(sources.len(), units.len());
+        return sources;
+    }
+    units.iter().map(|unit| unit.columns.iter().map(|&c| sources[c].powi(2)).sum::<f64>().sqrt()).collect()
 }
