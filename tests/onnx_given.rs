@@ -4,7 +4,6 @@ mod common;
 #[path = "../src/model_file/onnx/encode.rs"]
 #[allow(dead_code)]
 mod encode;
-#[allow(dead_code)]
 #[path = "common/onnx.rs"]
 mod models;
 #[path = "../src/model_file/onnx/samples.rs"]
