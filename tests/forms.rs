@@ -345,7 +345,7 @@ fn a_stopped_decomposition_goes_on_to_the_same_bits() {
     let (network, ..) = network();
     let x = input(&network);
     let (whole, resumed, all) = stopped_after(usize::MAX, &at("whole"), &x);
-    assert!(whole.is_some() && !resumed && all > 4, "{all}");
+    assert!(whole.is_some() && !resumed && all >= 4, "two blocks, there and back: {all}");
     // In the middle of a block, too: it is made once more.
     for products in [2, 3] {
         let kept = at(&products.to_string());
