@@ -82,6 +82,25 @@ fn the_proximal_step_follows_its_formula() {
     assert!((1..12 * 8).contains(&dropped), "{dropped} units of 96 were dropped; some should be, and some kept");
 }
 
+/// Inputs on these axes and the numbers `y` of so many names.
+fn data_set(x: Vec<f32>, (y, names): (&[f32], &[&str]), axes: Vec<Axis>) -> Dataset {
+    let columns = axes.iter().map(|axis| axis.len).product();
+    Dataset {
+        source: "problem".into(),
+        rows: y.len() / names.len(),
+        columns,
+        x: Values::F32(x),
+        y: Targets::Numbers { values: y.to_vec(), names: names.iter().map(|name| (*name).to_owned()).collect() },
+        features: (0..columns).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
+        axes,
+        weights: None,
+        test_from: None,
+        notes: Vec::new(),
+        filled: Vec::new(),
+        row_names: Vec::new(),
+    }
+}
+
 /// A linear problem with two outputs, of which the columns 0, 1, 4 and 5 know something.
 fn problem(rows: usize) -> (Vec<f64>, Vec<f64>, Resident) {
     const N: usize = 7;
@@ -89,20 +108,7 @@ fn problem(rows: usize) -> (Vec<f64>, Vec<f64>, Resident) {
     let x: Vec<f32> = (0..rows * N).map(|_| random.normal() as f32).collect();
     let answers = |x: &[f32]| [2.0 * x[0] - x[1] + 0.05 * x[4], 0.5 * x[1] + x[5]];
     let y: Vec<f32> = x.chunks_exact(N).flat_map(answers).map(|y| y + 0.1 * random.normal() as f32).collect();
-    let set = Dataset {
-        source: "problem".into(),
-        rows,
-        columns: N,
-        x: Values::F32(x.clone()),
-        y: Targets::Numbers { values: y.clone(), names: vec!["a".into(), "b".into()] },
-        features: (0..N).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
-        axes: vec![Axis::new("feature", N)],
-        weights: None,
-        test_from: None,
-        notes: Vec::new(),
-        filled: Vec::new(),
-        row_names: Vec::new(),
-    };
+    let set = data_set(x.clone(), (&y, &["a", "b"]), vec![Axis::new("feature", N)]);
     let all: Vec<u32> = (0..rows as u32).collect();
     let data = Resident::new(&set, (&[0.0; N], &[1.0; N]), (&[0.0; 2], &[1.0; 2]), [&all, &[], &[]]);
     (x.iter().map(|&x| f64::from(x)).collect(), y.iter().map(|&y| f64::from(y)).collect(), data)
@@ -179,20 +185,7 @@ fn channels_of_a_convolution_are_its_units() {
     // Channels 0 and 2 know something, at places of their own.
     let answer = |x: &[f32]| x[2] + 0.8 * x[3] - x[2 * places + 4];
     let y: Vec<f32> = x.chunks_exact(n).map(|x| answer(x) + 0.1 * random.normal() as f32).collect();
-    let set = Dataset {
-        source: "problem".into(),
-        rows,
-        columns: n,
-        x: Values::F32(x.clone()),
-        y: Targets::Numbers { values: y.clone(), names: vec!["a".into()] },
-        features: (0..n).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
-        axes: vec![Axis::new("channel", channels), Axis::new("position", places)],
-        weights: None,
-        test_from: None,
-        notes: Vec::new(),
-        filled: Vec::new(),
-        row_names: Vec::new(),
-    };
+    let set = data_set(x.clone(), (&y, &["a"]), vec![Axis::new("channel", channels), Axis::new("position", places)]);
     let all: Vec<u32> = (0..rows as u32).collect();
     let data = Resident::new(&set, (&vec![0.0; n], &vec![1.0; n]), (&[0.0], &[1.0]), [&all, &[], &[]]);
     let architecture = Sequential {

@@ -395,6 +395,14 @@ fn a_model_reads_pictures_in_its_own_layout() {
     }
     assert!(read.notes[0].contains("channels elsewhere"), "{:?}", read.notes);
     assert!(with(&first, Some(model.features.clone())).unwrap().notes.is_empty());
+    // Also by names of its own, where its axes are known.
+    let mut own = model.features.clone();
+    own.iter_mut().enumerate().for_each(|(c, feature)| feature.name = format!("sensor {c}"));
+    let mut request = last.request();
+    (request.need_target, request.expect, request.axes) = (false, Some(own.clone()), Some(model.axes.clone()));
+    let read = load(&request).unwrap();
+    assert_eq!((&read.features, &read.axes), (&own, &model.axes));
+    assert!((0..60).all(|column| read.value(0, column) == model.value(0, column)));
     // 60 numbers too, but of pictures that lie down.
     let turned = file([1, 3, width, height], &[0.0; 60]);
     refused(

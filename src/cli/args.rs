@@ -27,7 +27,7 @@ pub fn width(text: &str) -> Result<usize, String> {
     units.ok_or_else(|| format!("a layer has 1 to {MOST_UNITS} units"))
 }
 
-/// A time that may be spent; none is what takes least.
+/// A time that may be spent.
 pub fn minutes(text: &str) -> Result<f64, String> {
     let minutes = text.trim().parse().ok().filter(|&minutes: &f64| minutes > 0.0 && minutes.is_finite());
     minutes.ok_or_else(|| "give minutes, more than 0".into())

@@ -141,6 +141,11 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         let mut ordered = dataset.select_columns(&places);
         let note = format!("{} has its channels elsewhere than the model; they are put in its order", path.display());
         ordered.notes.push(note);
+        // They are the model's now, by its names.
+        if let Some(expected) = &request.expect {
+            ordered.features.clone_from(expected);
+        }
+        ordered.axes = request.axes.clone().unwrap_or(ordered.axes);
         dataset = ordered;
     }
     Ok(dataset)
@@ -315,10 +320,10 @@ fn moved(model: &[Axis], found: &[Axis]) -> Option<Option<Vec<usize>>> {
     }
     let stride = |at: usize| found[at + 1..].iter().map(|axis| axis.len).product::<usize>();
     let at = |axis: &Axis| found.iter().position(|other| other.name == axis.name && other.len == axis.len);
-    let strides: Vec<usize> = model.iter().map(|axis| at(axis).map(stride)).collect::<Option<_>>()?;
     if model.len() != found.len() {
         return None;
     }
+    let strides: Vec<usize> = model.iter().map(|axis| at(axis).map(stride)).collect::<Option<_>>()?;
     let place = |column: usize| {
         let (mut rest, mut place) = (column, 0);
         for (axis, stride) in model.iter().zip(&strides).rev() {

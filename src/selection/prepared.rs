@@ -54,8 +54,10 @@ impl Prepared {
         let plan = settings.plan(dataset, true)?;
         let scaling = plan.scaling(dataset, &fitted)?;
         scaling.fill_missing(dataset);
-        let single = Scaling::fit(scaling.kind, dataset, &fitted)?;
-        let (columns, constant) = varying(dataset, &plan.sources(dataset), &single)?;
+        // Of channels it doesn't tell which columns are constant.
+        let by_column =
+            settings.chooses_channels().then(|| Scaling::fit(scaling.kind, dataset, &fitted)).transpose()?;
+        let (columns, constant) = varying(dataset, &plan.sources(dataset), by_column.as_ref().unwrap_or(&scaling))?;
         let place = |c: usize| columns.binary_search(&c).ok();
         let groups: Vec<Unit> = groups
             .iter()
