@@ -74,7 +74,7 @@ pub struct Args {
     /// Which of the model's replicas is explained
     #[arg(long, default_value_t = 0, value_name = "R")]
     replica: usize,
-    /// How an operator of thousands of rows is decomposed: complete (every component), class-rows (every component of the rows
+    /// How an operator of thousands of rows is decomposed: complete (every component above rounding), class-rows (every component of the rows
     /// that the output reads), contributions (what is found where the output looks), top (the K largest singular values), or
     /// auto, the first of the first three that fits --budget and --memory
     #[arg(long, default_value = "auto", value_name = "FORM", value_parser = by_name::<Form>)]

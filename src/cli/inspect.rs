@@ -12,7 +12,7 @@ use crate::Result;
 use crate::model::{Model, Origin};
 use crate::network::{Interpolation, Layer, Layout, Node, NodeId, Sliding, Weight};
 use crate::report::text::{count, serde_name};
-use crate::specxai::{SplitPlan, is_cut};
+use crate::specxai::{SplitPlan, are_cuts};
 
 mod cuts;
 mod memory;
@@ -61,13 +61,16 @@ struct Listed<'a> {
     model: &'a Model,
     layout: Layout,
     memory: Option<Memory>,
+    /// The nodes that every path passes through.
+    cuts: Vec<bool>,
     /// Of every cut at one input, if that was given.
     plans: Vec<SplitPlan>,
 }
 
 impl<'a> Listed<'a> {
     fn of(model: &'a Model, plans: Vec<SplitPlan>) -> Self {
-        Listed { model, layout: Layout::new(&model.network), memory: Memory::of(&model.network), plans }
+        let network = &model.network;
+        Listed { model, layout: Layout::new(network), memory: Memory::of(network), cuts: are_cuts(network), plans }
     }
 
     fn name(&self, id: NodeId) -> &'a str {
@@ -75,11 +78,11 @@ impl<'a> Listed<'a> {
     }
 
     fn parameters(&self, id: NodeId) -> usize {
-        self.layout.tensors.iter().filter(|t| t.node == id).map(|t| t.rows * t.cols).sum()
+        self.layout.of(id).iter().map(|t| t.rows * t.cols).sum()
     }
 
     fn is_cut(&self, id: NodeId) -> bool {
-        id > 0 && is_cut(&self.model.network, id)
+        id > 0 && self.cuts[id]
     }
 
     fn json(&self) -> Value {

@@ -7,16 +7,26 @@ pub fn argmax(outputs: &[f64]) -> usize {
 
 /// ln of the probability of a class: its logit beyond ln Σ exp of all.
 pub fn log_probability(logits: &[f64], class: usize) -> f64 {
-    let largest = logits[argmax(logits)];
-    let sum: f64 = logits.iter().map(|o| (o - largest).exp()).sum();
+    let (largest, sum) = exponentials(logits);
     logits[class] - largest - sum.ln()
+}
+
+/// The same of every class.
+pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
+    let (largest, sum) = exponentials(logits);
+    logits.iter().map(|o| o - largest - sum.ln()).collect()
 }
 
 /// The probability of every class.
 pub fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits[argmax(logits)];
-    let sum: f64 = logits.iter().map(|o| (o - largest).exp()).sum();
+    let (largest, sum) = exponentials(logits);
     logits.iter().map(|o| (o - largest).exp() / sum).collect()
+}
+
+/// The largest, and the sum of all exponentials as shares of its own.
+fn exponentials(logits: &[f64]) -> (f64, f64) {
+    let largest = logits[argmax(logits)];
+    (largest, logits.iter().map(|o| (o - largest).exp()).sum())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod team;
 
 pub use denormals::FlushToZero;
 pub(crate) use eigen::symmetric_eigen;
-pub use logits::{argmax, log_probability, softmax};
+pub use logits::{argmax, log_probability, log_softmax, softmax};
 pub use product::{Operand, add_product, product};
 pub use real::Real;
 pub use rows::{column_sums, for_rows, for_tasks, for_tasks_in, split_rows, vectorised, widest};

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::{log_softmax, softmax};
+
 /// A final softmax, log-softmax or sigmoid, which was taken off: it is increasing in each output, or a softmax of some of them, so that what
 /// goes into it is what there is to explain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,17 +34,15 @@ impl Ending {
         if self.operator == "Sigmoid" {
             return outputs.iter().map(|y| 1.0 / (1.0 + (-y).exp())).collect();
         }
-        let log = self.operator == "LogSoftmax";
+        let normalise = if self.operator == "LogSoftmax" { log_softmax } else { softmax };
         let mut made = vec![0.0; outputs.len()];
         let whole = (self.size * self.inner).max(1);
         for (a, block) in outputs.chunks_exact(whole).enumerate() {
             for b in 0..self.inner {
                 let places = || (b..whole).step_by(self.inner);
-                let largest = places().map(|at| block[at]).fold(f64::NEG_INFINITY, f64::max);
-                let sum: f64 = places().map(|at| (block[at] - largest).exp()).sum();
-                for at in places() {
-                    let ln = block[at] - largest - sum.ln();
-                    made[a * whole + at] = if log { ln } else { ln.exp() };
+                let together: Vec<f64> = places().map(|at| block[at]).collect();
+                for (at, y) in places().zip(normalise(&together)) {
+                    made[a * whole + at] = y;
                 }
             }
         }

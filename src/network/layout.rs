@@ -84,6 +84,7 @@ pub struct Tensor {
 /// `trained ψ | trained λ | other trained | frozen`, and the statistics.
 #[derive(Debug, Clone)]
 pub struct Layout {
+    /// In the order of the nodes.
     pub tensors: Vec<Tensor>,
     pub psi_end: usize,
     pub lambda_end: usize,
@@ -130,7 +131,14 @@ impl Layout {
         Layout { tensors, psi_end, lambda_end, trained_end, parameters, statistics }
     }
 
+    /// A node's tensors.
+    pub fn of(&self, node: NodeId) -> &[Tensor] {
+        let first = self.tensors.partition_point(|t| t.node < node);
+        let len = self.tensors[first..].partition_point(|t| t.node == node);
+        &self.tensors[first..first + len]
+    }
+
     pub fn find(&self, node: NodeId, name: &str) -> Option<&Tensor> {
-        self.tensors.iter().find(|t| t.node == node && t.name == name)
+        self.of(node).iter().find(|t| t.name == name)
     }
 }

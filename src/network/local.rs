@@ -61,7 +61,7 @@ pub(crate) struct Sweep<'a> {
     /// Rows for each sample of every matrix.
     pub seeds: usize,
     arrived: Vec<Vec<Cotangent>>,
-    consumers: Vec<usize>,
+    consumers: Vec<Vec<NodeId>>,
     stop: Option<NodeId>,
     keep: bool,
     ops: Vec<Op>,
@@ -292,7 +292,7 @@ impl<'a> Sweep<'a> {
     /// Where a product delivers the cotangent of its input: to the input, or on through an elementwise node there, whose slope it
     /// then multiplies by, where that saves a pass; and the matrix for it.
     pub fn below(&mut self, id: NodeId, input: NodeId) -> (NodeId, Option<Slope>, View) {
-        let fused = (!self.keep && self.consumers[input] == 1 && self.stop != Some(input))
+        let fused = (!self.keep && self.consumers[input].len() == 1 && self.stop != Some(input))
             .then(|| self.affine[input].slope)
             .flatten();
         let target = if fused.is_some() { self.network.nodes[input].inputs[0] } else { input };

@@ -239,10 +239,12 @@ impl Network {
         self.nodes.last().expect("a network has its input at least")
     }
 
-    /// How many times each node's output is read.
-    pub(crate) fn consumers(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.nodes.len()];
-        self.nodes.iter().flat_map(|n| &n.inputs).for_each(|&i| counts[i] += 1);
-        counts
+    /// Who reads each node's output, as often as it does.
+    pub(crate) fn consumers(&self) -> Vec<Vec<NodeId>> {
+        let mut consumers = vec![Vec::new(); self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&input| consumers[input].push(id));
+        }
+        consumers
     }
 }

@@ -112,7 +112,7 @@ pub struct Recorder<'a> {
     network: &'a Network,
     workspace: &'a mut Workspace,
     mode: Mode,
-    consumers: Vec<usize>,
+    consumers: Vec<Vec<NodeId>>,
     outputs: Vec<Option<View>>,
     gradients: Vec<Vec<View>>,
     /// Nodes whose gradient something uses: a trained parameter there or below, or whoever asked for that of the input.
@@ -127,7 +127,7 @@ impl<'a> Recorder<'a> {
         outputs[0] = Some(x);
         let mut wanted = vec![input_gradient; network.nodes.len()];
         for (id, node) in network.nodes.iter().enumerate() {
-            let trains = workspace.layout.tensors.iter().any(|tensor| tensor.node == id && tensor.trained);
+            let trains = workspace.layout.of(id).iter().any(|tensor| tensor.trained);
             wanted[id] |= trains || node.inputs.iter().any(|&input| wanted[input]);
         }
         Recorder {
@@ -282,10 +282,10 @@ impl<'a> Recorder<'a> {
         let convolves = |id: NodeId| matches!(self.network.nodes[id].layer, Layer::Convolution(_));
         let node = &self.network.nodes[id];
         let written = match node.layer {
-            Layer::Activation(_) => convolves(node.inputs[0]) && self.consumers[node.inputs[0]] == 1,
+            Layer::Activation(_) => convolves(node.inputs[0]) && self.consumers[node.inputs[0]].len() == 1,
             _ => convolves(id),
         };
-        written && self.consumers[id] == 1 && node.width().is_multiple_of(4)
+        written && self.consumers[id].len() == 1 && node.width().is_multiple_of(4)
     }
 
     /// Declares that a node's output is another node's, unchanged.
@@ -305,10 +305,8 @@ impl<'a> Recorder<'a> {
 
     /// The node that alone reads this one's output.
     pub(crate) fn sole_consumer(&self, id: NodeId) -> Option<(NodeId, &'a Node)> {
-        if self.consumers[id] != 1 {
-            return None;
-        }
-        self.network.nodes.iter().enumerate().find(|(_, node)| node.inputs.contains(&id))
+        let &[consumer] = &self.consumers[id][..] else { return None };
+        Some((consumer, &self.network.nodes[consumer]))
     }
 
     pub(crate) fn parameter(&self, id: NodeId, name: &str) -> View {
@@ -336,7 +334,7 @@ impl<'a> Recorder<'a> {
         let nodes = &self.network.nodes;
         let fuses = nodes[from].layer.node_type().is_some_and(|t| t.fuses_slope());
         let (target, slope) = match &nodes[input].layer {
-            Layer::Activation(layer) if fuses && self.consumers[input] == 1 => {
+            Layer::Activation(layer) if fuses && self.consumers[input].len() == 1 => {
                 (nodes[input].inputs[0], Some(self.slope(input, layer.activation)))
             }
             _ => (input, None),

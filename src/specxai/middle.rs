@@ -1,7 +1,7 @@
 //! A node half-way between the input and a split, at which the rows of R are held while their Gram matrix is made.
 
+use super::cuts::cuts_to;
 use super::krylov::Apply;
-use super::operator::is_cut_of;
 use crate::Result;
 use crate::network::{Network, NodeId};
 
@@ -38,8 +38,13 @@ pub(super) fn middle(network: &Network, split: NodeId, rows: usize, bytes: usize
     let all: usize = whole.iter().sum();
     let mut best = None;
     let mut least = 2usize.saturating_mul(all);
-    for node in (0..split).filter(|&node| node == 0 || is_cut_of(network, node, split)) {
-        let below: usize = whole[..=node].iter().sum();
+    let cuts = cuts_to(network, split);
+    let mut below = 0;
+    for node in 0..split {
+        below += whole[node];
+        if !cuts[node] {
+            continue;
+        }
         let (above, width) = (all - below, network.nodes[node].width());
         let work = (above + 2 * below).saturating_add(rows.saturating_mul(width) / 2 / QUICKER);
         if work < least && held_bytes(rows, width, bytes) <= memory {

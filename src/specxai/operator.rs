@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::engine::{Device, Session};
 use crate::network::local::{Affine, Cotangent, Pull, SlopeForm, linearise, pull, push};
 use crate::network::record::{Mode, Recorder, Workspace};
-use crate::network::{Layer, Network, NodeId, Parameters};
+use crate::network::{Network, NodeId, Parameters};
 use crate::program::{Elements, PassId, Step, View, pad4};
 use crate::{Error, Result};
 
@@ -478,54 +478,4 @@ fn record_product(network: &Network, workspace: &mut Workspace, affine: &[Affine
 /// One identity matrix for each sample.
 fn identity(out: View, seeds: usize) -> crate::kernels::Expand {
     crate::kernels::Expand { left: None, weight: None, eigenvalues: None, right: None, out, seeds }
-}
-
-/// Whether every path from the input to the output passes through a node (then J = L R there).
-pub fn is_cut(network: &Network, node: NodeId) -> bool {
-    is_cut_of(network, node, network.nodes.len() - 1)
-}
-
-/// Whether every path from the input to a node `to` passes through `node`.
-pub(super) fn is_cut_of(network: &Network, node: NodeId, to: NodeId) -> bool {
-    let mut reached = vec![false; network.nodes.len()];
-    reached[0] = node != 0;
-    for (id, n) in network.nodes.iter().enumerate().skip(1) {
-        reached[id] = id != node && n.inputs.iter().any(|&input| reached[input]);
-    }
-    !reached[to]
-}
-
-/// The node of a name that can be split at.
-///
-/// # Errors
-/// [`Error::Usage`] that lists the names there are.
-pub fn split_node(network: &Network, name: &str) -> Result<NodeId> {
-    let names = || network.nodes[1..].iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
-    match network.nodes.iter().position(|node| node.name == name) {
-        Some(0) => Err(Error::Usage(format!(
-            "the network can't be split at its {name}, where R would be the identity; there are {}",
-            names()
-        ))),
-        Some(id) => Ok(id),
-        None => Err(Error::Usage(format!("there is no node {name} to split at; there are {}", names()))),
-    }
-}
-
-/// The nodes that `--split all` means: the cuts, without those that only pass their input on.
-pub fn cuts(network: &Network) -> Vec<NodeId> {
-    (1..network.nodes.len()).filter(|&id| is_cut(network, id) && !passes_on(network, id)).collect()
-}
-
-/// The other ones: their R is that of the node before.
-pub fn passing_cuts(network: &Network) -> Vec<NodeId> {
-    (1..network.nodes.len()).filter(|&id| is_cut(network, id) && passes_on(network, id)).collect()
-}
-
-fn passes_on(network: &Network, id: NodeId) -> bool {
-    matches!(network.nodes[id].layer, Layer::Dropout(_) | Layer::Reshape(_))
-}
-
-/// The last cut that has spatial axes: what a convolutional network pools or flattens in the end (SpecXAI's last convolution).
-pub fn last_spatial_cut(network: &Network) -> Option<NodeId> {
-    cuts(network).into_iter().rfind(|&id| network.nodes[id].is_spatial())
 }

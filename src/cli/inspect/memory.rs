@@ -14,6 +14,9 @@ const SEEDS: usize = 8;
 /// Elements of a sample's outputs beyond which nothing is recorded to find out.
 const MOST_ELEMENTS: usize = 1 << 26;
 
+/// And nodes: matrices are placed in time that grows with their square, half a second for these.
+const MOST_NODES: usize = 1 << 13;
+
 /// What a sample takes on the engine, in numbers of 4 bytes.
 pub(super) struct Memory {
     parameters: usize,
@@ -26,7 +29,7 @@ impl Memory {
     /// `None` for a network that is too large to be recorded only to be looked at.
     pub fn of(network: &Network) -> Option<Self> {
         let elements = network.nodes.iter().try_fold(0usize, |all, node| all.checked_add(pad4(node.width())));
-        elements.filter(|&elements| elements <= MOST_ELEMENTS)?;
+        elements.filter(|&elements| elements <= MOST_ELEMENTS && network.nodes.len() <= MOST_NODES)?;
         let node = network.nodes.len() - 1;
         let products = [Product::Pull { node, seeds: SEEDS }, Product::Push { node, seeds: SEEDS }];
         let layout = Layout::new(network);
