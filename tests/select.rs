@@ -171,6 +171,51 @@ fn labels_without_meaning_on_few_rows_are_doubted() {
     assert!(doubts.iter().filter(|doubt| doubt.is_none()).count() <= 1, "{doubts:?}");
 }
 
+/// Brownlee's stack loss (1965), 21 rows: its folds have means of their own, and a network that uses nothing is known by the constant answer to
+/// its own rows.
+#[test]
+fn folds_of_few_rows_have_constants_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = directory.path().join("stackloss.csv");
+    let rows = [
+        "80,27,89,42",
+        "80,27,88,37",
+        "75,25,90,37",
+        "62,24,87,28",
+        "62,22,87,18",
+        "62,23,87,18",
+        "62,24,93,19",
+        "62,24,93,20",
+        "58,23,87,15",
+        "58,18,80,14",
+        "58,18,89,14",
+        "58,17,88,13",
+        "58,18,82,11",
+        "58,19,93,12",
+        "50,18,89,8",
+        "50,18,86,7",
+        "50,19,72,8",
+        "50,19,79,8",
+        "50,20,80,9",
+        "56,20,82,15",
+        "70,20,91,15",
+    ];
+    std::fs::write(&table, format!("air,water,acid,loss\n{}\n", rows.join("\n"))).unwrap();
+    for seed in ["0", "5"] {
+        let out = directory.path().join(seed);
+        let paths = [table.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let options = ["--target", "loss", "--task", "regress", "--seed", seed, "--pairs", "5", "--device", "cpu"];
+        let (code, _, error) = eigenlens(&[&["select"], &paths[..], &options[..]].concat());
+        assert_eq!(code, 0, "{error}");
+        let json = read(&out.join("selection.json"));
+        let weakest = &json["path"][0];
+        // The constant answer's error is 9.
+        let error = weakest["score"].as_f64().unwrap();
+        assert!(weakest["kept"].as_f64().unwrap() >= 2.0 && error < 5.0, "{weakest}");
+        assert!(json["score"].as_f64().unwrap() < 6.0, "{}", json["score"]);
+    }
+}
+
 #[test]
 fn pairs_of_halves_have_a_limit() {
     let mut dataset = synthetic::redundant(1, 100);

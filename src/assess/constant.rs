@@ -3,25 +3,51 @@
 use crate::kernels::LossKind;
 use crate::train::{Metric, Resident};
 
-/// The training rows' loss of the constant answer that fits them best: their classes' shares, or their mean (0, since
-/// targets are standardised); all of them weighted, as the loss is.
-pub(crate) fn constant_loss(data: &Resident, kind: LossKind) -> f64 {
-    let train = || data.list[data.train.clone()].iter().map(|&r| (r as usize, data.weight(r)));
-    let total = data.total_weight(data.train.clone());
+/// The loss on some rows of the constant answer that fits them best: their classes' shares, or a number for each output; all of them
+/// weighted, as the loss is.
+pub(crate) fn constant_loss(data: &Resident, rows: &[u32], kind: LossKind) -> f64 {
+    let weighted: Vec<(usize, f64)> = rows.iter().map(|&r| (r as usize, data.weight(r))).collect();
+    let total: f64 = weighted.iter().map(|(_, weight)| weight).sum();
     if kind == LossKind::Ce {
         let mut of_class = vec![0.0; data.outputs];
-        train().for_each(|(r, weight)| of_class[data.targets[r] as usize] += weight);
+        weighted.iter().for_each(|&(r, weight)| of_class[data.targets[r] as usize] += weight);
         return of_class.iter().filter(|&&weight| weight > 0.0).map(|w| -w * (w / total).ln()).sum::<f64>() / total;
     }
     let m = data.outputs;
-    let loss = |&bits: &u32| match (kind, f64::from(f32::from_bits(bits))) {
-        (LossKind::Mse, t) => t * t,
-        (LossKind::Huber, t) if t.abs() <= 1.0 => t * t / 2.0,
-        (LossKind::Huber, t) => t.abs() - 0.5,
-        (LossKind::Mae | LossKind::Ce, t) => t.abs(),
+    let target = |r: usize, c: usize| f64::from(f32::from_bits(data.targets[r * m + c]));
+    let output = |c: usize| {
+        let values: Vec<(f64, f64)> = weighted.iter().map(|&(r, weight)| (target(r, c), weight)).collect();
+        least_loss(&values, kind)
     };
-    let of_row = |r: usize| data.targets[r * m..(r + 1) * m].iter().map(loss).sum::<f64>();
-    train().map(|(r, weight)| weight * of_row(r)).sum::<f64>() / (total * m as f64)
+    (0..m).map(output).sum::<f64>() / (total * m as f64)
+}
+
+/// The least of `Σ weight · loss(value − c)` over all numbers c. It is convex: its slope rises from the lowest value to the highest.
+fn least_loss(values: &[(f64, f64)], kind: LossKind) -> f64 {
+    // Halvings of the values' range that leave nothing of it in double precision.
+    const HALVINGS: usize = 60;
+    let slope = |d: f64| match kind {
+        LossKind::Mse => 2.0 * d,
+        LossKind::Huber => d.clamp(-1.0, 1.0),
+        LossKind::Mae | LossKind::Ce => d.signum() * f64::from(d != 0.0),
+    };
+    let loss = |d: f64| match kind {
+        LossKind::Mse => d * d,
+        LossKind::Huber if d.abs() <= 1.0 => d * d / 2.0,
+        LossKind::Huber => d.abs() - 0.5,
+        LossKind::Mae | LossKind::Ce => d.abs(),
+    };
+    let mut low = values.iter().fold(f64::INFINITY, |low, v| low.min(v.0));
+    let mut high = values.iter().fold(f64::NEG_INFINITY, |high, v| high.max(v.0));
+    for _ in 0..HALVINGS {
+        let c = low + (high - low) / 2.0;
+        if values.iter().map(|&(value, weight)| weight * slope(value - c)).sum::<f64>() > 0.0 {
+            low = c;
+        } else {
+            high = c;
+        }
+    }
+    values.iter().map(|&(value, weight)| weight * loss(value - high)).sum()
 }
 
 /// The constant answers that fit some training rows best.
@@ -92,4 +118,28 @@ pub(crate) fn constant_score(data: &Resident, metric: Metric, train: &[u32], row
     let target = |r: usize, c: usize| f64::from(f32::from_bits(data.targets[r * m + c]));
     let error = |c: usize| weighted().map(|(r, w)| w * (target(r, c) - answer.medians[c]).abs()).sum::<f64>() / total;
     (0..m).map(error).sum::<f64>() / m as f64 * data.unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mean, the weighted median, and for Huber's loss between the two where a value is far off (its pull ends at 1): no other number
+    /// is better.
+    #[test]
+    fn the_best_constant_is_the_losss_own() {
+        let values = [(0.0, 1.0), (0.25, 1.0), (0.5, 2.0), (9.0, 1.0)];
+        let near = |found: f64, truth: f64| assert!((found - truth).abs() < 1e-12, "{found}, not {truth}");
+        let mean = 10.25 / 5.0;
+        let spread = |c: f64| values.iter().map(|(v, w)| w * (v - c) * (v - c)).sum::<f64>();
+        near(least_loss(&values, LossKind::Mse), spread(mean));
+        near(least_loss(&values, LossKind::Mae), 0.5 + 0.25 + 8.5);
+        // 0.5625 balances: −0.5625 − 0.3125 − 2·0.0625 + 1 = 0.
+        let c = 0.5625f64;
+        near(
+            least_loss(&values, LossKind::Huber),
+            (c * c + 0.3125f64.powi(2) + 2.0 * 0.0625f64.powi(2)) / 2.0 + 9.0 - c - 0.5,
+        );
+        near(least_loss(&[(4.0, 2.0)], LossKind::Mse), 0.0);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::assess::constant_loss;
 use crate::engine::Device;
 use crate::network::{Network, Parameters};
 use crate::train::{Flow, Job, Masking, Progress, ReplicaSettings, Resident, Scores, Settings};
@@ -16,6 +17,8 @@ pub(super) struct Trained {
     pub validation: Scores,
     /// On the rows that nothing was chosen by; the validation rows' where there are none.
     pub test: Scores,
+    /// The loss on its training rows of the constant answer that fits them best.
+    pub constant_loss: f64,
 }
 
 /// A replica that is to be trained.
@@ -115,9 +118,13 @@ impl Ensemble<'_> {
         let train = scores(self.data.train.clone())?;
         let validation = scores(self.data.validation.clone())?;
         let test = if self.data.test.is_empty() { validation.clone() } else { scores(self.data.test.clone())? };
+        let lists = if self.lists.is_empty() { std::slice::from_ref(&self.data.list) } else { self.lists };
+        let constant = |list: &Vec<u32>| constant_loss(self.data, &list[self.data.train.clone()], self.settings.loss);
+        let constants: Vec<f64> = lists.iter().map(constant).collect();
         let trained = |r: usize| {
             let (train, validation, test) = (train[r], validation[r], test[r]);
-            Ok(Trained { parameters: job.parameters(r)?, train, validation, test })
+            let constant_loss = constants[members[r].list % constants.len()];
+            Ok(Trained { parameters: job.parameters(r)?, train, validation, test, constant_loss })
         };
         (0..members.len()).map(trained).collect()
     }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::{Ensemble, Member, Trained};
 use super::prepared::{Prepared, STEPS, reported_rows_se, rows_se, tied};
 use super::{Score, SelectSettings, Stage};
-use crate::assess::constant_loss;
 use crate::data::Unit;
 use crate::engine::Device;
 use crate::network::{Layout, Network, Parameters};
@@ -117,7 +116,7 @@ pub(super) struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     pub fn new(prepared: &'a Prepared, settings: &'a SelectSettings, device: &'a Device) -> Self {
-        let (data, base) = (&prepared.data, &prepared.plan.settings);
+        let base = &prepared.plan.settings;
         let lasso = || Lasso { rate: 1.0 / (steepness(prepared) * settings.rate), momentum: MOMENTUM };
         let taps = prepared.network.first_layer().map_or(1, |first| first.taps);
         let training = Settings {
@@ -130,7 +129,6 @@ impl<'a> Walker<'a> {
             network: &prepared.network,
             layout: Layout::new(&prepared.network),
             units: &prepared.units,
-            constant_loss: constant_loss(data, base.loss),
             threshold: if settings.exact { 0.0 } else { settings.threshold },
         };
         // The proximal operator counts the entries itself.
@@ -321,15 +319,13 @@ pub(super) struct Strength<'a> {
     network: &'a Network,
     layout: Layout,
     units: &'a [Unit],
-    constant_loss: f64,
     threshold: f64,
 }
 
 impl Strength<'_> {
     /// The same for a network of other units.
     pub fn of<'b>(&self, network: &'b Network, units: &'b [Unit]) -> Strength<'b> {
-        let Strength { constant_loss, threshold, .. } = *self;
-        Strength { network, layout: Layout::new(network), units, constant_loss, threshold }
+        Strength { network, layout: Layout::new(network), units, threshold: self.threshold }
     }
 
     /// ‖W[:,g]‖_F of every unit.
@@ -340,7 +336,7 @@ impl Strength<'_> {
     pub fn kept(&self, trained: &Trained) -> Vec<bool> {
         let relevance = self.relevance(trained);
         let largest = relevance.iter().fold(0.0f64, |a, &b| a.max(b));
-        let answers = trained.train.loss < NOTHING * self.constant_loss;
+        let answers = trained.train.loss < NOTHING * trained.constant_loss;
         relevance.iter().map(|&x| answers && x > self.threshold * largest).collect()
     }
 }
