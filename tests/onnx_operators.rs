@@ -526,3 +526,39 @@ fn older_and_unknown_operator_sets_are_refused() {
     let refused = load(&file).err().unwrap();
     assert!(refused.contains("operator set 29; those up to 28"), "{refused}");
 }
+
+/// Samples that are single numbers, `[batch]` in the file, meet others of their kind alone: a longer sample's last axis would be the batch's.
+#[test]
+fn single_numbers_have_no_axis() {
+    let vector = floats("v", &[2], &[1.0, 10.0]);
+    let axis = ints("one", &[1], &[1]);
+    let sum = || node("MatMul", "sum", &["x", "v"], &["s"], &[]);
+    let lifted = || node("Unsqueeze", "lifted", &["s", "one"], &["t"], &[]);
+    let constants = [vector, axis];
+    let x = [1.0, 2.0, 3.0, 4.0];
+    check(
+        &[-1, 2],
+        &[sum(), lifted(), node("Mul", "n", &["x", "t"], &["y"], &[])],
+        &constants,
+        &x,
+        &[21.0, 42.0, 129.0, 172.0],
+    );
+    let last = node("Gather", "last", &["x", "place"], &["g"], &[attribute_int("axis", 1)]);
+    let place = ints("place", &[], &[1]);
+    let squared = [sum(), last, node("Mul", "n", &["s", "g"], &["y"], &[])];
+    check(&[-1, 2], &squared, &[constants[0].clone(), place], &x, &[42.0, 172.0]);
+    let back = ints("whole", &[2], &[-1, 1]);
+    let reshaped = [sum(), node("Reshape", "r", &["s", "whole"], &["t"], &[])];
+    let joined = [&reshaped[..], &[node("Concat", "n", &["x", "t"], &["y"], &[attribute_int("axis", 1)])]].concat();
+    check(&[-1, 2], &joined, &[constants[0].clone(), back], &x, &[1.0, 2.0, 21.0, 3.0, 4.0, 43.0]);
+    let refused = |nodes: &[Bytes]| load(&whole(&[-1, 2], nodes, &constants)).err().expect("it joins samples");
+    for op in ["Mul", "Add", "Max"] {
+        let error = refused(&[sum(), node(op, "n", &["x", "s"], &["y"], &[])]);
+        assert!(error.contains(&format!("node n, {op}: it joins samples of the shapes [2] and []")), "{error}");
+    }
+    let softmax = |axis| node("Softmax", "n", &["s"], &["y"], &[attribute_int("axis", axis)]);
+    for nodes in [vec![sum(), softmax(-1)], vec![sum(), softmax(0)]] {
+        let error = refused(&nodes);
+        assert!(error.contains("node n, Softmax: its axis is the batch"), "{error}");
+    }
+}

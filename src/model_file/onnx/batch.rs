@@ -120,8 +120,7 @@ impl Moved {
     }
 
     fn sample(&self) -> Vec<usize> {
-        let axes: Vec<usize> = (0..self.dims.len()).flat_map(|i| self.axes(i)).collect();
-        if axes.is_empty() { vec![1] } else { axes }
+        (0..self.dims.len()).flat_map(|i| self.axes(i)).collect()
     }
 
     /// Elements of a sample that lie before the batch.
@@ -337,7 +336,6 @@ fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved, rows: &Rows)
     let flat = to.push_part(node, "flat", Reshape { shape: None }, &[from.id])?;
     let taken = to.push_part(node, "places", SliceNode { axis: 0, places }, &[flat])?;
     let shape = rows.offset.dims[1..].to_vec();
-    let shape = if shape.is_empty() { vec![1] } else { shape };
     to.push(node, Reshape { shape: Some(shape) }, &[taken]).map(Known::Node)
 }
 

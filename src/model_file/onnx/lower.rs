@@ -58,6 +58,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         batch: None,
         batch_axis: None,
         network: Network::new(&[1]),
+        single: HashSet::new(),
         tensors: Vec::new(),
         known: HashMap::new(),
         readers: HashMap::new(),
@@ -172,7 +173,7 @@ fn producers<'a>(graph: &Graph<'a>) -> Result<HashMap<&'a str, usize>, String> {
 
 /// What a node that was taken off makes of the network's outputs.
 fn ending(lowering: &Lowering<'_>, node: &Node<'_>) -> Result<Ending, String> {
-    let shape = &lowering.network.output().shape;
+    let shape = lowering.shape(lowering.network.nodes.len() - 1);
     let axes = match node.op_type {
         "Sigmoid" => 0..0,
         _ => operators::normalise::softmax_axes(lowering, node, shape.len())?,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::fold::{self, Budget, Dim, Input, Value};
 use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Length, Node, ValueKind, shown};
-use crate::network::{Layer, Network, NodeId};
+use crate::network::{Layer, Network, NodeId, Reshape};
 
 /// Elements of the input: each has a name of its own.
 const MOST_INPUTS: usize = 1 << 22;
@@ -94,6 +94,8 @@ pub(super) struct Lowering<'a> {
     /// The axis of the batch in what the operator reads that is lowered now, where that isn't the first.
     pub batch_axis: Option<usize>,
     pub network: Network,
+    /// Nodes whose samples are single numbers, without an axis: `[batch]` in the file, `[1]` in the network.
+    pub single: HashSet<NodeId>,
     /// Values of nodes' tensors.
     pub tensors: Vec<(NodeId, &'static str, Numbers)>,
     pub known: HashMap<&'a str, Known>,
@@ -209,9 +211,9 @@ impl<'a> Lowering<'a> {
         [batch].into_iter().chain(self.shape(id).iter().map(|&n| Dim::Known(n as i64))).collect()
     }
 
-    /// The shape of a sample of a node's output.
+    /// The shape of a sample of a node's output, as the file has it.
     pub fn shape(&self, id: NodeId) -> &[usize] {
-        &self.network.nodes[id].shape
+        if self.single.contains(&id) { &[] } else { &self.network.nodes[id].shape }
     }
 
     /// What input `i` of a node is; `None`: left out.
@@ -349,13 +351,31 @@ impl<'a> Lowering<'a> {
             }
             name = format!("{called} ({number})");
         }
-        self.network.push_named(&name, layer.into(), inputs).map_err(|error| error.to_string())
+        self.add(&name, layer.into(), inputs)
+    }
+
+    /// Adds a layer; one that keeps its inputs' shape keeps single numbers, and a Reshape to no axes makes them.
+    fn add(&mut self, name: &str, mut layer: Layer, inputs: &[NodeId]) -> Result<NodeId, String> {
+        let single = match &mut layer {
+            Layer::Reshape(Reshape { shape: Some(shape) }) if shape.is_empty() => {
+                shape.push(1);
+                true
+            }
+            Layer::Activation(_) | Layer::Function(_) | Layer::Scale(_) | Layer::Add(_) | Layer::Product(_) => {
+                inputs.iter().all(|input| self.single.contains(input))
+            }
+            _ => false,
+        };
+        let id = self.network.push_named(name, layer, inputs).map_err(|error| error.to_string())?;
+        if single {
+            self.single.insert(id);
+        }
+        Ok(id)
     }
 
     /// Makes an earlier node the last one.
     pub fn alias_output(&mut self, id: NodeId) -> Result<(), String> {
         let shape = self.shape(id).to_vec();
-        let layer = crate::network::Reshape { shape: Some(shape) };
-        self.network.push_named("output", layer.into(), &[id]).map(|_| ()).map_err(|error| error.to_string())
+        self.add("output", Reshape { shape: Some(shape) }.into(), &[id]).map(|_| ())
     }
 }

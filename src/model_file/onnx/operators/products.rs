@@ -112,10 +112,7 @@ pub(super) fn mat_mul<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     let drops = b.dims.len() == 1;
     let weight = transposed(to.numbers(node, 1)?, rows, cols);
     let matrix = Matrix { weight, units: cols, bias: None };
-    if shape.len() == 1 {
-        return matrix.dense(to, node, input);
-    }
-    let made = matrix.at_places(to, node, input)?;
+    let made = if shape.len() == 1 { matrix.dense(to, node, input)? } else { matrix.at_places(to, node, input)? };
     if !drops {
         return Ok(made);
     }

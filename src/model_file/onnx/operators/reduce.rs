@@ -37,9 +37,6 @@ pub(super) fn reduce<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     if !keep {
         made = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
     }
-    if made.is_empty() {
-        made.push(1);
-    }
     // The last node has the name.
     to.push(node, Reshape { shape: Some(made) }, &[reduced])
 }

@@ -69,9 +69,6 @@ pub(super) fn squeeze<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
         let rank = shape.len() + count;
         new.extend((1..=rank).filter_map(|i| if axes.contains(&i) { Some(1) } else { old.next() }));
     }
-    if new.is_empty() {
-        new.push(1);
-    }
     to.push(node, Reshape { shape: Some(new) }, &[input])
 }
 
@@ -171,6 +168,9 @@ pub(super) fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<No
     let order: Vec<i64> = node.ints("perm")?.map_or_else(|| (0..rank as i64).rev().collect(), <[i64]>::to_vec);
     match order.split_first() {
         Some((0, rest)) if rest.iter().all(|&axis| axis > 0) => {
+            if rest.is_empty() && rank == 1 {
+                return Ok(input);
+            }
             let axes = rest.iter().map(|&axis| axis as usize - 1).collect();
             to.push(node, Permute { axes }, &[input])
         }
@@ -271,9 +271,6 @@ pub(super) fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     let taken = to.push_part(node, "places", SliceNode { axis, places }, &[input])?;
     let mut made = shape;
     made.splice(axis..=axis, own);
-    if made.is_empty() {
-        made.push(1);
-    }
     to.push(node, Reshape { shape: Some(made) }, &[taken])
 }
 
@@ -371,6 +368,9 @@ pub(super) fn expand<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
             }
             _ => return Err(format!("it spreads samples of {own:?} over an axis of {dim}")),
         }
+    }
+    if shape == own {
+        return Ok(input);
     }
     to.push(node, Broadcast { shape }, &[input])
 }

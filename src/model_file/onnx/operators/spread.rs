@@ -71,6 +71,9 @@ pub(super) fn spread_values(dims: &[usize], values: Vec<f64>, shape: &[usize]) -
         return Err(format!("its constant has the shape {dims:?}, which doesn't fit samples of {shape:?}"));
     }
     room(shape)?;
+    if sizes.is_empty() {
+        return Ok((By::Element, values));
+    }
     if sizes[1..].iter().all(|&n| n == 1) {
         let by_channel = if sizes[0] == 1 { vec![values[0]; shape[0]] } else { values };
         return Ok((By::Channel, by_channel));
