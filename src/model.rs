@@ -244,7 +244,7 @@ impl Plan {
         let target_scaling = match dataset.y {
             // What enters the network is what it is to give back.
             Targets::Inputs => TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() },
-            _ => TargetScaling::fit(dataset, &parts.train),
+            _ => TargetScaling::fit(dataset, &parts.train)?,
         };
         let (task, targets) = match &dataset.y {
             Targets::Classes { names, .. } => (Task::Classify, names.clone()),

@@ -104,7 +104,7 @@ fn tiny_spreads_are_none() {
         assert_eq!(scaling.constant(), [true, false], "{scaling:?}");
     }
     assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).unwrap().scale[0], 1.0);
-    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).scale, [1.0]);
+    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).unwrap().scale, [1.0]);
     let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
     assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).unwrap().scale, [1.0]);
 }

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::data::{Axis, CHANNEL};
+use crate::data::{Axis, CHANNEL, Scaling, Task};
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
 use crate::{Error, Result, write};
@@ -110,13 +110,14 @@ impl Model {
         let graph = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
         let claimed = claimed(&graph).map_err(|problem| broken("network", problem))?;
         let network = rebuild(&claimed).map_err(|problem| broken("network", problem))?;
-        if network.input_width() != description.features.len()
-            || network.output().width() != description.targets.len()
-            || description.scaling.shift.len() != description.features.len()
-            || description.scaling.scale.len() != description.features.len()
-            || description.scaling.fill.len() != description.features.len()
-            || description.scaling.mean.len() != description.features.len()
-            || description.scaling.std.len() != description.features.len()
+        let (features, targets) = (description.features.len(), description.targets.len());
+        let Scaling { origins, shift, scale, fill, mean, std, .. } = &description.scaling;
+        let target = &description.target_scaling;
+        if network.input_width() != features
+            || network.output().width() != targets
+            || [shift, scale, fill, mean, std].iter().any(|of_column| of_column.len() != features)
+            || !(origins.is_empty() || origins.len() == features)
+            || description.task != Task::Classify && [&target.shift, &target.scale].iter().any(|of| of.len() != targets)
         {
             return Err(broken("network", "its sizes don't fit its description".into()));
         }

@@ -193,7 +193,7 @@ impl Collected<'_> {
         let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
             Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
             Some(name) => json!(name),
-            None => json!(shortest(row[unit.columns[0]])),
+            None => json!(row[unit.columns[0]]),
         };
         self.units.iter().map(value).collect()
     }
@@ -204,7 +204,7 @@ impl Collected<'_> {
     }
 
     /// A row as it came.
-    pub(super) fn input(&self, index: usize) -> &[f32] {
+    pub(super) fn input(&self, index: usize) -> &[f64] {
         let n = self.model.network.input_width();
         &self.rows.raw[index * n..][..n]
     }
@@ -242,9 +242,4 @@ impl Collected<'_> {
         }
         npz
     }
-}
-
-/// The number that the shortest decimal text of `value` stands for: 0.1 as it stood in the file, not 0.10000000149.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -8,6 +8,7 @@ use super::cell::{has_decimal_comma, is_date, is_identifier, is_missing, number,
 use super::target::Target;
 use super::{Bad, MOST_DISTINCT, MOST_VALUES, Plan, Table, lacks_a_cell, start, text_of};
 use crate::data::Missing;
+use crate::data::origin::Extent;
 use crate::data::weights::{WEIGHT_REMEDY, bad_weight};
 use crate::{Error, Result};
 
@@ -23,6 +24,7 @@ pub(super) struct Survey {
     /// Every known cell so far is one more than the one before.
     counts: bool,
     last: f64,
+    pub(super) extent: Extent,
     /// The whole numbers of a column whose name is an identifier's; `None` for others, and once one came back.
     whole: Option<HashSet<u64>>,
     /// Distinct values, at most one more than allowed.
@@ -50,6 +52,7 @@ impl Survey {
             self.bad = Some(Bad::new(record, text));
         }
         let value = value.unwrap_or(f64::NAN);
+        self.extent.see(value);
         let begins = self.known == 1 && (value == 0.0 || value == 1.0);
         self.counts &= begins || value == self.last + 1.0;
         self.last = value;

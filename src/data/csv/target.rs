@@ -77,8 +77,7 @@ impl Target {
         }
         let task = task.unwrap_or(guess);
         if task == Task::Regress {
-            let values = self.values.into_iter().map(|v| v as f32).collect();
-            return Ok(Targets::Numbers { values, names: vec![table.names[column].clone()] });
+            return Ok(Targets::Numbers { values: self.values, names: vec![table.names[column].clone()] });
         }
         if distinct.len() > MOST_CLASSES {
             return Err(too_many(table, column, "give --task regress for a number"));

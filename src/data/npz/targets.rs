@@ -60,8 +60,6 @@ pub(super) fn targets(
 ) -> Result<Targets> {
     let m = outputs(y);
     let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
-    let numbers =
-        |values: Vec<f64>, names| Targets::Numbers { values: values.iter().map(|&v| v as f32).collect(), names };
     if m > 1 {
         if task == Some(Task::Classify) {
             let problem = format!("{m} outputs a row can't be a class");
@@ -72,7 +70,7 @@ pub(super) fn targets(
                 "save one label a row (numpy.argmax) or give --task regress",
             ));
         }
-        return Ok(numbers(values, (0..m).map(|i| format!("y{i}")).collect()));
+        return Ok(Targets::Numbers { values, names: (0..m).map(|i| format!("y{i}")).collect() });
     }
     let mut distinct = values.clone();
     distinct.sort_unstable_by(f64::total_cmp);
@@ -80,7 +78,7 @@ pub(super) fn targets(
     let whole = distinct.iter().all(|v| v.fract() == 0.0);
     let few = whole && distinct.len() <= GUESSED_CLASSES;
     if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
-        return Ok(numbers(values, vec!["y".into()]));
+        return Ok(Targets::Numbers { values, names: vec!["y".into()] });
     }
     if distinct.len() > MOST_CLASSES {
         let problem = format!("the target has more than {MOST_CLASSES} classes");
