@@ -190,7 +190,7 @@ fn every_target_is_judged() {
     let both = values.iter().flat_map(|&y| [y, random.normal()]).collect();
     let names = vec!["known".to_owned(), "noise".to_owned()];
     let fit = fit(Dataset { y: Targets::Numbers { values: both, names }, ..one }, Some(Tuning::default()), 2);
-    let r2: Vec<bool> = fit.assessment.by_target.iter().map(|target| target.r2.is_gain()).collect();
+    let r2: Vec<bool> = fit.assessment.by_target.iter().map(|target| target.is_explained()).collect();
     assert_eq!(r2, [true, false], "{:?}", fit.assessment.by_target);
     let d = &fit.model.description;
     assert_eq!(d.unsupported_targets, ["noise"]);

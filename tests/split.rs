@@ -23,7 +23,7 @@ fn labels(dataset: &Dataset) -> &[u32] {
 
 #[test]
 fn a_class_without_training_rows_is_refused() {
-    let mut data = table("a,y\n1,0\n2,1\n3,0\n4,1\n5,0\n6,7\n", |_| {}).unwrap();
+    let mut data = table("a,y\n1,0\n2,1\n3,0\n4,1\n5,0\n6,7\n", |r| r.task = Some(Task::Classify)).unwrap();
     data.test_from = Some(4);
     let message = split(&data, 0.0, 0.0, 0).unwrap_err().to_string();
     for part in ["table.csv", "training rows", "class \"7\"", "--classes"] {

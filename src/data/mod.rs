@@ -1,5 +1,6 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod classes;
 mod csv;
 mod idx;
 mod npz;
@@ -339,20 +340,6 @@ fn is_npz(source: &str) -> bool {
     Path::new(source).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
-/// What to say of a target of whole numbers that could be meant either way, when nobody said.
-fn either_way(name: &str, distinct: usize, classes: bool) -> Option<String> {
-    /// Few are classes, and so many are a number.
-    const DOUBTFUL: std::ops::RangeInclusive<usize> = 8..=200;
-    let (taken, other) = if classes {
-        ("classes", "--task regress takes them as a number")
-    } else {
-        ("a number", "--task classify takes them as classes")
-    };
-    DOUBTFUL
-        .contains(&distinct)
-        .then(|| format!("{name} has {distinct} different whole numbers, taken for {taken}; {other}"))
-}
-
 impl Dataset {
     /// Only the rows of those classes that a model knows; all rows where none of its classes is here. Unlike the classes
     /// that a person names, a model's need not all occur.
@@ -511,7 +498,7 @@ impl Dataset {
                     Some(j) => Err(Error::input(
                         &self.source,
                         "target",
-                        format!("{} is {} in every row", names[j], values[j]),
+                        format!("every row has {} in {}", values[j], names[j]),
                         "give a target that varies, or leave it out",
                     )),
                     None => Ok(()),

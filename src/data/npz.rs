@@ -18,7 +18,7 @@ use self::npy::{Array, Kind, read_names};
 use self::targets::{target_values, targets};
 use super::origin::{Extent, kept as kept_origins};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
-use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values, either_way};
+use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
 /// The array with the channels' names.
@@ -150,9 +150,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     if let Some(y) = y {
         // Only now: a class whose rows are all dropped is none.
         let kept = if request.missing == Missing::Drop { kept(&target_values, &missing) } else { target_values };
-        dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task)?;
-        if let (None, None, Targets::Classes { names, .. }) = (request.task, &request.expect, &dataset.y) {
-            dataset.notes.extend(either_way(&y.name, names.len(), true));
+        let mut notes = Vec::new();
+        dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task, &mut notes)?;
+        if request.expect.is_none() {
+            dataset.notes.extend(notes);
         }
     }
     if let Some(places) = order {

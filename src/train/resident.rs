@@ -144,6 +144,14 @@ impl Resident {
         }
     }
 
+    /// Whether a number that is to be learnt differs anywhere in these rows, but for those of weight 0.
+    pub fn varies(&self, rows: &[u32], output: usize) -> bool {
+        let counted = rows.iter().filter(|&&row| self.weight(row) > 0.0);
+        let mut known = counted.map(|&row| self.targets[row as usize * self.outputs + output]);
+        let first = known.next();
+        known.any(|bits| Some(bits) != first)
+    }
+
     /// What a row of the data counts.
     pub fn weight(&self, row: u32) -> f64 {
         self.weights.get(row as usize).map_or(1.0, |&weight| f64::from(weight))

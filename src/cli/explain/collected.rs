@@ -105,6 +105,7 @@ impl Collected<'_> {
         let prediction = units.map(|units| units.convert(explanation.y));
         let output_name = self.name(explanation.output);
         let (parts, factor) = self.parts_of(&explanation);
+        let parts_fit = parts.parts.iter().chain([&parts.base]).all(|&x| (x as f32).is_finite());
         let by_feature = (self.units.len() <= LISTED).then(|| ByFeature {
             parts: &parts,
             features: self.units.iter().map(|unit| unit.name.as_str()).collect(),
@@ -129,7 +130,7 @@ impl Collected<'_> {
         self.worst_map = self.worst_map.max(explanation.map_residual);
         let n = explanation.attribution.len();
         let maps = &mut self.maps[place];
-        let mut finite = true;
+        let mut finite = parts_fit;
         let mut single = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
             finite &= values.iter().all(|x| x.is_finite());
@@ -147,7 +148,7 @@ impl Collected<'_> {
         maps.rest.extend(single(&explanation.rest_map()));
         if !finite {
             return Err(Error::Receipt(format!(
-                "row {} split at {}: its maps hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
+                "row {} split at {}: its maps or parts hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
                  inputs (train with --scale standard) or leave that row out",
                 explanation.row, explanation.split
             )));

@@ -1,15 +1,16 @@
-//! Columns and targets far from zero: nothing of what their numbers differ by is lost before they are centred.
+//! Numbers and their digits: columns and targets far from zero, outputs as they are written, R² that isn't defined, and which numbers are
+//! classes.
 
 use std::fs;
 
 use eigenlens::Model;
-use eigenlens::data::{Dataset, Request, ScaleKind, Scaling, Split, TargetScaling, Task, load};
+use eigenlens::data::{Dataset, Request, ScaleKind, Scaling, Split, TargetScaling, Targets, Task, load};
 use eigenlens::random::Random;
 use eigenlens::train::Resident;
 
 mod common;
 
-use common::program::{Place, eigenlens, stderr, stdout, train};
+use common::program::{Place, eigenlens, refused, stderr, stdout, train};
 
 const ROWS: usize = 400;
 
@@ -235,4 +236,128 @@ fn every_command_keeps_the_digits() {
     let holds = |value: f64| bytes.windows(8).any(|window| window == value.to_le_bytes());
     let description = Model::load(&model).unwrap().description;
     assert!(description.scaling.shift.iter().chain(&description.target_scaling.shift).all(|&shift| holds(shift)));
+}
+
+/// What is written is finite, or the command fails; also where only single precision isn't.
+#[test]
+fn no_output_is_written_as_infinite() {
+    let place = Place::new();
+    let (text, _) = table(0.0, 1.0, [0.0, 1.0]);
+    let (data, out) = (place.write("t.csv", text), place.text("out"));
+    let done = train(&data, &out, &["--target", "y", "--hidden", "4", "--epochs", "5"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let model = format!("{out}/model.safetensors");
+    let file = place.text("p.csv");
+    let large =
+        place.write("large.csv", "x0,x1,x2,x3,x4,x5,x6,x7\n1,2,3,4,5,6,7,8\n3e38,3e38,3e38,3e38,3e38,3e38,3e38,3e38\n");
+    let predict = |model: &str, data: &str, device: &str| {
+        eigenlens(&["predict", model, data, "--out", &file, "--device", device])
+    };
+    let done = predict(&model, &large, "cpu64");
+    assert!(done.status.success(), "{}", stderr(&done));
+    let found = rows_of(&file);
+    assert!(found[1].is_finite() && found[1].abs() > 1e35, "double precision holds it: {found:?}");
+    // An output of about 1 in a unit of 1e44.
+    let mut tiny = Model::load(&model).unwrap();
+    tiny.description.target_scaling.scale = vec![1e-44];
+    let tiny_model = place.text("tiny.safetensors");
+    tiny.save(&tiny_model).unwrap();
+    refused(&predict(&tiny_model, &data, "cpu"), 1, &["row 0", "not finite"]);
+    assert!(predict(&tiny_model, &data, "cpu64").status.success());
+    assert!(rows_of(&file).iter().all(|y| y.is_finite()) && rows_of(&file)[0].abs() > 1e40);
+    // Digits: of single precision, and of double.
+    assert!(predict(&model, &data, "cpu").status.success());
+    let single = rows_of(&file);
+    assert!(single.iter().all(|&y| f64::from(y as f32) == y || (y as f32).to_string() == y.to_string()));
+    assert!(predict(&model, &data, "cpu64").status.success());
+    let double = rows_of(&file);
+    assert!(double.iter().any(|&y| (y as f32).to_string() != y.to_string()));
+    assert!(single.iter().zip(&double).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())));
+}
+
+/// Of test rows whose target is the same in all there is no variance to explain, whatever rounding makes of their mean.
+#[test]
+fn r2_without_variance_is_undefined() {
+    let place = Place::new();
+    // The array's own test rows: three times 0.1, whose mean in binary isn't 0.1.
+    let mut text = String::from("a,w,y\n");
+    (0..40).for_each(|i| text.push_str(&format!("{i},{},{}\n", 0.1 + 0.01 * f64::from(i % 7), 0.1)));
+    text.push_str("40,0.3,0.7\n41,0.2,-0.9\n");
+    let (data, out) = (place.write("t.csv", text), place.text("out"));
+    let mut found = 0;
+    for seed in ["0", "1", "2"] {
+        let done = train(
+            &data,
+            &out,
+            &["--target", "y", "--weights", "w", "--epochs", "5", "--validation", "0.2", "--seed", seed],
+        );
+        if !done.status.success() {
+            assert!(stderr(&done).contains("every training row has 0.1"), "{}", stderr(&done));
+            continue;
+        }
+        let metrics: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(format!("{out}/metrics.json")).unwrap()).unwrap();
+        let parts = ["train", "validation", "test"];
+        for r2 in parts.iter().filter_map(|part| metrics.get(part)).map(|part| &part["r2"]) {
+            assert!(r2.is_null() || r2.as_f64().unwrap() > -1e6, "{metrics}");
+            found += usize::from(r2.is_null());
+        }
+        let said = stdout(&done);
+        assert!(!said.contains("inf") && !said.contains("NaN"), "{said}");
+        assert_eq!(
+            said.contains("R² undefined (the same target in every row)"),
+            metrics.to_string().contains("\"r2\":null")
+        );
+    }
+    assert!(found > 0, "some part has no variance");
+    let constant = place.write("c.csv", "a,y\n1,3\n2,3\n3,3\n4,3\n");
+    for (command, more) in [("train", &[][..]), ("select", &[]), ("train", &["--task", "regress"])] {
+        let done =
+            eigenlens(&[&[command, &constant, "--target", "y", "--out", &out, "--device", "cpu"], more].concat());
+        refused(&done, 1, &["target", "every row has 3"]);
+    }
+}
+
+/// Counts and measurements are numbers, labels are classes, and what could be either is said with the option that decides.
+#[test]
+fn whole_numbers_are_classes_where_they_occur_as_labels_do() {
+    let place = Place::new();
+    let loss = [42, 37, 37, 28, 18, 18, 19, 20, 15, 14, 14, 13, 11, 12, 8, 7, 8, 8, 9, 15, 15];
+    let rows: String = loss.iter().enumerate().map(|(i, y)| format!("{i}.5,{y}\n")).collect();
+    let source = place.write("stackloss.csv", format!("flow,loss\n{rows}"));
+    let read =
+        |source: &str, task| load(&Request { target: Some("loss".into()), task, ..Request::new(source) }).unwrap();
+    let dataset = read(&source, None);
+    assert!(matches!(dataset.y, Targets::Numbers { .. }));
+    let note = dataset.notes.join("\n");
+    assert!(
+        note.contains("14 different whole numbers in 21 rows, taken for a number") && note.contains("--task classify"),
+        "{note}"
+    );
+    assert!(matches!(read(&source, Some(Task::Classify)).y, Targets::Classes { .. }));
+    let rows: String = (0..120).map(|i| format!("{i}.5,{}\n", i % 10)).collect();
+    let source = place.write("digits.csv", format!("flow,loss\n{rows}"));
+    let dataset = read(&source, None);
+    assert!(matches!(dataset.y, Targets::Classes { .. }));
+    assert!(dataset.notes.join("\n").contains("taken for classes; --task regress"), "{:?}", dataset.notes);
+}
+
+/// What is infinite is no category beside numbers, however few they are.
+#[test]
+fn infinite_is_no_category() {
+    let place = Place::new();
+    for (column, target) in [
+        ("1\ninf", "1.5\n2.5"),
+        ("-Infinity\n2", "1.5\n2.5"),
+        ("1\n2", "3.5\ninf"),
+        ("red\n+nan\n3\nblue", "1\n2\n3\n4"),
+    ] {
+        let rows: String = column.lines().zip(target.lines()).map(|(x, y)| format!("{x},{y}\n")).collect();
+        let source = place.write("t.csv", format!("x,y\n{rows}"));
+        let error = load(&Request { target: Some("y".into()), ..Request::new(&source) }).unwrap_err().to_string();
+        assert!(error.contains("is not a finite 32-bit number"), "{column:?} {target:?}: {error}");
+    }
+    let source = place.write("t.csv", "x,y\nred,1.5\ninf,2.5\nblue,3.25\n");
+    let words = load(&Request { target: Some("y".into()), ..Request::new(&source) }).unwrap();
+    assert_eq!(words.columns, 3, "a word among words");
 }
