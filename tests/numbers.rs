@@ -361,3 +361,27 @@ fn infinite_is_no_category() {
     let words = load(&Request { target: Some("y".into()), ..Request::new(&source) }).unwrap();
     assert_eq!(words.columns, 3, "a word among words");
 }
+
+/// The same seed gives the same bytes, but for what tells a time.
+#[test]
+fn files_are_the_same_every_time() {
+    let place = Place::new();
+    let (text, _) = table(0.0, 1.0, [0.0, 1.0]);
+    let data = place.write("t.csv", text);
+    let (model, maps) = ("model.safetensors", "maps.npz");
+    let [first, second] = ["a", "b"].map(|name| {
+        let out = place.text(name);
+        let done = train(&data, &out, &["--target", "y", "--hidden", "4", "--epochs", "5"]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let file = format!("{out}/{model}");
+        let done = eigenlens(&["explain", &file, &data, "--rows", "0..3", "--out", &out, "--device", "cpu"]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let modified = |archive: &[u8]| archive[10..14].to_vec();
+        let bytes = [model, maps].map(|name| fs::read(format!("{out}/{name}")).unwrap());
+        // The time that a zip entry carries is in units of two seconds: the first of them.
+        assert_eq!(modified(&bytes[1]), [0, 0, 0x21, 0], "1 January 1980");
+        bytes
+    });
+    assert!(first[0] == second[0], "{model} differs");
+    assert!(first[1] == second[1], "{maps} differs");
+}

@@ -54,6 +54,7 @@ impl Model {
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| {
             Error::io("write", path, std::io::Error::other(e.to_string()), "please report this as a bug")
         })?;
+        let bytes = sorted(&bytes);
         write::atomic(path, |out| out.write_all(&bytes))
     }
 
@@ -144,6 +145,19 @@ impl Model {
         }
         Ok(Model { description, network, parameters })
     }
+}
+
+/// A safetensors file with the keys of its header in order, which the crate writes in that of a hash table: the same model is the same bytes.
+fn sorted(bytes: &[u8]) -> Vec<u8> {
+    let valid = "invariant: the crate writes a length, JSON of it, and the tensors";
+    let (length, rest) = bytes.split_first_chunk::<8>().expect(valid);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    // Maps of serde_json have their keys in order.
+    let header: Value = serde_json::from_slice(header).expect(valid);
+    let mut header = header.to_string().into_bytes();
+    // Tensors begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat()
 }
 
 /// Whether rows with these axes have so many channels, and columns.
