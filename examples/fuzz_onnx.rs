@@ -37,7 +37,7 @@ fn operators() -> Vec<String> {
 fn whole(input: &[i64], nodes: &[Bytes], initializers: &[Bytes]) -> Vec<u8> {
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
     let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
-    model(graph.message(11, value("x", input)).message(12, value("y", &[-1, 1]))).0
+    model(graph.message(11, value("x", encode::FLOAT, input)).message(12, value("y", encode::FLOAT, &[-1, 1]))).0
 }
 
 /// A small number, now and then one that makes no sense.
@@ -110,7 +110,11 @@ fn branches(random: &mut Random, names: &[String], operators: &[String], depth: 
             graph = graph.message(1, node(operator, "", &reads[..1 + random.below(2)], &[&made], &attributes));
             own.push(made);
         }
-        let output = value(&own[if random.below(4) == 0 { random.below(own.len()) } else { own.len() - 1 }], &[-1, 1]);
+        let output = value(
+            &own[if random.below(4) == 0 { random.below(own.len()) } else { own.len() - 1 }],
+            encode::FLOAT,
+            &[-1, 1],
+        );
         Bytes::default().bytes(1, which).message(6, graph.message(12, output)).int(20, 5)
     };
     ["then_branch", "else_branch"].map(&mut branch).to_vec()

@@ -196,7 +196,7 @@ pub struct PartScore {
     /// Mean absolute error in the target's units (in standard deviations with several targets).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mae: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of numbers; undefined where the target is the same in all rows: there is no variance to explain.
     pub r2: Option<f64>,
 }
 
@@ -244,7 +244,7 @@ impl Plan {
         let target_scaling = match dataset.y {
             // What enters the network is what it is to give back.
             Targets::Inputs => TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() },
-            _ => TargetScaling::fit(dataset, &parts.train),
+            _ => TargetScaling::fit(dataset, &parts.train)?,
         };
         let (task, targets) = match &dataset.y {
             Targets::Classes { names, .. } => (Task::Classify, names.clone()),
@@ -363,14 +363,20 @@ fn part_score(data: &Resident, range: std::ops::Range<usize>, metric: Metric, re
         accuracy: when(Metric::Accuracy),
         balanced_accuracy: when(Metric::BalancedAccuracy),
         mae: when(Metric::Mae),
-        r2: (metric == Metric::Mae).then(|| 1.0 - mean(|s| s.square) / target_variance(data, range)),
+        r2: match metric {
+            Metric::Mae => target_variance(data, range).map(|variance| 1.0 - mean(|s| s.square) / variance),
+            _ => None,
+        },
     }
 }
 
-/// Variance of the standardised targets on some rows, weighted, mean over outputs.
-fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
+/// Variance of the standardised targets on some rows, weighted, mean over outputs; `None` where they are the same in all.
+fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> Option<f64> {
     let m = data.outputs;
     let rows = &data.list[range.clone()];
+    if !(0..m).any(|c| data.varies(rows, c)) {
+        return None;
+    }
     let n = data.total_weight(range);
     let variance = |c: usize| {
         let target = |r: u32| f64::from(f32::from_bits(data.targets[r as usize * m + c]));
@@ -378,7 +384,7 @@ fn target_variance(data: &Resident, range: std::ops::Range<usize>) -> f64 {
         let mean = column().map(|(w, y)| w * y).sum::<f64>() / n;
         column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / n
     };
-    (0..m).map(variance).sum::<f64>() / m as f64
+    Some((0..m).map(variance).sum::<f64>() / m as f64)
 }
 
 /// Records a forward pass whose matrices share memory: also its input, its output, and its pass.

@@ -24,7 +24,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         let labels = values.iter().map(|&y| u32::from(y > 0.0)).collect();
         Targets::Classes { labels, names: vec!["low".into(), "high".into()] }
     } else {
-        Targets::Numbers { values: values.iter().map(|&y| y as f32).collect(), names: vec!["y".into()] }
+        Targets::Numbers { values: values.iter().map(|&y| f64::from(y as f32)).collect(), names: vec!["y".into()] }
     };
     Dataset {
         source: "test".into(),
@@ -39,6 +39,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -186,10 +187,10 @@ fn every_target_is_judged() {
     let one = table(300, 3.0, false, 5);
     let Targets::Numbers { values, .. } = &one.y else { panic!("numbers") };
     let mut random = Random::new(9, 9);
-    let both = values.iter().flat_map(|&y| [y, random.normal() as f32]).collect();
+    let both = values.iter().flat_map(|&y| [y, random.normal()]).collect();
     let names = vec!["known".to_owned(), "noise".to_owned()];
     let fit = fit(Dataset { y: Targets::Numbers { values: both, names }, ..one }, Some(Tuning::default()), 2);
-    let r2: Vec<bool> = fit.assessment.by_target.iter().map(|target| target.r2.is_gain()).collect();
+    let r2: Vec<bool> = fit.assessment.by_target.iter().map(|target| target.is_explained()).collect();
     assert_eq!(r2, [true, false], "{:?}", fit.assessment.by_target);
     let d = &fit.model.description;
     assert_eq!(d.unsupported_targets, ["noise"]);

@@ -131,7 +131,7 @@ fn channels_may_stand_last() {
         // Scalings are pooled in another order: rounding, which some steps of Adam make larger.
         assert!((a - b).abs() < 1e-3 * a.abs(), "{a} and {b}");
     }
-    let row = |dataset: &Dataset| (0..dataset.columns).map(|c| f64::from(dataset.value(0, c))).collect::<Vec<_>>();
+    let row = |dataset: &Dataset| (0..dataset.columns).map(|c| dataset.value(0, c)).collect::<Vec<_>>();
     let first = models[0].outputs(&row(&dataset), &CPU).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
@@ -159,15 +159,15 @@ fn a_channel_has_one_scale() {
     for unit in &units {
         let cells = || {
             let of = |&row: &u32| unit.columns.iter().map(move |&c| (row as usize, c)).collect::<Vec<_>>();
-            rows.iter().flat_map(of).map(|(row, c)| (dataset.weight(row), f64::from(dataset.value(row, c))))
+            rows.iter().flat_map(of).map(|(row, c)| (dataset.weight(row), dataset.value(row, c)))
         };
         let total: f64 = cells().map(|(w, _)| w).sum();
         let mean = cells().map(|(w, x)| w * x).sum::<f64>() / total;
         let std = (cells().map(|(w, x)| w * (x - mean).powi(2)).sum::<f64>() / total).sqrt();
         for &c in &unit.columns {
             // Stored as f32.
-            assert!((f64::from(scaling.shift[c]) / mean - 1.0).abs() < 1e-7);
-            assert!((f64::from(scaling.scale[c]) * std - 1.0).abs() < 1e-7);
+            assert!((scaling.shift[c] / mean - 1.0).abs() < 1e-7);
+            assert!((scaling.scale[c] * std - 1.0).abs() < 1e-7);
         }
     }
 }

@@ -112,7 +112,7 @@ fn a_poisoned_target_is_reported() {
         for loss in [LossKind::Mse, LossKind::Mae, LossKind::Huber] {
             let mut set = dataset(30, 6, true);
             let Targets::Numbers { values, .. } = &mut set.y else { unreachable!() };
-            values[3] = f32::NAN;
+            values[3] = f64::NAN;
             let network = network(6, &[5], Activation::Relu, Place::None, 1);
             let settings = Settings { loss, ..settings(1, 30, 1e-3, 1e-3) };
             let what = format!("{device}: a target that is NaN, {loss:?}");

@@ -33,9 +33,9 @@ fn data(kind: Kind, rows: usize) -> Resident {
     let mut dataset: Dataset = synthetic::gaussian(5, rows).dataset;
     let columns = dataset.columns;
     let Values::F32(x) = &dataset.x else { unreachable!("the generator makes f32") };
-    let mut scale = vec![1.0f32; columns];
+    let mut scale = vec![1.0; columns];
     if kind == Kind::Numbers {
-        let value = |row: &[f32]| row[0].sin() + row[1] * row[2];
+        let value = |row: &[f32]| f64::from(row[0].sin() + row[1] * row[2]);
         let values = x.chunks_exact(columns).map(value).collect();
         dataset.y = Targets::Numbers { values, names: vec!["y".into()] };
     }

@@ -90,7 +90,10 @@ fn data_set(x: Vec<f32>, (y, names): (&[f32], &[&str]), axes: Vec<Axis>) -> Data
         rows: y.len() / names.len(),
         columns,
         x: Values::F32(x),
-        y: Targets::Numbers { values: y.to_vec(), names: names.iter().map(|name| (*name).to_owned()).collect() },
+        y: Targets::Numbers {
+            values: y.iter().copied().map(f64::from).collect(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        },
         features: (0..columns).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
         axes,
         weights: None,
@@ -98,6 +101,7 @@ fn data_set(x: Vec<f32>, (y, names): (&[f32], &[&str]), axes: Vec<Axis>) -> Data
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

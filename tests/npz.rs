@@ -348,27 +348,27 @@ fn pictures_with_channels() {
 /// Whole numbers may be classes or a number: which was taken is said, unless somebody said it.
 #[test]
 fn doubtful_labels_are_pointed_out() {
-    let labels = |task: Option<Task>| {
+    let labels = |rows: u64, task: Option<Task>| {
         let file = npz(|npz| {
-            add(npz, "X", &[62, 1], &(0..62).map(|i| i as f32).collect::<Vec<_>>());
-            add(npz, "y", &[62], &(0..62i64).map(|i| i % 31).collect::<Vec<_>>());
+            add(npz, "X", &[rows, 1], &(0..rows).map(|i| i as f32).collect::<Vec<_>>());
+            add(npz, "y", &[rows], &(0..rows as i64).map(|i| i % 31).collect::<Vec<_>>());
         });
         let mut request = file.request();
         request.task = task;
         load(&request).unwrap().notes
     };
     assert_eq!(
-        labels(None),
-        ["y has 31 different whole numbers, taken for classes; --task regress takes them as a number"]
+        labels(310, None),
+        ["y has 31 different whole numbers in 310 rows, taken for classes; --task regress takes them as a number"]
     );
-    assert!(labels(Some(Task::Classify)).is_empty() && labels(Some(Task::Regress)).is_empty());
+    let number = "y has 31 different whole numbers in 62 rows, taken for a number (classes have 10 rows each on average and 5 at least); \
+                  --task classify takes them as classes";
+    assert_eq!(labels(62, None), [number]);
+    assert!(labels(62, Some(Task::Classify)).is_empty() && labels(62, Some(Task::Regress)).is_empty());
     let table = Fixture::new("t.csv", (0..62).fold("a,y\n".to_owned(), |t, i| format!("{t}{i}.5,{}\n", i % 31)));
     let mut request = table.request();
     request.target = Some("y".into());
-    assert_eq!(
-        load(&request).unwrap().notes,
-        ["y has 31 different whole numbers, taken for a number; --task classify takes them as classes"]
-    );
+    assert_eq!(load(&request).unwrap().notes, [number]);
 }
 
 /// A model of pictures reads the same pictures in the other layout in its own order, and refuses other shapes.

@@ -148,7 +148,7 @@ fn scales_are_those_of_the_presets() {
     let size = Some(Size { width: 2, height: 1 });
     let scaled = |preset: Preset| {
         let scaling = Preprocess { preset, ..Preprocess::default() }.resolve(size).scaling(&axes).unwrap();
-        move |pixel: f32, column: usize| f64::from((pixel - scaling.shift[column]) * scaling.scale[column])
+        move |pixel: f64, column: usize| (pixel - scaling.shift[column]) * scaling.scale[column]
     };
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} is not {b}");
     near(scaled(Preset::None)(51.0, 5), 0.2);
@@ -274,7 +274,8 @@ fn network() -> Vec<u8> {
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
     let graph =
         graph.message(5, floats("w", &[2, 3, 4, 4], &weight)).message(5, samples::ints("shape", &[2], &[-1, 2]));
-    model(graph.message(11, value("x", &[-1, 3, 4, 4])).message(12, value("y", &[-1, 2]))).0
+    model(graph.message(11, value("x", encode::FLOAT, &[-1, 3, 4, 4])).message(12, value("y", encode::FLOAT, &[-1, 2])))
+        .0
 }
 
 #[test]

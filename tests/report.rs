@@ -87,13 +87,13 @@ fn curve(columns: usize, metric: Metric, retrained: bool) -> Curve {
 }
 
 /// A blurred digit: a ring for 0, a stroke for 1.
-fn digit(one: bool, tilt: f64, size: f64) -> Vec<f32> {
+fn digit(one: bool, tilt: f64, size: f64) -> Vec<f64> {
     let pixel = |i: usize| {
         let (x, y) = ((i % 28) as f64 - 13.5, (i / 28) as f64 - 13.5);
         let x = x + tilt * y;
         let distance =
             if one { x.hypot((y.abs() - 8.5 * size).max(0.0)) } else { ((x / 0.8).hypot(y) - 7.6 * size).abs() * 0.9 };
-        (1.6 - distance * 0.75).clamp(0.0, 1.0) as f32
+        (1.6 - distance * 0.75).clamp(0.0, 1.0)
     };
     (0..784).map(pixel).collect()
 }
@@ -104,7 +104,7 @@ fn digits_relevance() -> Vec<f64> {
     let mut noise = Noise(3);
     (0..784)
         .map(|i| {
-            let base = 0.45 * f64::from(ring[i]).powi(3) + 1.1 * f64::from(stroke[i]).powi(2);
+            let base = 0.45 * ring[i].powi(3) + 1.1 * stroke[i].powi(2);
             let value = base * noise.next().powi(2);
             if value < 0.04 { value * 0.02 } else { value }
         })
@@ -225,7 +225,7 @@ fn table_with_replicas() {
     let ranking = rank(values, 0.12, |i| names.get(i).map_or_else(|| format!("x{i}"), |name| (*name).to_owned()));
     let (history, curve) = (history(120, 20.0, Metric::Accuracy), curve(20, Metric::Accuracy, false));
     let example = |i: usize| Example {
-        values: (0..20).map(|j| ((i * 7 + j * 3) % 11) as f32 * 0.31 - 1.2).collect(),
+        values: (0..20).map(|j| ((i * 7 + j * 3) % 11) as f64 * 0.31 - 1.2).collect(),
         label: if i == 3 { "ill".into() } else { "healthy".into() },
         predicted: "healthy".into(),
     };
@@ -271,7 +271,7 @@ fn spectrum() {
         let flux = |i: usize| {
             let dip = |&(at, depth): &(f64, f64)| 0.5 * depth * (-((wavelength(i) - at) / 8.0).powi(2)).exp();
             let slope = 1.2 - (wavelength(i) - 5500.0).abs() / 6000.0;
-            (slope - lines.iter().map(dip).sum::<f64>() + 0.03 * noise.next()) as f32
+            slope - lines.iter().map(dip).sum::<f64>() + 0.03 * noise.next()
         };
         Example { values: (0..4300).map(flux).collect(), label: "−0.42".into(), predicted: "−0.38".into() }
     };
@@ -353,8 +353,9 @@ fn extremes() {
     let many =
         rank((0..10_000).map(|_| noise.next().powi(9)).collect(), 0.3, |i| format!("a rather long gene name {i}"));
     let (history, curve) = (history(5000, 1e4, Metric::Mae), curve(10_000, Metric::Mae, true));
-    let examples: Vec<Example> =
-        (0..50).map(|i| Example { values: vec![i as f32; 10_000], label: "a".into(), predicted: "b".into() }).collect();
+    let examples: Vec<Example> = (0..50)
+        .map(|i| Example { values: vec![f64::from(i); 10_000], label: "a".into(), predicted: "b".into() })
+        .collect();
     let axes = [axis("gene", 10_000)];
     let page = TrainPage { history: &history, curve: Some(&curve), examples: &examples, ..bare(&many, &axes) };
     show("many", &page);

@@ -23,7 +23,7 @@ fn labels(dataset: &Dataset) -> &[u32] {
 
 #[test]
 fn a_class_without_training_rows_is_refused() {
-    let mut data = table("a,y\n1,0\n2,1\n3,0\n4,1\n5,0\n6,7\n", |_| {}).unwrap();
+    let mut data = table("a,y\n1,0\n2,1\n3,0\n4,1\n5,0\n6,7\n", |r| r.task = Some(Task::Classify)).unwrap();
     data.test_from = Some(4);
     let message = split(&data, 0.0, 0.0, 0).unwrap_err().to_string();
     for part in ["table.csv", "training rows", "class \"7\"", "--classes"] {
@@ -104,7 +104,7 @@ fn tiny_spreads_are_none() {
         assert_eq!(scaling.constant(), [true, false], "{scaling:?}");
     }
     assert_eq!(Scaling::fit(ScaleKind::Standard, &data, &[0, 1, 2]).unwrap().scale[0], 1.0);
-    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).scale, [1.0]);
+    assert_eq!(TargetScaling::fit(&data, &[0, 1, 2]).unwrap().scale, [1.0]);
     let data = table("a,y\n0,0\n1e-44,1\n", |_| {}).unwrap();
     assert_eq!(Scaling::fit(ScaleKind::Unit, &data, &[0, 1]).unwrap().scale, [1.0]);
 }

@@ -137,7 +137,7 @@ fn one_step_by_hand() {
     let (mut g, mut loss) = ([0.0; 3], 0.0);
     for (x, &y) in x.chunks_exact(n).zip(y) {
         let w = |i: usize| (lambda[i] - lambda_out) * psi[i];
-        let e = (0..n).map(|i| w(i) * f64::from(x[i])).sum::<f64>() + bias - f64::from(y);
+        let e = (0..n).map(|i| w(i) * f64::from(x[i])).sum::<f64>() + bias - y;
         loss += e * e / rows as f64;
         (0..n).for_each(|i| g[i] += 2.0 * e * f64::from(x[i]) / rows as f64);
     }
@@ -253,9 +253,8 @@ fn relevance_times_std_is_by_the_training_rows() {
         let fit = plan.fit(&mut data, &CPU).unwrap();
         let scaling = &fit.model.description.scaling;
         for f in fit.model.ranking() {
-            let entering = |&r: &u32| {
-                f64::from((data.value(r as usize, f.feature) - scaling.shift[f.feature]) * scaling.scale[f.feature])
-            };
+            let entering =
+                |&r: &u32| (data.value(r as usize, f.feature) - scaling.shift[f.feature]) * scaling.scale[f.feature];
             let x: Vec<f64> = fit.split.train.iter().map(entering).collect();
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             let std = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt();

@@ -63,8 +63,8 @@ pub struct Judgement {
     pub loss_gain: Estimate,
     /// The model's log loss (nats), or squared error of the standardised target.
     pub loss: Estimate,
-    /// Numbers: 1 − squared error/variance on these rows; its standard error by the delta method.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Numbers: 1 − squared error/variance on these rows; its standard error by the delta method. Undefined where the target is the same
+    /// in all of them.
     pub r2: Option<Estimate>,
 }
 
@@ -111,7 +111,15 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetScore {
     pub name: String,
-    pub r2: Estimate,
+    /// Undefined where it is the same in all rows.
+    pub r2: Option<Estimate>,
+}
+
+impl TargetScore {
+    /// Whether the model explains any of it, beyond chance.
+    pub fn is_explained(&self) -> bool {
+        self.r2.is_some_and(|r2| r2.is_gain())
+    }
 }
 
 /// Everything that was measured about a trained model.
@@ -145,7 +153,7 @@ pub struct Assessment {
 impl Assessment {
     /// Those of several targets that aren't explained beyond chance.
     pub(crate) fn unsupported_targets(&self) -> Vec<String> {
-        self.by_target.iter().filter(|target| !target.r2.is_gain()).map(|target| target.name.clone()).collect()
+        self.by_target.iter().filter(|target| !target.is_explained()).map(|target| target.name.clone()).collect()
     }
 
     /// The judgement on a part.

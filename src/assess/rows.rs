@@ -30,6 +30,8 @@ pub struct RowScores {
     targets: Vec<f64>,
     /// Squared errors of each, `[rows, outputs]`.
     errors: Vec<f64>,
+    /// Whether each number differs anywhere in these rows.
+    varying: Vec<bool>,
 }
 
 /// Outputs on some places of the row list, `[rows, outputs]`: the mean over the replicas, as `predict` gives it.
@@ -82,7 +84,8 @@ impl RowScores {
             true => (Vec::new(), Vec::new()),
             false => places().map(|(at, row, c)| (target(row, c), (outputs[at] - target(row, c)).powi(2))).unzip(),
         };
-        RowScores { metric, rows: scores, targets, errors }
+        let varying = if metric.is_share() { Vec::new() } else { (0..m).map(|c| data.varies(rows, c)).collect() };
+        RowScores { metric, rows: scores, targets, errors, varying }
     }
 
     /// `None` without rows.
@@ -112,8 +115,7 @@ impl RowScores {
             },
             loss_gain: of(&|r| r.constant_loss - r.loss),
             loss: of(&|r| r.loss),
-            // Of rows that are all alike there is none.
-            r2: (!share).then(|| self.r2(None)).filter(|r2| r2.value.is_finite()),
+            r2: if share { None } else { self.r2(None) },
         })
     }
 
@@ -154,14 +156,18 @@ impl RowScores {
     }
 
     /// R² of each output, of numbers.
-    pub(super) fn r2_by_output(&self) -> Vec<Estimate> {
+    pub(super) fn r2_by_output(&self) -> Vec<Option<Estimate>> {
         (0..self.targets.len() / self.rows.len().max(1)).map(|c| self.r2(Some(c))).collect()
     }
 
-    /// 1 − Σw e²/Σw (y − ȳ)², means over the outputs, or of one; the standard error is that of the ratio's linearisation.
-    fn r2(&self, output: Option<usize>) -> Estimate {
+    /// 1 − Σw e²/Σw (y − ȳ)², means over the outputs, or of one; the standard error is that of the ratio's linearisation. `None` of rows
+    /// that are all alike: rounding would leave a variance of the mean's last digit.
+    fn r2(&self, output: Option<usize>) -> Option<Estimate> {
         let m = self.targets.len() / self.rows.len();
         let outputs = output.map_or(0..m, |c| c..c + 1);
+        if !self.varying[outputs.clone()].contains(&true) {
+            return None;
+        }
         let n = outputs.len() as f64;
         let total: f64 = self.rows.iter().map(|r| r.weight).sum();
         let column = |c: usize| self.targets.iter().skip(c).step_by(m);
@@ -176,14 +182,14 @@ impl RowScores {
         let variance = sum(&|i| self.rows[i].weight * spread[i]) / total;
         let ratio = sum(&|i| self.rows[i].weight * error[i]) / total / variance;
         let squares = sum(&|i| (self.rows[i].weight * (error[i] - ratio * spread[i])).powi(2));
-        Estimate { value: 1.0 - ratio, se: squares.sqrt() / (total * variance) }
+        Some(Estimate { value: 1.0 - ratio, se: squares.sqrt() / (total * variance) })
     }
 
     /// How much larger the loss is than another model's on the same rows, in the same order.
     pub(super) fn loss_beyond(&self, other: &RowScores) -> Estimate {
         let rows = self.rows.iter().zip(&other.rows).map(|(a, b)| RowScore { loss: a.loss - b.loss, ..a.clone() });
-        RowScores { metric: self.metric, rows: rows.collect(), targets: Vec::new(), errors: Vec::new() }
-            .mean(&|r| r.loss)
+        let (metric, rows) = (self.metric, rows.collect());
+        RowScores { metric, rows, targets: Vec::new(), errors: Vec::new(), varying: Vec::new() }.mean(&|r| r.loss)
     }
 }
 

@@ -510,6 +510,7 @@ impl Net {
             notes: Vec::new(),
             filled: Vec::new(),
             row_names: Vec::new(),
+            origins: Vec::new(),
         }
     }
 

@@ -142,7 +142,8 @@ pub struct DataArgs {
     /// The target column of a table
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// classify or regress, guessed from the target unless given; autoencode to give back the inputs
+    /// classify or regress, guessed from the target unless given (numbers are classes where they are whole and occur as labels do: two of
+    /// them, or up to 20, each in 10 rows on average and 5 at least); autoencode to give back the inputs
     #[arg(long, value_parser = by_name::<Task>)]
     pub task: Option<Task>,
     /// Only these classes, in this order, as in 0,1 (one with a comma in double quotes)

@@ -352,8 +352,7 @@ pub fn examples(
         let (label, predicted) = match &dataset.y {
             Targets::Classes { labels, names } => (names[labels[row] as usize].clone(), names[argmax(&output)].clone()),
             Targets::Numbers { values, .. } => {
-                let y = output[0] / f64::from(d.target_scaling.scale[0]) + f64::from(d.target_scaling.shift[0]);
-                (text::number(values[row * outputs].into()), text::number(y))
+                (text::datum(values[row * outputs]), text::datum(d.target_scaling.original_of_single(0, output[0])))
             }
             Targets::Inputs | Targets::None => continue,
         };

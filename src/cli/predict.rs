@@ -7,7 +7,7 @@ use super::args::{DeviceArgs, GivenArgs, say_notes};
 use super::pictures::{self, best_classes};
 use super::{print, print_json};
 use crate::Device;
-use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task};
+use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task, single};
 use crate::host::{argmax, softmax};
 use crate::model::{Model, Origin};
 use crate::report::text::{percent, shorten};
@@ -46,6 +46,7 @@ pub struct Args {
 pub fn fill_in(request: &mut Request, model: &Model) {
     let d = &model.description;
     request.expect = Some(d.features.clone());
+    request.origins.clone_from(&d.scaling.origins);
     request.chosen_from = d.chosen_from;
     request.axes = Some(d.axes.clone());
     request.target = request.target.take().or_else(|| d.target_column.clone());
@@ -122,6 +123,22 @@ fn outputs(model: &Model, resident: &Resident, rows: usize, device: &Device) -> 
     Ok(all)
 }
 
+/// Outputs as they are written: probabilities where `answers`, numbers in the targets' units, and all with the digits that the engine
+/// computes with.
+fn written(model: &Model, outputs: &[f64], answers: bool, device: &Device) -> Vec<f64> {
+    let (d, double) = (&model.description, matches!(device, Device::CpuF64 { .. }));
+    let precise = |y: f64| if double { y } else { single(y as f32) };
+    let of_row = |row: &[f64]| -> Vec<f64> {
+        match d.task {
+            _ if answers => softmax(row).into_iter().map(precise).collect(),
+            Task::Classify => row.iter().copied().map(precise).collect(),
+            _ if double => row.iter().enumerate().map(|(c, &y)| d.target_scaling.original(c, y)).collect(),
+            _ => row.iter().enumerate().map(|(c, &y)| d.target_scaling.original_of_single(c, y)).collect(),
+        }
+    };
+    outputs.chunks_exact(d.targets.len()).flat_map(of_row).collect()
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut model = Model::load(&args.model)?;
     let given = [args.model.clone()].into_iter().chain(args.data.iter().map(PathBuf::from));
@@ -147,7 +164,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let resident = model.prepare(&mut dataset, &parts)?;
     let m = d.targets.len();
     let mut best = Vec::new();
-    let mut mean = match &d.origin {
+    let mean = match &d.origin {
         Origin::Trained => mean_outputs(&model, &resident, &device)?,
         Origin::Onnx { removed } => {
             let mut outputs = outputs(&model, &resident, dataset.rows, &device)?;
@@ -166,15 +183,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !args.keep_softmax && !dataset.row_names.is_empty() {
         best.extend(mean.chunks_exact(m).map(|row| best_classes(d, row, BEST)));
     }
-    if d.task != Task::Classify {
-        for row in mean.chunks_exact_mut(m) {
-            for (c, y) in row.iter_mut().enumerate() {
-                *y = *y / f64::from(d.target_scaling.scale[c]) + f64::from(d.target_scaling.shift[c]);
-            }
-        }
-    }
     let answers = d.task == Task::Classify && !args.logits && d.origin.is_trained();
-    if let Some(bad) = mean.iter().position(|y| !y.is_finite()) {
+    let written = written(&model, &mean, answers, &device);
+    // What isn't finite may be infinite in single precision alone.
+    if let Some(bad) = (0..mean.len()).find(|&i| !(mean[i].is_finite() && written[i].is_finite())) {
         return Err(Error::input(
             &dataset.source,
             format!("row {}", bad / m),
@@ -187,10 +199,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let header = [first].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
     let in_memory = "invariant: a table in memory can be written";
     writer.write_record(header).expect(in_memory);
-    for (r, row) in mean.chunks_exact(m).enumerate() {
+    for (r, (row, written)) in mean.chunks_exact(m).zip(written.chunks_exact(m)).enumerate() {
         let answer = answers.then(|| d.targets[argmax(row)].clone());
-        let values = if answers { softmax(row) } else { row.to_vec() };
-        let values = values.into_iter().map(|y| (y as f32).to_string());
+        let values = written.iter().map(f64::to_string);
         let id = ids.as_ref().map_or_else(|| r.to_string(), |ids| ids[r].clone());
         writer.write_record([id].into_iter().chain(answer).chain(values)).expect(in_memory);
     }

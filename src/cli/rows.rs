@@ -18,7 +18,7 @@ pub struct Rows {
     /// As they enter the network, `[rows, N]`.
     pub inputs: Vec<f64>,
     /// As they came, before scaling, `[rows, N]`.
-    pub raw: Vec<f32>,
+    pub raw: Vec<f64>,
     /// What they are called, where they have names: pictures' files.
     pub names: Option<Vec<String>>,
     /// How pictures became rows.

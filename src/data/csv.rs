@@ -14,6 +14,7 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use self::cell::{is_missing, listed, number, shortened};
 use self::survey::{Survey, survey};
+use super::origin::kept;
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
@@ -45,7 +46,8 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(target) => target.finish(&table, request.task, &mut notes)?,
         None => Targets::None,
     };
-    let mut filled = fill(&table, &plan, request.missing)?;
+    let origins = plan.origins(&surveys, request);
+    let mut filled = fill(&table, &plan, &origins, request.missing)?;
     if request.expect.is_none() {
         filled.notes.extend(plan.identifiers(&table, &surveys));
         filled.notes.extend(notes);
@@ -56,6 +58,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         rows: filled.rows,
         columns,
         x: Values::F32(filled.x),
+        origins: kept(origins),
         y,
         features: plan.features,
         axes: vec![Axis::new("feature", columns)],
@@ -378,6 +381,20 @@ impl Plan {
         Ok(())
     }
 
+    /// What each column of the data set is counted from: as its model has it, or as its cells suggest.
+    fn origins(&self, surveys: &[Survey], request: &Request) -> Vec<f64> {
+        let mut origins = request.origins.clone();
+        origins.resize(self.features.len(), 0.0);
+        if request.expect.is_none() {
+            for (kind, survey) in self.kinds.iter().zip(surveys) {
+                if let Kind::Number { to } = kind {
+                    origins[*to] = survey.extent.origin();
+                }
+            }
+        }
+        origins
+    }
+
     /// Points out the numeric columns that look like identifiers, which tell nothing about new rows.
     fn identifiers(&self, table: &Table, surveys: &[Survey]) -> Option<String> {
         let columns = self.inputs.iter().zip(&self.kinds).zip(surveys);
@@ -424,7 +441,7 @@ struct Filled {
 }
 
 /// The second way through the file: the numbers.
-fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
+fn fill(table: &Table, plan: &Plan, origins: &[f64], missing: Missing) -> Result<Filled> {
     let columns = plan.features.len();
     let mut x: Vec<f32> = Vec::new();
     let (mut rows, mut dropped, mut absent) = (0usize, 0usize, 0usize);
@@ -443,7 +460,9 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
             let known = !is_missing(text);
             absent += usize::from(!known);
             match kind {
-                Kind::Number { to } => x[row + to] = number(text).filter(|_| known).map_or(f32::NAN, |v| v as f32),
+                Kind::Number { to } => {
+                    x[row + to] = number(text).filter(|_| known).map_or(f32::NAN, |v| (v - origins[*to]) as f32);
+                }
                 Kind::OneHot { to } => match to.get(text) {
                     Some(to) => x[row + to] = 1.0,
                     None if !known => empty.extend(to.values().map(|to| row + to)),

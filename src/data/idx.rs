@@ -57,6 +57,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     })
 }
 

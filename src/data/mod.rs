@@ -1,8 +1,10 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod classes;
 mod csv;
 mod idx;
 mod npz;
+mod origin;
 mod pictures;
 mod scale;
 mod split;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use csv::sniff_delimiter;
 pub(crate) use npz::{arrays, described};
+pub(crate) use origin::{is_far, single};
 pub(crate) use pictures::is_pictures;
 pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
@@ -24,9 +27,11 @@ pub use split::{Split, split};
 pub(crate) use units::source_name;
 pub use units::{Unit, channels, input_of, read_groups, sources, units};
 
+use self::origin::Extent;
 use crate::{Error, Result};
 
-/// Inputs as they came: bytes stay bytes, everything else is `f32`. Row-major `[rows, columns]`.
+/// Inputs as they came: bytes stay bytes, everything else is `f32`, counted from its column's origin ([`Dataset::origins`]). Row-major
+/// `[rows, columns]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     U8(Vec<u8>),
@@ -39,7 +44,7 @@ pub enum Targets {
     /// `labels[row] < names.len()`.
     Classes { labels: Vec<u32>, names: Vec<String> },
     /// Row-major `[rows, names.len()]`, in original units.
-    Numbers { values: Vec<f32>, names: Vec<String> },
+    Numbers { values: Vec<f64>, names: Vec<String> },
     /// The inputs themselves, as they enter the network (an autoencoder).
     Inputs,
     /// Nothing known (data to predict on).
@@ -82,6 +87,9 @@ pub struct Dataset {
     pub rows: usize,
     pub columns: usize,
     pub x: Values,
+    /// What the numbers of each column in `x` are counted from: 0, but for a column far from zero, for whose differences `f32` would
+    /// have few digits left, a number near it. Empty: all from 0.
+    pub origins: Vec<f64>,
     pub y: Targets,
     pub features: Vec<Feature>,
     /// The shape of one row; the product of the lengths is `columns`.
@@ -167,6 +175,8 @@ pub struct Request {
     pub need_target: bool,
     /// The columns a trained model expects, by name; a table's columns are put into this order.
     pub expect: Option<Vec<Feature>>,
+    /// What it counts each of them from ([`Scaling::origins`]).
+    pub origins: Vec<f64>,
     /// How many columns those were chosen from, where they are not all.
     pub chosen_from: Option<usize>,
     /// The shape of a row that a trained model expects: an array of that shape is read in its layout.
@@ -190,6 +200,7 @@ impl Request {
             seed: 0,
             need_target: true,
             expect: None,
+            origins: Vec::new(),
             axes: None,
             chosen_from: None,
         }
@@ -329,20 +340,6 @@ fn is_npz(source: &str) -> bool {
     Path::new(source).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
-/// What to say of a target of whole numbers that could be meant either way, when nobody said.
-fn either_way(name: &str, distinct: usize, classes: bool) -> Option<String> {
-    /// Few are classes, and so many are a number.
-    const DOUBTFUL: std::ops::RangeInclusive<usize> = 8..=200;
-    let (taken, other) = if classes {
-        ("classes", "--task regress takes them as a number")
-    } else {
-        ("a number", "--task classify takes them as classes")
-    };
-    DOUBTFUL
-        .contains(&distinct)
-        .then(|| format!("{name} has {distinct} different whole numbers, taken for {taken}; {other}"))
-}
-
 impl Dataset {
     /// Only the rows of those classes that a model knows; all rows where none of its classes is here. Unlike the classes
     /// that a person names, a model's need not all occur.
@@ -425,6 +422,7 @@ impl Dataset {
             rows: self.rows,
             columns: keep.len(),
             x,
+            origins: origin::kept(keep.iter().map(|&c| self.origin(c)).collect()),
             y: self.y.clone(),
             features: keep.iter().map(|&c| self.features[c].clone()).collect(),
             axes: units::axes_of(&self.axes, keep),
@@ -442,6 +440,7 @@ impl Dataset {
             rows: 0,
             columns: self.columns,
             x: Values::F32(Vec::new()),
+            origins: self.origins.clone(),
             y: Targets::None,
             features: self.features.clone(),
             axes: self.axes.clone(),
@@ -499,7 +498,7 @@ impl Dataset {
                     Some(j) => Err(Error::input(
                         &self.source,
                         "target",
-                        format!("{} is {} in every row", names[j], values[j]),
+                        format!("every row has {} in {}", values[j], names[j]),
                         "give a target that varies, or leave it out",
                     )),
                     None => Ok(()),
@@ -523,6 +522,10 @@ impl Dataset {
             Values::U8(v) => v.iter().for_each(|&x| eat(u64::from(x))),
             Values::F32(v) => v.iter().for_each(|&x| eat(u64::from(x.to_bits()))),
         }
+        for (c, origin) in self.origins.iter().enumerate().filter(|(_, origin)| **origin != 0.0) {
+            eat(c as u64);
+            eat(origin.to_bits());
+        }
         match &self.y {
             Targets::Classes { labels, names } => {
                 labels.iter().for_each(|&l| eat(u64::from(l)));
@@ -531,7 +534,18 @@ impl Dataset {
                     name.bytes().for_each(|b| eat(u64::from(b)));
                 }
             }
-            Targets::Numbers { values, .. } => values.iter().for_each(|&y| eat(u64::from(y.to_bits()))),
+            Targets::Numbers { values, names } => {
+                values.iter().for_each(|&y| eat(u64::from((y as f32).to_bits())));
+                // Far from zero that doesn't tell them apart.
+                for c in 0..names.len() {
+                    let column = || values.iter().skip(c).step_by(names.len());
+                    let mut extent = Extent::default();
+                    column().for_each(|&y| extent.see(y));
+                    if extent.is_far() {
+                        column().for_each(|y| eat(y.to_bits()));
+                    }
+                }
+            }
             Targets::Inputs | Targets::None => {}
         }
         hash
@@ -548,31 +562,16 @@ impl Dataset {
         let target = |row: usize| match &self.y {
             Targets::Classes { labels, .. } => vec![labels[row]],
             Targets::Numbers { values, names } => {
-                values[row * names.len()..][..names.len()].iter().map(|y| y.to_bits()).collect()
+                let bits = |y: &f64| [(y.to_bits() >> 32) as u32, y.to_bits() as u32];
+                values[row * names.len()..][..names.len()].iter().flat_map(bits).collect()
             }
             Targets::Inputs | Targets::None => Vec::new(),
         };
-        let words = |row: usize| (0..self.columns).map(move |c| self.value(row, c).to_bits()).chain(target(row));
+        let words = |row: usize| (0..self.columns).map(move |c| self.held(row, c).to_bits()).chain(target(row));
         let mut counts: std::collections::HashMap<Vec<u32>, usize> = std::collections::HashMap::new();
         (0..self.rows).for_each(|row| *counts.entry(words(row).collect()).or_default() += 1);
         let distinct = |c: usize| counts.keys().map(|row| row[c]).collect::<std::collections::HashSet<u32>>().len();
         let repeated = counts.values().filter(|&&count| count > 1).sum();
         if repeated > 0 && (0..self.columns).any(|c| 2 * distinct(c) > counts.len().max(20)) { repeated } else { 0 }
-    }
-
-    /// One input as a person should see it: NaN for a cell that was missing, whatever it holds by now.
-    pub fn seen(&self, row: usize, column: usize) -> f32 {
-        match self.filled.binary_search(&(row * self.columns + column)) {
-            Ok(_) => f32::NAN,
-            Err(_) => self.value(row, column),
-        }
-    }
-
-    /// One input as it is held.
-    pub fn value(&self, row: usize, column: usize) -> f32 {
-        match &self.x {
-            Values::U8(v) => f32::from(v[row * self.columns + column]),
-            Values::F32(v) => v[row * self.columns + column],
-        }
     }
 }

@@ -16,8 +16,9 @@ pub(crate) use self::axes::described;
 pub(crate) use self::named::arrays;
 use self::npy::{Array, Kind, read_names};
 use self::targets::{target_values, targets};
+use super::origin::{Extent, kept as kept_origins};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
-use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values, either_way};
+use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values};
 use crate::{Error, Result};
 
 /// The array with the channels' names.
@@ -41,7 +42,8 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     }
     let mut order = None;
     // More columns, those that the model chose among them, are cut down later.
-    if let Some(expected) = request.expect.as_ref().filter(|_| super::places(&features, request).is_none()) {
+    let chosen = super::places(&features, request);
+    if let Some(expected) = request.expect.as_ref().filter(|_| chosen.is_none()) {
         if expected.len() != features.len() {
             return Err(Error::input(
                 path,
@@ -93,6 +95,21 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         }
         None => None,
     };
+    let origins = match &request.expect {
+        // The model's own, wherever its columns stand.
+        Some(_) => {
+            let places = chosen.or_else(|| order.clone()).unwrap_or_else(|| (0..columns).collect());
+            let mut origins = vec![0.0; columns];
+            places.into_iter().zip(&request.origins).for_each(|(at, &origin)| origins[at] = origin);
+            origins
+        }
+        None => {
+            let mut extents = vec![Extent::default(); columns];
+            [Some(&x), x_test.as_ref()].into_iter().flatten().for_each(|array| array.survey(&mut extents));
+            extents.into_iter().map(Extent::origin).collect()
+        }
+    };
+    let origins = if x.kind == Kind::U8 { Vec::new() } else { kept_origins(origins) };
     let x = match x.kind {
         Kind::U8 => {
             let mut bytes = x.into_bytes();
@@ -102,7 +119,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         _ => {
             let mut values = Vec::new();
             for array in [Some(x), x_test].into_iter().flatten() {
-                let part = array.to_f32();
+                let part = array.to_f32(&origins);
                 let first_row = values.len() / columns;
                 check_finite(path, &array.name, &part, columns, request.missing, &mut missing[first_row..])?;
                 values.extend(part);
@@ -119,6 +136,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         rows: all_rows,
         columns,
         x,
+        origins,
         y: y_later,
         features,
         axes,
@@ -132,9 +150,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     if let Some(y) = y {
         // Only now: a class whose rows are all dropped is none.
         let kept = if request.missing == Missing::Drop { kept(&target_values, &missing) } else { target_values };
-        dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task)?;
-        if let (None, None, Targets::Classes { names, .. }) = (request.task, &request.expect, &dataset.y) {
-            dataset.notes.extend(either_way(&y.name, names.len(), true));
+        let mut notes = Vec::new();
+        dataset.y = targets(path, &y, y_test.as_ref(), kept, request.task, &mut notes)?;
+        if request.expect.is_none() {
+            dataset.notes.extend(notes);
         }
     }
     if let Some(places) = order {

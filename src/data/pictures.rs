@@ -167,12 +167,13 @@ impl Preprocessing {
         let columns: usize = axes.iter().map(|axis| axis.len).product();
         let inner = |place: usize| axes[place + 1..].iter().map(|axis| axis.len).product::<usize>();
         let inner = axes.iter().position(|axis| axis.name == "channel").map_or(columns, inner);
-        let by_column = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
-            (0..columns).map(|i| value(i / inner.max(1) % channels) as f32).collect()
+        let by_column = |value: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            (0..columns).map(|i| value(i / inner.max(1) % channels)).collect()
         };
         let full = 255.0 / self.range;
         Ok(Scaling {
             kind: ScaleKind::None,
+            origins: Vec::new(),
             shift: by_column(&|c| mean[c] * full),
             scale: by_column(&|c| 1.0 / (full * std[c])),
             fill: by_column(&|c| mean[c] * full),
@@ -334,6 +335,7 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
         notes,
         filled: Vec::new(),
         row_names: files.into_iter().map(|file| file.name).collect(),
+        origins: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::{is_far, shortest, single};
 use super::{Dataset, Targets, Unit, Values};
 use crate::{Error, Result};
 
@@ -33,17 +34,20 @@ impl ScaleKind {
     }
 }
 
-/// `x' = (x − shift)·scale` for every column; a missing (NaN) cell becomes `fill` first.
+/// `x' = (x − shift)·scale` for every column, in double precision; a missing (NaN) cell becomes `fill` first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     pub kind: ScaleKind,
-    pub shift: Vec<f32>,
-    pub scale: Vec<f32>,
+    /// What the columns of the data are counted from, for the same numbers to be read alike again ([`Dataset::origins`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<f64>,
+    pub shift: Vec<f64>,
+    pub scale: Vec<f64>,
     /// Mean of the known training cells (weighted, as everything here, by the rows' weights).
-    pub fill: Vec<f32>,
+    pub fill: Vec<f64>,
     /// Mean and standard deviation of the scaled training inputs.
-    pub mean: Vec<f32>,
-    pub std: Vec<f32>,
+    pub mean: Vec<f64>,
+    pub std: Vec<f64>,
 }
 
 /// Sums over one column's known training cells.
@@ -59,6 +63,18 @@ struct Column {
 }
 
 impl Column {
+    /// The sums over the same cells, each larger by so much.
+    fn move_by(&mut self, origin: f64) {
+        self.mean += origin;
+        self.min += origin;
+        self.max += origin;
+    }
+
+    /// Exactly 0 where all cells are alike: what rounding leaves of the squares then would be taken for a very narrow column.
+    fn std(&self) -> f64 {
+        if self.max > self.min { (self.squares / self.count).sqrt() } else { 0.0 }
+    }
+
     /// The sums over the cells of both (Chan, Golub and LeVeque's update).
     fn with(self, other: Column) -> Column {
         let count = self.count + other.count;
@@ -108,7 +124,8 @@ impl Scaling {
                 continue;
             }
             for (c, column) in columns.iter_mut().enumerate() {
-                let x = f64::from(dataset.value(r as usize, c));
+                // From the column's origin.
+                let x = f64::from(dataset.held(r as usize, c));
                 if x.is_nan() {
                     continue;
                 }
@@ -120,6 +137,7 @@ impl Scaling {
                 column.max = column.max.max(x);
             }
         }
+        columns.iter_mut().enumerate().for_each(|(c, column)| column.move_by(dataset.origin(c)));
         if let Some(c) = columns.iter().position(|column| column.count == 0.0).filter(|_| !rows.is_empty()) {
             let place = format!("column {:?}", dataset.features[c].name);
             let problem = "no training row has a value in it, so there is no mean to fill in";
@@ -142,10 +160,17 @@ impl Scaling {
             Values::F32(_) if largest.is_finite() => largest,
             Values::F32(_) => 1.0,
         };
-        let mut scaling =
-            Scaling { kind, shift: Vec::new(), scale: Vec::new(), fill: Vec::new(), mean: Vec::new(), std: Vec::new() };
+        let mut scaling = Scaling {
+            kind,
+            origins: dataset.origins.clone(),
+            shift: Vec::new(),
+            scale: Vec::new(),
+            fill: Vec::new(),
+            mean: Vec::new(),
+            std: Vec::new(),
+        };
         for column in columns {
-            let std = if column.count > 0.0 { (column.squares / column.count).sqrt() } else { 0.0 };
+            let std = column.std();
             let (shift, scale) = match kind {
                 ScaleKind::None => (0.0, 1.0),
                 ScaleKind::Unit => (0.0, inverse(whole)),
@@ -153,12 +178,12 @@ impl Scaling {
                 ScaleKind::MinMax if column.count == 0.0 => (0.0, 1.0),
                 ScaleKind::MinMax => (column.min, inverse(column.max - column.min)),
             };
-            scaling.shift.push(shift as f32);
-            scaling.scale.push(scale as f32);
-            scaling.fill.push(column.mean as f32);
-            scaling.mean.push(((column.mean - shift) * scale) as f32);
-            let scaled = (std * scale) as f32;
-            scaling.std.push(if scaled < f32::MIN_POSITIVE { 0.0 } else { scaled });
+            scaling.shift.push(shift);
+            scaling.scale.push(scale);
+            scaling.fill.push(column.mean);
+            scaling.mean.push((column.mean - shift) * scale);
+            let scaled = std * scale;
+            scaling.std.push(if scaled < f64::from(f32::MIN_POSITIVE) { 0.0 } else { scaled });
         }
         Ok(scaling)
     }
@@ -170,9 +195,10 @@ impl Scaling {
 
     /// Replaces missing cells.
     pub fn fill_missing(&self, dataset: &mut Dataset) {
+        let fills: Vec<f32> = (0..dataset.columns).map(|c| (self.fill[c] - dataset.origin(c)) as f32).collect();
         if let Values::F32(values) = &mut dataset.x {
             for (row, values) in values.chunks_exact_mut(dataset.columns).enumerate() {
-                for (c, (x, &fill)) in values.iter_mut().zip(&self.fill).enumerate().filter(|(_, (x, _))| x.is_nan()) {
+                for (c, (x, &fill)) in values.iter_mut().zip(&fills).enumerate().filter(|(_, (x, _))| x.is_nan()) {
                     *x = fill;
                     dataset.filled.push(row * dataset.columns + c);
                 }
@@ -185,24 +211,57 @@ impl Scaling {
 /// Targets of a regression: `y' = (y − shift)·scale`, standardised on the training rows with their weights. Empty for classes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetScaling {
-    pub shift: Vec<f32>,
-    pub scale: Vec<f32>,
+    pub shift: Vec<f64>,
+    pub scale: Vec<f64>,
 }
 
 impl TargetScaling {
-    pub fn fit(dataset: &Dataset, rows: &[u32]) -> Self {
-        let Targets::Numbers { values, names } = &dataset.y else { return TargetScaling::default() };
-        let weight = |r: u32| dataset.weight(r as usize);
-        let total: f64 = rows.iter().map(|&r| weight(r)).sum();
-        let (m, n) = (names.len(), if total > 0.0 { total } else { 1.0 });
+    /// Fits on the given rows; a row of weight 0 has no say.
+    ///
+    /// # Errors
+    /// A number that is the same in all of these rows: there is nothing to learn.
+    pub fn fit(dataset: &Dataset, rows: &[u32]) -> Result<Self> {
+        let Targets::Numbers { values, names } = &dataset.y else { return Ok(TargetScaling::default()) };
+        let m = names.len();
         let mut scaling = TargetScaling::default();
-        for c in 0..m {
-            let column = || rows.iter().map(|&r| (weight(r), f64::from(values[r as usize * m + c])));
-            let mean = column().map(|(w, y)| w * y).sum::<f64>() / n;
-            let std = (column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / n).sqrt();
-            scaling.shift.push(mean as f32);
-            scaling.scale.push(inverse(std) as f32);
+        for (c, name) in names.iter().enumerate() {
+            let column = || {
+                let cell = |&r: &u32| (dataset.weight(r as usize), values[r as usize * m + c]);
+                rows.iter().map(cell).filter(|(weight, _)| *weight > 0.0)
+            };
+            let Some((_, first)) = column().next() else {
+                scaling.shift.push(0.0);
+                scaling.scale.push(1.0);
+                continue;
+            };
+            if column().all(|(_, y)| y == first) {
+                let problem = format!("every training row has {first} in it");
+                let remedy = "give a target that varies, or leave it out";
+                return Err(Error::input(&dataset.source, format!("target {name:?}"), problem, remedy));
+            }
+            let total: f64 = column().map(|(w, _)| w).sum();
+            // From the first value: far from zero the sum itself would have no digits left for what values differ by.
+            let mean = first + column().map(|(w, y)| w * (y - first)).sum::<f64>() / total;
+            let std = (column().map(|(w, y)| w * (y - mean).powi(2)).sum::<f64>() / total).sqrt();
+            scaling.shift.push(mean);
+            scaling.scale.push(inverse(std));
         }
-        scaling
+        Ok(scaling)
+    }
+
+    /// A standardised number in the target's units.
+    pub fn original(&self, output: usize, y: f64) -> f64 {
+        y / self.scale[output] + self.shift[output]
+    }
+
+    /// The same of a number in single precision, with as many digits as that has: more than an `f32` holds where the target lies far
+    /// from zero, for most of those are the shift's.
+    pub fn original_of_single(&self, output: usize, y: f64) -> f64 {
+        let (original, scale) = (self.original(output, y), self.scale[output]);
+        if is_far(original, scale) {
+            shortest(original, y.abs().max(1.0) / scale.abs() * f64::from(f32::EPSILON) / 4.0)
+        } else {
+            single(original as f32)
+        }
     }
 }

@@ -124,6 +124,7 @@ mod tests {
             notes: Vec::new(),
             filled: Vec::new(),
             row_names: Vec::new(),
+            origins: Vec::new(),
         }
     }
 

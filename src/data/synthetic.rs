@@ -64,6 +64,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -81,6 +82,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::data::{Axis, CHANNEL};
+use crate::data::{Axis, CHANNEL, Scaling, Task};
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
 use crate::{Error, Result, write};
@@ -54,6 +54,7 @@ impl Model {
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| {
             Error::io("write", path, std::io::Error::other(e.to_string()), "please report this as a bug")
         })?;
+        let bytes = sorted(&bytes);
         write::atomic(path, |out| out.write_all(&bytes))
     }
 
@@ -110,13 +111,14 @@ impl Model {
         let graph = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
         let claimed = claimed(&graph).map_err(|problem| broken("network", problem))?;
         let network = rebuild(&claimed).map_err(|problem| broken("network", problem))?;
-        if network.input_width() != description.features.len()
-            || network.output().width() != description.targets.len()
-            || description.scaling.shift.len() != description.features.len()
-            || description.scaling.scale.len() != description.features.len()
-            || description.scaling.fill.len() != description.features.len()
-            || description.scaling.mean.len() != description.features.len()
-            || description.scaling.std.len() != description.features.len()
+        let (features, targets) = (description.features.len(), description.targets.len());
+        let Scaling { origins, shift, scale, fill, mean, std, .. } = &description.scaling;
+        let target = &description.target_scaling;
+        if network.input_width() != features
+            || network.output().width() != targets
+            || [shift, scale, fill, mean, std].iter().any(|of_column| of_column.len() != features)
+            || !(origins.is_empty() || origins.len() == features)
+            || description.task != Task::Classify && [&target.shift, &target.scale].iter().any(|of| of.len() != targets)
         {
             return Err(broken("network", "its sizes don't fit its description".into()));
         }
@@ -143,6 +145,19 @@ impl Model {
         }
         Ok(Model { description, network, parameters })
     }
+}
+
+/// A safetensors file with the keys of its header in order, which the crate writes in that of a hash table: the same model is the same bytes.
+fn sorted(bytes: &[u8]) -> Vec<u8> {
+    let valid = "invariant: the crate writes a length, JSON of it, and the tensors";
+    let (length, rest) = bytes.split_first_chunk::<8>().expect(valid);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    // Maps of serde_json have their keys in order.
+    let header: Value = serde_json::from_slice(header).expect(valid);
+    let mut header = header.to_string().into_bytes();
+    // Tensors begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat()
 }
 
 /// Whether rows with these axes have so many channels, and columns.

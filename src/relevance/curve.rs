@@ -137,7 +137,7 @@ fn fill(model: &Model, fill: MaskFill) -> Vec<f64> {
     let scaling = &model.description.scaling;
     match fill {
         MaskFill::Zero => vec![0.0; scaling.mean.len()],
-        MaskFill::Mean => scaling.mean.iter().map(|&m| f64::from(m)).collect(),
+        MaskFill::Mean => scaling.mean.clone(),
     }
 }
 

@@ -35,7 +35,7 @@ impl Model {
             .enumerate()
             .map(|(i, input)| {
                 // A channel's columns were scaled together, and have one standard deviation.
-                let std = f64::from(self.description.scaling.std[input.columns[0]]);
+                let std = self.description.scaling.std[input.columns[0]];
                 let mean =
                     |f: fn(&crate::train::InputRelevance) -> f64| replicas.iter().map(|r| f(&r[i])).sum::<f64>() / n;
                 let varies = f64::from(u8::from(std > 0.0));

@@ -28,9 +28,14 @@ pub fn estimate(kind: Metric, e: Estimate) -> String {
 fn scores(j: &Judgement) -> String {
     let name = text::metric_name(j.metric);
     match j.r2 {
-        Some(r2) => format!("R² {}, {name} {}", text::with_spread(r2.value, r2.se), estimate(j.metric, j.score)),
-        None => format!("{name} {}", estimate(j.metric, j.score)),
+        None if j.metric.is_share() => format!("{name} {}", estimate(j.metric, j.score)),
+        None => format!("R² undefined (the same target in every row), {name} {}", estimate(j.metric, j.score)),
+        Some(_) => format!("R² {}, {name} {}", r2_of(j.r2), estimate(j.metric, j.score)),
     }
+}
+
+fn r2_of(r2: Option<Estimate>) -> String {
+    r2.map_or_else(|| "undefined".into(), |r2| text::with_spread(r2.value, r2.se))
 }
 
 fn constant_answer(j: &Judgement) -> String {
@@ -77,8 +82,8 @@ pub fn lead(a: &Assessment) -> Vec<String> {
         )
     });
     let each = a.by_target.iter().map(|target| {
-        let told = if target.r2.is_gain() { "" } else { " (not supported)" };
-        format!("{} {}{told}", shorten(&target.name, 30), text::with_spread(target.r2.value, target.r2.se))
+        let told = if target.is_explained() { "" } else { " (not supported)" };
+        format!("{} {}{told}", shorten(&target.name, 30), r2_of(target.r2))
     });
     let each: Vec<String> = each.collect();
     let by_target = (!each.is_empty()).then(|| format!("R² by target: {}.", each.join(", ")));
@@ -170,7 +175,6 @@ pub(crate) fn blocks(a: &Assessment) -> Vec<Block> {
 }
 
 fn scores_table(a: &Assessment) -> Table {
-    let r2 = a.parts.iter().any(|(_, j)| j.r2.is_some());
     let share = a.parts.first().is_some_and(|(_, j)| j.metric.is_share());
     let name = a.parts.first().map_or("score", |(_, j)| text::metric_name(j.metric));
     let mut columns = vec![Column::text("rows"), Column::number("number"), Column::number(name)];
@@ -184,11 +188,7 @@ fn scores_table(a: &Assessment) -> Table {
             estimate(j.metric, j.score),
             estimate(j.metric, j.constant),
             estimate(j.metric, j.gain),
-            if r2 {
-                j.r2.map_or_else(String::new, |r2| text::with_spread(r2.value, r2.se))
-            } else {
-                text::with_spread(j.loss.value, j.loss.se)
-            },
+            if share { text::with_spread(j.loss.value, j.loss.se) } else { r2_of(j.r2) },
         ]
         .into_iter()
         .collect()

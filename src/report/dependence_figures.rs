@@ -36,7 +36,7 @@ impl Values {
         let named: Option<Vec<&str>> = rows.iter().map(|row| category(unit, row.features, row.input)).collect();
         match named {
             Some(named) => Values::categories(&named),
-            None => Values::Numbers(rows.iter().map(|row| f64::from(row.input[unit.columns[0]])).collect()),
+            None => Values::Numbers(rows.iter().map(|row| row.input[unit.columns[0]]).collect()),
         }
     }
 

@@ -68,9 +68,9 @@ fn images(facts: &Facts, examples: &[&Example], grid: Grid) -> Tiles {
     let Grid { rows, columns, channels, .. } = grid;
     let marked = if facts.page.by_channel { Vec::new() } else { grid.pixels_of(&facts.marked) };
     let all = || examples.iter().flat_map(|e| &e.values).copied().filter(|v| v.is_finite());
-    let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
-    let width = f64::from(high - low);
-    let share = |v: f32| if width > 0.0 { f64::from(v - low) / width } else { 0.0 };
+    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let width = high - low;
+    let share = |v: f64| if width > 0.0 { (v - low) / width } else { 0.0 };
     let outline = picture::outline(columns, &marked);
     let shown = &examples[..examples.len().min(IMAGES)];
     let one = |example: &&Example| {
@@ -115,8 +115,7 @@ fn tile(rows: usize, columns: usize, title: &str, body: &str) -> Picture {
 fn lines(facts: &Facts, examples: &[&Example]) -> Vec<Figure> {
     let along = Along::new(facts);
     let one = |example: &&Example| {
-        let points: Vec<(f64, f64)> =
-            along.places.iter().copied().zip(example.values.iter().map(|&v| f64::from(v))).collect();
+        let points: Vec<(f64, f64)> = along.places.iter().copied().zip(example.values.iter().copied()).collect();
         let y = Scale::round(points.iter().map(|point| point.1));
         let mut plot = Plot::new(HALF, 210.0, [48.0, 12.0, 12.0, 46.0], along.scale(), y);
         plot.y_axis("", Ticks::Plain);
@@ -141,7 +140,7 @@ fn table(facts: &Facts, examples: &[&Example]) -> Table {
         .iter()
         .map(|f| {
             let name = Cell::from(shorten(&f.name, 40)).tip(shorten(&f.name, 200));
-            let values = shown.iter().map(|e| Cell::from(datum(f64::from(e.values[f.feature]))));
+            let values = shown.iter().map(|e| Cell::from(datum(e.values[f.feature])));
             [name].into_iter().chain(values).collect()
         })
         .collect();

@@ -19,11 +19,11 @@ const NAMED: usize = 8;
 const FEATURES: usize = 12;
 
 /// Values as shares of a grey scale, smallest black.
-fn grey(values: &[f32]) -> Vec<f64> {
+fn grey(values: &[f64]) -> Vec<f64> {
     let finite = || values.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
-    let width = f64::from(high) - f64::from(low);
-    values.iter().map(|&v| if width > 0.0 { (f64::from(v) - f64::from(low)) / width } else { 0.0 }).collect()
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let width = high - low;
+    values.iter().map(|&v| if width > 0.0 { (v - low) / width } else { 0.0 }).collect()
 }
 
 fn largest(values: &[f64]) -> f64 {
@@ -46,7 +46,7 @@ pub(crate) fn caption_of(e: &Explanation, k: usize) -> Text {
 }
 
 /// The input and its maps in the input's own shape.
-pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String]) -> Vec<Block> {
+pub(crate) fn maps(e: &Explanation, input: &[f64], shape: Shape, names: &[String]) -> Vec<Block> {
     match shape {
         Shape::Image(grid) => images(e, input, grid),
         Shape::Spectrum => vec![lines(e).into()],
@@ -54,7 +54,7 @@ pub(crate) fn maps(e: &Explanation, input: &[f32], shape: Shape, names: &[String
     }
 }
 
-fn images(e: &Explanation, input: &[f32], grid: Grid) -> Vec<Block> {
+fn images(e: &Explanation, input: &[f64], grid: Grid) -> Vec<Block> {
     let drawn = components_of(e);
     let by_pixel = |values: &[f64]| grid.by_pixel(values, |a, b| a + b);
     // One scale for all maps of a sample, so that their colours can be compared.
@@ -96,7 +96,7 @@ fn lines(e: &Explanation) -> Figure {
     Figure::new("", plot.finish("Parts of the inputs"), "").wide()
 }
 
-fn table(e: &Explanation, input: &[f32], names: &[String]) -> Table {
+fn table(e: &Explanation, input: &[f64], names: &[String]) -> Table {
     let mut order: Vec<usize> = (0..e.attribution.len()).collect();
     order.sort_by(|&a, &b| e.attribution[b].abs().total_cmp(&e.attribution[a].abs()));
     let drawn: Vec<usize> = components_of(e).into_iter().take(3).collect();
@@ -104,7 +104,7 @@ fn table(e: &Explanation, input: &[f32], names: &[String]) -> Table {
     columns.extend(drawn.iter().map(|k| Column::number(Text::marked(format!("A_{{{k}}}")))));
     let row = |&i: &usize| {
         let name = Cell::from(shorten(&names[i], 40)).tip(shorten(&names[i], 200));
-        let cells = [name, number(f64::from(input[i])).into(), Text::strong(number(e.attribution[i])).into()];
+        let cells = [name, number(input[i]).into(), Text::strong(number(e.attribution[i])).into()];
         cells.into_iter().chain(drawn.iter().map(|&k| number(e.maps[k][i]).into())).collect::<Row>()
     };
     Table::new(columns, order.iter().take(FEATURES).map(row).collect())

@@ -17,7 +17,7 @@ use crate::specxai::{Explanation, Form, Output, Reduction, Spectrum, averaged, c
 pub struct Shown<'a> {
     pub explanation: &'a Explanation,
     /// As it came, before scaling.
-    pub input: &'a [f32],
+    pub input: &'a [f64],
     pub label: Option<&'a str>,
     /// A picture's file.
     pub name: Option<&'a str>,
@@ -92,7 +92,7 @@ impl Units {
             return None;
         }
         let scaling = &description.target_scaling;
-        Some(Units { factor: 1.0 / f64::from(*scaling.scale.get(j)?), shift: f64::from(*scaling.shift.get(j)?) })
+        Some(Units { factor: 1.0 / (*scaling.scale.get(j)?), shift: (*scaling.shift.get(j)?) })
     }
 
     /// Target's units for one of the output.
@@ -263,13 +263,12 @@ impl ExplainPage<'_> {
     }
 
     /// An explanation and its input summed (the input: averaged) over an axis.
-    fn contracted(&self, shown: &Shown<'_>, along: usize) -> (Explanation, Vec<f32>) {
+    fn contracted(&self, shown: &Shown<'_>, along: usize) -> (Explanation, Vec<f64>) {
         let axes = &self.description.axes;
         let e = shown.explanation;
         let maps =
             e.maps.iter().map(|map| if map.is_empty() { Vec::new() } else { contract(map, axes, along) }).collect();
-        let input: Vec<f64> = shown.input.iter().map(|&x| f64::from(x)).collect();
-        let input = averaged(&input, axes, along).into_iter().map(|x| x as f32).collect();
+        let input = averaged(shown.input, axes, along);
         (Explanation { maps, attribution: contract(&e.attribution, axes, along), ..e.clone() }, input)
     }
 

@@ -43,7 +43,7 @@ pub struct TrainPage<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// One value a feature.
-    pub values: Vec<f32>,
+    pub values: Vec<f64>,
     pub label: String,
     pub predicted: String,
 }

@@ -14,15 +14,15 @@ const ROWS: usize = 400;
 const COMPONENTS: usize = 2;
 
 /// What a row holds of a feature: its number, or the name of its category.
-pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f32]) -> String {
+pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f64]) -> String {
     match category(unit, features, row) {
         Some(name) => name.to_owned(),
-        None => datum(f64::from(row[unit.columns[0]])),
+        None => datum(row[unit.columns[0]]),
     }
 }
 
 /// The category that a row has, of a categorical variable; `unknown` where it is none that the model knows, `missing` where the cell was.
-pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f32]) -> Option<&'a str> {
+pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f64]) -> Option<&'a str> {
     features[unit.columns[0]].group?;
     if row[unit.columns[0]].is_nan() {
         return Some("missing");
@@ -53,7 +53,7 @@ pub struct OneRow<'a> {
     pub output: Output,
     pub features: &'a [Feature],
     pub units: &'a [Unit],
-    pub input: &'a [f32],
+    pub input: &'a [f64],
     pub parts: &'a FeatureParts,
     /// From the output's own scale, that of the maps, to that of the parts.
     pub factor: f64,
@@ -275,7 +275,7 @@ fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
         plot.text(left - 8.0, plot.py(middle) + 4.0, Anchor::End, "row", &names[line]);
         let is_category = rows[0].features[unit.columns[0]].group.is_some();
         categorical |= is_category;
-        let values: Vec<f64> = drawn.iter().map(|row| f64::from(row.input[unit.columns[0]])).collect();
+        let values: Vec<f64> = drawn.iter().map(|row| row.input[unit.columns[0]]).collect();
         missing |= values.iter().any(|value| value.is_nan());
         let shares = if is_category { vec![0.5; values.len()] } else { in_order(&values) };
         let mut taken = std::collections::HashMap::<i64, usize>::new();

@@ -51,6 +51,8 @@ impl Npz {
         for (name, shape, values) in &self.arrays {
             // Numbers hardly compress, and stored arrays can be mapped.
             let options = FileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+            // No time: the same numbers are the same bytes.
+            let options = options.last_modified_time(zip::DateTime::default());
             match values {
                 Values::Floats(values) => {
                     let mut array = archive.array(name, options)?.default_dtype().shape(shape).begin_nd()?;

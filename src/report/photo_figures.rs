@@ -23,7 +23,7 @@ pub struct BestClass {
 const FULL: f64 = 0.995;
 
 /// The picture, its best classes, and the largest components' maps over it.
-pub(crate) fn maps(e: &Explanation, input: &[f32], grid: Grid, channels: Channels, best: &[BestClass]) -> Vec<Block> {
+pub(crate) fn maps(e: &Explanation, input: &[f64], grid: Grid, channels: Channels, best: &[BestClass]) -> Vec<Block> {
     let photo = Photo::new(input, grid, channels);
     let drawn = components_of(e);
     let by_pixel = |values: &[f64]| grid.by_pixel(values, |a, b| a + b);
@@ -61,7 +61,7 @@ pub(crate) struct Photo {
 
 impl Photo {
     /// From a row that holds 0 to 255.
-    pub(crate) fn new(input: &[f32], grid: Grid, channels: Channels) -> Photo {
+    pub(crate) fn new(input: &[f64], grid: Grid, channels: Channels) -> Photo {
         Photo { grid, colours: colours(input, grid, channels) }
     }
 
@@ -82,14 +82,14 @@ impl Photo {
 }
 
 /// Red, green and blue of each pixel, 0 to 1.
-fn colours(input: &[f32], grid: Grid, channels: Channels) -> Vec<[f64; 3]> {
+fn colours(input: &[f64], grid: Grid, channels: Channels) -> Vec<[f64; 3]> {
     let value = |pixel: usize, channel: usize| {
         let channel = match channels {
             _ if grid.channels == 1 => 0,
             Channels::Rgb => channel,
             Channels::Bgr => 2 - channel,
         };
-        f64::from(input[grid.input(pixel, channel)]) / 255.0
+        input[grid.input(pixel, channel)] / 255.0
     };
     (0..grid.pixels()).map(|pixel| std::array::from_fn(|channel| value(pixel, channel))).collect()
 }

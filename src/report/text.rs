@@ -53,7 +53,8 @@ pub fn datum(value: f64) -> String {
     match value.abs() {
         // Four digits may be a year.
         size if value.fract() == 0.0 && size < 1e4 => signed(&format!("{value:.0}")),
-        size if value.fract() == 0.0 && size < 1e6 => signed(&grouped(&format!("{value:.0}"))),
+        // And ten seconds since 1970.
+        size if value.fract() == 0.0 && size < 1e12 => signed(&grouped(&format!("{value:.0}"))),
         _ => number(value),
     }
 }
@@ -143,7 +144,9 @@ pub fn tick(value: f64, step: f64) -> String {
     if value == 0.0 && step < 1e-5 {
         return "0".to_owned();
     }
-    if value != 0.0 && !(1e-4..1e6).contains(&value.abs()) {
+    // Two digits, unless neighbours would look alike.
+    let two = value == 0.0 || step * 1.0001 >= 10f64.powi(value.abs().log10().floor() as i32 - 1);
+    if value != 0.0 && two && !(1e-4..1e6).contains(&value.abs()) {
         let (mantissa, exponent) = scientific(value, 1);
         let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
         return match mantissa {

@@ -24,7 +24,7 @@ const SAMPLES: usize = 10;
 /// Figure 12: passes over the training digits and r_λ, r_ψ. The paper says "smaller" and gives no numbers.
 const SHORTER: (usize, f64, f64) = (5, 1e-3, 1e-5);
 /// A pixel is lit from this share of white on.
-const LIT: f32 = 0.25;
+const LIT: f64 = 0.25;
 
 /// Which digits are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,7 +132,7 @@ pub struct Sample {
     pub lit: Vec<usize>,
     /// `[columns]`, as they came.
     #[serde(skip)]
-    pub values: Vec<f32>,
+    pub values: Vec<f64>,
 }
 
 /// The accuracy of single networks, each with the k best pixels of its own ranking.
@@ -347,13 +347,13 @@ fn samples(job: &mut Job, dataset: &Dataset, fit: &Fit, data: &Resident, best: &
     let places: Vec<usize> =
         (0..rounds).flat_map(|round| (0..names.len()).filter_map(move |class| of_class(class).nth(round))).collect();
     let pixels = places.iter().flat_map(|&i| (0..dataset.columns).map(move |c| dataset.value(rows[i] as usize, c)));
-    let white = pixels.fold(0.0f32, f32::max);
+    let white = pixels.fold(0.0f64, f64::max);
     let mut samples = Vec::new();
     for i in places {
         let row = rows[i] as usize;
         let output = job.predict(0, data.test.start + i..data.test.start + i + 1)?;
         let class = argmax(&output);
-        let values: Vec<f32> = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
+        let values: Vec<f64> = (0..dataset.columns).map(|c| dataset.value(row, c)).collect();
         samples.push(Sample {
             row,
             label: names[labels[row] as usize].clone(),

@@ -401,7 +401,7 @@ fn distribution(dataset: &Dataset, feature: usize) -> Distribution {
     let mut rows = [0.0f64; 2];
     for (row, class) in classes(dataset) {
         rows[class as usize] += 1.0;
-        let place = (f64::from(dataset.value(row, feature)) + REACH) / (2.0 * REACH) * BINS as f64;
+        let place = (dataset.value(row, feature) + REACH) / (2.0 * REACH) * BINS as f64;
         if (0.0..BINS as f64).contains(&place) {
             counts[class as usize][place as usize] += 1.0;
         }
@@ -420,7 +420,7 @@ impl Distribution {
 }
 
 fn scatter_points(dataset: &Dataset) -> Vec<ScatterPoint> {
-    let value = |row: usize, member: usize| f64::from(dataset.value(row, 2 * SHOWN_PAIR + member));
+    let value = |row: usize, member: usize| dataset.value(row, 2 * SHOWN_PAIR + member);
     classes(dataset)
         .take(SCATTER)
         .map(|(row, class)| ScatterPoint { x: value(row, 0), y: value(row, 1), class })

@@ -14,7 +14,7 @@ const DRAWN: usize = 10;
 /// The whole page. `inputs`: every picture as it came, `[pictures, N]` of 0 to 255.
 pub fn page(
     outcome: &ImageNet,
-    inputs: &[f32],
+    inputs: &[f64],
     axes: &[Axis],
     channels: Channels,
     settings: Vec<(String, String)>,

@@ -214,7 +214,7 @@ pub struct Stellar {
     pub runs: Vec<StellarRun>,
     /// Some normalised spectra with their [Fe/H], for the picture.
     #[serde(skip)]
-    pub examples: Vec<(f64, Vec<f32>)>,
+    pub examples: Vec<(f64, Vec<f64>)>,
     pub seconds: f64,
 }
 
@@ -265,13 +265,14 @@ pub fn schedule_name(schedule: Schedule) -> String {
 }
 
 /// Four spectra from the poorest in metals to the richest.
-fn examples(spectra: &Spectra) -> Vec<(f64, Vec<f32>)> {
+fn examples(spectra: &Spectra) -> Vec<(f64, Vec<f64>)> {
     let n = spectra.wavelength.len();
     let mut by_feh: Vec<usize> = (0..spectra.stars()).collect();
     by_feh.sort_by(|&a, &b| spectra.feh[a].total_cmp(&spectra.feh[b]));
     // Quantiles rather than the ends, which are outliers.
     let places = [0.02, 0.2, 0.5, 0.9].map(|q| by_feh[(q * (by_feh.len() - 1) as f64) as usize]);
-    places.iter().map(|&r| (f64::from(spectra.feh[r]), spectra.flux[r * n..][..n].to_vec())).collect()
+    let flux = |r: usize| spectra.flux[r * n..][..n].iter().copied().map(f64::from).collect();
+    places.iter().map(|&r| (f64::from(spectra.feh[r]), flux(r))).collect()
 }
 
 /// Means over networks of λ̃ relative to each network's largest: batch normalisation leaves the scale of the first layer free.

@@ -388,7 +388,7 @@ fn spectra(outcome: &Stellar) -> Figure {
     for (i, (feh, flux)) in outcome.examples.iter().enumerate() {
         // The richest at the bottom, where most lines are.
         let base = many - 1.0 - i as f64;
-        let points: Vec<(f64, f64)> = w.iter().zip(flux).map(|(&w, &f)| (w, base + f64::from(f).max(0.0))).collect();
+        let points: Vec<(f64, f64)> = w.iter().zip(flux).map(|(&w, &f)| (w, base + f.max(0.0))).collect();
         plot.line(&thin(&points, 2 * LINE_POINTS), "s0 thin");
         let at = (w[w.len() - 1], base + 0.2);
         let (x, y) = (plot.px(at.0) - 4.0, plot.py(at.1));

@@ -75,9 +75,9 @@ impl Prepared {
         };
         let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(input_of(&dataset.axes), outputs)?;
-        let target = TargetScaling::fit(&dataset, &fitted);
+        let target = TargetScaling::fit(&dataset, &fitted)?;
         let data = Resident::of(&dataset, &scaling, &target, &parts);
-        let squares: f64 = scaling.std.iter().map(|&s| f64::from(s).powi(2)).sum();
+        let squares: f64 = scaling.std.iter().map(|&s| s.powi(2)).sum();
         let spread = (squares / scaling.std.len() as f64).sqrt();
         let rows = if parts.test.is_empty() { "validation" } else { "test" };
         let units = plan.units(&dataset, &groups);

@@ -70,7 +70,7 @@ impl Retrainer<'_> {
         let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
         let plan = settings.plan(&dataset, false)?;
         let fitted = prepared.fitted();
-        let target = TargetScaling::fit(&dataset, &fitted);
+        let target = TargetScaling::fit(&dataset, &fitted)?;
         let data = Resident::of(&dataset, &plan.scaling(&dataset, &fitted)?, &target, &prepared.split);
         let network = plan.architecture.build(input_of(&dataset.axes), data.outputs)?;
         let ensemble = Ensemble { network: &network, data: &data, lists: &prepared.lists, settings: &training, device };

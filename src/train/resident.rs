@@ -6,7 +6,8 @@ use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Values};
 use crate::kernels::Storage;
 use crate::program::pad4;
 
-/// Inputs packed into words as they came, their scaling, targets, and the list of rows in use.
+/// Inputs packed into words (bytes as they came; numbers scaled already, in double precision), the scaling that is left to the engine,
+/// targets, and the list of rows in use.
 #[derive(Debug, Clone)]
 pub struct Resident {
     pub storage: Storage,
@@ -14,7 +15,7 @@ pub struct Resident {
     pub stride: usize,
     pub words: Vec<u32>,
     pub columns: usize,
-    /// `[2, pad4(columns)]`: shift, then scale.
+    /// `[2, pad4(columns)]`: shift, then scale, of bytes; 0 and 1 of numbers.
     pub scaling: Vec<f64>,
     /// Labels `[rows]`, or `f32` bits `[rows, outputs]` of standardised numbers.
     pub targets: Vec<u32>,
@@ -44,11 +45,13 @@ impl Resident {
     /// `standardised = (value − shift)·scale`. `parts`: row numbers for training, validation and test.
     pub fn new(
         dataset: &Dataset,
-        (shift, scale): (&[f32], &[f32]),
-        (target_shift, target_scale): (&[f32], &[f32]),
+        (shift, scale): (&[f64], &[f64]),
+        (target_shift, target_scale): (&[f64], &[f64]),
         parts: [&[u32]; 3],
     ) -> Self {
         let columns = dataset.columns;
+        let ld = pad4(columns);
+        let mut scaling = vec![0.0; 2 * ld];
         let (storage, stride, words) = match &dataset.x {
             Values::U8(bytes) => {
                 let stride = columns.div_ceil(4);
@@ -59,21 +62,35 @@ impl Resident {
                 }
                 // Word arithmetic on the GPU takes the lowest byte first.
                 words.iter_mut().for_each(|w| *w = u32::from_le(*w));
+                scaling[..columns].copy_from_slice(shift);
+                scaling[ld..][..columns].copy_from_slice(scale);
                 (Storage::U8, stride, words)
             }
-            Values::F32(values) => (Storage::F32, columns, values.iter().map(|x| x.to_bits()).collect()),
+            Values::F32(values) => {
+                scaling[ld..][..columns].fill(1.0);
+                let by_column: Vec<(f64, f64)> = shift
+                    .iter()
+                    .zip(scale)
+                    .enumerate()
+                    .map(|(c, (shift, &scale))| (dataset.origin(c) - shift, scale))
+                    .collect();
+                let scaled =
+                    |(&x, &(offset, scale)): (&f32, &(f64, f64))| (((f64::from(x) + offset) * scale) as f32).to_bits();
+                // Its size is known, as flat_map's isn't: a vector that grows takes up to twice the memory.
+                let mut words = Vec::with_capacity(values.len());
+                values
+                    .chunks_exact(columns.max(1))
+                    .for_each(|row| words.extend(row.iter().zip(&by_column).map(scaled)));
+                (Storage::F32, columns, words)
+            }
         };
-        let ld = pad4(columns);
-        let mut scaling = vec![0.0; 2 * ld];
-        scaling.iter_mut().zip(shift).for_each(|(s, &x)| *s = f64::from(x));
-        scaling[ld..].iter_mut().zip(scale).for_each(|(s, &x)| *s = f64::from(x));
         let (targets, outputs) = match &dataset.y {
             Targets::Classes { labels, names } => (labels.clone(), names.len()),
             Targets::Numbers { values, names } => {
                 let outputs = names.len();
-                let standardise = |(i, &y): (usize, &f32)| {
+                let standardise = |(i, &y): (usize, &f64)| {
                     let c = i % outputs;
-                    ((f64::from(y) - f64::from(target_shift[c])) * f64::from(target_scale[c])) as f32
+                    ((y - target_shift[c]) * target_scale[c]) as f32
                 };
                 (values.iter().enumerate().map(standardise).map(f32::to_bits).collect(), outputs)
             }
@@ -96,7 +113,7 @@ impl Resident {
             validation: train..train + validation,
             test: train + validation..train + validation + test,
             unit: match target_scale {
-                [scale] => 1.0 / f64::from(*scale),
+                [scale] => 1.0 / scale,
                 _ => 1.0,
             },
         };
@@ -107,7 +124,7 @@ impl Resident {
         resident
     }
 
-    /// The inputs of some rows as they enter the network, `[rows, columns]`, scaled in `f32` as the engines do.
+    /// The inputs of some rows as they enter the network, `[rows, columns]`, bytes scaled in `f32` as the engines do.
     pub fn inputs(&self, rows: &[u32]) -> Vec<f64> {
         let (shift, scale) = self.scaling.split_at(self.scaling.len() / 2);
         let scaled = |value: f32, c: usize| f64::from((value - shift[c] as f32) * scale[c] as f32);
@@ -118,13 +135,21 @@ impl Resident {
         inputs
     }
 
-    /// A value as it came.
+    /// A value as it is packed.
     pub fn raw(&self, row: usize, column: usize) -> f32 {
         let words = &self.words[row * self.stride..][..self.stride];
         match self.storage {
             Storage::U8 => f32::from(words[column / 4].to_le_bytes()[column % 4]),
             Storage::F32 => f32::from_bits(words[column]),
         }
+    }
+
+    /// Whether a number that is to be learnt differs anywhere in these rows, but for those of weight 0.
+    pub fn varies(&self, rows: &[u32], output: usize) -> bool {
+        let counted = rows.iter().filter(|&&row| self.weight(row) > 0.0);
+        let mut known = counted.map(|&row| self.targets[row as usize * self.outputs + output]);
+        let first = known.next();
+        known.any(|bits| Some(bits) != first)
     }
 
     /// What a row of the data counts.

@@ -44,7 +44,7 @@ pub fn classes(dataset: &Dataset) -> (&[u32], Vec<&str>) {
     (labels, names.iter().map(String::as_str).collect())
 }
 
-pub fn numbers(dataset: &Dataset) -> (&[f32], Vec<&str>) {
+pub fn numbers(dataset: &Dataset) -> (&[f64], Vec<&str>) {
     let Targets::Numbers { values, names } = &dataset.y else { panic!("{:?}", dataset.y) };
     (values, names.iter().map(String::as_str).collect())
 }

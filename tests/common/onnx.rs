@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::encode::{Bytes, node, value};
+use crate::encode::{Bytes, FLOAT, node, value};
 use crate::samples::model;
 use eigenlens::Device;
 use eigenlens::model_file::onnx::{self, Imported};
@@ -18,14 +18,14 @@ pub fn text(name: &str, value: &str) -> Bytes {
 pub fn whole(input: &[i64], nodes: &[Bytes], initializers: &[Bytes]) -> Vec<u8> {
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
     let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
-    model(graph.message(11, value("x", input)).message(12, value("y", &[-1, 1]))).0
+    model(graph.message(11, value("x", FLOAT, input)).message(12, value("y", FLOAT, &[-1, 1]))).0
 }
 
 /// A graph as an attribute.
 pub fn subgraph(name: &str, nodes: &[Bytes], initializers: &[Bytes], outputs: &[&str]) -> Bytes {
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "inside");
     let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
-    let graph = outputs.iter().fold(graph, |graph, name| graph.message(12, value(name, &[-1, 3])));
+    let graph = outputs.iter().fold(graph, |graph, name| graph.message(12, value(name, FLOAT, &[-1, 3])));
     Bytes::default().bytes(1, name).message(6, graph).int(20, 5)
 }
 

@@ -32,7 +32,7 @@ pub fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {
 pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut random: Random) -> Dataset {
     let label = |r: usize| (r % 2) as u32;
     let y = if numbers {
-        let values = (0..rows).map(|r| label(r) as f32 + 0.3 * random.normal() as f32).collect();
+        let values = (0..rows).map(|r| f64::from(label(r) as f32 + 0.3 * random.normal() as f32)).collect();
         Targets::Numbers { values, names: vec!["y".into()] }
     } else {
         Targets::Classes { labels: (0..rows).map(label).collect(), names: vec!["a".into(), "b".into()] }
@@ -50,6 +50,7 @@ pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut ran
         notes: Vec::new(),
         filled: Vec::new(),
         row_names: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

@@ -105,6 +105,7 @@ impl Collected<'_> {
         let prediction = units.map(|units| units.convert(explanation.y));
         let output_name = self.name(explanation.output);
         let (parts, factor) = self.parts_of(&explanation);
+        let parts_fit = parts.parts.iter().chain([&parts.base]).all(|&x| (x as f32).is_finite());
         let by_feature = (self.units.len() <= LISTED).then(|| ByFeature {
             parts: &parts,
             features: self.units.iter().map(|unit| unit.name.as_str()).collect(),
@@ -129,7 +130,7 @@ impl Collected<'_> {
         self.worst_map = self.worst_map.max(explanation.map_residual);
         let n = explanation.attribution.len();
         let maps = &mut self.maps[place];
-        let mut finite = true;
+        let mut finite = parts_fit;
         let mut single = |values: &[f64]| {
             let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
             finite &= values.iter().all(|x| x.is_finite());
@@ -147,7 +148,7 @@ impl Collected<'_> {
         maps.rest.extend(single(&explanation.rest_map()));
         if !finite {
             return Err(Error::Receipt(format!(
-                "row {} split at {}: its maps hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
+                "row {} split at {}: its maps or parts hold numbers beyond f32 (above 3e38), which maps.npz can't keep; scale the \
                  inputs (train with --scale standard) or leave that row out",
                 explanation.row, explanation.split
             )));
@@ -193,7 +194,7 @@ impl Collected<'_> {
         let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
             Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
             Some(name) => json!(name),
-            None => json!(shortest(row[unit.columns[0]])),
+            None => json!(row[unit.columns[0]]),
         };
         self.units.iter().map(value).collect()
     }
@@ -204,7 +205,7 @@ impl Collected<'_> {
     }
 
     /// A row as it came.
-    pub(super) fn input(&self, index: usize) -> &[f32] {
+    pub(super) fn input(&self, index: usize) -> &[f64] {
         let n = self.model.network.input_width();
         &self.rows.raw[index * n..][..n]
     }
@@ -242,9 +243,4 @@ impl Collected<'_> {
         }
         npz
     }
-}
-
-/// The number that the shortest decimal text of `value` stands for: 0.1 as it stood in the file, not 0.10000000149.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -11,6 +11,11 @@ pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|v: &f64| v.is_finite())
 }
 
+/// What reads as a number without being one: `inf`, `-Infinity`, `+nan`.
+pub(super) fn is_infinite(text: &str) -> bool {
+    text.parse().is_ok_and(|v: f64| !v.is_finite())
+}
+
 /// `yyyy-mm-dd`, `dd.mm.yyyy` or `mm/dd/yyyy`, perhaps with a time.
 pub(super) fn is_date(text: &str) -> bool {
     let day = text.split([' ', 'T']).next().unwrap_or_default();

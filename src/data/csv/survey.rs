@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use ::csv::ByteRecord;
 
-use super::cell::{has_decimal_comma, is_date, is_identifier, is_missing, number, shortened};
+use super::cell::{has_decimal_comma, is_date, is_identifier, is_infinite, is_missing, number, shortened};
 use super::target::Target;
 use super::{Bad, MOST_DISTINCT, MOST_VALUES, Plan, Table, lacks_a_cell, start, text_of};
 use crate::data::Missing;
+use crate::data::origin::Extent;
 use crate::data::weights::{WEIGHT_REMEDY, bad_weight};
 use crate::{Error, Result};
 
@@ -20,9 +21,12 @@ pub(super) struct Survey {
     first_date: Option<Bad>,
     decimal_commas: usize,
     pub(super) bad: Option<Bad>,
+    /// The first cell that reads as a number without being one, as `inf`.
+    infinite: Option<Bad>,
     /// Every known cell so far is one more than the one before.
     counts: bool,
     last: f64,
+    pub(super) extent: Extent,
     /// The whole numbers of a column whose name is an identifier's; `None` for others, and once one came back.
     whole: Option<HashSet<u64>>,
     /// Distinct values, at most one more than allowed.
@@ -44,12 +48,16 @@ impl Survey {
                 self.dates += 1;
                 self.first_date.get_or_insert_with(|| Bad::new(record, text));
             }
+            if self.infinite.is_none() && is_infinite(text) {
+                self.infinite = Some(Bad::new(record, text));
+            }
             self.decimal_commas += usize::from(has_decimal_comma(text));
         }
         if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
             self.bad = Some(Bad::new(record, text));
         }
         let value = value.unwrap_or(f64::NAN);
+        self.extent.see(value);
         let begins = self.known == 1 && (value == 0.0 || value == 1.0);
         self.counts &= begins || value == self.last + 1.0;
         self.last = value;
@@ -79,6 +87,10 @@ impl Survey {
             let problem = format!("{:?} is a date, as most cells of the column are", date.text);
             let remedy = format!("{drop}, or turn it into numbers (days since the first, day of the year, weekday)");
             return Err(Error::input(table.path, table.place(date.byte, column), problem, remedy));
+        }
+        // Beside numbers it is no category's name, however few they are.
+        if let Some(infinite) = self.infinite.as_ref().filter(|_| self.numbers > 0) {
+            return Err(table.bad_cell(infinite, column, "correct the cell, or leave it empty if it is unknown"));
         }
         if 2 * self.decimal_commas > self.known {
             return refuse("it holds numbers with a decimal comma".into(), "write them with a decimal point");

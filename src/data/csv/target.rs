@@ -5,20 +5,21 @@ use std::collections::HashMap;
 
 use ::csv::ByteRecord;
 
-use super::cell::number;
+use super::cell::{is_infinite, number};
 use super::{Bad, Table};
-use crate::data::{Targets, Task, either_way};
+use crate::data::classes::{Distinct, GUESSED_CLASSES};
+use crate::data::{Targets, Task};
 use crate::{Error, Result};
 
 /// Classes that a target may have.
 const MOST_CLASSES: usize = 1000;
-/// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
-const GUESSED_CLASSES: usize = 20;
 
 /// The cells of the target column as they are seen.
 pub(super) struct Target {
     pub(super) column: usize,
     numbers: usize,
+    /// Cells that are numbers without being any, as `inf`.
+    infinite: usize,
     /// NaN where the cell isn't a number.
     values: Vec<f64>,
     /// Index into the distinct texts; incomplete once there are more than [`MOST_CLASSES`].
@@ -29,13 +30,22 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(column: usize) -> Self {
-        Target { column, numbers: 0, values: Vec::new(), labels: Vec::new(), texts: HashMap::new(), bad: None }
+        Target {
+            column,
+            numbers: 0,
+            infinite: 0,
+            values: Vec::new(),
+            labels: Vec::new(),
+            texts: HashMap::new(),
+            bad: None,
+        }
     }
 
     /// Takes in one known cell.
     pub(super) fn see(&mut self, record: &ByteRecord, text: &str) {
         let value = number(text);
         self.numbers += usize::from(value.is_some());
+        self.infinite += usize::from(is_infinite(text));
         if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
             self.bad = Some(Bad::new(record, text));
         }
@@ -53,7 +63,9 @@ impl Target {
     /// Classes or numbers, as asked for or as the cells suggest.
     pub(super) fn finish(self, table: &Table, task: Option<Task>, notes: &mut Vec<String>) -> Result<Targets> {
         let column = self.column;
-        let mostly_numbers = 2 * self.numbers > self.values.len();
+        // What is infinite is no class's name beside numbers.
+        let mostly_numbers =
+            self.numbers > 0 && (2 * (self.numbers + self.infinite) > self.values.len() || self.infinite > 0);
         if let Some(bad) = &self.bad {
             match task {
                 Some(Task::Regress) => {
@@ -67,19 +79,16 @@ impl Target {
                 _ => return self.text_classes(table),
             }
         }
-        let mut distinct = self.values.clone();
-        distinct.sort_unstable_by(f64::total_cmp);
-        distinct.dedup();
-        let whole = distinct.iter().all(|v| v.fract() == 0.0);
-        let guess = if whole && distinct.len() <= GUESSED_CLASSES { Task::Classify } else { Task::Regress };
-        if task.is_none() && whole {
-            notes.extend(either_way(&table.names[column], distinct.len(), guess == Task::Classify));
+        let found = Distinct::of(&self.values);
+        let guess = if found.are_classes(GUESSED_CLASSES) { Task::Classify } else { Task::Regress };
+        if task.is_none() {
+            notes.extend(found.either_way(&table.names[column], self.values.len(), guess == Task::Classify));
         }
         let task = task.unwrap_or(guess);
         if task == Task::Regress {
-            let values = self.values.into_iter().map(|v| v as f32).collect();
-            return Ok(Targets::Numbers { values, names: vec![table.names[column].clone()] });
+            return Ok(Targets::Numbers { values: self.values, names: vec![table.names[column].clone()] });
         }
+        let Distinct { values: distinct, whole, .. } = found;
         if distinct.len() > MOST_CLASSES {
             return Err(too_many(table, column, "give --task regress for a number"));
         }

@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::data::origin::Extent;
 use crate::{Error, Result};
 
 /// Longest header; NumPy's own limit is 10 000.
@@ -143,28 +144,68 @@ impl Array {
 
     /// All values, last axis fastest.
     pub(super) fn to_f64(&self) -> Vec<f64> {
-        self.convert(|v| v)
+        self.convert(|_, v| v)
     }
 
-    /// All values, last axis fastest; what is beyond `f32` becomes infinite.
-    pub(super) fn to_f32(&self) -> Vec<f32> {
-        self.convert(|v| v as f32)
+    /// All values, last axis fastest, each column (place in a row) counted from its origin; what is beyond `f32` becomes infinite.
+    pub(super) fn to_f32(&self, origins: &[f64]) -> Vec<f32> {
+        if origins.is_empty() {
+            return self.convert(|_, v| v as f32);
+        }
+        let (rows, columns) = (self.shape[0], origins.len());
+        let mut of_file = vec![0.0; columns];
+        self.columns_in_file().into_iter().zip(origins).for_each(|(at, &origin)| of_file[at] = origin);
+        match self.fortran {
+            true => self.convert(|i, v| (v - of_file[i / rows]) as f32),
+            false => self.convert(|i, v| (v - of_file[i % columns]) as f32),
+        }
     }
 
-    fn convert<T: Copy>(&self, to: impl Fn(f64) -> T) -> Vec<T> {
+    /// Takes in what every column holds.
+    pub(super) fn survey(&self, extents: &mut [Extent]) {
+        // Nothing of these is lost in f32.
+        if matches!(self.kind, Kind::F32 | Kind::Bool | Kind::U8 | Kind::I8 | Kind::U16 | Kind::I16) {
+            return;
+        }
+        let (rows, columns) = (self.shape[0], extents.len());
+        let mut of_file = vec![Extent::default(); columns];
+        // A vector of nothing takes no memory.
+        let _: Vec<()> = self.in_file(|i, v| of_file[if self.fortran { i / rows } else { i % columns }].see(v));
+        self.columns_in_file().into_iter().zip(extents).for_each(|(at, extent)| extent.join(of_file[at]));
+    }
+
+    /// Where each column stands among those of the file, whose first axis may be the fastest.
+    fn columns_in_file(&self) -> Vec<usize> {
+        let row = &self.shape[1..];
+        let places = (0..row.iter().product()).collect();
+        if self.fortran { reordered(row, places) } else { places }
+    }
+
+    fn convert<T: Copy>(&self, to: impl FnMut(usize, f64) -> T) -> Vec<T> {
+        let values = self.in_file(to);
+        if self.fortran { reordered(&self.shape, values) } else { values }
+    }
+
+    /// What is made of each value, in the order of the file, and of its place there.
+    fn in_file<T>(&self, mut to: impl FnMut(usize, f64) -> T) -> Vec<T> {
         macro_rules! words {
             ($type:ty) => {
                 self.bytes
                     .chunks_exact(size_of::<$type>())
-                    .map(|b| {
+                    .enumerate()
+                    .map(|(i, b)| {
                         let b = b.try_into().expect("chunks of this size");
-                        to((if self.big_endian { <$type>::from_be_bytes(b) } else { <$type>::from_le_bytes(b) }) as f64)
+                        to(
+                            i,
+                            (if self.big_endian { <$type>::from_be_bytes(b) } else { <$type>::from_le_bytes(b) })
+                                as f64,
+                        )
                     })
                     .collect()
             };
         }
-        let values: Vec<T> = match self.kind {
-            Kind::Bool => self.bytes.iter().map(|&b| to(f64::from(u8::from(b != 0)))).collect(),
+        match self.kind {
+            Kind::Bool => self.bytes.iter().enumerate().map(|(i, &b)| to(i, f64::from(u8::from(b != 0)))).collect(),
             Kind::U8 => words!(u8),
             Kind::U16 => words!(u16),
             Kind::U32 => words!(u32),
@@ -175,8 +216,7 @@ impl Array {
             Kind::I64 => words!(i64),
             Kind::F32 => words!(f32),
             Kind::F64 => words!(f64),
-        };
-        if self.fortran { reordered(&self.shape, values) } else { values }
+        }
     }
 }
 

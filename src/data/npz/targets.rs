@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use super::super::classes::{Distinct, GUESSED_CLASSES};
 use super::super::{Missing, Targets, Task};
 use super::npy::Array;
 use crate::{Error, Result};
 
 /// Classes that a target may have.
 const MOST_CLASSES: usize = 1000;
-/// Up to so many distinct whole numbers are taken for classes, unless told otherwise.
-const GUESSED_CLASSES: usize = 20;
 
 fn outputs(y: &Array) -> usize {
     y.shape.get(1).copied().unwrap_or(1)
@@ -57,11 +56,10 @@ pub(super) fn targets(
     test: Option<&Array>,
     values: Vec<f64>,
     task: Option<Task>,
+    notes: &mut Vec<String>,
 ) -> Result<Targets> {
     let m = outputs(y);
     let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
-    let numbers =
-        |values: Vec<f64>, names| Targets::Numbers { values: values.iter().map(|&v| v as f32).collect(), names };
     if m > 1 {
         if task == Some(Task::Classify) {
             let problem = format!("{m} outputs a row can't be a class");
@@ -72,16 +70,17 @@ pub(super) fn targets(
                 "save one label a row (numpy.argmax) or give --task regress",
             ));
         }
-        return Ok(numbers(values, (0..m).map(|i| format!("y{i}")).collect()));
+        return Ok(Targets::Numbers { values, names: (0..m).map(|i| format!("y{i}")).collect() });
     }
-    let mut distinct = values.clone();
-    distinct.sort_unstable_by(f64::total_cmp);
-    distinct.dedup();
-    let whole = distinct.iter().all(|v| v.fract() == 0.0);
-    let few = whole && distinct.len() <= GUESSED_CLASSES;
-    if task == Some(Task::Regress) || (task.is_none() && !integer && !few) {
-        return Ok(numbers(values, vec!["y".into()]));
+    let found = Distinct::of(&values);
+    let classes = found.are_classes(if integer { MOST_CLASSES } else { GUESSED_CLASSES });
+    if task.is_none() {
+        notes.extend(found.either_way(&y.name, values.len(), classes));
     }
+    if task == Some(Task::Regress) || (task.is_none() && !classes) {
+        return Ok(Targets::Numbers { values, names: vec!["y".into()] });
+    }
+    let Distinct { values: distinct, whole, .. } = found;
     if distinct.len() > MOST_CLASSES {
         let problem = format!("the target has more than {MOST_CLASSES} classes");
         return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));

@@ -41,13 +41,18 @@ impl Bytes {
     }
 }
 
+/// What elements are, as ONNX numbers it.
+pub(super) const FLOAT: i64 = 1;
+pub(super) const INT64: i64 = 7;
+pub(super) const DOUBLE: i64 = 11;
+
 /// A TensorProto with raw data.
 pub(super) fn tensor(name: &str, code: i64, dims: &[i64], raw: &[u8]) -> Bytes {
     Bytes::default().ints(1, dims).int(2, code).bytes(8, name).bytes(9, raw)
 }
 
 pub(super) fn floats(name: &str, dims: &[i64], values: &[f32]) -> Bytes {
-    tensor(name, 1, dims, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+    tensor(name, FLOAT, dims, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// A NodeProto; `attributes` are AttributeProtos.
@@ -66,13 +71,13 @@ pub(super) fn attribute_ints(name: &str, values: &[i64]) -> Bytes {
     Bytes::default().bytes(1, name).ints(8, values).int(20, 7)
 }
 
-/// A ValueInfoProto of 32-bit floats: a length below 0 is one without a number, named `batch`.
-pub(super) fn value(name: &str, shape: &[i64]) -> Bytes {
+/// A ValueInfoProto: a length below 0 is one without a number, named `batch`.
+pub(super) fn value(name: &str, code: i64, shape: &[i64]) -> Bytes {
     let shape = shape.iter().fold(Bytes::default(), |shape, &length| {
         let length = if length < 0 { Bytes::default().bytes(2, "batch") } else { Bytes::default().int(1, length) };
         shape.message(1, length)
     });
-    let tensor = Bytes::default().int(1, 1).message(2, shape);
+    let tensor = Bytes::default().int(1, code).message(2, shape);
     Bytes::default().bytes(1, name).message(2, Bytes::default().message(1, tensor))
 }
 

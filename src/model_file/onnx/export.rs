@@ -1,7 +1,9 @@
 //! A trained model as an ONNX file: the scaling in front, its replicas side by side with their mean behind, and the targets' units.
 
-use super::encode::{Bytes, attribute_float, attribute_int, attribute_ints, floats, node, tensor, value, whole};
-use crate::data::Task;
+use super::encode::{
+    Bytes, DOUBLE, FLOAT, INT64, attribute_float, attribute_int, attribute_ints, floats, node, tensor, value, whole,
+};
+use crate::data::{Scaling, TargetScaling, Task, is_far};
 use crate::kernels::Activation;
 use crate::kernels::Window;
 use crate::model::Model;
@@ -26,12 +28,62 @@ impl Graph {
         name
     }
 
+    /// The same in double precision.
+    fn double(&mut self, name: &str, dims: &[i64], values: &[f64]) -> String {
+        let raw: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.constants.push(tensor(name, DOUBLE, dims, &raw));
+        name.to_owned()
+    }
+
+    fn cast(&mut self, name: &str, input: &str, to: i64) -> String {
+        self.node("Cast", name.into(), &[input], &[attribute_int("to", to)])
+    }
+
+    /// The inputs as they enter the network, and what elements the file's own are. Columns that are counted from an origin need double
+    /// precision for their digits; others that lie far from zero are given in single precision, and so is the shift in two parts.
+    fn scaled(&mut self, scaling: &Scaling, shape: &[i64]) -> (String, i64) {
+        let Scaling { shift, scale, .. } = scaling;
+        if !scaling.origins.is_empty() {
+            let shift = self.double("scaling.shift", shape, shift);
+            let scale = self.double("scaling.scale", shape, scale);
+            let centred = self.node("Sub", "centred".into(), &["x", &shift], &[]);
+            let scaled = self.node("Mul", "scaled in double precision".into(), &[&centred, &scale], &[]);
+            return (self.cast("scaled", &scaled, FLOAT), DOUBLE);
+        }
+        let first = self.constant("scaling.shift".into(), shape, shift.iter().copied());
+        let mut centred = self.node("Sub", "centred".into(), &["x", &first], &[]);
+        if shift.iter().zip(scale).any(|(&shift, &scale)| is_far(shift, scale)) {
+            let rest = shift.iter().map(|&shift| shift - f64::from(shift as f32));
+            let rest = self.constant("scaling.shift.rest".into(), shape, rest);
+            centred = self.node("Sub", "centred further".into(), &[&centred, &rest], &[]);
+        }
+        let scale = self.constant("scaling.scale".into(), shape, scale.iter().copied());
+        (self.node("Mul", "scaled".into(), &[&centred, &scale], &[]), FLOAT)
+    }
+
+    /// Numbers in the targets' units, and their elements: double precision where one of them lies far from zero.
+    fn original(&mut self, scaling: &TargetScaling, input: &str) -> (String, i64) {
+        let TargetScaling { shift, scale } = scaling;
+        let dims = [shift.len() as i64];
+        let factors: Vec<f64> = scale.iter().map(|scale| scale.recip()).collect();
+        let far = shift.iter().zip(scale).any(|(&shift, &scale)| is_far(shift, scale));
+        let (input, factor, offset) = if far {
+            let input = self.cast("in double precision", input, DOUBLE);
+            (input, self.double("targets.factor", &dims, &factors), self.double("targets.offset", &dims, shift))
+        } else {
+            let factor = self.constant("targets.factor".into(), &dims, factors);
+            (input.to_owned(), factor, self.constant("targets.offset".into(), &dims, shift.iter().copied()))
+        };
+        let wide = self.node("Mul", "in the targets' units".into(), &[&input, &factor], &[]);
+        (self.node("Add", "shifted".into(), &[&wide, &offset], &[]), if far { DOUBLE } else { FLOAT })
+    }
+
     /// The same numbers of each sample in another shape.
     fn reshape(&mut self, name: String, input: &str, shape: &[usize]) -> String {
         let sizes: Vec<u8> =
             [-1].into_iter().chain(shape.iter().map(|&n| n as i64)).flat_map(i64::to_le_bytes).collect();
         let constant = format!("{name}.shape");
-        self.constants.push(tensor(&constant, 7, &[shape.len() as i64 + 1], &sizes));
+        self.constants.push(tensor(&constant, INT64, &[shape.len() as i64 + 1], &sizes));
         self.node("Reshape", name, &[input, &constant], &[])
     }
 
@@ -44,7 +96,8 @@ impl Graph {
 
 /// The bytes of an ONNX file (operator set 20) that takes `x: [batch, N]`, or with convolutions `[batch, …]` with the axes of the data,
 /// inputs as they stand there, and gives `y: [batch, C]`: what
-/// `predict` gives, the mean over the replicas, of numbers in the targets' units, of classes before the softmax. Metadata: `features`,
+/// `predict` gives, the mean over the replicas, of numbers in the targets' units, of classes before the softmax. Both are 32-bit floats;
+/// where a column lies so far from zero that `f32` would lose its digits, `x` is double, and so is `y` where a target does. Metadata: `features`,
 /// `groups` (which of them are one category), `axes`, `targets` and `task` as JSON.
 ///
 /// # Errors
@@ -61,11 +114,7 @@ pub fn export(model: &Model) -> Result<Vec<u8>> {
         true => d.axes.iter().map(|axis| axis.len as i64).collect(),
         false => vec![d.features.len() as i64],
     };
-    let float = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-    let shift = graph.constant("scaling.shift".into(), &shape, float(&d.scaling.shift));
-    let scale = graph.constant("scaling.scale".into(), &shape, float(&d.scaling.scale));
-    let centred = graph.node("Sub", "centred".into(), &["x", &shift], &[]);
-    let scaled = graph.node("Mul", "scaled".into(), &[&centred, &scale], &[]);
+    let (scaled, taken) = graph.scaled(&d.scaling, &shape);
     let input = &model.network.nodes[0].shape;
     // A picture without channels has one in the network.
     let scaled = if convolves && input.len() != shape.len() {
@@ -85,17 +134,15 @@ pub fn export(model: &Model) -> Result<Vec<u8>> {
         let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
         last = graph.node("Mean", "mean of the replicas".into(), &names, &[]);
     }
+    let mut given = FLOAT;
     if d.task != Task::Classify {
-        let factors = float(&d.target_scaling.scale).into_iter().map(f64::recip);
-        let factor = graph.constant("targets.factor".into(), &[m], factors.collect::<Vec<_>>());
-        let offset = graph.constant("targets.offset".into(), &[m], float(&d.target_scaling.shift));
-        let wide = graph.node("Mul", "in the targets' units".into(), &[&last, &factor], &[]);
-        last = graph.node("Add", "shifted".into(), &[&wide, &offset], &[]);
+        (last, given) = graph.original(&d.target_scaling, &last);
     }
     graph.nodes.push(node("Identity", "output", &[&last], &["y"], &[]));
     let bytes = graph.nodes.into_iter().fold(Bytes::default(), |all, node| all.message(1, node)).bytes(2, "eigenlens");
     let bytes = graph.constants.into_iter().fold(bytes, |all, constant| all.message(5, constant));
-    let bytes = bytes.message(11, value("x", &[&[-1], &shape[..]].concat())).message(12, value("y", &[-1, m]));
+    let bytes = bytes.message(11, value("x", taken, &[&[-1], &shape[..]].concat()));
+    let bytes = bytes.message(12, value("y", given, &[-1, m]));
     let json = |value: serde_json::Value| value.to_string();
     let features: Vec<&str> = d.features.iter().map(|feature| feature.name.as_str()).collect();
     let groups: Vec<Option<u32>> = d.features.iter().map(|feature| feature.group).collect();

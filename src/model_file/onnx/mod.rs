@@ -93,6 +93,7 @@ fn describe(path: &Path, network: &Network, removed: Option<Ending>) -> Descript
     let task = if outputs > 1 { Task::Classify } else { Task::Regress };
     let scaling = Scaling {
         kind: ScaleKind::None,
+        origins: Vec::new(),
         shift: vec![0.0; n],
         scale: vec![1.0; n],
         fill: vec![0.0; n],

@@ -1,6 +1,6 @@
 //! Models for the tests.
 
-use super::encode::{Bytes, attribute_int, floats, node, tensor, value, whole};
+use super::encode::{Bytes, FLOAT, attribute_int, floats, node, tensor, value, whole};
 
 impl Bytes {
     pub fn double(mut self, field: u64, value: f64) -> Self {
@@ -37,7 +37,7 @@ pub(super) fn model(graph: Bytes) -> Bytes {
 pub(super) fn graph(nodes: &[Bytes], initializers: &[Bytes]) -> Bytes {
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
     let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor.clone()));
-    graph.message(11, value("x", &[-1, 3])).message(12, value("y", &[-1, 2]))
+    graph.message(11, value("x", FLOAT, &[-1, 3])).message(12, value("y", FLOAT, &[-1, 2]))
 }
 
 /// A small whole model: a flatten by shape arithmetic and a dense layer.

@@ -108,7 +108,10 @@ impl Spectra {
             rows: self.stars(),
             columns: n,
             x: Values::F32(self.flux.clone()),
-            y: Targets::Numbers { values: self.feh.clone(), names: vec!["[Fe/H]".into()] },
+            y: Targets::Numbers {
+                values: self.feh.iter().copied().map(f64::from).collect(),
+                names: vec!["[Fe/H]".into()],
+            },
             features: self.wavelength.iter().map(|w| Feature { name: format!("{w:.1} Å"), group: None }).collect(),
             axes: vec![Axis::new("wavelength", n)],
             weights: None,
@@ -116,6 +119,7 @@ impl Spectra {
             notes: Vec::new(),
             filled: Vec::new(),
             row_names: Vec::new(),
+            origins: Vec::new(),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Trial<'_> {
     fn target(&self, parts: &Split) -> TargetScaling {
         let magnitude = |&r: &u32| self.spectra.feh[r as usize].abs();
         let largest = parts.train.iter().map(magnitude).fold(f32::MIN_POSITIVE, f32::max);
-        TargetScaling { shift: vec![0.0], scale: vec![1.0 / largest] }
+        TargetScaling { shift: vec![0.0], scale: vec![1.0 / f64::from(largest)] }
     }
 
     fn architecture(&self, spectral: Place) -> Sequential {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::super::encode::{Bytes, attribute_int, floats, node, value};
+use super::super::encode::{Bytes, FLOAT, attribute_int, floats, node, value};
 use super::super::samples::{Random, attribute_ints, graph, ints, model, small_model};
 use super::*;
 
@@ -139,7 +139,7 @@ fn a_file_cut_off_anywhere_is_refused() {
 
 #[test]
 fn an_empty_shape_is_none_of_an_unknown_rank() {
-    let scalar = value("s", &[]);
+    let scalar = value("s", FLOAT, &[]);
     let unsaid = Bytes::default().bytes(1, "u").message(2, Bytes::default().message(1, Bytes::default().int(1, 1)));
     let sequence = Bytes::default().bytes(1, "q").message(2, Bytes::default().bytes(4, ""));
     let of_rank = Bytes::default()
