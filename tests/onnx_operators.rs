@@ -551,7 +551,7 @@ fn single_numbers_have_no_axis() {
     let reshaped = [sum(), node("Reshape", "r", &["s", "whole"], &["t"], &[])];
     let joined = [&reshaped[..], &[node("Concat", "n", &["x", "t"], &["y"], &[attribute_int("axis", 1)])]].concat();
     check(&[-1, 2], &joined, &[constants[0].clone(), back], &x, &[1.0, 2.0, 21.0, 3.0, 4.0, 43.0]);
-    let refused = |nodes: &[Bytes]| load(&whole(&[-1, 2], nodes, &constants)).err().expect("it joins samples");
+    let refused = |nodes: &[Bytes]| load(&whole(&[-1, 2], nodes, &constants)).expect_err("it joins samples");
     for op in ["Mul", "Add", "Max"] {
         let error = refused(&[sum(), node(op, "n", &["x", "s"], &["y"], &[])]);
         assert!(error.contains(&format!("node n, {op}: it joins samples of the shapes [2] and []")), "{error}");
