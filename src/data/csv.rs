@@ -327,6 +327,8 @@ impl Plan {
     /// The columns that a model expects.
     fn expected(table: &Table, features: &[Feature], target: Option<usize>) -> Result<Self> {
         let at: HashMap<&str, usize> = table.names.iter().enumerate().map(|(c, n)| (n.as_str(), c)).collect();
+        // A column's name ends at one of a feature's `=`, and only where some name is as long.
+        let lengths: HashSet<usize> = table.names.iter().map(String::len).collect();
         let (inputs, kinds) = (Vec::new(), Vec::new());
         let mut plan = Plan { target, weights: None, inputs, kinds, features: features.to_vec() };
         let mut groups: HashMap<usize, usize> = HashMap::new();
@@ -342,8 +344,9 @@ impl Plan {
                 plan.kinds.push(Kind::Number { to });
                 continue;
             }
-            let mut cuts = feature.name.match_indices('=').map(|(i, _)| (&feature.name[..i], &feature.name[i + 1..]));
+            let cuts = feature.name.match_indices('=').filter(|(i, _)| lengths.contains(i));
             let (column, value) = cuts
+                .map(|(i, _)| (&feature.name[..i], &feature.name[i + 1..]))
                 .find_map(|(name, value)| Some((*at.get(name)?, value)))
                 .ok_or_else(|| missing(feature.name.split_once('=').map_or(feature.name.as_str(), |(name, _)| name)))?;
             let slot = *groups.entry(column).or_insert_with(|| {

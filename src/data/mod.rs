@@ -21,7 +21,7 @@ pub(crate) use pictures::is_pictures;
 pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
-pub(crate) use units::source_name;
+pub(crate) use units::{bad_axes, bad_name, source_name};
 pub use units::{Unit, channels, input_of, read_groups, sources, units};
 
 use crate::{Error, Result};
@@ -465,6 +465,15 @@ impl Dataset {
         }
         if !request.need_target {
             return Ok(());
+        }
+        // A category's columns are called by column and value, which may come to the same for another column.
+        if let Some(problem) = bad_name(self.features.iter().map(|feature| &feature.name)) {
+            return Err(Error::input(&self.source, "names of the inputs", problem, "rename a column or a value"));
+        }
+        if let Targets::Classes { names, .. } | Targets::Numbers { names, .. } = &self.y
+            && let Some(problem) = bad_name(names)
+        {
+            return Err(Error::input(&self.source, "names of the targets", problem, "rename them"));
         }
         if self.rows == 1 {
             return Err(Error::input(

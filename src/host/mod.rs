@@ -4,6 +4,7 @@
 mod denormals;
 mod eigen;
 mod logits;
+mod memory;
 mod product;
 mod real;
 mod rows;
@@ -12,6 +13,7 @@ mod team;
 pub use denormals::FlushToZero;
 pub(crate) use eigen::symmetric_eigen;
 pub use logits::{argmax, log_probability, softmax};
+pub(crate) use memory::refuse_beyond_memory;
 pub use product::{Operand, add_product, product};
 pub use real::Real;
 pub use rows::{column_sums, for_rows, for_tasks, for_tasks_in, split_rows, vectorised, widest};
