@@ -15,6 +15,8 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder};
 use self::cell::{is_missing, listed, number, shortened};
 use self::survey::{Survey, survey};
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
+use crate::error::counted;
+use crate::host::refuse_beyond_memory;
 use crate::{Error, Result};
 
 /// Distinct values that a categorical column may have.
@@ -34,7 +36,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         None => Plan::new(&table, [target_at, weights_at], &request.drop)?,
     };
     plan.weights = weights_at;
-    let (surveys, target, weights) = survey(&table, &plan, request.missing)?;
+    let (rows, surveys, target, weights) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         plan.choose_kinds(&table, &surveys)?;
     } else {
@@ -45,6 +47,13 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(target) => target.finish(&table, request.task, &mut notes)?,
         None => Targets::None,
     };
+    let cells = (rows as u64).saturating_mul(plan.features.len() as u64);
+    // A category of few letters becomes up to 64 columns.
+    refuse_beyond_memory(
+        &format!("reading {}", path.display()),
+        cells.saturating_mul(4),
+        "give fewer rows or columns",
+    )?;
     let mut filled = fill(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         filled.notes.extend(plan.identifiers(&table, &surveys));
@@ -68,7 +77,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))
+    let refused = |e| Error::io("open", path, e, "check that the file is there and readable");
+    let length = std::fs::metadata(path).map_err(refused)?.len();
+    refuse_beyond_memory(&format!("reading {}", path.display()), length, "give fewer rows or columns")?;
+    std::fs::read(path).map_err(refused)
 }
 
 /// The cells of one column as they are written, in the order of the rows.
@@ -458,7 +470,7 @@ fn fill(table: &Table, plan: &Plan, missing: Missing) -> Result<Filled> {
     })?;
     let mut notes = Vec::new();
     if dropped > 0 {
-        notes.push(format!("{dropped} of {} rows were dropped for a missing cell", rows + dropped));
+        notes.push(format!("{dropped} of {} dropped for a missing cell", counted(rows + dropped, "row")));
     }
     if absent > 0 {
         let cells =

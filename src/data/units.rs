@@ -23,9 +23,10 @@ pub(crate) fn bad_name<'a>(names: impl IntoIterator<Item = &'a String>) -> Optio
     let mut seen = HashSet::new();
     names.into_iter().find_map(|name| match name.len() {
         length if length > MOST_NAME => {
-            Some(format!("the name {name:.40?}… is {length} bytes long, and {MOST_NAME} are supported"))
+            let start: String = name.chars().take(40).collect();
+            Some(format!("the name {start:?}… is {length} bytes long, and {MOST_NAME} are supported"))
         }
-        _ => (!seen.insert(name)).then(|| format!("two are called {name:.40?}")),
+        _ => (!seen.insert(name)).then(|| format!("two are called {name:?}")),
     })
 }
 

@@ -7,11 +7,18 @@ use crate::{Error, Result};
 /// Address space that threads, their stacks and the allocator's arenas take beside what is counted, under a limit of it.
 const ASIDE: u64 = 128 << 20;
 
+/// Bytes that are taken without being asked for.
+const LITTLE: u64 = 16 << 20;
+
 /// Refuses what takes so many bytes at once where they aren't there.
 ///
 /// # Errors
 /// [`Error::Device`] that says how much is needed and how much there is. `what` takes it; `remedy` completes the sentence.
 pub(crate) fn refuse_beyond_memory(what: &str, bytes: u64, remedy: &str) -> Result<()> {
+    // So little isn't worth asking the system for.
+    if bytes <= LITTLE {
+        return Ok(());
+    }
     match available_memory() {
         Some(available) if bytes > available => Err(Error::Device(format!(
             "{what} needs {} MiB, but only {} MiB of memory are free; {remedy}",

@@ -3,6 +3,7 @@
 
 mod denormals;
 mod eigen;
+mod half;
 mod logits;
 mod memory;
 mod product;
@@ -12,6 +13,7 @@ mod team;
 
 pub use denormals::FlushToZero;
 pub(crate) use eigen::symmetric_eigen;
+pub use half::f16;
 pub use logits::{argmax, log_probability, softmax};
 pub(crate) use memory::refuse_beyond_memory;
 pub use product::{Operand, add_product, product};

@@ -21,7 +21,7 @@ pub(super) fn check(d: &Description, network: &Network) -> Result<(), String> {
     short("engine", &d.engine)?;
     d.classes.iter().flatten().try_for_each(|name| short("classes", name))?;
     if let Some(name) = d.unsupported_targets.iter().find(|name| !d.targets.contains(name)) {
-        return Err(format!("unsupported_targets: {name:.40?} is none of the targets"));
+        return Err(format!("unsupported_targets: {name:?} is none of the targets"));
     }
     if d.chosen_from.is_some_and(|all| all < columns) {
         return Err(format!("chosen_from: {columns} columns can't be chosen from {}", d.chosen_from.unwrap_or(0)));

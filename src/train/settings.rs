@@ -152,7 +152,7 @@ impl Settings {
             if (1..=most).contains(&count) {
                 Ok(())
             } else {
-                Err(Error::Usage(format!("{name} is {count}; it can be 1 to {most}")))
+                Err(Error::Usage(format!("{name} is {count}; it must be a number above 0, {most} at most")))
             }
         };
         counted("--epochs", self.epochs, MOST_EPOCHS)?;
