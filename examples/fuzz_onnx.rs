@@ -5,6 +5,9 @@
 //! Every input is one of the files, or a graph of operators put together at random, with bytes changed, cut off, repeated or exchanged with
 //! another's. What panics, or takes more than ten seconds, is written to `fuzz-NUMBER.onnx`, and the exit code is 1.
 
+#[path = "fuzz/harness.rs"]
+mod harness;
+
 #[path = "../src/model_file/onnx/encode.rs"]
 #[allow(dead_code)]
 mod encode;
@@ -12,16 +15,13 @@ mod encode;
 #[allow(dead_code)]
 mod samples;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
 use eigenlens::Device;
 use eigenlens::model_file::onnx;
 use eigenlens::network::local::SlopeForm;
 use eigenlens::specxai::LocalOperator;
 use encode::{Bytes, attribute_float, attribute_int, floats, node, tensor, value};
-use samples::{Random, attribute_ints, ints, model};
+use harness::Random;
+use samples::{attribute_ints, ints, model};
 
 /// Elements of all nodes of a sample up to which what was read is run: it may have become any size.
 const MOST_RUN: usize = 20_000;
@@ -169,35 +169,6 @@ fn graph(random: &mut Random, operators: &[String]) -> Vec<u8> {
     whole(&input, &nodes, &constants)
 }
 
-/// Changes some bytes.
-fn damage(random: &mut Random, mut bytes: Vec<u8>, other: &[u8]) -> Vec<u8> {
-    for _ in 0..random.below(4) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = random.below(bytes.len());
-        let len = random.below(bytes.len() - at).min(40);
-        match random.below(8) {
-            0 => bytes.truncate(at),
-            1 => bytes.splice(at..at, vec![random.below(256) as u8; len]).for_each(drop),
-            2 => drop(bytes.drain(at..at + len)),
-            3 => {
-                let copy = bytes[at..at + len].to_vec();
-                let to = random.below(bytes.len());
-                bytes.splice(to..to, copy).for_each(drop);
-            }
-            4 if !other.is_empty() => {
-                let from = random.below(other.len());
-                let part = other[from..].iter().copied().take(len);
-                bytes.splice(at..at + len, part).for_each(drop);
-            }
-            5 => bytes[at] ^= 1 << random.below(8),
-            _ => bytes[at] = [0, 1, 127, 128, 255, random.below(256) as u8][random.below(6)],
-        }
-    }
-    bytes
-}
-
 /// Reads, and runs what was read; whether it was.
 fn try_out(bytes: &[u8]) -> bool {
     let Ok(found) = onnx::parse("fuzz.onnx", bytes) else { return false };
@@ -213,61 +184,15 @@ fn try_out(bytes: &[u8]) -> bool {
     true
 }
 
-/// The input that is being read, its number and since when.
-type Current = Arc<Mutex<(usize, Vec<u8>, Instant)>>;
-
-/// Ends the program where an input takes too long.
-fn watch(current: Current) {
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(Duration::from_secs(1));
-            let current = current.lock().expect("nothing panics while it is held");
-            if current.2.elapsed() > Duration::from_secs(10) {
-                let name = format!("fuzz-{}.onnx", current.0);
-                std::fs::write(&name, &current.1).expect("the folder is writable");
-                println!("takes more than 10 s: {name}");
-                std::process::exit(1);
-            }
-        }
-    });
-}
-
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let count: usize = arguments.next().map_or(100_000, |n| n.parse().expect("COUNT is a number"));
     let seed: u64 = arguments.next().map_or(1, |n| n.parse().expect("SEED is a number"));
     let files: Vec<Vec<u8>> = arguments.map(|path| std::fs::read(path).expect("the file is readable")).collect();
     let operators = operators();
-    // Xorshift needs a seed that isn't 0.
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    std::panic::set_hook(Box::new(|_| ()));
-    let current = Current::new(Mutex::new((0, Vec::new(), Instant::now())));
-    watch(current.clone());
-    let (begin, mut taken, mut panics, mut last) = (Instant::now(), 0usize, 0usize, Vec::new());
-    for i in 0..count {
-        let whole = match random.below(files.len() + 4) {
-            n if n < files.len() => files[n].clone(),
-            _ => graph(&mut random, &operators),
-        };
-        // A graph put together at random is strange enough, now and then.
-        let bytes = if random.below(2) == 0 { damage(&mut random, whole.clone(), &last) } else { whole.clone() };
-        last = whole;
-        *current.lock().expect("nothing panics while it is held") = (i, bytes.clone(), Instant::now());
-        match catch_unwind(AssertUnwindSafe(|| try_out(&bytes))) {
-            Ok(read) => taken += usize::from(read),
-            Err(_) => {
-                panics += 1;
-                let name = format!("fuzz-{i}.onnx");
-                std::fs::write(&name, &bytes).expect("the folder is writable");
-                println!("panic: {name}");
-            }
-        }
-        if (i + 1) % 100_000 == 0 {
-            let rate = (i + 1) as f64 / begin.elapsed().as_secs_f64();
-            println!("{} inputs, {taken} read, {panics} panics, {rate:.0} a second", i + 1);
-        }
-    }
-    let rate = count as f64 / begin.elapsed().as_secs_f64();
-    println!("{count} inputs of seed {seed}: {taken} read and run, {panics} panics, {rate:.0} a second");
-    std::process::exit(i32::from(panics > 0));
+    let next = |random: &mut Random| match random.below(files.len() + 4) {
+        n if n < files.len() => files[n].clone(),
+        _ => graph(random, &operators),
+    };
+    std::process::exit(harness::run("onnx", count, seed, next, try_out));
 }

@@ -21,8 +21,8 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
-//! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
+//! | [`error`], [`random`], [`write`](mod@write) | one error type, and what of a text from outside is shown; counter-based random numbers; files that are whole or absent |
+//! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product; how much memory there is for it |
 //! | [`program`] | work as data: buffers and views, dispatches, passes; `plan`: which matrices share memory |
 //! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
 //! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |

@@ -10,6 +10,7 @@ use crate::data::{
     sources, split, units,
 };
 use crate::engine::{Device, Session};
+use crate::error::counted;
 use crate::network::record::{Mode, Recorder, Workspace};
 use crate::network::{Ending, Network, Parameters, Sequential};
 use crate::program::{Elements, PassId, Step, View, pad4};
@@ -254,6 +255,7 @@ impl Plan {
         };
         check_loss(self.settings.loss, task)?;
         let network = self.architecture.build(input_of(&dataset.axes), targets.len())?;
+        Resident::check_memory(dataset)?;
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let metric = Metric::of(task, self.balanced_classes);
         let clock = Instant::now();
@@ -512,9 +514,9 @@ impl Model {
         let d = &self.description;
         if dataset.columns != d.features.len() {
             return Err(Error::Shape(format!(
-                "{} has {} columns and the model was trained on {} ({}); give data with the model's columns",
+                "{} has {} and the model was trained on {} ({}); give data with the model's columns",
                 dataset.source,
-                dataset.columns,
+                counted(dataset.columns, "column"),
                 d.features.len(),
                 d.source
             )));
@@ -522,6 +524,7 @@ impl Model {
         d.scaling.fill_missing(dataset);
         self.match_targets(dataset)?;
         dataset.weigh(parts, d.balanced_classes && matches!(dataset.y, Targets::Classes { .. }))?;
+        Resident::check_memory(dataset)?;
         Ok(Resident::of(dataset, &d.scaling, &d.target_scaling, parts))
     }
 

@@ -89,11 +89,7 @@ fn explanations_add_up_in_the_files() {
 
 /// An array of maps.npz: its shape and its values.
 fn array(out: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let file = fs::File::open(format!("{out}/maps.npz")).unwrap();
-    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
-    let array = archive.by_name(name).unwrap().unwrap_or_else(|| panic!("no {name}"));
-    let shape: Vec<usize> = array.shape().iter().map(|&n| n as usize).collect();
-    (shape, array.into_vec::<f32>().unwrap())
+    common::npz::read(format!("{out}/maps.npz"), name)
 }
 
 /// The maps add up to the contributions, array by array.
@@ -260,13 +256,11 @@ fn similar_rows_share_their_vectors() {
     assert!(done.status.success(), "{}", stderr(&done));
     let said: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(said["rows"], 20);
-    let file = fs::File::open(format!("{out}/similarity.npz")).unwrap();
-    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
-    let matrix = archive.by_name("similarity").unwrap().unwrap();
-    assert_eq!(matrix.shape(), [2, 20, 2, 20]);
-    let matrix: Vec<f32> = matrix.into_vec().unwrap();
-    let regions: Vec<i64> = archive.by_name("region").unwrap().unwrap().into_vec().unwrap();
-    let k: Vec<i64> = archive.by_name("k").unwrap().unwrap().into_vec().unwrap();
+    let archive = format!("{out}/similarity.npz");
+    let (shape, matrix) = common::npz::read::<f32>(&archive, "similarity");
+    assert_eq!(shape, [2, 20, 2, 20]);
+    let regions = common::npz::read::<i64>(&archive, "region").1;
+    let k = common::npz::read::<i64>(&archive, "k").1;
     for i in 0..20 {
         assert!((matrix[i * 40 + i] - 1.0).abs() < 1e-5, "a vector is like itself");
         for j in 0..20 {
@@ -424,9 +418,7 @@ fn vectors_that_are_not_there_are_like_nothing() {
     // Four inputs have four vectors at most.
     let six = means(&model, "6");
     assert!(six[0].is_f64() && six[4].is_null() && six[5].is_null(), "{six:?}");
-    let file = fs::File::open(format!("{out}/similarity.npz")).unwrap();
-    let mut archive = npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).unwrap();
-    let matrix: Vec<f32> = archive.by_name("similarity").unwrap().unwrap().into_vec().unwrap();
+    let matrix = common::npz::read::<f32>(format!("{out}/similarity.npz"), "similarity").1;
     assert!(matrix[0] > 0.999 && matrix.last().unwrap().is_nan());
     assert!(!fs::read_to_string(format!("{out}/similarity.html")).unwrap().contains(">NaN"));
 }

@@ -297,8 +297,8 @@ fn the_commands_take_it() {
     let net = place.write("net.onnx", convolutional());
     let data = place.path("x.npz").display().to_string();
     let pixels: Vec<f32> = (0..5 * 72).map(|i| (i * 37 % 29) as f32 / 10.0 - 1.4).collect();
-    let mut archive = npyz::npz::NpzWriter::create(&data).unwrap();
-    let array = archive.array::<f32>("X", Default::default()).unwrap();
+    let mut archive = common::npz::NpzWriter::create(&data);
+    let array = archive.array::<f32>("X");
     let mut writer = array.default_dtype().shape(&[5, 2, 6, 6]).begin_nd().unwrap();
     writer.extend(pixels.iter().copied()).unwrap();
     writer.finish().unwrap();

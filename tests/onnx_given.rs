@@ -20,8 +20,8 @@ use npyz::WriterBuilder;
 /// An `.npz` with X of a shape, its numbers in order.
 fn array(place: &Place, name: &str, shape: &[u64], numbers: &[f32]) -> String {
     let path = place.path(name).display().to_string();
-    let mut archive = npyz::npz::NpzWriter::create(&path).unwrap();
-    let array = archive.array::<f32>("X", Default::default()).unwrap();
+    let mut archive = common::npz::NpzWriter::create(&path);
+    let array = archive.array::<f32>("X");
     let mut writer = array.default_dtype().shape(shape).begin_nd().unwrap();
     writer.extend(numbers.iter().copied()).unwrap();
     writer.finish().unwrap();

@@ -18,7 +18,7 @@ fn run(arguments: &[&str]) -> (String, String) {
 fn pictures(path: &str) {
     let (rows, shape) = (120, [3, 6, 5]);
     let mut random = Random::new(3, 0);
-    let mut npz = npyz::npz::NpzWriter::create(path).unwrap();
+    let mut npz = common::npz::NpzWriter::create(path);
     let mut x: Vec<u8> = Vec::new();
     let labels: Vec<i64> = (0..rows).map(|r| r % 2).collect();
     for &label in &labels {
@@ -28,12 +28,10 @@ fn pictures(path: &str) {
         x[from + 2 * 30 + 4 * 5 + 1] = if label == 1 { 230 } else { 20 };
     }
     let shape: Vec<u64> = [rows as u64].into_iter().chain(shape.map(|n| n as u64)).collect();
-    let mut writer =
-        npz.array::<u8>("X", Default::default()).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
+    let mut writer = npz.array::<u8>("X").default_dtype().shape(&shape).begin_nd().unwrap();
     writer.extend(x).unwrap();
     writer.finish().unwrap();
-    let mut writer =
-        npz.array::<i64>("y", Default::default()).unwrap().default_dtype().shape(&[rows as u64]).begin_nd().unwrap();
+    let mut writer = npz.array::<i64>("y").default_dtype().shape(&[rows as u64]).begin_nd().unwrap();
     writer.extend(labels).unwrap();
     writer.finish().unwrap();
 }
@@ -105,9 +103,9 @@ fn two_targets_and_named_rows() {
     let mut random = Random::new(5, 0);
     let x: Vec<f32> = (0..300).map(|_| random.normal() as f32).collect();
     let y: Vec<f32> = x.chunks_exact(3).flat_map(|r| [2.0 * r[0], 10.0 - r[1]]).collect();
-    let mut npz = npyz::npz::NpzWriter::create(&data).unwrap();
+    let mut npz = common::npz::NpzWriter::create(&data);
     for (name, values, columns) in [("X", &x, 3), ("y", &y, 2)] {
-        let options = npz.array::<f32>(name, Default::default()).unwrap();
+        let options = npz.array::<f32>(name);
         let mut writer = options.default_dtype().shape(&[100, columns]).begin_nd().unwrap();
         writer.extend(values.iter().copied()).unwrap();
         writer.finish().unwrap();

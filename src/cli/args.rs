@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::names::Names;
 pub use super::names::by_name;
 use super::pictures::{NameArgs, PictureArgs};
+use super::say;
 use crate::assess::Tuning;
 use crate::data::{
     CHANNEL, Dataset, Layout, Missing, Request, ScaleKind, Targets, Task, channels, input_of, is_tabular,
@@ -18,7 +19,7 @@ use crate::network::dense::MOST_UNITS;
 use crate::network::{Block, Initialisation, Place, Pool, Sequential, Spectral};
 use crate::report::formats::{self, Format};
 use crate::report::page::Page;
-use crate::train::{Schedule, Settings};
+use crate::train::{MOST_BATCH, MOST_EPOCHS, MOST_REPLICAS, Schedule, Settings};
 use crate::{Error, Result};
 
 /// How many units a layer has.
@@ -26,6 +27,20 @@ pub fn width(text: &str) -> Result<usize, String> {
     let units = text.trim().parse().ok().filter(|units| (1..=MOST_UNITS).contains(units));
     units.ok_or_else(|| format!("a layer has 1 to {MOST_UNITS} units"))
 }
+
+/// A number of things that are made or held one by one: many more than make sense would end in an allocation that ends the program.
+pub fn at_most<const MOST: usize>(text: &str) -> Result<usize, String> {
+    match text.trim().parse::<usize>() {
+        Ok(count) if count <= MOST => Ok(count),
+        Ok(_) => Err(format!("it can be {MOST} at most")),
+        Err(_) => Err(format!("give a whole number, {MOST} at most")),
+    }
+}
+
+/// The most of what is trained, drawn, or made: see [`at_most`].
+pub const MOST_NETWORKS: usize = MOST_REPLICAS;
+pub const MOST_DRAWS: usize = 10_000;
+pub const MOST_ROWS: usize = 10_000_000;
 
 /// A time that may be spent.
 pub fn minutes(text: &str) -> Result<f64, String> {
@@ -107,7 +122,7 @@ impl DeviceArgs {
             device => device,
         };
         if device.is_software_adapter() {
-            eprintln!("eigenlens: {device} computes on the CPU; --device cpu is faster");
+            say(&format!("{device} computes on the CPU; --device cpu is faster"));
         }
         Ok(device)
     }
@@ -225,7 +240,7 @@ pub fn announce(dataset: &Dataset, request: &Request) {
     if Path::new(&request.source).extension().is_some() {
         let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
         let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
-        eprintln!("eigenlens: {name}: {summary}");
+        say(&format!("{name}: {summary}"));
     }
     say_notes(dataset);
 }
@@ -233,7 +248,7 @@ pub fn announce(dataset: &Dataset, request: &Request) {
 /// Says on stderr what the reader did: rows left out, cells filled, values that a model doesn't know.
 pub fn say_notes(dataset: &Dataset) {
     for note in &dataset.notes {
-        eprintln!("eigenlens: {note}");
+        say(note);
     }
 }
 
@@ -399,11 +414,11 @@ pub struct TrainingArgs {
     #[arg(hide_short_help = true, long, default_value_t = 0.01, value_name = "X")]
     pub threshold: f64,
     /// Passes over the training rows
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, long, default_value_t = 200, value_name = "N")]
     pub epochs: usize,
     /// Rows a step; more than there are means one batch [default: 500, or a twentieth of the rows where that is less, but
     /// 32 at least]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_BATCH }>, hide_short_help = true, long, value_name = "N")]
     pub batch: Option<usize>,
     /// Adam's learning rate at the start
     #[arg(hide_short_help = true, long, default_value_t = 3e-3, value_name = "X")]
@@ -412,11 +427,11 @@ pub struct TrainingArgs {
     #[arg(hide_short_help = true, long, default_value = "cosine", value_parser = by_name::<Schedule>)]
     pub schedule: Schedule,
     /// Stop after N epochs without a better validation loss, and keep the best parameters
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, hide_short_help = true, long, value_name = "N")]
     pub early_stop: Option<usize>,
     /// Choose the penalties by K-fold cross-validation over the training rows; 0: don't [default: 5 for a table, or
     /// for channels of --conv, that isn't too large, unless --reg-lambda, --reg-psi, --validation or --early-stop says how]
-    #[arg(long, value_name = "K")]
+    #[arg(value_parser = at_most::<{ MOST_ROWS }>, long, value_name = "K")]
     pub folds: Option<usize>,
     /// Share of the rows for validation [default: 0.1; none with --folds, where every training row is held out in turn]
     #[arg(hide_short_help = true, long, value_name = "SHARE")]
@@ -425,7 +440,7 @@ pub struct TrainingArgs {
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub test: f64,
     /// Independent networks, trained at once; they share data and split, and differ in seed
-    #[arg(long, default_value_t = 1, value_name = "R")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, default_value_t = 1, value_name = "R")]
     pub replicas: usize,
     /// Of the split, the initial weights, the shuffles and dropout
     #[arg(long, default_value_t = 0, value_name = "S")]

@@ -7,10 +7,13 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use super::args::{DataArgs, RunArgs, say_notes};
+use super::args::{MOST_DRAWS, at_most};
 use super::output::{metric_of, refuse_other_model};
+use super::say;
 use super::{print, print_json};
 use crate::assess::{RowScores, mean_outputs};
 use crate::engine::Device;
+use crate::error::counted;
 use crate::model::Model;
 use crate::relevance::{CurveOptions, MaskFill, curve};
 use crate::report::curve_page::CurvePage;
@@ -45,7 +48,7 @@ pub struct Args {
     #[arg(long, default_value_t = 100, value_name = "K")]
     max_k: usize,
     /// Random orderings to compare with
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, long, default_value_t = 5, value_name = "N")]
     controls: usize,
     /// What replaces an input that is not kept: zero (after scaling) or the training mean
     #[arg(long, default_value = "zero")]
@@ -75,13 +78,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     say_notes(&dataset);
     let (parts, known) = model.split(&dataset)?;
     if !known {
-        eprintln!("eigenlens: {} is not what the model was trained on: every row counts as a test row", args.data);
+        say(&format!("{} is not what the model was trained on: every row counts as a test row", args.data));
     }
     if let (Some(name), None) = (&d.weight_column, &dataset.weights) {
-        eprintln!(
-            "eigenlens: {} has no row weights {name:?}, as the training had: every row counts the same",
-            args.data
-        );
+        say(&format!("{} has no row weights {name:?}, as the training had: every row counts the same", args.data));
     }
     let resident = model.prepare(&mut dataset, &parts)?;
     let all = [
@@ -136,8 +136,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let metric = curve.metric.short_name();
     let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
-    let mut text =
-        format!("{caution}{metric} on {count} {name} rows; all inputs: {:.4}\n     k  ranked  random\n", curve.full);
+    let mut text = format!(
+        "{caution}{metric} on {}; all inputs: {:.4}\n     k  ranked  random\n",
+        counted(count, &format!("{name} row")),
+        curve.full
+    );
     for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
         text.push_str(&format!(
             "{:6}  {:.4}  {:.4} ± {:.4}",

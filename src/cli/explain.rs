@@ -17,6 +17,7 @@ use super::output::refuse_other_model;
 use super::pictures::best_classes;
 use super::progress::RowBar;
 use super::rows::{self, Rows};
+use super::say;
 use super::{print, print_json};
 use crate::data::{Task, units};
 use crate::engine::Device;
@@ -114,7 +115,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let device = args.run.device.open()?;
     if model.parameters.len() > 1 {
         let (one, all) = (args.replica, model.parameters.len());
-        eprintln!("eigenlens: replica {one} of {all} is explained (--replica); predict answers with the mean of all");
+        say(&format!("replica {one} of {all} is explained (--replica); predict answers with the mean of all"));
     }
     let rows = rows::load(&mut model, &args.data, &args.given, &args.rows)?;
     let outputs = outputs(&model, args.output.as_deref())?;
@@ -191,21 +192,21 @@ impl Asked<'_> {
             let same = passing_cuts(&model.network);
             if !same.is_empty() {
                 let names: Vec<&str> = same.iter().map(|&id| model.network.nodes[id].name.as_str()).collect();
-                eprintln!(
-                    "eigenlens: {} left out, where what arrives is only passed on: {}",
+                say(&format!(
+                    "{} left out, where what arrives is only passed on: {}",
                     many(same.len(), "cut"),
                     names.join(", ")
-                );
+                ));
             }
             let left_out;
             (plans, left_out) = forms::within(&model.network, plans, rows.numbers.len(), 60.0 * args.budget);
             if !left_out.is_empty() {
-                eprintln!(
-                    "eigenlens: {} left out, beyond the {} minutes of --budget: {}",
+                say(&format!(
+                    "{} left out, beyond the {} minutes of --budget: {}",
                     many(left_out.len(), "split"),
                     args.budget,
                     left_out.join(", ")
-                );
+                ));
             }
         }
         forms::announce(&model.network, &plans, rows.numbers.len());

@@ -95,8 +95,14 @@ impl<'a> Listed<'a> {
             })
         };
         let nodes: Vec<_> = network.nodes.iter().enumerate().map(node).collect();
-        let cuts: Vec<_> =
-            self.plans.iter().map(|plan| json!({ "name": self.name(plan.split), "plan": plan })).collect();
+        // What an explanation would take is known of an input only.
+        let cuts: Vec<_> = match self.plans.is_empty() {
+            true => {
+                let cuts = (0..network.nodes.len()).filter(|&id| self.is_cut(id));
+                cuts.map(|id| json!({ "name": self.name(id) })).collect()
+            }
+            false => self.plans.iter().map(|plan| json!({ "name": self.name(plan.split), "plan": plan })).collect(),
+        };
         let memory = self.memory.as_ref().map(Memory::json);
         json!({ "nodes": nodes, "replicas": self.model.parameters.len(), "cuts": cuts, "memory": memory })
     }

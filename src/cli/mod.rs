@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::Result;
+use crate::error::printable;
 
 /// Shows which inputs a neural network uses.
 ///
@@ -99,14 +100,24 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("eigenlens: {error}");
+            say(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// Prints to stdout; a reader that has gone away (`| head`) is no failure.
+/// Says a line on stderr. Where nobody can read it, a full disk or a closed pipe, the work goes on.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "eigenlens: {}", printable(text));
+}
+
+/// Prints a text for people to stdout, with its lines, but without what does anything to a terminal.
 fn print(text: &str) -> Result<()> {
+    write_out(&text.split('\n').map(printable).collect::<Vec<_>>().join("\n"))
+}
+
+/// Prints to stdout; a reader that has gone away (`| head`) is no failure.
+fn write_out(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -118,5 +129,5 @@ fn print(text: &str) -> Result<()> {
 
 /// Prints a value as JSON.
 fn print_json(value: &serde_json::Value) -> Result<()> {
-    print(&format!("{value:#}\n"))
+    write_out(&format!("{value:#}\n"))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::say;
 use crate::assess::Verdict;
 use crate::data::{Dataset, Split, Targets, Task};
 use crate::engine::Device;
@@ -53,7 +54,7 @@ pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
     }
     if !removed.is_empty() {
         let (directory, removed) = (directory.display(), removed.join(", "));
-        eprintln!("eigenlens: {directory}: removed {removed}, which were about the model that stood there before");
+        say(&format!("{directory}: removed {removed}, which were about the model that stood there before"));
     }
     Ok(())
 }

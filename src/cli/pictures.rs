@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::names::by_name;
+use super::say;
 use crate::data::{Channels, Preprocess, Preprocessing, Preset, Request, Resize, Size, Task, is_pictures};
 use crate::host::softmax;
 use crate::model::{Description, Model, Origin};
@@ -85,7 +86,7 @@ pub fn complete(model: &mut Model, request: &Request, names: &NameArgs) -> Resul
         if model.description.origin.is_trained() {
             return Err(Error::Usage("--class-names is for ONNX networks; a trained model has its names".into()));
         }
-        model.description.targets = class_names(path, model.network.output().width())?;
+        model.description.targets = crate::data::class_names(path, model.network.output().width())?;
     }
     let pictures = is_pictures(&request.source);
     let scaled_idx = request.source.starts_with("idx:") && request.pictures.scales();
@@ -116,7 +117,7 @@ pub fn complete(model: &mut Model, request: &Request, names: &NameArgs) -> Resul
 pub fn announce(model: &Model, steps: Option<&Preprocessing>) {
     if let Some(steps) = steps.filter(|_| !model.description.origin.is_trained()) {
         let scale = steps.scale_said();
-        eprintln!("eigenlens: a pixel is {scale} for the network (--preprocess, --range, --mean, --std)");
+        say(&format!("a pixel is {scale} for the network (--preprocess, --range, --mean, --std)"));
     }
 }
 
@@ -137,49 +138,4 @@ pub fn best_classes(description: &Description, outputs: &[f64], most: usize) -> 
         probability: probabilities[j],
     };
     order.iter().take(most).map(class).collect()
-}
-
-/// A name for each output, each once.
-fn class_names(path: &std::path::Path, outputs: usize) -> Result<Vec<String>> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e, "give a text file with a name a line"))?;
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let lines = &lines[..lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1)];
-    if lines.len() != outputs {
-        let problem = format!("{} names, and the network has {outputs} outputs", lines.len());
-        return Err(Error::input(path, "lines", problem, "give one name a line for each output, in their order"));
-    }
-    if let Some(line) = lines.iter().position(|line| line.is_empty()) {
-        return Err(Error::input(path, format!("line {}", line + 1), "it is empty", "give a name"));
-    }
-    fn without_number(line: &str) -> Option<&str> {
-        let (number, name) = line.split_once(char::is_whitespace)?;
-        let digits = number.strip_prefix('n').filter(|d| d.len() == 8 && d.bytes().all(|b| b.is_ascii_digit()));
-        digits.map(|_| name.trim()).filter(|name| !name.is_empty())
-    }
-    let bare: Option<Vec<&str>> = lines.iter().map(|line| without_number(line)).collect();
-    let names = bare.unwrap_or_else(|| lines.to_vec());
-    let mut count = std::collections::HashMap::new();
-    names.iter().for_each(|name| *count.entry(*name).or_insert(0) += 1);
-    // ImageNet has two cranes.
-    let named = |(j, name): (usize, &&str)| if count[*name] > 1 { format!("{name} ({j})") } else { (*name).to_owned() };
-    Ok(names.iter().enumerate().map(named).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_come_without_numbers_and_each_once() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, b"n02012849 crane\nn01855672 goose\nn03126707 crane\n\n").unwrap();
-        assert_eq!(class_names(file.path(), 3).unwrap(), ["crane (0)", "goose", "crane (2)"]);
-        let error = class_names(file.path(), 4).unwrap_err().to_string();
-        assert!(error.contains("3 names, and the network has 4 outputs"), "{error}");
-        std::fs::write(file.path(), "n02012849 crane\ngoose one\n").unwrap();
-        assert_eq!(class_names(file.path(), 2).unwrap(), ["n02012849 crane", "goose one"]);
-        std::fs::write(file.path(), "a\n\nb").unwrap();
-        assert!(class_names(file.path(), 3).unwrap_err().to_string().contains("line 2: it is empty"));
-    }
 }

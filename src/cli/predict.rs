@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use super::args::{DeviceArgs, GivenArgs, say_notes};
 use super::pictures::{self, best_classes};
-use super::{print, print_json};
+use super::say;
+use super::{print, print_json, write_out};
 use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task, single};
-use crate::host::{argmax, softmax};
+use crate::host::{argmax, refuse_beyond_memory, softmax};
 use crate::model::{Model, Origin};
 use crate::report::text::{percent, shorten};
 use crate::train::Resident;
@@ -37,9 +38,18 @@ pub struct Args {
     given: GivenArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print what was written as JSON
+    /// Names that a spreadsheet would take for a formula (beginning with =, +, - or @) get a ' before them
+    #[arg(long)]
+    csv_safe: bool,
+    /// Print what was written as JSON; with --out -, the table is in it
     #[arg(long)]
     json: bool,
+}
+
+/// A cell that no spreadsheet takes for a formula; numbers are none.
+fn no_formula(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if formula { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Takes from the model what the command line leaves open.
@@ -172,9 +182,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 Some(removed) if args.keep_softmax => {
                     outputs.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&removed.apply(row)));
                 }
-                Some(removed) => eprintln!(
-                    "eigenlens: a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"
-                ),
+                Some(removed) => say(&format!(
+                    "a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"
+                )),
                 None => {}
             }
             outputs
@@ -194,20 +204,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "check that row for extreme values",
         ));
     }
+    // Beside the outputs stand the table as text, and its bytes.
+    let numbers = (mean.len() as u64).saturating_mul(32);
+    refuse_beyond_memory("the table of outputs", numbers, "give fewer rows at a time")?;
+    let text = |text: &str| if args.csv_safe { no_formula(text) } else { text.to_owned() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let first = args.id.as_deref().unwrap_or("row");
     let header = [first].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
     let in_memory = "invariant: a table in memory can be written";
-    writer.write_record(header).expect(in_memory);
+    writer.write_record(header.map(text)).expect(in_memory);
     for (r, (row, written)) in mean.chunks_exact(m).zip(written.chunks_exact(m)).enumerate() {
-        let answer = answers.then(|| d.targets[argmax(row)].clone());
+        let answer = answers.then(|| text(&d.targets[argmax(row)]));
         let values = written.iter().map(f64::to_string);
-        let id = ids.as_ref().map_or_else(|| r.to_string(), |ids| ids[r].clone());
+        let id = ids.as_ref().map_or_else(|| r.to_string(), |ids| text(&ids[r]));
         writer.write_record([id].into_iter().chain(answer).chain(values)).expect(in_memory);
     }
     let table = writer.into_inner().expect(in_memory);
+    if args.out.as_os_str() == "-" && args.json {
+        let table = String::from_utf8_lossy(&table);
+        print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "table": table }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.out.as_os_str() == "-" {
-        print(&String::from_utf8_lossy(&table))?;
+        write_out(&String::from_utf8_lossy(&table))?;
         return Ok(ExitCode::SUCCESS);
     }
     write::atomic(&args.out, |out| out.write_all(&table))?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::say;
 use crate::selection::{Stage, StageWork};
 use crate::train::{Flow, Progress};
 
@@ -27,7 +28,7 @@ fn catch_interrupt(outcome: &'static str) {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED_CODE);
             }
-            eprintln!("\neigenlens: stopping after the steps under way; {outcome} (Ctrl-C again to quit at once)");
+            say(&format!("stopping after the steps under way; {outcome} (Ctrl-C again to quit at once)"));
         };
         // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.
         let _ = ctrlc::set_handler(handler);
@@ -105,7 +106,7 @@ impl RowBar {
 
     /// Says a line of its own on stderr.
     pub fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("eigenlens: {text}"));
+        self.bar.suspend(|| say(text));
     }
 
     pub fn finish(&self) {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::RunArgs;
+use super::args::{MOST_NETWORKS, MOST_ROWS, at_most, width};
 use super::progress::Bar;
 use super::{print, print_json};
 use crate::report::page::Page;
@@ -20,6 +21,7 @@ use crate::reproduce::squares_page;
 use crate::reproduce::{
     BiasStart, Check, Digits, FeatureSet, NetworkOutcome, RotatedSquares, SquaresSettings, Variant, rotated_squares,
 };
+use crate::train::MOST_EPOCHS;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -83,16 +85,16 @@ impl From<VariantArg> for Variant {
 #[derive(clap::Args, Debug)]
 struct SquaresArgs {
     /// Networks of each kind
-    #[arg(long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, default_value_t = SquaresSettings::default().seeds, value_name = "N")]
     seeds: usize,
     /// Passes over the training rows
-    #[arg(long, default_value_t = SquaresSettings::default().epochs, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, long, default_value_t = SquaresSettings::default().epochs, value_name = "N")]
     epochs: usize,
     /// Pictures generated, of which a fifth is for testing
-    #[arg(long, default_value_t = SquaresSettings::default().rows, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_ROWS }>, long, default_value_t = SquaresSettings::default().rows, value_name = "N")]
     rows: usize,
     /// Units of the layers beside the code
-    #[arg(long, default_value_t = SquaresSettings::default().hidden, value_name = "N")]
+    #[arg(value_parser = width, long, default_value_t = SquaresSettings::default().hidden, value_name = "N")]
     hidden: usize,
     /// Of data, split and first network
     #[arg(long, default_value_t = 0, value_name = "S")]

@@ -5,7 +5,9 @@ use std::num::IntErrorKind;
 use super::args::{GivenArgs, say_notes};
 use super::pictures;
 use super::predict::{fill_in, keep_every_row, read as read_data};
+use super::say;
 use crate::data::{Dataset, Preprocessing, Split, Targets};
+use crate::error::counted;
 use crate::model::Model;
 use crate::network::NodeId;
 use crate::specxai::{cuts, last_spatial_cut, split_node};
@@ -45,7 +47,7 @@ pub fn load(model: &mut Model, sources: &[String], given: &GivenArgs, wanted: &s
     pictures::announce(model, pictures.as_ref());
     let (parts, known) = model.split(&dataset)?;
     if !known && model.description.origin.is_trained() && wanted.starts_with("test") {
-        eprintln!("eigenlens: {source} is not what the model was trained on: every row counts as a test row");
+        say(&format!("{source} is not what the model was trained on: every row counts as a test row"));
     }
     let (numbers, part) = choose(&dataset, known.then_some(&parts), wanted)?;
     let labels = labels(&dataset, &numbers);
@@ -147,8 +149,9 @@ fn numbers(dataset: &Dataset, wanted: &str) -> Result<Vec<u32>> {
         };
         if range.end > dataset.rows {
             return Err(Error::Usage(format!(
-                "--rows names {part}, but {} has {} rows, numbered from 0",
-                dataset.source, dataset.rows
+                "--rows names {part}, but {} has {}, numbered from 0",
+                dataset.source,
+                counted(dataset.rows, "row")
             )));
         }
         if range.is_empty() {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
+use super::args::{MOST_DRAWS, MOST_NETWORKS, MOST_ROWS, at_most};
 use super::progress::StageBar;
 use super::{print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
@@ -13,6 +14,7 @@ use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
 use crate::selection::{Score, SelectSettings, Selection, select};
+use crate::train::{MOST_BATCH, MOST_EPOCHS};
 use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -40,7 +42,7 @@ pub struct Args {
     scale: Option<ScaleKind>,
     /// Everything is chosen by rows that are held out: by K folds, network s of every penalty without fold s, or with 0 by
     /// --validation [default: 5 where --validation would have fewer than 400 rows and isn't given, else 0]
-    #[arg(long, value_name = "K", conflicts_with = "validation", help_heading = "Data")]
+    #[arg(value_parser = at_most::<{ MOST_ROWS }>, long, value_name = "K", conflicts_with = "validation", help_heading = "Data")]
     folds: Option<usize>,
     /// Share of the rows for validation, the same for all networks [default: 0.1]
     #[arg(hide_short_help = true, long, value_name = "SHARE", help_heading = "Data")]
@@ -52,10 +54,10 @@ pub struct Args {
     #[arg(long, value_name = "K", help_heading = "Selection")]
     features: Option<usize>,
     /// Networks at each penalty
-    #[arg(long, default_value_t = SelectSettings::default().seeds, value_name = "S", help_heading = "Selection")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, default_value_t = SelectSettings::default().seeds, value_name = "S", help_heading = "Selection")]
     seeds: usize,
     /// Penalties on the path, from where everything is kept to where nothing is
-    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, hide_short_help = true, long, default_value_t = SelectSettings::default().penalties, value_name = "P", help_heading = "Selection")]
     penalties: usize,
     /// Exact zeros: the first layer follows the group lasso by momentum SGD with its proximal operator, and a feature is kept when
     /// its weight isn't 0
@@ -69,7 +71,7 @@ pub struct Args {
     #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().threshold, value_name = "X", help_heading = "Selection")]
     threshold: f64,
     /// Draws of random features for comparison at each size
-    #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, hide_short_help = true, long, default_value_t = SelectSettings::default().controls, value_name = "N", help_heading = "Selection")]
     controls: usize,
     /// Complementary pairs of half samples that say how stable the choice is: a network on each half
     #[arg(long, default_value_t = SelectSettings::default().pairs, value_name = "N", help_heading = "Selection")]
@@ -86,10 +88,10 @@ pub struct Args {
     #[arg(hide_short_help = true, long, value_parser = by_name::<LossKind>, help_heading = "Training")]
     loss: Option<LossKind>,
     /// Passes over the training rows on the path [default: about 900 steps]
-    #[arg(hide_short_help = true, long, value_name = "N", help_heading = "Training")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, hide_short_help = true, long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
     /// Rows a step [default: a twentieth of the rows, from 32 to 500]
-    #[arg(hide_short_help = true, long, value_name = "N", help_heading = "Training")]
+    #[arg(value_parser = at_most::<{ MOST_BATCH }>, hide_short_help = true, long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
     /// Adam's learning rate at the start; it falls to a hundredth along a cosine
     #[arg(hide_short_help = true, long, default_value_t = SelectSettings::default().rate, value_name = "X", help_heading = "Training")]
@@ -215,7 +217,12 @@ fn save(selection: &Selection, json: &Value, dataset: &Dataset, out: &Path) -> R
     tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
     tables::write_path(out.join("path.csv"), selection)?;
     tables::write_path_relevance(out.join("path_relevance.csv"), selection)?;
-    let columns: String = selection.source_columns(dataset).iter().map(|name| format!("{name}\n")).collect();
+    // One a line: a name with a line break stands there escaped, and as it is in selection.json.
+    let columns: String = selection
+        .source_columns(dataset)
+        .iter()
+        .map(|name| format!("{}\n", name.replace('\r', r"\r").replace('\n', r"\n")))
+        .collect();
     write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
     let text = format!("{json:#}\n");
     write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))

@@ -10,6 +10,7 @@ use super::output::refuse_other_model;
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
+use crate::error::counted;
 use crate::model::Model;
 use crate::report::npz::Npz;
 use crate::report::similarity_page::SimilarityPage;
@@ -142,7 +143,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = format!("{count} rows split at {name}: mean |cosine| between different rows\n");
+    let mut text = format!("{} split at {name}: mean |cosine| between different rows\n", counted(count, "row"));
     for (k, mean) in means.iter().enumerate() {
         let mean = mean.map_or_else(|| "none, fewer than two rows have one".into(), |mean| format!("{mean:.3}"));
         text.push_str(&format!("  {} largest contribution's vector: {mean}\n", ordinal(k)));

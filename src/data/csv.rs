@@ -16,6 +16,8 @@ use self::cell::{is_missing, listed, number, shortened};
 use self::survey::{Survey, survey};
 use super::origin::kept;
 use super::{Axis, Dataset, Feature, Missing, Request, Targets, Values};
+use crate::error::counted;
+use crate::host::refuse_beyond_memory;
 use crate::{Error, Result};
 
 /// Distinct values that a categorical column may have.
@@ -35,7 +37,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         None => Plan::new(&table, [target_at, weights_at], &request.drop)?,
     };
     plan.weights = weights_at;
-    let (surveys, target, weights) = survey(&table, &plan, request.missing)?;
+    let (rows, surveys, target, weights) = survey(&table, &plan, request.missing)?;
     if request.expect.is_none() {
         plan.choose_kinds(&table, &surveys)?;
     } else {
@@ -46,6 +48,13 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         Some(target) => target.finish(&table, request.task, &mut notes)?,
         None => Targets::None,
     };
+    let cells = (rows as u64).saturating_mul(plan.features.len() as u64);
+    // A category of few letters becomes up to 64 columns.
+    refuse_beyond_memory(
+        &format!("reading {}", path.display()),
+        cells.saturating_mul(4),
+        "give fewer rows or columns",
+    )?;
     let origins = plan.origins(&surveys, request);
     let mut filled = fill(&table, &plan, &origins, request.missing)?;
     if request.expect.is_none() {
@@ -71,7 +80,10 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))
+    let refused = |e| Error::io("open", path, e, "check that the file is there and readable");
+    let length = std::fs::metadata(path).map_err(refused)?.len();
+    refuse_beyond_memory(&format!("reading {}", path.display()), length, "give fewer rows or columns")?;
+    std::fs::read(path).map_err(refused)
 }
 
 /// The cells of one column as they are written, in the order of the rows.
@@ -330,6 +342,8 @@ impl Plan {
     /// The columns that a model expects.
     fn expected(table: &Table, features: &[Feature], target: Option<usize>) -> Result<Self> {
         let at: HashMap<&str, usize> = table.names.iter().enumerate().map(|(c, n)| (n.as_str(), c)).collect();
+        // A column's name ends at one of a feature's `=`, and only where some name is as long.
+        let lengths: HashSet<usize> = table.names.iter().map(String::len).collect();
         let (inputs, kinds) = (Vec::new(), Vec::new());
         let mut plan = Plan { target, weights: None, inputs, kinds, features: features.to_vec() };
         let mut groups: HashMap<usize, usize> = HashMap::new();
@@ -345,8 +359,9 @@ impl Plan {
                 plan.kinds.push(Kind::Number { to });
                 continue;
             }
-            let mut cuts = feature.name.match_indices('=').map(|(i, _)| (&feature.name[..i], &feature.name[i + 1..]));
+            let cuts = feature.name.match_indices('=').filter(|(i, _)| lengths.contains(i));
             let (column, value) = cuts
+                .map(|(i, _)| (&feature.name[..i], &feature.name[i + 1..]))
                 .find_map(|(name, value)| Some((*at.get(name)?, value)))
                 .ok_or_else(|| missing(feature.name.split_once('=').map_or(feature.name.as_str(), |(name, _)| name)))?;
             let slot = *groups.entry(column).or_insert_with(|| {
@@ -474,7 +489,7 @@ fn fill(table: &Table, plan: &Plan, origins: &[f64], missing: Missing) -> Result
     })?;
     let mut notes = Vec::new();
     if dropped > 0 {
-        notes.push(format!("{dropped} of {} rows were dropped for a missing cell", rows + dropped));
+        notes.push(format!("{dropped} of {} dropped for a missing cell", counted(rows + dropped, "row")));
     }
     if absent > 0 {
         let cells =

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Axis, Dataset, Feature, Targets, Values};
+use crate::host::refuse_beyond_memory;
 use crate::{Error, Result};
 
 /// Values that one idx file may hold: far above any picture set, far below what would exhaust the memory.
@@ -125,6 +126,8 @@ fn read_file(path: &Path, axes: u8) -> Result<(Vec<usize>, Vec<u8>)> {
     let Some(len) = len else {
         return Err(broken("header", format!("it claims the impossible shape {shape:?}")));
     };
+    let what = format!("reading {}", path.display());
+    refuse_beyond_memory(&what, len, "close other programs, or give fewer pictures")?;
     // Grows with what is really there: a false length can't make it take the memory.
     let mut bytes = Vec::new();
     (&mut reader)

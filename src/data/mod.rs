@@ -1,5 +1,6 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod class_names;
 mod classes;
 mod csv;
 mod idx;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use class_names::class_names;
 pub(crate) use csv::sniff_delimiter;
 pub(crate) use npz::{arrays, described};
 pub(crate) use origin::{is_far, single};
@@ -24,8 +26,8 @@ pub(crate) use pictures::is_pictures;
 pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
-pub(crate) use units::source_name;
 pub use units::{Unit, channels, input_of, read_groups, sources, units};
+pub(crate) use units::{bad_axes, bad_name, source_name};
 
 use self::origin::Extent;
 use crate::{Error, Result};
@@ -243,6 +245,16 @@ pub fn load(request: &Request) -> Result<Dataset> {
         return Err(Error::Usage(format!(
             "--weights names a column of a table or an array of an .npz, and {source} is neither; leave it out"
         )));
+    }
+    // Before options for pictures are held against it: a .gif is none, and that is what is wrong.
+    let known = ["gaussian", "correlated", "redundant", "channels", "rotated-squares"].contains(&source);
+    if !known
+        && !source.starts_with("idx:")
+        && !is_pictures(source)
+        && !is_table(source)
+        && !matches!(extension.as_str(), "npz" | "npy")
+    {
+        return Err(unknown(Path::new(source), &extension));
     }
     if !is_pictures(source) {
         if !request.more.is_empty() {
@@ -464,6 +476,15 @@ impl Dataset {
         }
         if !request.need_target {
             return Ok(());
+        }
+        // A category's columns are called by column and value, which may come to the same for another column.
+        if let Some(problem) = bad_name(self.features.iter().map(|feature| &feature.name)) {
+            return Err(Error::input(&self.source, "names of the inputs", problem, "rename a column or a value"));
+        }
+        if let Targets::Classes { names, .. } | Targets::Numbers { names, .. } = &self.y
+            && let Some(problem) = bad_name(names)
+        {
+            return Err(Error::input(&self.source, "names of the targets", problem, "rename them"));
         }
         if self.rows == 1 {
             return Err(Error::input(

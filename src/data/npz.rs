@@ -1,6 +1,8 @@
 //! NumPy arrays.
 
+mod archive;
 mod axes;
+mod channels;
 mod named;
 mod npy;
 mod targets;
@@ -9,8 +11,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
-
+use self::archive::Archive;
 use self::axes::describe;
 pub(crate) use self::axes::described;
 pub(crate) use self::named::arrays;
@@ -19,6 +20,8 @@ use self::targets::{target_values, targets};
 use super::origin::{Extent, kept as kept_origins};
 use super::weights::{WEIGHT_REMEDY, bad_weight};
 use super::{Axis, CHANNEL, Dataset, Feature, Layout, Missing, Request, Targets, Values};
+use crate::error::counted;
+use crate::host::refuse_beyond_memory;
 use crate::{Error, Result};
 
 /// The array with the channels' names.
@@ -48,7 +51,11 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
             return Err(Error::input(
                 path,
                 x.name,
-                format!("{} columns (shape {shape:?}) where the model expects {}", features.len(), expected.len()),
+                format!(
+                    "{} (shape {shape:?}) where the model expects {}",
+                    counted(features.len(), "column"),
+                    expected.len()
+                ),
                 "give arrays like those trained on, or with the columns that the model was made of",
             ));
         }
@@ -95,6 +102,13 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
         }
         None => None,
     };
+    // The numbers of one array, beside all that go before it, turned round where need be.
+    let cells = (all_rows as u64).saturating_mul(columns as u64);
+    refuse_beyond_memory(
+        &format!("reading {}", path.display()),
+        cells.saturating_mul(if x.kind == Kind::U8 { 1 } else { 8 }),
+        "give fewer rows or columns",
+    )?;
     let origins = match &request.expect {
         // The model's own, wherever its columns stand.
         Some(_) => {
@@ -156,6 +170,7 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
             dataset.notes.extend(notes);
         }
     }
+    channels::check(path, &dataset, request)?;
     if let Some(places) = order {
         let mut ordered = dataset.select_columns(&places);
         let note = format!("{} has its channels elsewhere than the model; they are put in its order", path.display());
@@ -186,13 +201,13 @@ impl Arrays {
     fn open(path: &Path, request: &Request) -> Result<Self> {
         let file =
             File::open(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
-        let reader = BufReader::new(file);
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
             if request.need_target {
                 let remedy = "give an .npz with the arrays X and y (numpy.savez)";
                 return Err(Error::input(path, "file", "an .npy holds inputs only, without a target", remedy));
             }
-            let x = Array::read(path, "X", reader)?;
+            let size = file.metadata().map_or(u64::MAX, |found| found.len());
+            let x = Array::read(path, "X", BufReader::new(file), size)?;
             return Ok(Arrays {
                 x,
                 y: None,
@@ -203,20 +218,17 @@ impl Arrays {
                 channels: None,
             });
         }
-        let broken = |place: &str, e: String| {
-            let remedy = "write the file again with numpy.savez";
-            Error::input(path, place, format!("the archive is cut off or damaged ({e})"), remedy)
-        };
-        let mut archive = NpzArchive::new(reader).map_err(|e| broken("file", e.to_string()))?;
-        let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
-        names.sort();
+        let mut archive = Archive::new(path, file, "write the file again with numpy.savez")?;
+        let names = archive.names.clone();
+        let named = request.weights.iter().flat_map(|name| [name.clone(), format!("{name}_test")]);
+        let usual = ["X", "x", "y", "Y", "X_test", "x_test", "y_test", "Y_test", CHANNELS].map(str::to_owned);
+        archive.refuse_beyond_memory(&usual.into_iter().chain(named).collect::<Vec<_>>())?;
         let mut read = |choices: [&str; 2]| -> Result<Option<Array>> {
             let Some(name) = choices.into_iter().find(|choice| names.iter().any(|name| name == choice)) else {
                 return Ok(None);
             };
-            let member = npyz::npz::file_name_from_array_name(name);
-            let stream = archive.zip_archive().by_name(&member).map_err(|e| broken(name, e.to_string()))?;
-            Array::read(path, name, stream).map(Some)
+            let (stream, size) = archive.member(name)?;
+            Array::read(path, name, stream, size).map(Some)
         };
         let (x, y) = (read(["X", "x"])?, read(["y", "Y"])?);
         let (x_test, y_test) = (read(["X_test", "x_test"])?, read(["y_test", "Y_test"])?);
@@ -259,8 +271,7 @@ impl Arrays {
         }
         let mut channels = None;
         if names.iter().any(|name| name == CHANNELS) {
-            let member = npyz::npz::file_name_from_array_name(CHANNELS);
-            let stream = archive.zip_archive().by_name(&member).map_err(|e| broken(CHANNELS, e.to_string()))?;
+            let (stream, _) = archive.member(CHANNELS)?;
             channels = read_names(path, CHANNELS, stream)?;
         }
         Ok(Arrays { x, y, x_test, y_test, weights, weights_test, channels })
@@ -286,7 +297,7 @@ fn check_rows(path: &Path, x: &Array, y: Option<&Array>) -> Result<()> {
         return Err(Error::input(
             path,
             format!("{} and {}", x.name, y.name),
-            format!("{} has {} rows and {} has {}", x.name, x.shape[0], y.name, y.shape[0]),
+            format!("{} has {} and {} has {}", x.name, counted(x.shape[0], "row"), y.name, y.shape[0]),
             "save the rows that belong together",
         ));
     }
@@ -495,7 +506,7 @@ fn treat_missing(mut dataset: Dataset, treatment: Missing, missing: &[bool]) -> 
     }
     if treatment == Missing::Drop {
         let keep: Vec<usize> = (0..dataset.rows).filter(|&r| !missing[r]).collect();
-        let note = format!("{count} of {} rows were dropped for a missing value", dataset.rows);
+        let note = format!("{count} of {} dropped for a missing value", counted(dataset.rows, "row"));
         dataset = dataset.select_rows(&keep);
         dataset.notes.push(note);
     } else {
@@ -503,7 +514,11 @@ fn treat_missing(mut dataset: Dataset, treatment: Missing, missing: &[bool]) -> 
             Values::F32(v) => v.iter().filter(|v| v.is_nan()).count(),
             Values::U8(_) => 0,
         };
-        dataset.notes.push(format!("{cells} missing values in {count} rows are filled with the training rows' mean"));
+        dataset.notes.push(format!(
+            "{} in {}: filled with the training rows' mean",
+            counted(cells, "missing value"),
+            counted(count, "row")
+        ));
     }
     dataset
 }
@@ -524,7 +539,7 @@ fn row_weights(
     let mut weights = Vec::new();
     for &(array, rows) in arrays.iter().flatten() {
         if array.shape != [rows] {
-            let problem = format!("its shape is {:?}, and there are {rows} rows", array.shape);
+            let problem = format!("its shape is {:?}, for {}", array.shape, counted(rows, "row"));
             return Err(Error::input(path, array.name.as_str(), problem, "save one weight a row, as [rows]"));
         }
         for (row, weight) in array.to_f64().into_iter().enumerate() {

@@ -5,14 +5,14 @@ mod files;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use self::decode::{Picture, decode};
 use self::files::{Found, find};
 use super::{Axis, CHANNEL, Dataset, Layout, Request, ScaleKind, Scaling, Targets, Values, described};
-use crate::host::threads;
+use crate::host::{refuse_beyond_memory, threads};
 use crate::{Error, Result};
 
 /// Values that all pictures together may hold.
@@ -277,8 +277,19 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
     if paths.len().saturating_mul(frame.size.width * frame.size.height * frame.channels) > MOST_VALUES {
         return Err(too_many(paths.len()));
     }
+    let cells = (paths.len() * frame.size.width * frame.size.height * frame.channels) as u64;
+    // Row by row, and then together.
+    refuse_beyond_memory(
+        &format!("reading {} pictures", paths.len()),
+        cells.saturating_mul(2),
+        "give fewer at a time, or a smaller --resize",
+    )?;
+    let colours = AtomicBool::new(false);
     let rows = in_parallel(&paths, |path| {
         let picture = decode(path, &steps)?;
+        if !picture.grey {
+            colours.store(true, Ordering::Relaxed);
+        }
         let size = picture.size();
         if size != frame.size {
             let asked = request.axes.is_some();
@@ -318,6 +329,10 @@ pub(super) fn read(request: &Request) -> Result<Dataset> {
         axis.labels = colours;
     }
     let count = paths.len();
+    if c == 1 && colours.load(Ordering::Relaxed) {
+        notes
+            .push("colour pictures are turned grey (0.299 red + 0.587 green + 0.114 blue): one channel is read".into());
+    }
     notes.push(format!("{count} picture{}: {}", if count == 1 { "" } else { "s" }, steps.said()));
     Ok(Dataset {
         source: match request.more.len() {

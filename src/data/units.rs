@@ -1,6 +1,6 @@
 //! What lives and dies, and is explained, together: a column on its own, or a group of columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::{Axis, CHANNEL, Dataset, Feature, sniff_delimiter};
@@ -13,6 +13,38 @@ pub struct Unit {
     pub name: String,
     /// Columns of the data set, ascending.
     pub columns: Vec<usize>,
+}
+
+/// Bytes that a name may have: of a column, a class, a channel.
+pub(crate) const MOST_NAME: usize = 1 << 16;
+
+/// What is wrong with names that tell things apart: two are the same, or one is longer than [`MOST_NAME`].
+pub(crate) fn bad_name<'a>(names: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let mut seen = HashSet::new();
+    names.into_iter().find_map(|name| match name.len() {
+        length if length > MOST_NAME => {
+            let start: String = name.chars().take(40).collect();
+            Some(format!("the name {start:?}… is {length} bytes long, and {MOST_NAME} are supported"))
+        }
+        _ => (!seen.insert(name)).then(|| format!("two are called {name:?}")),
+    })
+}
+
+/// What is wrong with the axes of a row of so many columns.
+pub(crate) fn bad_axes(axes: &[Axis], columns: usize) -> Option<String> {
+    // Lengths from a file may overflow.
+    let all = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len));
+    if all != Some(columns) {
+        let lengths: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
+        return Some(format!("their lengths {lengths:?} don't make {columns} columns"));
+    }
+    let labelled = axes.iter().filter(|axis| !axis.labels.is_empty());
+    axes.iter().find_map(|axis| bad_name([&axis.name])).or_else(|| {
+        labelled.into_iter().find_map(|axis| match axis.labels.len() == axis.len {
+            true => bad_name(&axis.labels),
+            false => Some(format!("there are {} labels for a length of {}", axis.labels.len(), axis.len)),
+        })
+    })
 }
 
 /// The units of a data set in the order of their first columns.

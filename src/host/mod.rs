@@ -3,7 +3,9 @@
 
 mod denormals;
 mod eigen;
+mod half;
 mod logits;
+mod memory;
 mod product;
 mod real;
 mod rows;
@@ -11,7 +13,9 @@ mod team;
 
 pub use denormals::FlushToZero;
 pub(crate) use eigen::symmetric_eigen;
+pub use half::f16;
 pub use logits::{argmax, log_probability, log_softmax, softmax};
+pub(crate) use memory::refuse_beyond_memory;
 pub use product::{Operand, add_product, product};
 pub use real::Real;
 pub use rows::{column_sums, for_rows, for_tasks, for_tasks_in, split_rows, vectorised, widest};

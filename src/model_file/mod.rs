@@ -1,5 +1,6 @@
 //! Model files: `model.safetensors` and ONNX (see `docs/formats.md`).
 
+mod description;
 pub mod onnx;
 
 use std::collections::HashMap;
@@ -9,7 +10,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::data::{Axis, CHANNEL, Scaling, Task};
+use crate::data::{Axis, CHANNEL};
+use crate::host::refuse_beyond_memory;
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
 use crate::{Error, Result, write};
@@ -17,8 +19,8 @@ use crate::{Error, Result, write};
 /// Written into every file, checked on loading.
 const FORMAT: &str = "eigenlens-model-1";
 
-/// Largest number of elements that a tensor in a file may have.
-const MOST_ELEMENTS: usize = 1 << 31;
+/// Nodes that a network in a file may have: far more than any training here makes.
+const MOST_NODES: usize = 10_000;
 
 /// What stands for a model on the command line.
 const MODELS: &str = "give a model.safetensors that `eigenlens train` wrote, whole and unchanged, or an .onnx file";
@@ -88,7 +90,11 @@ impl Model {
             };
             return Err(Error::input(path, "model", "it is a folder", remedy));
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, MODELS))?;
+        let unreadable = |e| Error::io("read", path, e, MODELS);
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        // The bytes, their numbers in double precision, and the parameters.
+        refuse_beyond_memory(&format!("reading {}", path.display()), length.saturating_mul(4), "close other programs")?;
+        let bytes = std::fs::read(path).map_err(unreadable)?;
         let broken = |place: &str, problem: String| {
             Error::input(
                 path,
@@ -111,19 +117,9 @@ impl Model {
         let graph = serde_json::from_str(text("network")?).map_err(|e| parse("network", e))?;
         let claimed = claimed(&graph).map_err(|problem| broken("network", problem))?;
         let network = rebuild(&claimed).map_err(|problem| broken("network", problem))?;
-        let (features, targets) = (description.features.len(), description.targets.len());
-        let Scaling { origins, shift, scale, fill, mean, std, .. } = &description.scaling;
-        let target = &description.target_scaling;
-        if network.input_width() != features
-            || network.output().width() != targets
-            || [shift, scale, fill, mean, std].iter().any(|of_column| of_column.len() != features)
-            || !(origins.is_empty() || origins.len() == features)
-            || description.task != Task::Classify && [&target.shift, &target.scale].iter().any(|of| of.len() != targets)
-        {
-            return Err(broken("network", "its sizes don't fit its description".into()));
-        }
+        description::check(&description, &network).map_err(|problem| broken("description", problem))?;
         let first = network.first_layer();
-        if first.is_some_and(|first| first.channels && !fits(&description.axes, first.sources, network.input_width())) {
+        if first.is_some_and(|first| first.channels && !fits(&description.axes, first.sources)) {
             return Err(broken("network", "its channels don't fit the axes of its description".into()));
         }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken("tensors", e.to_string()))?;
@@ -139,9 +135,6 @@ impl Model {
             for (replica, values) in parameters.iter_mut().zip(values.chunks_exact(tensor.rows * tensor.cols)) {
                 replica.set(tensor, values);
             }
-        }
-        if parameters.is_empty() {
-            return Err(broken("description", "it has no replica".into()));
         }
         Ok(Model { description, network, parameters })
     }
@@ -160,12 +153,9 @@ fn sorted(bytes: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat()
 }
 
-/// Whether rows with these axes have so many channels, and columns.
-fn fits(axes: &[Axis], channels: usize, columns: usize) -> bool {
-    let all = axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len));
-    let of = axes.iter().find(|axis| axis.name == CHANNEL).map_or(1, |axis| axis.len);
-    let labelled = |axis: &Axis| axis.labels.is_empty() || axis.labels.len() == axis.len;
-    all == Some(columns) && of == channels && axes.iter().all(labelled)
+/// Whether rows with these axes have so many channels.
+fn fits(axes: &[Axis], channels: usize) -> bool {
+    axes.iter().find(|axis| axis.name == CHANNEL).map_or(1, |axis| axis.len) == channels
 }
 
 /// The network as the file has it, node by node, so that one that can't be read is named.
@@ -184,9 +174,14 @@ fn claimed(graph: &Value) -> Result<Network, String> {
 /// Builds the network anew, so that its shapes are inferred and checked and not believed.
 fn rebuild(claimed: &Network) -> Result<Network, String> {
     let input = claimed.nodes.first().ok_or("it has no nodes")?;
-    if input.shape.iter().try_fold(1usize, |a, &n| a.checked_mul(n)).is_none_or(|n| n == 0 || n > MOST_ELEMENTS) {
+    if claimed.nodes.len() > MOST_NODES {
+        return Err(format!("it has {} nodes; {MOST_NODES} are supported", claimed.nodes.len()));
+    }
+    if input.shape.contains(&0) {
         return Err(format!("its input has the impossible shape {:?}", input.shape));
     }
+    // What is rebuilt has the shapes claimed, or is refused.
+    claimed.check_trainable().map_err(|e| e.to_string())?;
     let mut network = Network::new(&input.shape);
     for node in &claimed.nodes[1..] {
         let id = network.push(node.layer.clone(), &node.inputs).map_err(|e| e.to_string())?;

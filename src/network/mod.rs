@@ -74,7 +74,7 @@ pub use weight::{Spectral, Weight};
 
 use crate::{Error, Result};
 
-/// Elements that a sample of a node may have.
+/// Elements that a sample of a node may have; all nodes together of a network that is trained.
 const MOST_ELEMENTS: usize = 1 << 27;
 
 /// Names a node of a [`Network`]; 0 is the input.
@@ -229,6 +229,26 @@ impl Network {
     /// Adds a node that reads the last one.
     pub fn then(&mut self, layer: impl Into<Layer>) -> Result<NodeId> {
         self.push(layer.into(), &[self.nodes.len() - 1])
+    }
+
+    /// Refuses a network whose training would hold more of one sample than any that makes sense: a few nodes that double their input
+    /// come to gigabytes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] that names the first node beyond the limit.
+    pub(crate) fn check_trainable(&self) -> Result<()> {
+        let mut left = MOST_ELEMENTS;
+        for node in &self.nodes {
+            let width = node.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+            left = width.and_then(|width| left.checked_sub(width)).ok_or_else(|| {
+                Error::Shape(format!(
+                    "layer {}: up to there a sample takes more than the {MOST_ELEMENTS} numbers that are supported; use fewer or narrower \
+                     layers",
+                    node.name
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     pub fn input_width(&self) -> usize {

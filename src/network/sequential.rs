@@ -168,6 +168,7 @@ impl Sequential {
             }
         }
         network.then(dense(before + self.hidden.len(), outputs))?;
+        network.check_trainable()?;
         Ok(network)
     }
 

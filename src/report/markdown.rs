@@ -1,5 +1,7 @@
 //! A page as Markdown, for a terminal or a pull request: its words, numbers and tables; of a figure what it shows.
 
+use crate::error::misleads;
+
 use super::page::{Block, Definitions, Figure, Page, Table, Text};
 
 /// The whole text.
@@ -121,7 +123,7 @@ fn escape(text: &str) -> String {
             '#' | '+' | '-' if i == 0 => out.extend(['\\', c]),
             // Would call somebody of that name.
             '@' => out.push_str("&#64;"),
-            c if c.is_control() => out.push(' '),
+            c if misleads(c) => out.push(' '),
             c => out.push(c),
         }
     }

@@ -1,12 +1,10 @@
 //! NumPy archives (.npz) of results.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
-use npyz::WriterBuilder;
-use npyz::npz::NpzWriter;
-use zip::CompressionMethod;
-use zip::write::FileOptions;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::{Result, write};
 
@@ -47,27 +45,38 @@ impl Npz {
     }
 
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
-        let mut archive = NpzWriter::new(Cursor::new(Vec::new()));
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, shape, values) in &self.arrays {
             // Numbers hardly compress, and stored arrays can be mapped.
-            let options = FileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
             // No time: the same numbers are the same bytes.
             let options = options.last_modified_time(zip::DateTime::default());
+            archive.start_file(format!("{name}.npy"), options)?;
             match values {
                 Values::Floats(values) => {
-                    let mut array = archive.array(name, options)?.default_dtype().shape(shape).begin_nd()?;
-                    array.extend(values.iter().copied())?;
-                    array.finish()?;
+                    archive.write_all(&header("<f4", shape))?;
+                    values.iter().try_for_each(|x| archive.write_all(&x.to_le_bytes()))?;
                 }
                 Values::Ints(values) => {
-                    let mut array = archive.array(name, options)?.default_dtype().shape(shape).begin_nd()?;
-                    array.extend(values.iter().copied())?;
-                    array.finish()?;
+                    archive.write_all(&header("<i8", shape))?;
+                    values.iter().try_for_each(|x| archive.write_all(&x.to_le_bytes()))?;
                 }
             }
         }
-        Ok(archive.zip_writer().finish()?.into_inner())
+        Ok(archive.finish()?.into_inner())
     }
+}
+
+/// What stands before an array's numbers (NumPy's format, version 1): its length is a multiple of 64.
+fn header(descr: &str, shape: &[u64]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
+    let before = 10;
+    let length = (before + text.len() + 1).next_multiple_of(64) - before;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.extend(format!("{text:<0$}\n", length - 1).into_bytes());
+    bytes
 }
 
 fn widen(shape: &[usize]) -> Vec<u64> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::misleads;
 use crate::network::Block;
 use crate::train::Metric;
 
@@ -9,7 +10,7 @@ use crate::train::Metric;
 pub const NARROW: char = '\u{202f}';
 const MINUS: char = '\u{2212}';
 
-/// Text safe between tags and inside quoted attributes. Control characters become spaces.
+/// Text safe between tags and inside quoted attributes. Characters that aren't seen ([`misleads`]) become spaces.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -19,7 +20,7 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
+            c if misleads(c) => out.push(' '),
             c => out.push(c),
         }
     }
@@ -28,7 +29,7 @@ pub fn escape(text: &str) -> String {
 
 /// At most `limit` characters in one line. The ellipsis stands in the middle: what tells two long names apart is often their end.
 pub fn shorten(text: &str, limit: usize) -> String {
-    let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text.trim().chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
     let length = text.chars().count();
     if length <= limit {
         return text;

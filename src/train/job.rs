@@ -10,6 +10,7 @@ use super::settings::Settings;
 use super::stretch::Stretch;
 use super::{EpochRecord, Flow, Progress, Scores};
 use crate::engine::{Device, Session};
+use crate::error::counted;
 use crate::kernels::LossKind;
 use crate::network::record::Workspace;
 use crate::network::{Layout, Network, Parameters, Weight};
@@ -61,9 +62,9 @@ impl Job {
         settings.check()?;
         if network.input_width() != data.columns {
             return Err(Error::Shape(format!(
-                "the network takes {} inputs and the data has {} columns; use data with the network's columns",
-                network.input_width(),
-                data.columns
+                "the network takes {} and the data has {}; use data with the network's columns",
+                counted(network.input_width(), "input"),
+                counted(data.columns, "column")
             )));
         }
         if let Some(&column) = settings.groups.iter().flatten().find(|&&c| c as usize >= data.columns) {
@@ -87,8 +88,8 @@ impl Job {
         }
         if data.outputs != 0 && network.output().width() != data.outputs {
             return Err(Error::Shape(format!(
-                "the network has {} outputs and the data needs {}; use data with the network's targets",
-                network.output().width(),
+                "the network has {} and the data needs {}; use data with the network's targets",
+                counted(network.output().width(), "output"),
                 data.outputs
             )));
         }

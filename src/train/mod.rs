@@ -17,6 +17,7 @@ pub use metric::Metric;
 pub(crate) use metric::check_loss;
 pub use resident::Resident;
 pub use settings::{Lasso, ReplicaSettings, Schedule, Settings};
+pub(crate) use settings::{MOST_BATCH, MOST_EPOCHS, MOST_REPLICAS};
 pub(crate) use start::{InputRelevance, input_relevance, rebalance, unit_relevance};
 
 /// Whether training goes on.

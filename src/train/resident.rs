@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use crate::Result;
 use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Values};
+use crate::host::refuse_beyond_memory;
 use crate::kernels::Storage;
 use crate::program::pad4;
 
@@ -35,6 +37,22 @@ pub struct Resident {
 }
 
 impl Resident {
+    /// Refuses a data set whose copy in this form the process can't have the memory for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] with what is needed and what there is.
+    pub(crate) fn check_memory(dataset: &Dataset) -> Result<()> {
+        let (rows, columns) = (dataset.rows as u64, dataset.columns as u64);
+        let bytes = match (&dataset.x, &dataset.y) {
+            // The inputs as targets: as numbers in double precision, then as words.
+            (_, Targets::Inputs) => 16,
+            (Values::U8(_), _) => 1,
+            (Values::F32(_), _) => 4,
+        };
+        let what = format!("a copy of {} for the engine", dataset.source);
+        refuse_beyond_memory(&what, rows.saturating_mul(columns).saturating_mul(bytes), "give fewer rows or columns")
+    }
+
     /// The data as they were scaled and split.
     pub fn of(dataset: &Dataset, inputs: &Scaling, target: &TargetScaling, parts: &Split) -> Self {
         let parts = [&parts.train[..], &parts.validation, &parts.test];

@@ -6,6 +6,11 @@ use crate::kernels::LossKind;
 use crate::network::{FirstLayer, Initialisation};
 use crate::{Error, Result};
 
+/// More than any training needs, and few enough that numbers of steps, rows and networks fit wherever they are counted.
+pub(crate) const MOST_EPOCHS: usize = 1_000_000_000;
+pub(crate) const MOST_BATCH: usize = 1 << 30;
+pub(crate) const MOST_REPLICAS: usize = 1 << 16;
+
 /// Learning rate over the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -143,11 +148,18 @@ impl Settings {
                 Err(Error::Usage(format!("{name} is {value}; it must be a number above 0")))
             }
         };
-        positive("--epochs", self.epochs as f64)?;
-        positive("--batch", self.batch as f64)?;
+        let counted = |name: &str, count: usize, most: usize| {
+            if (1..=most).contains(&count) {
+                Ok(())
+            } else {
+                Err(Error::Usage(format!("{name} is {count}; it must be a number above 0, {most} at most")))
+            }
+        };
+        counted("--epochs", self.epochs, MOST_EPOCHS)?;
+        counted("--batch", self.batch, MOST_BATCH)?;
+        counted("--replicas", self.replicas.len(), MOST_REPLICAS)?;
+        counted("--early-stop", self.early_stop.unwrap_or(1), MOST_EPOCHS)?;
         positive("--lr", self.rate)?;
-        positive("--replicas", self.replicas.len() as f64)?;
-        positive("--early-stop", self.early_stop.unwrap_or(1) as f64)?;
         positive("Adam's epsilon", self.epsilon)?;
         for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             // At 1 Adam's correction of the bias divides by 0.

@@ -3,5 +3,6 @@
 
 pub mod case;
 pub mod files;
+pub mod npz;
 pub mod program;
 pub mod training;

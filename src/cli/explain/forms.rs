@@ -1,5 +1,6 @@
 //! Which form each split is decomposed in, and what is said of it before it starts.
 
+use super::super::say;
 use crate::network::Network;
 use crate::report::text::{count, many, serde_name};
 use crate::specxai::{Form, SplitPlan};
@@ -31,7 +32,7 @@ pub fn announce(network: &Network, plans: &[SplitPlan], rows: usize) {
                 count(complete.bytes.div_ceil(1 << 20))
             ));
         }
-        eprintln!("eigenlens: {text}");
+        say(&text);
     }
 }
 

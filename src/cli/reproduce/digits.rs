@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::super::args::{MOST_DRAWS, MOST_NETWORKS, at_most};
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
 use crate::reproduce::digits_page;
 use crate::reproduce::{Digits, DigitsOutcome, DigitsSettings, digits};
+use crate::train::MOST_EPOCHS;
 use crate::{Error, Result, write};
 
 const MNIST: &str = "idx:examples/data/mnist";
@@ -20,13 +22,13 @@ pub struct Args {
     #[arg(long, default_value = MNIST, value_name = "idx:DIR")]
     data: String,
     /// Networks, all in one job [default: 5; all ten digits 3]
-    #[arg(long, value_name = "R")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, value_name = "R")]
     replicas: Option<usize>,
     /// Passes over the training digits [default: 200; all ten digits 60]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, long, value_name = "N")]
     epochs: Option<usize>,
     /// Random orderings of the pixels to compare with [default: 5; all ten digits 3]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, long, value_name = "N")]
     controls: Option<usize>,
     /// Of split, first network and random orderings
     #[arg(long, default_value_t = 0, value_name = "S")]

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use super::super::args::Layers;
+use super::super::args::{MOST_DRAWS, MOST_NETWORKS, MOST_ROWS, at_most};
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
 use crate::reproduce::feature_sets_page;
 use crate::reproduce::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
+use crate::train::MOST_EPOCHS;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -18,16 +20,16 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "LAYERS")]
     spectral: Option<Layers>,
     /// Networks in each job
-    #[arg(long, default_value_t = 10, value_name = "R")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, default_value_t = 10, value_name = "R")]
     replicas: usize,
     /// Data sets of consecutive seeds, each one job
-    #[arg(long, default_value_t = 3, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, long, default_value_t = 3, value_name = "N")]
     data_sets: usize,
     /// Passes over the training rows
-    #[arg(long, default_value_t = 30, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, long, default_value_t = 30, value_name = "N")]
     epochs: usize,
     /// Rows of a data set, of which a tenth validates and a fifth tests [default: the paper's, 60000 (gaussian) or 100000]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_ROWS }>, long, value_name = "N")]
     rows: Option<usize>,
     /// Of the first data set, its split and its first network
     #[arg(long, default_value_t = 1, value_name = "S")]

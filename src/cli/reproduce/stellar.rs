@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use super::super::args::by_name;
+use super::super::args::{MOST_DRAWS, MOST_NETWORKS, at_most};
 use super::super::progress::Bar;
 use super::{OutputArgs, check_lines, finish};
 use crate::data::ScaleKind;
 use crate::reproduce::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::reproduce::stellar_page;
+use crate::train::MOST_EPOCHS;
 use crate::train::Schedule;
 use crate::{Result, write};
 
@@ -30,10 +32,10 @@ pub struct Args {
     #[arg(long, value_name = "MILES.npz")]
     data: PathBuf,
     /// Splits into training and test stars, each with networks of its own
-    #[arg(long, default_value_t = StellarSettings::default().splits, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_DRAWS }>, long, default_value_t = StellarSettings::default().splits, value_name = "N")]
     splits: usize,
     /// Networks of each split, trained as one; the wavelengths are ranked by their mean
-    #[arg(long, default_value_t = StellarSettings::default().replicas, value_name = "R")]
+    #[arg(value_parser = at_most::<{ MOST_NETWORKS }>, long, default_value_t = StellarSettings::default().replicas, value_name = "R")]
     replicas: usize,
     /// Scaling of each wavelength by the training stars, after a star's flux is divided by its largest: standard, minmax, unit, none
     #[arg(long, default_value = "standard", value_parser = by_name::<ScaleKind>)]
@@ -42,7 +44,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "cosine")]
     schedule: Schedules,
     /// Passes over the training stars
-    #[arg(long, default_value_t = StellarSettings::default().epochs, value_name = "N")]
+    #[arg(value_parser = at_most::<{ MOST_EPOCHS }>, long, default_value_t = StellarSettings::default().epochs, value_name = "N")]
     epochs: usize,
     /// Of the first split and network
     #[arg(long, default_value_t = 0, value_name = "S")]

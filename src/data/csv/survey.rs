@@ -112,8 +112,8 @@ impl Survey {
     }
 }
 
-/// What the input columns hold, the target and the weights.
-pub(super) type Surveyed = (Vec<Survey>, Option<Target>, Option<Vec<f32>>);
+/// How many rows are kept, what the input columns hold, the target and the weights.
+pub(super) type Surveyed = (usize, Vec<Survey>, Option<Target>, Option<Vec<f32>>);
 
 /// The first way through the file.
 pub(super) fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<Surveyed> {
@@ -159,7 +159,7 @@ pub(super) fn survey(table: &Table, plan: &Plan, missing: Missing) -> Result<Sur
         let remedy = "fill cells in, remove the emptiest columns or give --missing mean";
         return Err(Error::input(table.path, "rows", "each of them has a missing cell and is dropped", remedy));
     }
-    Ok((surveys, target, weights))
+    Ok((kept, surveys, target, weights))
 }
 
 /// The weight that a cell holds.

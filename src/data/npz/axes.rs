@@ -43,7 +43,8 @@ pub(super) fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Featu
         else {
             return format!("x{i}");
         };
-        if axes.len() > 3 {
+        // Two of three numbers would name the columns of every plane alike.
+        if axes.len() > 3 || place_along(&axes, "depth", i).is_some() {
             return format!("x{i}");
         }
         let d = digits(height.max(width));

@@ -1,12 +1,12 @@
 //! One NumPy array, read with mistrust.
 //!
-//! npyz sizes a buffer by the header's claimed length, multiplies the claimed shape unchecked and parses nested
-//! brackets by recursion; so the header is read here, and memory grows only with the bytes that are there.
+//! Nothing that the header claims is believed: memory grows only with the bytes that are there.
 
 use std::io::Read;
 use std::path::Path;
 
 use crate::data::origin::Extent;
+use crate::host::f16;
 use crate::{Error, Result};
 
 /// Longest header; NumPy's own limit is 10 000.
@@ -26,6 +26,7 @@ pub(super) enum Kind {
     I16,
     I32,
     I64,
+    F16,
     F32,
     F64,
 }
@@ -42,6 +43,7 @@ impl Kind {
             "i2" => Kind::I16,
             "i4" => Kind::I32,
             "i8" => Kind::I64,
+            "f2" => Kind::F16,
             "f4" => Kind::F32,
             "f8" => Kind::F64,
             _ => return None,
@@ -51,7 +53,7 @@ impl Kind {
     fn size(self) -> usize {
         match self {
             Kind::Bool | Kind::U8 | Kind::I8 => 1,
-            Kind::U16 | Kind::I16 => 2,
+            Kind::U16 | Kind::I16 | Kind::F16 => 2,
             Kind::U32 | Kind::I32 | Kind::F32 => 4,
             Kind::U64 | Kind::I64 | Kind::F64 => 8,
         }
@@ -69,13 +71,14 @@ impl Kind {
             Kind::I16 => "int16",
             Kind::I32 => "int32",
             Kind::I64 => "int64",
+            Kind::F16 => "float16",
             Kind::F32 => "float32",
             Kind::F64 => "float64",
         }
     }
 
     pub(super) fn is_integer(self) -> bool {
-        !matches!(self, Kind::F32 | Kind::F64)
+        !matches!(self, Kind::F16 | Kind::F32 | Kind::F64)
     }
 }
 
@@ -91,8 +94,8 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// Reads an .npy stream to its end.
-    pub(super) fn read(path: &Path, name: &str, mut reader: impl Read) -> Result<Self> {
+    /// Reads an .npy stream to its end; no more than `declared` bytes of numbers.
+    pub(super) fn read(path: &Path, name: &str, mut reader: impl Read, declared: u64) -> Result<Self> {
         let remedy = "write the file again with numpy.savez or numpy.save";
         let broken = |problem: String| Error::input(path, name, problem, remedy);
         let text = read_header(&mut reader).map_err(&broken)?;
@@ -119,7 +122,7 @@ impl Array {
         let len = values * kind.size();
         let cut = |e: std::io::Error| broken(format!("its data can't be unpacked ({e})"));
         let mut bytes = Vec::new();
-        reader.by_ref().take(len as u64).read_to_end(&mut bytes).map_err(cut)?;
+        reader.by_ref().take(declared.min(len as u64)).read_to_end(&mut bytes).map_err(cut)?;
         if bytes.len() != len {
             return Err(broken(format!(
                 "it ends after {} of the {len} bytes that its shape {:?} needs",
@@ -190,15 +193,18 @@ impl Array {
     fn in_file<T>(&self, mut to: impl FnMut(usize, f64) -> T) -> Vec<T> {
         macro_rules! words {
             ($type:ty) => {
+                words!($type, |x| x as f64)
+            };
+            ($type:ty, $number:expr) => {
                 self.bytes
                     .chunks_exact(size_of::<$type>())
                     .enumerate()
                     .map(|(i, b)| {
                         let b = b.try_into().expect("chunks of this size");
+                        let number: fn($type) -> f64 = $number;
                         to(
                             i,
-                            (if self.big_endian { <$type>::from_be_bytes(b) } else { <$type>::from_le_bytes(b) })
-                                as f64,
+                            number(if self.big_endian { <$type>::from_be_bytes(b) } else { <$type>::from_le_bytes(b) }),
                         )
                     })
                     .collect()
@@ -214,6 +220,7 @@ impl Array {
             Kind::I16 => words!(i16),
             Kind::I32 => words!(i32),
             Kind::I64 => words!(i64),
+            Kind::F16 => words!(u16, |bits| f64::from(f16(bits))),
             Kind::F32 => words!(f32),
             Kind::F64 => words!(f64),
         }

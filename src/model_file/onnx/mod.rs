@@ -19,7 +19,9 @@ use std::path::Path;
 pub use export::export;
 pub use lower::Imported;
 
-use crate::data::{Axis, Feature, Layout, Missing, ScaleKind, Scaling, TargetScaling, Task, described};
+use crate::data::{
+    Axis, Feature, Layout, Missing, ScaleKind, Scaling, TargetScaling, Task, bad_axes, bad_name, described,
+};
 use crate::model::{Description, Model, Origin};
 use crate::network::{Ending, Network, Sequential};
 use crate::train::Settings;
@@ -59,7 +61,7 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     // As `export` writes them; other programs' keys mean other things.
     let names = |key: &str, count: usize| {
         let text = metadata.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str())?;
-        serde_json::from_str::<Vec<String>>(text).ok().filter(|names| names.len() == count)
+        serde_json::from_str::<Vec<String>>(text).ok().filter(|names| names.len() == count && bad_name(names).is_none())
     };
     if let Some(names) = names("features", description.features.len()) {
         description.features.iter_mut().zip(names).for_each(|(feature, name)| feature.name = name);
@@ -69,12 +71,7 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     }
     let axes = metadata.iter().find(|(name, _)| name == "axes");
     let axes = axes.and_then(|(_, text)| serde_json::from_str::<Vec<Axis>>(text).ok());
-    // Lengths from a file may overflow.
-    let columns = |axes: &[Axis]| axes.iter().try_fold(1usize, |all, axis| all.checked_mul(axis.len));
-    let labelled = |axis: &Axis| axis.labels.is_empty() || axis.labels.len() == axis.len;
-    if let Some(axes) =
-        axes.filter(|axes| columns(axes) == Some(description.features.len()) && axes.iter().all(labelled))
-    {
+    if let Some(axes) = axes.filter(|axes| bad_axes(axes, description.features.len()).is_none()) {
         description.axes = axes;
     }
     if let Some(names) = names("targets", description.targets.len()) {

@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
 use super::wire::{StoredTensor, shown};
+use crate::host::f16;
 use crate::{Error, Result};
 
 /// Elements that a tensor may have.
@@ -431,17 +432,6 @@ impl<'a> External<'a> {
         opened.take(self.length).read_to_end(&mut bytes).map_err(refused)?;
         Ok(bytes)
     }
-}
-
-/// The number that 16 bits are in the half-precision format (5 bits of exponent, 10 of fraction).
-fn f16(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (u32::from(bits >> 15) << 31, u32::from(bits >> 10) & 31, u32::from(bits) & 1023);
-    let size = match exponent {
-        0 => (fraction as f32 / (1 << 24) as f32).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | size)
 }
 
 /// The number that 16 bits are in the format that is the upper half of a 32-bit number.
