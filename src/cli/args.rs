@@ -18,6 +18,7 @@ use crate::network::dense::MOST_UNITS;
 use crate::network::{Block, Initialisation, Place, Pool, Sequential, Spectral};
 use crate::report::formats::{self, Format};
 use crate::report::page::Page;
+use crate::run::Folder;
 use crate::train::{Schedule, Settings};
 use crate::{Error, Result};
 
@@ -128,8 +129,8 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// Writes the page in the formats asked for, as NAME.html and so on; a line that says where it is.
-    pub fn save(&self, page: &Page, directory: &Path, name: &str) -> Result<String> {
-        let files = formats::save(page, directory, name, &self.report)?;
+    pub fn save(&self, page: &Page, folder: &Folder, name: &str) -> Result<String> {
+        let files = formats::save(page, folder, name, &self.report)?;
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Ok(format!("Report: {}\n", files.join(", ")))
     }

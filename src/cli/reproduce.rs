@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::RunArgs;
+use super::output::publish;
 use super::progress::Bar;
 use super::{print, print_json};
 use crate::report::page::Page;
@@ -20,6 +21,7 @@ use crate::reproduce::squares_page;
 use crate::reproduce::{
     BiasStart, Check, Digits, FeatureSet, NetworkOutcome, RotatedSquares, SquaresSettings, Variant, rotated_squares,
 };
+use crate::run::Folder;
 use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
@@ -115,11 +117,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Writes `DIR/<name>.json` and the report, and prints the numbers as JSON, or the table with where the page is.
-fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, page: &Page, table: &str) -> Result<ExitCode> {
+fn finish(
+    output: &OutputArgs,
+    folder: &Folder,
+    name: &str,
+    numbers: &impl Serialize,
+    page: &Page,
+    table: &str,
+) -> Result<ExitCode> {
     let json = json!(numbers);
     let text = format!("{json:#}\n");
-    write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
-    let report = output.run.save(page, &output.out, "report")?;
+    if folder.names().contains(&format!("{name}.json")) {
+        // Of an earlier run, in formats that weren't asked for now.
+        ["report.html", "report.md", "report.json"].into_iter().for_each(|page| folder.replace(page));
+    }
+    write::atomic(folder.file(&format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
+    let report = output.run.save(page, folder, "report")?;
+    publish(folder)?;
     if output.run.json {
         print_json(&json)?;
     } else {
@@ -139,7 +153,7 @@ fn check_lines(checks: &[Check]) -> String {
 
 fn squares(args: &SquaresArgs) -> Result<ExitCode> {
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let folder = Folder::open(&args.output.out)?;
     let settings = SquaresSettings {
         rows: args.rows,
         seeds: args.seeds,
@@ -154,7 +168,7 @@ fn squares(args: &SquaresArgs) -> Result<ExitCode> {
     let outcome = outcome?;
     let page = squares_page::page(&outcome, &device.to_string());
     let table = format!("{}{:.0} s on {device}.\n", table(&outcome), outcome.seconds);
-    finish(&args.output, "rotated_squares", &outcome, &page, &table)
+    finish(&args.output, &folder, "rotated_squares", &outcome, &page, &table)
 }
 
 fn table(outcome: &RotatedSquares) -> String {

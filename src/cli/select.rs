@@ -1,17 +1,18 @@
 //! `eigenlens select`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
 use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::progress::StageBar;
-use super::{print, print_json};
+use super::{output, print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
+use crate::run::Folder;
 use crate::selection::{Score, SelectSettings, Selection, select};
 use crate::{Error, Result, write};
 
@@ -116,13 +117,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     announce(&dataset, &request);
     // Refused now rather than after the work.
-    let made = write::missing_dirs(&args.out);
-    let outcome = write::create_dir(&args.out).and_then(|()| args.select(dataset, &groups, &settings, &device));
-    if outcome.is_err() {
-        write::remove_empty_dirs(&made);
-    }
+    let folder = Folder::open(&args.out)?;
+    let stopped = args.select(dataset, &groups, &settings, &device, &folder)?;
     // As of a training that is stopped: written, and not done.
-    outcome.map(|stopped| if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 impl Args {
@@ -183,6 +181,7 @@ impl Args {
         groups: &[Unit],
         settings: &SelectSettings,
         device: &Device,
+        folder: &Folder,
     ) -> Result<bool> {
         let bar = StageBar::new(settings.work(units(&dataset.features, groups).len()));
         let selection =
@@ -190,9 +189,10 @@ impl Args {
         bar.finish();
         let selection = selection?;
         let json = json(&selection, &dataset, device);
-        save(&selection, &json, &dataset, &self.out)?;
+        save(&selection, &json, &dataset, folder)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
-        let report = self.run.save(&page, &self.out, "select")?;
+        let report = self.run.save(&page, folder, "select")?;
+        output::publish(folder)?;
         let stopped = selection.stopped;
         if self.run.json {
             return print_json(&json).map(|()| stopped);
@@ -209,16 +209,16 @@ impl Args {
     }
 }
 
-fn save(selection: &Selection, json: &Value, dataset: &Dataset, out: &Path) -> Result<()> {
-    super::output::remove_stale(out, true)?;
-    selection.compact.model.save(out.join("model.safetensors"))?;
-    tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
-    tables::write_path(out.join("path.csv"), selection)?;
-    tables::write_path_relevance(out.join("path_relevance.csv"), selection)?;
+fn save(selection: &Selection, json: &Value, dataset: &Dataset, folder: &Folder) -> Result<()> {
+    output::Results::Model.replace(folder);
+    selection.compact.model.save(folder.file("model.safetensors"))?;
+    tables::write_selection(folder.file("relevance.csv"), selection, &dataset.features)?;
+    tables::write_path(folder.file("path.csv"), selection)?;
+    tables::write_path_relevance(folder.file("path_relevance.csv"), selection)?;
     let columns: String = selection.source_columns(dataset).iter().map(|name| format!("{name}\n")).collect();
-    write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
+    write::atomic(folder.file("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
     let text = format!("{json:#}\n");
-    write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))
+    write::atomic(folder.file("selection.json"), |file| file.write_all(text.as_bytes()))
 }
 
 /// The content of `selection.json`.

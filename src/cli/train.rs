@@ -7,14 +7,15 @@ use super::args::{DataArgs, LearnArgs, NetworkArgs, RunArgs, TrainingArgs, annou
 use super::output::{self, Outcome};
 use super::progress::Bar;
 use super::{print, print_json};
+use crate::Result;
 use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
 use crate::report::text::many;
 use crate::report::{assessment, tables};
+use crate::run::Folder;
 use crate::train::Metric;
-use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
@@ -43,12 +44,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let convolves = !args.network.convolutions.conv.is_empty();
     let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
-    write::create_dir(&args.out)?;
+    let folder = Folder::open(&args.out)?;
     let dataset = data::load(&request)?;
     announce(&dataset, &request);
     let plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
     let title = title(&request, &dataset);
-    train(title, dataset, &plan, &device, &args.out, &args.run)
+    train(title, dataset, &plan, &device, &folder, &args.run)
 }
 
 /// What a person would call the data.
@@ -68,7 +69,7 @@ pub fn train(
     mut dataset: Dataset,
     plan: &Plan,
     device: &Device,
-    out: &Path,
+    folder: &Folder,
     run: &RunArgs,
 ) -> Result<ExitCode> {
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
@@ -77,10 +78,8 @@ pub fn train(
     bar.finish();
     let fit = fit?;
     let model = &fit.model;
-    // Before the curve, which may take its time: whoever quits now has the model.
-    write::create_dir(out)?;
-    output::remove_stale(out, false)?;
-    model.save(out.join("model.safetensors"))?;
+    output::Results::Model.replace(folder);
+    model.save(folder.file("model.safetensors"))?;
     let ranking = model.ranking();
     let resident = model.prepare(&mut dataset, &fit.split)?;
     let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];
@@ -88,8 +87,9 @@ pub fn train(
     let curve = curve(model, &resident, (name, range.clone()), &CurveOptions::default(), device)?;
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
-    outcome.write(out)?;
-    let report = run.save(&outcome.page(), out, "report")?;
+    outcome.write(folder)?;
+    let report = run.save(&outcome.page(), folder, "report")?;
+    output::publish(folder)?;
     if run.json {
         print_json(&outcome.metrics())?;
     } else {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::data::{Axis, CHANNEL};
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
+use crate::run::settle;
 use crate::{Error, Result, write};
 
 /// Written into every file, checked on loading.
@@ -87,6 +88,7 @@ impl Model {
             };
             return Err(Error::input(path, "model", "it is a folder", remedy));
         }
+        path.parent().map_or(Ok(()), settle)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, MODELS))?;
         let broken = |place: &str, problem: String| {
             Error::input(

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use super::super::args::Layers;
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
+use crate::Result;
 use crate::reproduce::feature_sets_page;
 use crate::reproduce::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
-use crate::{Result, write};
+use crate::run::Folder;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -49,7 +50,7 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
     };
     settings.check()?;
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let folder = Folder::open(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("accuracy"));
     let outcome = feature_set(&settings, &device, &mut |name, progress| {
         if bar.0 != name {
@@ -63,7 +64,7 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
     let outcome = outcome?;
     let page = feature_sets_page::page(&outcome, &device.to_string());
     let table = format!("{}\n{}{:.0} s on {device}.\n", table(&outcome), check_lines(&outcome.checks), outcome.seconds);
-    finish(&args.output, set.name(), &outcome, &page, &table)
+    finish(&args.output, &folder, set.name(), &outcome, &page, &table)
 }
 
 /// λ̃ of every feature of the first data set, strongest first, and a line for each data set.

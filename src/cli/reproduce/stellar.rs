@@ -8,11 +8,12 @@ use clap::ValueEnum;
 use super::super::args::by_name;
 use super::super::progress::Bar;
 use super::{OutputArgs, check_lines, finish};
+use crate::Result;
 use crate::data::ScaleKind;
 use crate::reproduce::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::reproduce::stellar_page;
+use crate::run::Folder;
 use crate::train::Schedule;
-use crate::{Result, write};
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum Schedules {
@@ -73,7 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     settings.check()?;
     let spectra = Spectra::read(&args.data)?;
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let folder = Folder::open(&args.output.out)?;
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
         if bar.0 != what {
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let page = stellar_page::page(&outcome, &device.to_string());
     let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
     let tables = format!("{tables}\n{:.0} s on {device}.\n", outcome.seconds);
-    finish(&args.output, "stellar", &outcome, &page, &tables)
+    finish(&args.output, &folder, "stellar", &outcome, &page, &tables)
 }
 
 fn table(run: &StellarRun, outcome: &Stellar) -> String {
