@@ -22,7 +22,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`error`], [`random`], [`write`](mod@write) | one error type; counter-based random numbers; files that are whole or absent |
-//! | [`run`] | a run is never lost: folders whose results are those of one run, locks |
+//! | [`run`] | a run is never lost: folders whose results are those of one run, locks, what a long command has done |
 //! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product |
 //! | [`program`] | work as data: buffers and views, dispatches, passes; `plan`: which matrices share memory |
 //! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |

@@ -37,5 +37,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
     // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
-    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &folder, &args.run)
+    let stopped = train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &folder, &args.run)?;
+    Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -16,6 +16,7 @@ use super::names::Names;
 use super::output::{Results, publish, refuse_other_model};
 use super::pictures::best_classes;
 use super::progress::RowBar;
+use super::resume::{farewell, set_farewell};
 use super::rows::{self, Rows};
 use super::{print, print_json};
 use crate::data::{Task, units};
@@ -142,6 +143,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
         let checkpoint = Checkpoint::new(folder.unfinished(&format!("explain{suffix}")), Checkpoint::EVERY);
         checkpoints.push(checkpoint.clone());
+        let (kept, out) = (checkpoint.clone(), args.out.display().to_string());
+        set_farewell(move || stopped(&kept, &out));
         let asked = Asked {
             args,
             folder,
@@ -182,6 +185,16 @@ fn file_name(name: &str, place: usize) -> String {
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     let plain = kept.chars().take(40).collect::<String>();
     if plain == name { plain } else { format!("{plain}-{place}") }
+}
+
+/// What becomes of what was done before a stop.
+fn stopped(checkpoint: &Checkpoint, out: &str) -> String {
+    let kept = if checkpoint.holds_any() {
+        "the same command goes on from what is kept in"
+    } else {
+        "nothing that takes long was done, and nothing was written in"
+    };
+    format!("stopped before the last row; {kept} {out}")
 }
 
 /// One output that is explained.
@@ -272,12 +285,13 @@ impl Asked<'_> {
         let network = &model.network;
         let made = explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch);
         bar.finish();
-        let regions = made.map_err(|error| if matches!(error, Error::Stopped(_)) { self.stopped() } else { error })?;
+        let regions =
+            made.map_err(|error| if matches!(error, Error::Stopped(_)) { Error::Stopped(farewell()) } else { error })?;
         if let Some(error) = problem {
             return Err(error);
         }
         if done < rows.numbers.len() * splits {
-            return Err(self.stopped());
+            return Err(Error::Stopped(farewell()));
         }
         let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
         Ok((collected.json, text))
@@ -298,16 +312,6 @@ impl Asked<'_> {
             budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
             checkpoint: Some(self.checkpoint.clone()),
         }
-    }
-
-    /// Says what becomes of what was done.
-    fn stopped(&self) -> Error {
-        let kept = if self.checkpoint.holds_any() {
-            "the same command goes on from what is kept in"
-        } else {
-            "nothing that takes long was done, and nothing was written in"
-        };
-        Error::Stopped(format!("stopped before the last row; {kept} {}", self.args.out.display()))
     }
 
     /// Writes maps and page; the text to print.

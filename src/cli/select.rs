@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::progress::StageBar;
+use super::resume::{KeepArgs, Kept, digest};
 use super::{output, print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
-use crate::run::Folder;
+use crate::run::{Folder, Keep};
 use crate::selection::{Score, SelectSettings, Selection, select};
 use crate::{Error, Result, write};
 
@@ -24,6 +25,8 @@ pub struct Args {
     /// Where selection.json, the tables, the compact model and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    keep: KeepArgs,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -117,10 +120,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     announce(&dataset, &request);
     // Refused now rather than after the work.
-    let folder = Folder::open(&args.out)?;
-    let stopped = args.select(dataset, &groups, &settings, &device, &folder)?;
-    // As of a training that is stopped: written, and not done.
-    Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let kept = Kept::open("select", &args.out, &args.keep)?;
+    let settings = SelectSettings { keep: kept.with(digest(&dataset))?, ..settings };
+    kept.ended(args.select(dataset, &groups, &settings, &device, &kept.folder))?;
+    kept.finished()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Args {
@@ -159,6 +163,7 @@ impl Args {
             classes: self.read.classes.clone().map(|names| names.0),
             missing: self.read.missing,
             drop: self.learn.dropped(),
+            keep: Keep::default(),
             groups_file: self.groups.as_ref().map(|path| path.display().to_string()),
         })
     }
@@ -182,20 +187,22 @@ impl Args {
         settings: &SelectSettings,
         device: &Device,
         folder: &Folder,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let bar = StageBar::new(settings.work(units(&dataset.features, groups).len()));
         let selection =
             select(&mut dataset, groups, settings, device, &mut |stage, progress| bar.show(stage, progress));
         bar.finish();
         let selection = selection?;
+        if selection.stopped {
+            return Err(Error::Stopped("stopped before every number of features was tried".into()));
+        }
         let json = json(&selection, &dataset, device);
         save(&selection, &json, &dataset, folder)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
         let report = self.run.save(&page, folder, "select")?;
         output::publish(folder)?;
-        let stopped = selection.stopped;
         if self.run.json {
-            return print_json(&json).map(|()| stopped);
+            return print_json(&json);
         }
         let summary = selection_page::summary(&selection, &dataset);
         let table = table(&selection);
@@ -205,7 +212,7 @@ impl Args {
         } else {
             format!("{summary}\n{table}")
         };
-        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds)).map(|()| stopped)
+        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds))
     }
 }
 

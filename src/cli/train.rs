@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::args::{DataArgs, LearnArgs, NetworkArgs, RunArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
+use super::resume::{KeepArgs, Kept, digest, farewell};
 use super::{print, print_json};
 use crate::Result;
 use crate::data::{self, Dataset, Request, Targets, Task};
@@ -27,6 +28,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
     learn: LearnArgs,
@@ -44,12 +47,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let convolves = !args.network.convolutions.conv.is_empty();
     let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
-    let folder = Folder::open(&args.out)?;
+    let kept = Kept::open("train", &args.out, &args.keep)?;
     let dataset = data::load(&request)?;
     announce(&dataset, &request);
-    let plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
+    let mut plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
+    plan.settings.keep = kept.with(digest(&dataset))?;
     let title = title(&request, &dataset);
-    train(title, dataset, &plan, &device, &folder, &args.run)
+    let stopped = kept.ended(train(title, dataset, &plan, &device, &kept.folder, &args.run))?;
+    if stopped {
+        eprintln!("eigenlens: {}", farewell());
+        return Ok(ExitCode::FAILURE);
+    }
+    kept.finished()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a person would call the data.
@@ -63,7 +73,7 @@ fn title(request: &Request, dataset: &Dataset) -> String {
     }
 }
 
-/// Trains, ranks, draws the curve, writes everything and prints the table.
+/// Trains, ranks, draws the curve, writes everything and prints the table; whether it was stopped early.
 pub fn train(
     title: String,
     mut dataset: Dataset,
@@ -71,7 +81,7 @@ pub fn train(
     device: &Device,
     folder: &Folder,
     run: &RunArgs,
-) -> Result<ExitCode> {
+) -> Result<bool> {
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
@@ -95,7 +105,7 @@ pub fn train(
     } else {
         print(&text(&outcome, &report))?;
     }
-    Ok(if fit.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(fit.stopped)
 }
 
 /// The ranking's head, the scores and where to look further.

@@ -14,7 +14,6 @@ use crate::report::explain_page::output_name;
 use crate::report::text::percent;
 use crate::reproduce::imagenet::{AtSplit, ImageNet, SHOWN, claims};
 use crate::reproduce::imagenet_page;
-use crate::run::Folder;
 use crate::specxai::{ExplainSettings, Work, cuts, explain_planned, last_spatial_cut, plan, split_node, tolerance};
 use crate::train::Flow;
 use crate::{Error, Result};
@@ -72,7 +71,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(steps) = &rows.pictures else {
         return Err(Error::Usage("--images: give photographs, as JPEG or PNG files or a folder of them".into()));
     };
-    let folder = Folder::open(&args.output.out)?;
+    let kept = args.output.open()?;
+    kept.with(String::new())?;
     let count = rows.numbers.len();
     let settings = ExplainSettings {
         components: 8,
@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ];
     let page = imagenet_page::page(&outcome, &rows.raw, &model.description.axes, steps.channels, told);
     let table = format!("{}{:.0} s on {device}.\n", table(&outcome), outcome.seconds);
-    finish(&args.output, &folder, "imagenet", &outcome, &page, &table)
+    finish(&args.output, &kept, "imagenet", &outcome, &page, &table)
 }
 
 fn table(outcome: &ImageNet) -> String {

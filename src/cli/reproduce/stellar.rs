@@ -12,7 +12,6 @@ use crate::Result;
 use crate::data::ScaleKind;
 use crate::reproduce::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::reproduce::stellar_page;
-use crate::run::Folder;
 use crate::train::Schedule;
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -74,7 +73,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     settings.check()?;
     let spectra = Spectra::read(&args.data)?;
     let device = args.output.run.device.open()?;
-    let folder = Folder::open(&args.output.out)?;
+    let kept = args.output.open()?;
+    let settings = StellarSettings { keep: kept.with(String::new())?, ..settings };
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
         if bar.0 != what {
@@ -85,11 +85,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bar.1.show(progress)
     });
     bar.1.finish();
-    let outcome = outcome?;
+    let outcome = kept.ended(outcome)?;
     let page = stellar_page::page(&outcome, &device.to_string());
     let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
     let tables = format!("{tables}\n{:.0} s on {device}.\n", outcome.seconds);
-    finish(&args.output, &folder, "stellar", &outcome, &page, &tables)
+    finish(&args.output, &kept, "stellar", &outcome, &page, &tables)
 }
 
 fn table(run: &StellarRun, outcome: &Stellar) -> String {
