@@ -22,6 +22,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`error`], [`random`], [`write`](mod@write) | one error type, and what of a text from outside is shown; counter-based random numbers; files that are whole or absent |
+//! | [`run`] | a run is never lost: folders whose results are those of one run, locks, what a long command has done |
 //! | [`host`] | computing on the processor: numbers, threads, vectors, the matrix product; how much memory there is for it |
 //! | [`program`] | work as data: buffers and views, dispatches, passes; `plan`: which matrices share memory |
 //! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
@@ -77,6 +78,7 @@ pub mod random;
 pub mod relevance;
 pub mod report;
 mod reproduce;
+pub mod run;
 pub mod selection;
 pub mod specxai;
 pub mod train;

@@ -472,7 +472,11 @@ fn a_folder_is_about_one_model() {
     assert!(["report.html", "explain.html", "maps.npz"].iter().all(|name| place.path("run").join(name).exists()));
     place.write("run/mine.txt", "not ours");
     let again = train(&data, &out, &quick);
-    assert!(again.status.success() && stderr(&again).contains("removed explain.html"), "{}", stderr(&again));
+    assert!(
+        again.status.success() && stderr(&again).contains("removed explain.html, explanations.json, maps.npz"),
+        "{}",
+        stderr(&again)
+    );
     let there = |name: &str| place.path("run").join(name).exists();
     assert!(there("report.html") && there("mine.txt") && !there("explain.html") && !there("maps.npz"));
 }

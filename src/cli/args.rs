@@ -19,6 +19,7 @@ use crate::network::dense::MOST_UNITS;
 use crate::network::{Block, Initialisation, Place, Pool, Sequential, Spectral};
 use crate::report::formats::{self, Format};
 use crate::report::page::Page;
+use crate::run::Folder;
 use crate::train::{MOST_BATCH, MOST_EPOCHS, MOST_REPLICAS, Schedule, Settings};
 use crate::{Error, Result};
 
@@ -143,8 +144,8 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// Writes the page in the formats asked for, as NAME.html and so on; a line that says where it is.
-    pub fn save(&self, page: &Page, directory: &Path, name: &str) -> Result<String> {
-        let files = formats::save(page, directory, name, &self.report)?;
+    pub fn save(&self, page: &Page, folder: &Folder, name: &str) -> Result<String> {
+        let files = formats::save(page, folder, name, &self.report)?;
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Ok(format!("Report: {}\n", files.join(", ")))
     }

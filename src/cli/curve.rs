@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::args::{DataArgs, RunArgs, say_notes};
 use super::args::{MOST_DRAWS, at_most};
-use super::output::{metric_of, refuse_other_model};
+use super::output::{Results, metric_of, publish, refuse_other_model};
 use super::say;
 use super::{print, print_json};
 use crate::assess::{RowScores, mean_outputs};
@@ -18,8 +18,9 @@ use crate::model::Model;
 use crate::relevance::{CurveOptions, MaskFill, curve};
 use crate::report::curve_page::CurvePage;
 use crate::report::tables;
+use crate::run::Folder;
 use crate::train::Resident;
-use crate::{Error, Result, write};
+use crate::{Error, Result};
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum Fill {
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let model = Model::load_trained(&args.model)?;
     let device = args.run.device.open()?;
     refuse_other_model(&args.out, &args.model)?;
-    write::create_dir(&args.out)?;
+    let folder = Folder::open(&args.out)?;
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);
     super::predict::fill_in(&mut request, &model);
@@ -108,7 +109,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let count = range.len();
     let curve = curve(&model, &resident, (name, range.clone()), &options, &device)?;
     let path = args.out.join("curve.csv");
-    tables::write_curve(&path, &curve)?;
+    Results::Curve.replace(&folder);
+    tables::write_curve(folder.file("curve.csv"), &curve)?;
     let ranking = model.ranking();
     let page = CurvePage {
         source: &args.data,
@@ -129,7 +131,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ],
         caution: model.description.caution(),
     };
-    let report = args.run.save(&page.page(), &args.out, "curve")?;
+    let report = args.run.save(&page.page(), &folder, "curve")?;
+    publish(&folder)?;
     if args.run.json {
         print_json(&serde_json::json!(curve))?;
         return Ok(ExitCode::SUCCESS);

@@ -7,7 +7,8 @@ use super::args::RunArgs;
 use super::train::train;
 use crate::data::{self, Request};
 use crate::model::Plan;
-use crate::{Error, Result, write};
+use crate::run::Folder;
+use crate::{Error, Result};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -31,10 +32,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ));
     }
     let device = args.run.device.open()?;
-    write::create_dir(&args.out)?;
+    let folder = Folder::open(&args.out)?;
     let source = format!("idx:{}", args.mnist.display());
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
     // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
-    train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &args.out, &args.run)
+    let stopped = train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &folder, &args.run)?;
+    Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,7 +1,7 @@
 //! `eigenlens explain`.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod collected;
@@ -13,9 +13,10 @@ pub use forms::announce;
 use self::collected::{Collected, SplitMaps};
 use super::args::{GivenArgs, RunArgs, by_name, mebibytes, minutes};
 use super::names::Names;
-use super::output::refuse_other_model;
+use super::output::{Results, publish, refuse_other_model};
 use super::pictures::best_classes;
 use super::progress::RowBar;
+use super::resume::{farewell, set_farewell};
 use super::rows::{self, Rows};
 use super::say;
 use super::{print, print_json};
@@ -27,6 +28,7 @@ use crate::network::local::SlopeForm;
 use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown};
 use crate::report::text::{many, serde_name};
+use crate::run::Folder;
 use crate::specxai::{
     Checkpoint, ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, passing_cuts, plan,
     similarity, tolerance,
@@ -133,23 +135,37 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     // Once the request is known to make sense, and before the work is done.
     refuse_other_model(&args.out, &args.model)?;
-    write::create_dir(&args.out)?;
+    let folder = &Folder::open(&args.out)?;
+    Results::Explain(page_name(&args.model)).replace(folder);
     let (mut done, mut checkpoints) = (Vec::new(), Vec::new());
     for (i, &output) in outputs.iter().enumerate() {
         let named = explain_page::output_name(output, &model.description.targets);
         // With one output the files have the plain names.
         let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
-        let checkpoint = Checkpoint::new(args.out.join(format!("unfinished{suffix}")), Checkpoint::EVERY);
+        let checkpoint = Checkpoint::new(folder.unfinished(&format!("explain{suffix}")), Checkpoint::EVERY);
         checkpoints.push(checkpoint.clone());
-        let asked =
-            Asked { args, model: &model, parameters, rows: &rows, splits: &splits, along, output, suffix, checkpoint };
+        let (kept, out) = (checkpoint.clone(), args.out.display().to_string());
+        set_farewell(move || stopped(&kept, &out));
+        let asked = Asked {
+            args,
+            folder,
+            model: &model,
+            parameters,
+            rows: &rows,
+            splits: &splits,
+            along,
+            output,
+            suffix,
+            checkpoint,
+        };
         done.push(asked.explain(&device)?);
     }
     let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
-    write::atomic(args.out.join("explanations.json"), |out| {
+    write::atomic(folder.file("explanations.json"), |out| {
         serde_json::to_writer(&mut *out, &list)?;
         out.write_all(b"\n")
     })?;
+    publish(folder)?;
     checkpoints.iter().try_for_each(Checkpoint::remove)?;
     if args.run.json {
         print_json(&list)?
@@ -157,6 +173,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print(&done.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n"))?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the page is called: beside a training's own report it has another name; a network that was read has no other.
+fn page_name(model: &Path) -> &'static str {
+    if onnx::is_named(model) { "report" } else { "explain" }
 }
 
 /// What may stand in a file's name, with the output's place where nothing of its own name may.
@@ -167,9 +188,20 @@ fn file_name(name: &str, place: usize) -> String {
     if plain == name { plain } else { format!("{plain}-{place}") }
 }
 
+/// What becomes of what was done before a stop.
+fn stopped(checkpoint: &Checkpoint, out: &str) -> String {
+    let kept = if checkpoint.holds_any() {
+        "the same command goes on from what is kept in"
+    } else {
+        "nothing that takes long was done, and nothing was written in"
+    };
+    format!("stopped before the last row; {kept} {out}")
+}
+
 /// One output that is explained.
 struct Asked<'a> {
     args: &'a Args,
+    folder: &'a Folder,
     model: &'a Model,
     parameters: &'a Parameters,
     rows: &'a Rows,
@@ -254,12 +286,13 @@ impl Asked<'_> {
         let network = &model.network;
         let made = explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch);
         bar.finish();
-        let regions = made.map_err(|error| if matches!(error, Error::Stopped(_)) { self.stopped() } else { error })?;
+        let regions =
+            made.map_err(|error| if matches!(error, Error::Stopped(_)) { Error::Stopped(farewell()) } else { error })?;
         if let Some(error) = problem {
             return Err(error);
         }
         if done < rows.numbers.len() * splits {
-            return Err(self.stopped());
+            return Err(Error::Stopped(farewell()));
         }
         let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
         Ok((collected.json, text))
@@ -282,16 +315,6 @@ impl Asked<'_> {
         }
     }
 
-    /// Says what becomes of what was done.
-    fn stopped(&self) -> Error {
-        let kept = if self.checkpoint.holds_any() {
-            "the same command goes on from what is kept in"
-        } else {
-            "nothing that takes long was done, and nothing was written in"
-        };
-        Error::Stopped(format!("stopped before the last row; {kept} {}", self.args.out.display()))
-    }
-
     /// Writes maps and page; the text to print.
     fn finish(
         &self,
@@ -302,7 +325,7 @@ impl Asked<'_> {
     ) -> Result<String> {
         let Asked { args, model, .. } = *self;
         let splits = collected.splits.len();
-        collected.npz().save(&args.out.join(format!("maps{}.npz", self.suffix)))?;
+        collected.npz().save(&self.folder.file(&format!("maps{}.npz", self.suffix)))?;
         let vectors: Vec<&[f64]> = collected.vectors.iter().map(|(_, v)| v.as_slice()).collect();
         let shown: Vec<Shown<'_>> = collected
             .shown
@@ -345,9 +368,8 @@ impl Asked<'_> {
             worst: collected.worst,
             worst_map: collected.worst_map,
         };
-        // Beside a training's own report the page has another name; a network that was read has no other.
-        let name = if onnx::is_named(&args.model) { "report" } else { "explain" };
-        let report = args.run.save(&page.page(), &args.out, &format!("{name}{}", self.suffix))?;
+        let name = page_name(&args.model);
+        let report = args.run.save(&page.page(), self.folder, &format!("{name}{}", self.suffix))?;
         let mut text = page.caution.map_or_else(String::new, |caution| format!("{caution}\n\n"));
         for e in collected.shown.iter().take(SHOWN.max(splits)) {
             text.push_str(&text::table(collected, e, args.top));

@@ -29,6 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         write::create_dir(folder)?;
     }
+    write::sweep_beside(&args.out);
     write::atomic(&args.out, |out| out.write_all(&bytes))?;
     let d = &model.description;
     let takes = if model.ranks_channels() {

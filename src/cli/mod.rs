@@ -14,11 +14,13 @@ mod predict;
 mod progress;
 mod rank;
 mod reproduce;
+mod resume;
 mod rows;
 mod select;
 mod similarity;
 mod train;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -73,16 +75,21 @@ enum Command {
 }
 
 /// The command line as clap reads it, with -1 as a value: what is wrong with it is that the option doesn't take it.
-fn parse() -> Cli {
+fn parse(line: Vec<OsString>) -> Cli {
     let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
     let allow = |cli: clap::Command, name| cli.mut_subcommand(name, |command| command.allow_negative_numbers(true));
-    let matches = commands.into_iter().fold(Cli::command(), allow).get_matches();
+    // What is given beside --resume counts, and not what was given then.
+    let cli = Cli::command().args_override_self(resume::is_resumed());
+    let matches = commands.into_iter().fold(cli, allow).get_matches_from(line);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs the command line: exit code 0, 1 (failed) or 2 (wrong usage); a second Ctrl-C while training ends the program with 130.
 pub fn main() -> ExitCode {
-    let cli = parse();
+    let cli = match resume::arguments() {
+        Ok(line) => parse(line),
+        Err(code) => return code,
+    };
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Adapters(args) => adapters::run(args),

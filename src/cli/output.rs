@@ -14,47 +14,83 @@ use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
 use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
+use crate::run::{Folder, settle};
 use crate::train::{Metric, Resident};
 use crate::{Error, Result, write};
 
-/// Files that are about the model in their folder, by the commands that write them.
-const OF_TRAIN: [&str; 6] = ["report.html", "report.md", "report.json", "metrics.json", "history.csv", "curve.csv"];
-const OF_SELECT: [&str; 7] =
-    ["select.html", "select.md", "select.json", "selection.json", "columns.txt", "path.csv", "path_relevance.csv"];
-const OF_MODEL: [&str; 12] = [
-    "curve.html",
-    "curve.md",
-    "curve.json",
-    "explain.html",
-    "explain.md",
-    "explain.json",
-    "explanations.json",
-    "maps.npz",
-    "similarity.html",
-    "similarity.md",
-    "similarity.json",
+/// What a command leaves in its folder. A later run of it replaces all of that, so that nothing there is of an earlier one.
+pub enum Results {
+    /// Of `train` or `select`, whose model all the other results in a folder are about.
+    Model,
+    /// Of `explain`, with names that begin with `explain` or, of an ONNX network, `report`.
+    Explain(&'static str),
+    Curve,
+    Similarity,
+}
+
+const TABLES: [&str; 10] = [
+    "model.safetensors",
+    "relevance.csv",
+    "metrics.json",
+    "history.csv",
+    "curve.csv",
+    "selection.json",
+    "columns.txt",
+    "path.csv",
+    "path_relevance.csv",
     "similarity.npz",
 ];
 
-/// Takes away what is about the model that stood in a folder before, so that nothing there is about another model than its own; says
-/// so. `selection`: the new one comes from `select`, else from `train`.
-pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
-    if !directory.join("model.safetensors").exists() {
-        return Ok(());
-    }
-    let others: &[&str] = if selection { &OF_TRAIN } else { &OF_SELECT };
-    let mut removed = Vec::new();
-    let names = others.iter().chain(&OF_MODEL).map(|name| (*name).to_owned());
-    for name in names.chain(of_outputs(directory)) {
-        let path = directory.join(&name);
-        if path.is_file() {
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e, "check the folder's permissions"))?;
-            removed.push(name);
+impl Results {
+    /// The file that is always among them: where it is not, no other is ours.
+    fn mark(&self) -> &'static str {
+        match self {
+            Results::Model => "model.safetensors",
+            Results::Explain(_) => "explanations.json",
+            Results::Curve => "curve.csv",
+            Results::Similarity => "similarity.npz",
         }
     }
+
+    fn holds(&self, name: &str) -> bool {
+        let page = |stem: &str| {
+            let kind = name.strip_prefix(stem);
+            kind.is_some_and(|kind| [".html", ".md", ".json"].contains(&kind))
+        };
+        let of_outputs = |stem: &str, kinds: &[&str]| {
+            let rest = name.strip_prefix(stem).filter(|rest| rest.starts_with('-'));
+            rest.is_some_and(|rest| kinds.iter().any(|kind| rest.ends_with(kind)))
+        };
+        match self {
+            Results::Model => {
+                let pages = ["report", "select"].into_iter().any(page);
+                let others = [Results::Explain("explain"), Results::Curve, Results::Similarity];
+                pages || TABLES.contains(&name) || others.iter().any(|other| other.holds(name))
+            }
+            Results::Explain(stem) => {
+                let pages = page(stem) || of_outputs(stem, &[".html", ".md", ".json"]);
+                pages || ["explanations.json", "maps.npz"].contains(&name) || of_outputs("maps", &[".npz"])
+            }
+            Results::Curve => name == "curve.csv" || page("curve"),
+            Results::Similarity => name == "similarity.npz" || page("similarity"),
+        }
+    }
+
+    /// Marks those of an earlier run: they go when the new ones come.
+    pub fn replace(&self, folder: &Folder) {
+        let names = folder.names();
+        if names.iter().any(|name| name == self.mark()) {
+            names.into_iter().filter(|name| self.holds(name)).for_each(|name| folder.replace(name));
+        }
+    }
+}
+
+/// Puts the new results in the places of the old ones, and says which of these went without one.
+pub fn publish(folder: &Folder) -> Result<()> {
+    let removed = folder.publish()?;
     if !removed.is_empty() {
-        let (directory, removed) = (directory.display(), removed.join(", "));
-        say(&format!("{directory}: removed {removed}, which were about the model that stood there before"));
+        let (place, removed) = (folder.path().display(), removed.join(", "));
+        say(&format!("{place}: removed {removed}, which were results of an earlier run"));
     }
     Ok(())
 }
@@ -64,6 +100,7 @@ pub fn remove_stale(directory: &Path, selection: bool) -> Result<()> {
 /// # Errors
 /// [`Error::Usage`] that names the folder.
 pub fn refuse_other_model(directory: &Path, model: &Path) -> Result<()> {
+    settle(directory)?;
     let there = directory.join("model.safetensors");
     let same = || {
         let path = |path: &Path| std::fs::canonicalize(path).ok();
@@ -77,20 +114,6 @@ pub fn refuse_other_model(directory: &Path, model: &Path) -> Result<()> {
         directory.display(),
         model.display()
     )))
-}
-
-/// What `explain` leaves of several outputs.
-fn of_outputs(directory: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-    let of_one = |name: &str, stem: &str, kinds: &[&str]| {
-        name.starts_with(stem) && kinds.iter().any(|kind| name.ends_with(kind))
-    };
-    let mut names: Vec<String> = names
-        .filter(|name| of_one(name, "maps-", &[".npz"]) || of_one(name, "explain-", &[".html", ".md", ".json"]))
-        .collect();
-    names.sort();
-    names
 }
 
 /// Everything about one training that files and pages are made from.
@@ -115,12 +138,12 @@ pub fn kept(model: &Model, ranking: &[RankedFeature]) -> usize {
 
 impl Outcome<'_> {
     /// Writes tables and metrics.
-    pub fn write(&self, directory: &Path) -> Result<()> {
-        tables::write_relevance(directory.join("relevance.csv"), self.ranking)?;
-        tables::write_history(directory.join("history.csv"), &self.fit.history)?;
-        tables::write_curve(directory.join("curve.csv"), self.curve)?;
+    pub fn write(&self, folder: &Folder) -> Result<()> {
+        tables::write_relevance(folder.file("relevance.csv"), self.ranking)?;
+        tables::write_history(folder.file("history.csv"), &self.fit.history)?;
+        tables::write_curve(folder.file("curve.csv"), self.curve)?;
         let metrics = format!("{:#}\n", self.metrics());
-        write::atomic(directory.join("metrics.json"), |out| out.write_all(metrics.as_bytes()))
+        write::atomic(folder.file("metrics.json"), |out| out.write_all(metrics.as_bytes()))
     }
 
     /// The content of `metrics.json`.

@@ -229,6 +229,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         write_out(&String::from_utf8_lossy(&table))?;
         return Ok(ExitCode::SUCCESS);
     }
+    write::sweep_beside(&args.out);
     write::atomic(&args.out, |out| out.write_all(&table))?;
     if args.json {
         print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;

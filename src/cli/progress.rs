@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::resume::farewell;
 use super::say;
 use crate::selection::{Stage, StageWork};
 use crate::train::{Flow, Progress};
@@ -16,19 +17,29 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED_CODE: i32 = 130;
 
-/// What becomes of a training that is stopped; while its penalties are chosen there is nothing yet.
-const SAVED: &str = "the model is saved as it is, if its own training has begun";
+/// Whether a stop was heard by somebody who writes what there is.
+static HEARD: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, the second ends the program at once. `outcome`: what
-/// becomes of the work; the first caller's is said.
-fn catch_interrupt(outcome: &'static str) {
+/// How long whatever is under way may take after a stop was asked for.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, which comes within a second: where nobody has heard it by then the
+/// program ends with what is kept. The second ends it at once.
+fn catch_interrupt() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let handler = move || {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED_CODE);
             }
-            say(&format!("stopping after the steps under way; {outcome} (Ctrl-C again to quit at once)"));
+            say("stopping (Ctrl-C again to quit at once)");
+            std::thread::spawn(|| {
+                std::thread::sleep(PATIENCE);
+                if !HEARD.load(Ordering::SeqCst) {
+                    say(&farewell());
+                    std::process::exit(1);
+                }
+            });
         };
         // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.
         let _ = ctrlc::set_handler(handler);
@@ -45,7 +56,7 @@ pub struct Bar {
 impl Bar {
     /// `metric`: [`Metric::short_name`](crate::relevance::Metric::short_name).
     pub fn new(metric: &'static str) -> Self {
-        catch_interrupt(SAVED);
+        catch_interrupt();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
         let style = ProgressStyle::with_template("{prefix}{bar:28} epoch {msg}  {elapsed} of about {duration}")
             .expect("invariant: the template is valid");
@@ -73,7 +84,12 @@ impl Bar {
             self.metric,
             progress.metric,
         ));
-        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            // Whoever trains writes what is trained.
+            HEARD.store(true, Ordering::SeqCst);
+            return Flow::Stop;
+        }
+        Flow::Continue
     }
 
     pub fn finish(&self) {
@@ -89,7 +105,7 @@ pub struct RowBar {
 
 impl RowBar {
     pub fn new(rows: usize) -> Self {
-        catch_interrupt("no result is written");
+        catch_interrupt();
         let bar = ProgressBar::with_draw_target(Some(rows as u64 * PARTS), ProgressDrawTarget::stderr_with_hz(8));
         let style =
             ProgressStyle::with_template("{bar:28} {msg}  {eta} left").expect("invariant: the template is valid");
@@ -126,7 +142,7 @@ pub struct StageBar {
 
 impl StageBar {
     pub fn new(work: Vec<StageWork>) -> Self {
-        catch_interrupt("a selection is saved once it has tried a number of features");
+        catch_interrupt();
         let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr_with_hz(8));
         let style =
             ProgressStyle::with_template("{bar:28} {percent:>3} %  {msg}").expect("invariant: the template is valid");

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::args::RunArgs;
 use super::args::{MOST_NETWORKS, MOST_ROWS, at_most, width};
+use super::output::publish;
 use super::progress::Bar;
+use super::resume::{KeepArgs, Kept};
 use super::{print, print_json};
 use crate::report::page::Page;
 use crate::reproduce::squares_page;
@@ -61,7 +63,16 @@ struct OutputArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     run: RunArgs,
+}
+
+impl OutputArgs {
+    /// Opens the folder of results.
+    fn open(&self) -> Result<Kept> {
+        Kept::open("reproduce", &self.out, &self.keep)
+    }
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -117,11 +128,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Writes `DIR/<name>.json` and the report, and prints the numbers as JSON, or the table with where the page is.
-fn finish(output: &OutputArgs, name: &str, numbers: &impl Serialize, page: &Page, table: &str) -> Result<ExitCode> {
-    let json = json!(numbers);
+fn finish(
+    output: &OutputArgs,
+    kept: &Kept,
+    name: &str,
+    numbers: &impl Serialize,
+    page: &Page,
+    table: &str,
+) -> Result<ExitCode> {
+    let (json, folder) = (json!(numbers), &kept.folder);
     let text = format!("{json:#}\n");
-    write::atomic(output.out.join(format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
-    let report = output.run.save(page, &output.out, "report")?;
+    if folder.names().contains(&format!("{name}.json")) {
+        // Of an earlier run, in formats that weren't asked for now.
+        ["report.html", "report.md", "report.json"].into_iter().for_each(|page| folder.replace(page));
+    }
+    write::atomic(folder.file(&format!("{name}.json")), |out| out.write_all(text.as_bytes()))?;
+    let report = output.run.save(page, folder, "report")?;
+    publish(folder)?;
+    kept.finished()?;
     if output.run.json {
         print_json(&json)?;
     } else {
@@ -141,22 +165,23 @@ fn check_lines(checks: &[Check]) -> String {
 
 fn squares(args: &SquaresArgs) -> Result<ExitCode> {
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let kept = args.output.open()?;
     let settings = SquaresSettings {
         rows: args.rows,
         seeds: args.seeds,
         epochs: args.epochs,
         hidden: args.hidden,
         seed: args.seed,
+        keep: kept.with(String::new())?,
         ..SquaresSettings::default()
     };
     let bar = Bar::new("MAE");
     let outcome = rotated_squares(&settings, &device, &mut |_, progress| bar.show(progress));
     bar.finish();
-    let outcome = outcome?;
+    let outcome = kept.ended(outcome)?;
     let page = squares_page::page(&outcome, &device.to_string());
     let table = format!("{}{:.0} s on {device}.\n", table(&outcome), outcome.seconds);
-    finish(&args.output, "rotated_squares", &outcome, &page, &table)
+    finish(&args.output, &kept, "rotated_squares", &outcome, &page, &table)
 }
 
 fn table(outcome: &RotatedSquares) -> String {

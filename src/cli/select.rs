@@ -1,6 +1,6 @@
 //! `eigenlens select`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -8,11 +8,13 @@ use serde_json::{Map, Value, json};
 use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::args::{MOST_DRAWS, MOST_NETWORKS, MOST_ROWS, at_most};
 use super::progress::StageBar;
-use super::{print, print_json};
+use super::resume::{KeepArgs, Kept, digest};
+use super::{output, print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::report::{selection_page, tables};
+use crate::run::{Folder, Keep};
 use crate::selection::{Score, SelectSettings, Selection, select};
 use crate::train::{MOST_BATCH, MOST_EPOCHS};
 use crate::{Error, Result, write};
@@ -25,6 +27,8 @@ pub struct Args {
     /// Where selection.json, the tables, the compact model and the report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    keep: KeepArgs,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -118,13 +122,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     announce(&dataset, &request);
     // Refused now rather than after the work.
-    let made = write::missing_dirs(&args.out);
-    let outcome = write::create_dir(&args.out).and_then(|()| args.select(dataset, &groups, &settings, &device));
-    if outcome.is_err() {
-        write::remove_empty_dirs(&made);
-    }
-    // As of a training that is stopped: written, and not done.
-    outcome.map(|stopped| if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let kept = Kept::open("select", &args.out, &args.keep)?;
+    let settings = SelectSettings { keep: kept.with(digest(&dataset))?, ..settings };
+    kept.ended(args.select(dataset, &groups, &settings, &device, &kept.folder))?;
+    kept.finished()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Args {
@@ -163,6 +165,7 @@ impl Args {
             classes: self.read.classes.clone().map(|names| names.0),
             missing: self.read.missing,
             drop: self.learn.dropped(),
+            keep: Keep::default(),
             groups_file: self.groups.as_ref().map(|path| path.display().to_string()),
         })
     }
@@ -185,19 +188,23 @@ impl Args {
         groups: &[Unit],
         settings: &SelectSettings,
         device: &Device,
-    ) -> Result<bool> {
+        folder: &Folder,
+    ) -> Result<()> {
         let bar = StageBar::new(settings.work(units(&dataset.features, groups).len()));
         let selection =
             select(&mut dataset, groups, settings, device, &mut |stage, progress| bar.show(stage, progress));
         bar.finish();
         let selection = selection?;
+        if selection.stopped {
+            return Err(Error::Stopped("stopped before every number of features was tried".into()));
+        }
         let json = json(&selection, &dataset, device);
-        save(&selection, &json, &dataset, &self.out)?;
+        save(&selection, &json, &dataset, folder)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
-        let report = self.run.save(&page, &self.out, "select")?;
-        let stopped = selection.stopped;
+        let report = self.run.save(&page, folder, "select")?;
+        output::publish(folder)?;
         if self.run.json {
-            return print_json(&json).map(|()| stopped);
+            return print_json(&json);
         }
         let summary = selection_page::summary(&selection, &dataset);
         let table = table(&selection);
@@ -207,25 +214,25 @@ impl Args {
         } else {
             format!("{summary}\n{table}")
         };
-        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds)).map(|()| stopped)
+        print(&format!("{text}{:.1} s on {device}.\n{report}", selection.seconds))
     }
 }
 
-fn save(selection: &Selection, json: &Value, dataset: &Dataset, out: &Path) -> Result<()> {
-    super::output::remove_stale(out, true)?;
-    selection.compact.model.save(out.join("model.safetensors"))?;
-    tables::write_selection(out.join("relevance.csv"), selection, &dataset.features)?;
-    tables::write_path(out.join("path.csv"), selection)?;
-    tables::write_path_relevance(out.join("path_relevance.csv"), selection)?;
+fn save(selection: &Selection, json: &Value, dataset: &Dataset, folder: &Folder) -> Result<()> {
+    output::Results::Model.replace(folder);
+    selection.compact.model.save(folder.file("model.safetensors"))?;
+    tables::write_selection(folder.file("relevance.csv"), selection, &dataset.features)?;
+    tables::write_path(folder.file("path.csv"), selection)?;
+    tables::write_path_relevance(folder.file("path_relevance.csv"), selection)?;
     // One a line: a name with a line break stands there escaped, and as it is in selection.json.
     let columns: String = selection
         .source_columns(dataset)
         .iter()
         .map(|name| format!("{}\n", name.replace('\r', r"\r").replace('\n', r"\n")))
         .collect();
-    write::atomic(out.join("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
+    write::atomic(folder.file("columns.txt"), |file| file.write_all(columns.as_bytes()))?;
     let text = format!("{json:#}\n");
-    write::atomic(out.join("selection.json"), |file| file.write_all(text.as_bytes()))
+    write::atomic(folder.file("selection.json"), |file| file.write_all(text.as_bytes()))
 }
 
 /// The content of `selection.json`.

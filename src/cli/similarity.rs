@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::{GivenArgs, RunArgs};
-use super::output::refuse_other_model;
+use super::output::{Results, publish, refuse_other_model};
 use super::progress::RowBar;
 use super::rows;
 use super::{print, print_json};
@@ -14,9 +14,10 @@ use crate::error::counted;
 use crate::model::Model;
 use crate::report::npz::Npz;
 use crate::report::similarity_page::SimilarityPage;
+use crate::run::Folder;
 use crate::specxai::{ExplainSettings, Output, explain_each, is_cut, similarity, tolerance};
 use crate::train::Flow;
-use crate::{Error, Result, write};
+use crate::{Error, Result};
 
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
@@ -63,7 +64,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         )));
     }
     refuse_other_model(&args.out, &args.model)?;
-    write::create_dir(&args.out)?;
+    let folder = Folder::open(&args.out)?;
+    Results::Similarity.replace(&folder);
     let settings = ExplainSettings {
         output: Output::Predicted,
         components: model.network.nodes[split].width(),
@@ -122,7 +124,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(regions) = &regions {
         npz.ints("region", &[count], regions.iter().map(|&r| r as i64).collect());
     }
-    npz.save(&args.out.join("similarity.npz"))?;
+    npz.save(&folder.file("similarity.npz"))?;
     let means: Vec<Option<f64>> =
         (0..args.components).map(|k| mean_off_diagonal(&matrix, count * args.components, k, count)).collect();
     let distinct = regions.as_ref().map(|r| r.iter().max().map_or(0, |m| m + 1));
@@ -138,7 +140,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         means: &means,
         regions: distinct,
     };
-    let report = args.run.save(&page.page(), &args.out, "similarity")?;
+    let report = args.run.save(&page.page(), &folder, "similarity")?;
+    publish(&folder)?;
     if args.run.json {
         print_json(&json!({ "split": name, "rows": count, "mean_similarity": means, "regions": distinct }))?;
         return Ok(ExitCode::SUCCESS);

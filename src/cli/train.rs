@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use super::args::{DataArgs, LearnArgs, NetworkArgs, RunArgs, TrainingArgs, announce};
 use super::output::{self, Outcome};
 use super::progress::Bar;
-use super::{print, print_json};
+use super::resume::{KeepArgs, Kept, digest, farewell};
+use super::{print, print_json, say};
+use crate::Result;
 use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
 use crate::report::text::many;
 use crate::report::{assessment, tables};
+use crate::run::Folder;
 use crate::train::Metric;
-use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
@@ -25,6 +27,8 @@ pub struct Args {
     /// Where model, tables and report go; made if it isn't there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    keep: KeepArgs,
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
@@ -43,12 +47,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let convolves = !args.network.convolutions.conv.is_empty();
     let request = Request { convolves, ..args.learn.request(&args.read, &args.data, args.training.seed) };
     // Refused now rather than after an hour of training.
-    write::create_dir(&args.out)?;
+    let kept = Kept::open("train", &args.out, &args.keep)?;
     let dataset = data::load(&request)?;
     announce(&dataset, &request);
-    let plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
+    let mut plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
+    plan.settings.keep = kept.with(digest(&dataset))?;
     let title = title(&request, &dataset);
-    train(title, dataset, &plan, &device, &args.out, &args.run)
+    let stopped = kept.ended(train(title, dataset, &plan, &device, &kept.folder, &args.run))?;
+    if stopped {
+        say(&farewell());
+        return Ok(ExitCode::FAILURE);
+    }
+    kept.finished()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a person would call the data.
@@ -62,25 +73,23 @@ fn title(request: &Request, dataset: &Dataset) -> String {
     }
 }
 
-/// Trains, ranks, draws the curve, writes everything and prints the table.
+/// Trains, ranks, draws the curve, writes everything and prints the table; whether it was stopped early.
 pub fn train(
     title: String,
     mut dataset: Dataset,
     plan: &Plan,
     device: &Device,
-    out: &Path,
+    folder: &Folder,
     run: &RunArgs,
-) -> Result<ExitCode> {
+) -> Result<bool> {
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
     let fit = plan.fit_with(&mut dataset, device, &mut |progress| bar.show(progress));
     bar.finish();
     let fit = fit?;
     let model = &fit.model;
-    // Before the curve, which may take its time: whoever quits now has the model.
-    write::create_dir(out)?;
-    output::remove_stale(out, false)?;
-    model.save(out.join("model.safetensors"))?;
+    output::Results::Model.replace(folder);
+    model.save(folder.file("model.safetensors"))?;
     let ranking = model.ranking();
     let resident = model.prepare(&mut dataset, &fit.split)?;
     let rows = [("test", &resident.test), ("validation", &resident.validation), ("train", &resident.train)];
@@ -88,14 +97,15 @@ pub fn train(
     let curve = curve(model, &resident, (name, range.clone()), &CurveOptions::default(), device)?;
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
-    outcome.write(out)?;
-    let report = run.save(&outcome.page(), out, "report")?;
+    outcome.write(folder)?;
+    let report = run.save(&outcome.page(), folder, "report")?;
+    output::publish(folder)?;
     if run.json {
         print_json(&outcome.metrics())?;
     } else {
         print(&text(&outcome, &report))?;
     }
-    Ok(if fit.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(fit.stopped)
 }
 
 /// The ranking's head, the scores and where to look further.

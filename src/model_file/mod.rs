@@ -14,6 +14,7 @@ use crate::data::{Axis, CHANNEL};
 use crate::host::refuse_beyond_memory;
 use crate::model::{Description, Model};
 use crate::network::{Layout, Network, Node, Parameters, Tensor};
+use crate::run::settle;
 use crate::{Error, Result, write};
 
 /// Written into every file, checked on loading.
@@ -90,6 +91,7 @@ impl Model {
             };
             return Err(Error::input(path, "model", "it is a folder", remedy));
         }
+        path.parent().map_or(Ok(()), settle)?;
         let unreadable = |e| Error::io("read", path, e, MODELS);
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         // The bytes, their numbers in double precision, and the parameters.

@@ -1,10 +1,11 @@
 //! Pages as files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::page::{Link, Page};
 use super::{html, markdown};
+use crate::run::Folder;
 use crate::write;
 
 /// What a page is written as.
@@ -19,14 +20,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// The page of this name in a directory.
-    pub fn file(self, directory: &Path, name: &str) -> PathBuf {
+    /// What the file of a page of this name is called.
+    pub fn file(self, name: &str) -> String {
         let extension = match self {
             Format::Html => "html",
             Format::Markdown => "md",
             Format::Json => "json",
         };
-        directory.join(format!("{name}.{extension}"))
+        format!("{name}.{extension}")
     }
 
     /// The page as text.
@@ -52,12 +53,13 @@ impl FromStr for Format {
     }
 }
 
-/// Writes the page into a directory in every format asked for; the files, each once. The HTML pages of the folder lead to each other.
+/// Writes the page into a folder in every format asked for; where they will be, each once. The HTML pages of the folder lead to each
+/// other.
 ///
 /// # Errors
 /// [`crate::Error::Io`] when a file can't be written.
-pub fn save(page: &Page, directory: &Path, name: &str, formats: &[Format]) -> crate::Result<Vec<PathBuf>> {
-    let mut names = pages_in(directory);
+pub fn save(page: &Page, folder: &Folder, name: &str, formats: &[Format]) -> crate::Result<Vec<PathBuf>> {
+    let mut names = pages_in(folder);
     if formats.contains(&Format::Html) && !names.iter().any(|other| other == name) {
         names.push(name.to_owned());
         names.sort_by_key(|name| order(name));
@@ -65,15 +67,16 @@ pub fn save(page: &Page, directory: &Path, name: &str, formats: &[Format]) -> cr
     let linked = Page { links: links(&names, name), ..page.clone() };
     let mut files = Vec::new();
     for format in formats {
-        let file = format.file(directory, name);
-        if !files.contains(&file) {
-            write::atomic(&file, |out| out.write_all(format.text(&linked).as_bytes()))?;
-            files.push(file);
+        let file = format.file(name);
+        let there = folder.path().join(&file);
+        if !files.contains(&there) {
+            write::atomic(folder.file(&file), |out| out.write_all(format.text(&linked).as_bytes()))?;
+            files.push(there);
         }
     }
     if formats.contains(&Format::Html) {
         for other in names.iter().filter(|other| *other != name) {
-            relink(&Format::Html.file(directory, other), &links(&names, other))?;
+            relink(folder, &Format::Html.file(other), &links(&names, other))?;
         }
     }
     Ok(files)
@@ -88,10 +91,10 @@ fn order(name: &str) -> (Option<usize>, String) {
     (place, name.to_owned())
 }
 
-/// Names of the HTML pages that a folder has.
-fn pages_in(directory: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".html")?.to_owned()));
+/// Names of the HTML pages that a folder will have.
+fn pages_in(folder: &Folder) -> Vec<String> {
+    let files = folder.names();
+    let names = files.iter().filter_map(|file| Some(file.strip_suffix(".html")?.to_owned()));
     let mut names: Vec<String> = names.filter(|name| order(name).0.is_some()).collect();
     names.sort_by_key(|name| order(name));
     names
@@ -104,10 +107,10 @@ fn links(names: &[String], own: &str) -> Vec<Link> {
 }
 
 /// Gives a page that stands in the folder already its links anew. A page that isn't ours is left as it is.
-fn relink(file: &Path, links: &[Link]) -> crate::Result<()> {
-    let Ok(text) = std::fs::read_to_string(file) else { return Ok(()) };
+fn relink(folder: &Folder, file: &str, links: &[Link]) -> crate::Result<()> {
+    let Some(text) = folder.text(file) else { return Ok(()) };
     match html::with_links(&text, links) {
-        Some(text) => write::atomic(file, |out| out.write_all(text.as_bytes())),
+        Some(text) => write::atomic(folder.file(file), |out| out.write_all(text.as_bytes())),
         None => Ok(()),
     }
 }

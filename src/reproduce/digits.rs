@@ -12,6 +12,7 @@ use crate::host::argmax;
 use crate::model::{Fit, PartScore, Plan};
 use crate::network::{Place, Sequential};
 use crate::relevance::{Curve, CurveOptions, RankedFeature, curve, order, steps_of_k};
+use crate::run::Keep;
 use crate::train::{EpochRecord, Flow, Job, Masked, Masking, Progress, Resident, Settings};
 use crate::{Error, Result};
 
@@ -80,13 +81,25 @@ pub struct DigitsSettings {
     pub controls: usize,
     /// Of split, first network and random orderings.
     pub seed: u64,
+    /// Where trainings are kept, to be gone on with.
+    #[serde(skip)]
+    pub keep: Keep,
 }
 
 impl DigitsSettings {
     /// Sizes that take a minute or two on two cores.
     pub fn new(digits: Digits, variant: Variant, data: impl Into<String>) -> Self {
         let (replicas, epochs, controls) = if digits == Digits::All { (3, 60, 3) } else { (5, 200, 5) };
-        DigitsSettings { digits, variant, data: data.into(), replicas, epochs, controls, seed: 0 }
+        DigitsSettings {
+            digits,
+            variant,
+            data: data.into(),
+            replicas,
+            epochs,
+            controls,
+            seed: 0,
+            keep: Keep::default(),
+        }
     }
 
     pub fn plan(&self) -> Plan {
@@ -96,6 +109,7 @@ impl DigitsSettings {
             settings: Settings {
                 epochs: self.epochs,
                 replicas: Settings::ensemble(self.replicas, self.seed, 1e-2, 1e-4),
+                keep: self.keep.clone(),
                 ..Settings::default()
             },
             split_seed: self.seed,

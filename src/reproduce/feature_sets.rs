@@ -10,6 +10,7 @@ use crate::engine::Device;
 use crate::kernels::Activation;
 use crate::model::{Fit, Plan};
 use crate::network::{Place, Sequential};
+use crate::run::Keep;
 use crate::specxai::rank_correlation;
 use crate::train::{Flow, Progress, Settings};
 use crate::{Error, Result};
@@ -69,6 +70,9 @@ pub struct FeatureSetSettings {
     pub epochs: usize,
     /// Of the first data set, its split and its first network.
     pub seed: u64,
+    /// Where trainings are kept, to be gone on with.
+    #[serde(skip)]
+    pub keep: Keep,
 }
 
 impl FeatureSetSettings {
@@ -83,7 +87,17 @@ impl FeatureSetSettings {
             FeatureSet::Correlated => synthetic::CORRELATED_ROWS,
         };
         let spectral = if variant == Variant::Paper { Place::All } else { Place::First };
-        FeatureSetSettings { set, variant, spectral, rows, data_sets: 3, replicas: 10, epochs: 30, seed: 1 }
+        FeatureSetSettings {
+            set,
+            variant,
+            spectral,
+            rows,
+            data_sets: 3,
+            replicas: 10,
+            epochs: 30,
+            seed: 1,
+            keep: Keep::default(),
+        }
     }
 
     /// What is trained on the data set of this seed.
@@ -108,6 +122,7 @@ impl FeatureSetSettings {
                 rate: 1e-2,
                 balanced: false,
                 replicas: Settings::ensemble(self.replicas, seed, reg_lambda, reg_psi),
+                keep: self.keep.clone(),
                 ..Settings::default()
             },
             split_seed: seed,

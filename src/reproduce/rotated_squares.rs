@@ -12,6 +12,7 @@ use crate::kernels::{Activation, LossKind};
 use crate::network::local::SlopeForm;
 use crate::network::{Layout, Network, Parameters, Place, Sequential};
 use crate::random::Random;
+use crate::run::Keep;
 use crate::specxai::{LocalOperator, Product, decompose, split_node};
 use crate::train::{Flow, Job, Progress, Resident, Settings};
 use crate::{Error, Result};
@@ -57,6 +58,9 @@ pub struct SquaresSettings {
     /// Test rows whose operators are decomposed.
     pub analysed: usize,
     pub seed: u64,
+    /// Where trainings are kept, to be gone on with.
+    #[serde(skip)]
+    pub keep: Keep,
 }
 
 impl Default for SquaresSettings {
@@ -69,6 +73,7 @@ impl Default for SquaresSettings {
             rate: 1e-3,
             hidden: 128,
             analysed: 50,
+            keep: Keep::default(),
             seed: 0,
         }
     }
@@ -206,6 +211,7 @@ fn train_and_analyse(
         rate: settings.rate,
         balanced: false,
         replicas,
+        keep: settings.keep.clone(),
         ..Settings::default()
     };
     let mut job = Job::new(&network, data, &training, None, device)?;

@@ -19,6 +19,7 @@ use super::measures::Check;
 use crate::data::ScaleKind;
 use crate::engine::Device;
 use crate::relevance::{Curve, order};
+use crate::run::Keep;
 use crate::train::{Flow, Progress, Schedule};
 use crate::{Error, Result};
 
@@ -57,6 +58,9 @@ pub struct StellarSettings {
     /// Share of the stars.
     pub test: f64,
     pub seed: u64,
+    /// Where trainings are kept, to be gone on with.
+    #[serde(skip)]
+    pub keep: Keep,
 }
 
 impl Default for StellarSettings {
@@ -79,6 +83,7 @@ impl Default for StellarSettings {
             diffuse_reg_lambda: 5e-4,
             balanced: true,
             test: 0.2,
+            keep: Keep::default(),
             seed: 0,
         }
     }

@@ -41,6 +41,7 @@ use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
 use crate::model::{Fit, Plan};
 use crate::network::{Block, Place, Sequential};
+use crate::run::Keep;
 use crate::train::Metric;
 use crate::train::{Flow, Progress, Schedule, Settings, check_loss};
 use crate::{Error, Result};
@@ -97,6 +98,8 @@ pub struct SelectSettings {
     pub drop: Vec<String>,
     /// Where the groups came from, for the record.
     pub groups_file: Option<String>,
+    /// Where trainings are kept, to be gone on with.
+    pub keep: Keep,
 }
 
 impl Default for SelectSettings {
@@ -129,6 +132,7 @@ impl Default for SelectSettings {
             missing: Missing::Refuse,
             drop: Vec::new(),
             groups_file: None,
+            keep: Keep::default(),
         }
     }
 }
@@ -477,6 +481,7 @@ impl SelectSettings {
                 balanced: false,
                 threshold: self.threshold,
                 replicas: Settings::ensemble(self.seeds, self.seed, 0.0, 0.0),
+                keep: self.keep.clone(),
                 ..Settings::default()
             },
             scale: self.scale,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use super::kept::{Course, Keeping, digest_of};
 use super::masking::{Masked, Masking};
 use super::recording::{Passes, Recording, SLOTS};
 use super::resident::Resident;
@@ -42,6 +43,9 @@ pub struct Job {
     batch: usize,
     step: u64,
     stopped: bool,
+    /// What the optimiser has on the engine, and the digest of the data: to keep the training by.
+    optimiser: Vec<(Buffer, usize)>,
+    data: Vec<u64>,
     /// Most steps between two looks at their results.
     pub(super) longest_stretch: usize,
 }
@@ -134,6 +138,8 @@ impl Job {
             batch,
             step: 0,
             stopped: false,
+            optimiser: buffers.optimiser,
+            data: digest_of(data, masking, settings),
             longest_stretch: SLOTS,
         };
         for r in 0..settings.replicas.len() {
@@ -176,6 +182,8 @@ impl Job {
     /// Trains for the settings' epochs. `observe` sees every stretch of steps (a fraction of a second, or one step where
     /// that takes longer) and every epoch's record, and may stop.
     ///
+    /// Where the settings say that trainings are kept, one that was kept goes on from there and ends with the same bits.
+    ///
     /// A job trains once, since the schedule, the shuffles and Adam's correction all run from its first step to its last. To
     /// train on, make a new job and give it these [`Job::parameters`].
     ///
@@ -195,65 +203,84 @@ impl Job {
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
         let row_weight = self.mean_weight(&self.train) / self.train.len() as f64;
-        let mut history = Vec::new();
-        let mut best: Vec<Option<(f64, Parameters)>> = vec![None; self.replicas()];
-        let mut best_epoch = 0;
+        let mut keeping = self.keeping()?;
+        let kept = keeping.resume(self.session.as_mut())?;
+        let mut course = kept.unwrap_or_else(|| Course::new(self.replicas()));
+        self.step = course.step;
+        if course.over {
+            return Ok(course.history);
+        }
         let mut stretch = Stretch::new(self.longest_stretch);
-        'epochs: for epoch in 0..self.settings.epochs {
-            let mut sums = vec![[0.0; RESULT_LEN]; self.replicas()];
-            let mut first = 0;
-            while first < per_epoch {
+        'epochs: while course.epoch < self.settings.epochs {
+            let epoch = course.epoch;
+            while course.first < per_epoch {
+                let first = course.first;
                 let last = (first + stretch.steps()).min(per_epoch);
                 let steps: Vec<Step> = (first..last).map(|b| self.training_step(b, b - first, epoch, total)).collect();
                 let clock = Instant::now();
                 self.session.run(self.passes.train, &steps)?;
                 self.step += steps.len() as u64;
-                self.read_training(&steps, &mut sums)?;
+                self.read_training(&steps, &mut course.sums)?;
                 stretch.measured(steps.len(), clock.elapsed());
-                let sums = over_replicas(&sums);
+                (course.step, course.first) = (self.step, last);
+                let sums = over_replicas(&course.sums);
                 let rows = (last * self.batch).min(self.train.len()) as f64;
                 let samples = rows * row_weight * self.replicas() as f64;
-                let progress = Progress {
-                    epoch,
-                    epochs: self.settings.epochs,
-                    step: self.step,
-                    steps: total,
-                    loss: sums[RESULT_LOSS] / samples,
-                    metric: self.metric(sums[RESULT_METRIC] / samples),
-                    record: None,
-                };
-                if observe(&progress) == Flow::Stop {
-                    self.stopped = true;
+                let (loss, metric) = (sums[RESULT_LOSS] / samples, self.metric(sums[RESULT_METRIC] / samples));
+                self.stopped = observe(&self.progress(epoch, total, (loss, metric), None)) == Flow::Stop;
+                keeping.save(&course, self.session.as_mut(), self.stopped)?;
+                if self.stopped {
                     break 'epochs;
                 }
-                first = last;
             }
-            let record =
-                self.finish_epoch(epoch, per_epoch, &over_replicas(&sums), total, &mut best, &mut best_epoch)?;
-            let progress = Progress {
-                epoch,
-                epochs: self.settings.epochs,
-                step: self.step,
-                steps: total,
-                loss: record.train_loss,
-                metric: record.train_metric,
-                record: self.recorded.then_some(&record),
-            };
-            self.stopped = observe(&progress) == Flow::Stop;
+            let record = self.finish_epoch(epoch, per_epoch, total, &mut course)?;
+            let (means, told) = ((record.train_loss, record.train_metric), self.recorded.then_some(&record));
+            self.stopped = observe(&self.progress(epoch, total, means, told)) == Flow::Stop;
             if self.recorded {
-                history.push(record);
+                course.history.push(record);
             }
-            let patience = self.settings.early_stop.is_some_and(|patience| epoch - best_epoch >= patience);
-            if self.stopped || patience {
+            (course.epoch, course.first) = (epoch + 1, 0);
+            course.sums = vec![[0.0; RESULT_LEN]; self.replicas()];
+            let patience = self.settings.early_stop.is_some_and(|patience| epoch - course.best_epoch >= patience);
+            if patience {
+                break;
+            }
+            if self.stopped {
+                keeping.save(&course, self.session.as_mut(), true)?;
                 break;
             }
         }
-        for (r, best) in best.iter().enumerate() {
+        for (r, best) in course.best.iter().enumerate() {
             if let Some((_, parameters)) = best {
                 self.set_parameters(r, parameters)?;
             }
         }
-        Ok(history)
+        if !self.stopped {
+            (course.over, course.best) = (true, vec![None; self.replicas()]);
+            keeping.done(&course, self.session.as_mut())?;
+        }
+        Ok(course.history)
+    }
+
+    fn progress<'a>(
+        &self,
+        epoch: usize,
+        steps: u64,
+        (loss, metric): (f64, f64),
+        record: Option<&'a EpochRecord>,
+    ) -> Progress<'a> {
+        Progress { epoch, epochs: self.settings.epochs, step: self.step, steps, loss, metric, record }
+    }
+
+    /// What keeps this training, which has not begun yet.
+    fn keeping(&mut self) -> Result<Keeping> {
+        let mut start = Vec::new();
+        if self.settings.keep.0.is_some() {
+            start = (0..self.replicas()).map(|r| self.parameters(r)).collect::<Result<_>>()?;
+        }
+        let network = [(self.parameters, self.layout.parameters), (self.statistics, self.layout.statistics)];
+        let buffers = network.into_iter().chain(self.optimiser.iter().copied()).collect();
+        Ok(Keeping::new((&self.network, &self.settings), &self.data, &start, buffers, self.recorded))
     }
 
     fn training_step(&self, b: usize, slot: usize, epoch: usize, total: u64) -> Step {
@@ -296,15 +323,8 @@ impl Job {
     }
 
     /// Evaluates on the validation rows, keeps the best parameters where early stopping asks for them.
-    fn finish_epoch(
-        &mut self,
-        epoch: usize,
-        per_epoch: usize,
-        sums: &[f64; RESULT_LEN],
-        total: u64,
-        best: &mut [Option<(f64, Parameters)>],
-        best_epoch: &mut usize,
-    ) -> Result<EpochRecord> {
+    fn finish_epoch(&mut self, epoch: usize, per_epoch: usize, total: u64, course: &mut Course) -> Result<EpochRecord> {
+        let sums = &over_replicas(&course.sums);
         let replicas = self.replicas() as f64;
         let (step, rate) = (self.step, self.settings.rate);
         let diverged = |replica, what| Error::Diverged { step, replica, what, rate };
@@ -327,9 +347,9 @@ impl Job {
         }
         if let (Some(_), Some(scores)) = (self.settings.early_stop, &validation) {
             for (r, scores) in scores.iter().enumerate() {
-                if best[r].as_ref().is_none_or(|(loss, _)| scores.loss < *loss) {
-                    best[r] = Some((scores.loss, self.parameters(r)?));
-                    *best_epoch = epoch;
+                if course.best[r].as_ref().is_none_or(|(loss, _)| scores.loss < *loss) {
+                    course.best[r] = Some((scores.loss, self.parameters(r)?));
+                    course.best_epoch = epoch;
                 }
             }
         }

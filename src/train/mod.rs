@@ -1,6 +1,7 @@
 //! Training: losses, the loop, its history.
 
 mod job;
+mod kept;
 mod masking;
 mod metric;
 mod recording;

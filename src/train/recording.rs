@@ -31,6 +31,8 @@ pub(super) struct JobBuffers {
     pub results: Buffer,
     pub masking: Option<(Buffer, Buffer)>,
     pub members: Option<(Buffer, Vec<u32>)>,
+    /// What the optimiser carries from step to step, besides the parameters: buffers of so many numbers.
+    pub optimiser: Vec<(Buffer, usize)>,
 }
 
 impl JobBuffers {
@@ -88,7 +90,8 @@ impl Recording {
         // Data without targets (to predict on) get zeros: an evaluation reads one for every output.
         let unknown = data.outputs == 0 && settings.loss != LossKind::Ce;
         let most = if unknown { data.words.len() / data.stride * network.output().width() } else { 0 };
-        let buffers = JobBuffers {
+        let mut buffers = JobBuffers {
+            optimiser: Vec::new(),
             members,
             data: shared("data set", data.words.len(), Element::Word),
             targets: shared("targets", data.targets.len().max(most), Element::Word),
@@ -117,6 +120,7 @@ impl Recording {
         let trained = workspace.layout.trained_end;
         let m = workspace.program.buffers.buffer("Adam m", trained, Scope::Replica, Element::Float);
         let v = workspace.program.buffers.buffer("Adam v", trained, Scope::Replica, Element::Float);
+        buffers.optimiser.extend([(m, trained), (v, trained)]);
         let (psi_end, lambda_end) = (workspace.layout.psi_end, workspace.layout.lambda_end);
 
         let load = |shuffled: bool, mask: bool| {
@@ -207,12 +211,15 @@ impl Recording {
             }
             .into(),
         );
+        let mut momentum = None;
         if let (Some((lasso, weight, gradient)), Some(members)) = (lasso, members) {
+            let velocity = workspace.program.buffers.matrix("momentum", weight.rows, weight.cols);
+            momentum = Some((velocity.buffer, velocity.range().len()));
             train.push(
                 Proximal {
                     weight,
                     gradient,
-                    velocity: workspace.program.buffers.matrix("momentum", weight.rows, weight.cols),
+                    velocity,
                     members,
                     units: units.len(),
                     settings: settings_buffer,
@@ -239,6 +246,7 @@ impl Recording {
             masked: masked.map(|ops| program.exchanging("masked evaluation", ops, &[], &[output])),
         };
         program.share();
+        buffers.optimiser.extend(momentum);
         Recording { passes, buffers, output }
     }
 }

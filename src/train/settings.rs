@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::LossKind;
 use crate::network::{FirstLayer, Initialisation};
+use crate::run::Keep;
 use crate::{Error, Result};
 
 /// More than any training needs, and few enough that numbers of steps, rows and networks fit wherever they are counted.
@@ -74,6 +75,9 @@ pub struct Settings {
     /// Steps the first layer's weight, which has to be a direct one, towards exact zeros; Adam steps the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasso: Option<Lasso>,
+    /// Where trainings are kept, to be gone on with.
+    #[serde(skip)]
+    pub keep: Keep,
 }
 
 /// The group lasso of strength `2√(r_λ r_ψ)·√|g|` on the columns of the first layer's weight (on a convolution's channels, with as many
@@ -105,6 +109,7 @@ impl Default for Settings {
             replicas: Settings::ensemble(1, 0, 1e-2, 1e-4),
             groups: Vec::new(),
             lasso: None,
+            keep: Keep::default(),
         }
     }
 }

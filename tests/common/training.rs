@@ -4,6 +4,7 @@ use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::kernels::{Activation, LossKind};
 use eigenlens::network::{Initialisation, Network, Parameters, Place, Sequential, Spectral};
 use eigenlens::random::Random;
+use eigenlens::run::Keep;
 use eigenlens::train::{EpochRecord, Flow, Job, Resident, Schedule, Settings};
 use eigenlens::{Device, Error};
 
@@ -84,6 +85,7 @@ pub fn settings(epochs: usize, batch: usize, reg_lambda: f64, reg_psi: f64) -> S
         replicas: Settings::ensemble(1, 3, reg_lambda, reg_psi),
         groups: Vec::new(),
         lasso: None,
+        keep: Keep::default(),
     }
 }
 

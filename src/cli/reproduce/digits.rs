@@ -9,7 +9,7 @@ use super::{OutputArgs, VariantArg, check_lines, finish};
 use crate::reproduce::digits_page;
 use crate::reproduce::{Digits, DigitsOutcome, DigitsSettings, digits};
 use crate::train::MOST_EPOCHS;
-use crate::{Error, Result, write};
+use crate::{Error, Result};
 
 const MNIST: &str = "idx:examples/data/mnist";
 
@@ -59,14 +59,15 @@ pub fn run(args: &Args, which: Digits) -> Result<ExitCode> {
     };
     settings.check()?;
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let kept = args.output.open()?;
+    let settings = DigitsSettings { keep: kept.with(String::new())?, ..settings };
     let bar = Bar::new("accuracy");
     let outcome = digits(&settings, &device, &mut |progress| bar.show(progress));
     bar.finish();
-    let outcome = outcome?;
+    let outcome = kept.ended(outcome)?;
     let page = digits_page::page(&outcome, &device.to_string());
     let table = format!("{}\n{}{:.0} s on {device}.\n", table(&outcome), check_lines(&outcome.checks), outcome.seconds);
-    finish(&args.output, which.name(), &outcome, &page, &table)
+    finish(&args.output, &kept, which.name(), &outcome, &page, &table)
 }
 
 /// The accuracy against the number of pixels, with the spread over single networks.

@@ -6,10 +6,10 @@ use super::super::args::Layers;
 use super::super::args::{MOST_DRAWS, MOST_NETWORKS, MOST_ROWS, at_most};
 use super::super::progress::Bar;
 use super::{OutputArgs, VariantArg, check_lines, finish};
+use crate::Result;
 use crate::reproduce::feature_sets_page;
 use crate::reproduce::{FeatureSet, FeatureSetOutcome, FeatureSetSettings, feature_set};
 use crate::train::MOST_EPOCHS;
-use crate::{Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -51,7 +51,8 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
     };
     settings.check()?;
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let kept = args.output.open()?;
+    let settings = FeatureSetSettings { keep: kept.with(String::new())?, ..settings };
     let mut bar = (String::new(), Bar::new("accuracy"));
     let outcome = feature_set(&settings, &device, &mut |name, progress| {
         if bar.0 != name {
@@ -62,10 +63,10 @@ pub fn run(args: &Args, set: FeatureSet) -> Result<ExitCode> {
         bar.1.show(progress)
     });
     bar.1.finish();
-    let outcome = outcome?;
+    let outcome = kept.ended(outcome)?;
     let page = feature_sets_page::page(&outcome, &device.to_string());
     let table = format!("{}\n{}{:.0} s on {device}.\n", table(&outcome), check_lines(&outcome.checks), outcome.seconds);
-    finish(&args.output, set.name(), &outcome, &page, &table)
+    finish(&args.output, &kept, set.name(), &outcome, &page, &table)
 }
 
 /// λ̃ of every feature of the first data set, strongest first, and a line for each data set.

@@ -16,7 +16,7 @@ use crate::reproduce::imagenet::{AtSplit, ImageNet, SHOWN, claims};
 use crate::reproduce::imagenet_page;
 use crate::specxai::{ExplainSettings, Work, cuts, explain_planned, last_spatial_cut, plan, split_node, tolerance};
 use crate::train::Flow;
-use crate::{Error, Result, write};
+use crate::{Error, Result};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -71,7 +71,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(steps) = &rows.pictures else {
         return Err(Error::Usage("--images: give photographs, as JPEG or PNG files or a folder of them".into()));
     };
-    write::create_dir(&args.output.out)?;
+    let kept = args.output.open()?;
+    kept.with(String::new())?;
     let count = rows.numbers.len();
     let settings = ExplainSettings {
         components: 8,
@@ -123,7 +124,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ];
     let page = imagenet_page::page(&outcome, &rows.raw, &model.description.axes, steps.channels, told);
     let table = format!("{}{:.0} s on {device}.\n", table(&outcome), outcome.seconds);
-    finish(&args.output, "imagenet", &outcome, &page, &table)
+    finish(&args.output, &kept, "imagenet", &outcome, &page, &table)
 }
 
 fn table(outcome: &ImageNet) -> String {

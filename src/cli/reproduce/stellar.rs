@@ -9,12 +9,12 @@ use super::super::args::by_name;
 use super::super::args::{MOST_DRAWS, MOST_NETWORKS, at_most};
 use super::super::progress::Bar;
 use super::{OutputArgs, check_lines, finish};
+use crate::Result;
 use crate::data::ScaleKind;
 use crate::reproduce::stellar::{BEST, Spectra, Stellar, StellarRun, StellarSettings, schedule_name, stellar};
 use crate::reproduce::stellar_page;
 use crate::train::MOST_EPOCHS;
 use crate::train::Schedule;
-use crate::{Result, write};
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum Schedules {
@@ -75,7 +75,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     settings.check()?;
     let spectra = Spectra::read(&args.data)?;
     let device = args.output.run.device.open()?;
-    write::create_dir(&args.output.out)?;
+    let kept = args.output.open()?;
+    let settings = StellarSettings { keep: kept.with(String::new())?, ..settings };
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
         if bar.0 != what {
@@ -86,11 +87,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bar.1.show(progress)
     });
     bar.1.finish();
-    let outcome = outcome?;
+    let outcome = kept.ended(outcome)?;
     let page = stellar_page::page(&outcome, &device.to_string());
     let tables: String = outcome.runs.iter().map(|run| table(run, &outcome)).collect();
     let tables = format!("{tables}\n{:.0} s on {device}.\n", outcome.seconds);
-    finish(&args.output, "stellar", &outcome, &page, &tables)
+    finish(&args.output, &kept, "stellar", &outcome, &page, &tables)
 }
 
 fn table(run: &StellarRun, outcome: &Stellar) -> String {

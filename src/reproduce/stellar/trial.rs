@@ -149,6 +149,7 @@ impl Trial<'_> {
             balanced: s.balanced,
             threshold: THRESHOLD,
             replicas: Settings::ensemble(s.replicas, seed, s.reg_lambda, s.reg_psi),
+            keep: s.keep.clone(),
             ..Settings::default()
         }
     }
