@@ -19,12 +19,19 @@ use npyz::WriterBuilder;
 
 /// An `.npz` with X of a shape, its numbers in order.
 fn array(place: &Place, name: &str, shape: &[u64], numbers: &[f32]) -> String {
+    arrays(place, name, &[("X", shape, numbers)])
+}
+
+/// An `.npz` with arrays of these names, shapes and numbers.
+fn arrays(place: &Place, name: &str, arrays: &[(&str, &[u64], &[f32])]) -> String {
     let path = place.path(name).display().to_string();
     let mut archive = common::npz::NpzWriter::create(&path);
-    let array = archive.array::<f32>("X");
-    let mut writer = array.default_dtype().shape(shape).begin_nd().unwrap();
-    writer.extend(numbers.iter().copied()).unwrap();
-    writer.finish().unwrap();
+    for (name, shape, numbers) in arrays {
+        let array = archive.array::<f32>(name);
+        let mut writer = array.default_dtype().shape(shape).begin_nd().unwrap();
+        writer.extend(numbers.iter().copied()).unwrap();
+        writer.finish().unwrap();
+    }
     drop(archive);
     path
 }
@@ -113,4 +120,22 @@ fn what_is_read_is_not_replaced() {
     }
     let other = place.path("model.safetensors").display().to_string();
     refused(&eigenlens(&["export", &net, "--out", &other]), 2, &["ends in .onnx"]);
+}
+
+/// An exported network knows that its outputs are numbers: the data that it was trained on, with two targets a row, can be given to it.
+#[test]
+fn an_exported_regression_reads_its_own_data() {
+    let place = Place::new();
+    let x: Vec<f32> = (0..120).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
+    let y: Vec<f32> = x.chunks(3).flat_map(|row| [row[0] - row[1], row[1] * row[2]]).collect();
+    let data = arrays(&place, "two.npz", &[("X", &[40, 3], &x), ("y", &[40, 2], &y)]);
+    let out = place.text("run");
+    let done = eigenlens(&["train", &data, "--epochs", "3", "--hidden", "4", "--out", &out, "--device", "cpu"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let (model, net) = (format!("{out}/model.safetensors"), place.text("net.onnx"));
+    assert!(eigenlens(&["export", &model, "--out", &net]).status.success());
+    let [own, exported] = [&model, &net].map(|file| predicted(&place, file, &data, &[]).unwrap());
+    assert_eq!(own.len(), 80);
+    // Sums of products of four units in f32, scaled before or inside.
+    assert!(own.iter().zip(&exported).all(|(a, b)| (a - b).abs() < 1e-5), "{own:?} is not {exported:?}");
 }

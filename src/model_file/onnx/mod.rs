@@ -57,8 +57,14 @@ pub fn parse(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Imported> {
 /// The same as a model that the commands take: inputs as they come, outputs by their numbers.
 pub(super) fn load_model(path: &Path) -> Result<Model> {
     let Imported { network, parameters, removed, metadata } = load(path)?;
-    let mut description = describe(path, &network, removed);
     // As `export` writes them; other programs' keys mean other things.
+    let task = metadata.iter().find(|(name, _)| name == "task");
+    let task = task.and_then(|(_, text)| serde_json::from_str::<Task>(text).ok());
+    let task = match task {
+        None | Some(Task::Classify) if network.output().width() > 1 => Task::Classify,
+        _ => Task::Regress,
+    };
+    let mut description = describe(path, &network, task, removed);
     let names = |key: &str, count: usize| {
         let text = metadata.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str())?;
         serde_json::from_str::<Vec<String>>(text).ok().filter(|names| names.len() == count && bad_name(names).is_none())
@@ -80,14 +86,13 @@ pub(super) fn load_model(path: &Path) -> Result<Model> {
     Ok(Model { description, network, parameters: vec![parameters] })
 }
 
-fn describe(path: &Path, network: &Network, removed: Option<Ending>) -> Description {
+fn describe(path: &Path, network: &Network, task: Task, removed: Option<Ending>) -> Description {
     let shape = &network.nodes[0].shape;
     // Keras writes pictures with their channels last.
     let last = matches!(shape[..], [first, _, 1 | 3] if first > 4);
     let layout = if last { Layout::ChannelsLast } else { Layout::ChannelsFirst };
     let (axes, features): (Vec<Axis>, Vec<Feature>) = described(shape, layout);
     let (n, outputs) = (features.len(), network.output().width());
-    let task = if outputs > 1 { Task::Classify } else { Task::Regress };
     let scaling = Scaling {
         kind: ScaleKind::None,
         origins: Vec::new(),
