@@ -20,7 +20,7 @@ PROGRAM = os.path.abspath(sys.argv[1])
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 RANDOM = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 0)
 ENGINE = ["--device", "cpu", "--threads", "2"]
-OFTEN = ["--checkpoint", "0.002"]
+OFTEN = ["--checkpoint", "0.0005"]
 # What differs from run to run, and where a run computes.
 TIMES = re.compile(rb'"(seconds|milliseconds_per_1000_rows|training_seconds|created)": ?[-0-9.e+]+')
 PAGES = (".html", ".md")
@@ -30,7 +30,7 @@ def content(folder):
     """Each result of a folder as bytes, without its times; pages and a model's header tell times and engines."""
     found = {}
     for path in sorted(pathlib.Path(folder).glob("*")):
-        if path.is_dir() or path.suffix in PAGES:
+        if path.is_dir() or path.suffix in PAGES or path.name.startswith("."):
             continue
         data = path.read_bytes()
         if path.suffix == ".safetensors":
@@ -61,10 +61,10 @@ def killed(arguments, after):
 def commands(place, model):
     quick = ["--hidden", "8", *ENGINE]
     return {
-        "train": (["train", "correlated", "--epochs", "4", "--replicas", "2", "--report", "html,md,json", *quick, *OFTEN], True),
+        "train": (["train", "correlated", "--epochs", "200", "--replicas", "2", "--report", "html,md", *quick, *OFTEN], True),
         "select": (["select", place / "table.csv", "--target", "y", "--seeds", "2", "--penalties", "3", "--pairs", "2", "--controls",
-                    "1", "--epochs", "40", *quick, *OFTEN], True),
-        "reproduce": (["reproduce", "gaussian", "--data-sets", "2", "--replicas", "2", "--epochs", "2", "--rows", "4000", *ENGINE, *OFTEN],
+                    "1", "--epochs", "1000", *quick, *OFTEN], True),
+        "reproduce": (["reproduce", "gaussian", "--data-sets", "2", "--replicas", "2", "--epochs", "60", "--rows", "20000", *ENGINE, *OFTEN],
                       True),
         "explain": (["explain", model, "correlated", "--rows", "test:60", "--split", "all", *ENGINE], False),
         "similarity": (["similarity", model, "correlated", "--rows", "test:60", *ENGINE], False),

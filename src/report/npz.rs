@@ -5,8 +5,8 @@ use std::path::Path;
 
 use npyz::WriterBuilder;
 use npyz::npz::NpzWriter;
-use zip::CompressionMethod;
 use zip::write::FileOptions;
+use zip::{CompressionMethod, DateTime};
 
 use crate::{Result, write};
 
@@ -49,8 +49,11 @@ impl Npz {
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
         let mut archive = NpzWriter::new(Cursor::new(Vec::new()));
         for (name, shape, values) in &self.arrays {
-            // Numbers hardly compress, and stored arrays can be mapped.
-            let options = FileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+            // Numbers hardly compress, and stored arrays can be mapped. Without the time of day the same numbers are the same bytes.
+            let options = FileOptions::default()
+                .compression_method(CompressionMethod::Stored)
+                .large_file(true)
+                .last_modified_time(DateTime::default());
             match values {
                 Values::Floats(values) => {
                     let mut array = archive.array(name, options)?.default_dtype().shape(shape).begin_nd()?;

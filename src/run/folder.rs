@@ -64,7 +64,7 @@ impl Folder {
         let folder = Folder { out, made, old: RefCell::default(), lock };
         finish(&folder.out)?;
         remove_all(&folder.out)?;
-        write::sweep(&folder.out);
+        [folder.out.clone(), folder.out.join(UNFINISHED)].iter().for_each(write::sweep);
         write::create_dir(staging(&folder.out))?;
         Ok(folder)
     }
@@ -310,6 +310,7 @@ mod tests {
         // A lock's file alone, whose process is gone, holds nobody up.
         fs::create_dir(place.path().join(UNFINISHED)).unwrap();
         fs::write(place.path().join(UNFINISHED).join(LOCK), "1").unwrap();
+        fs::write(place.path().join(UNFINISHED).join(".eigenlens-Ab12.part"), "half of a swap's file").unwrap();
         drop(Folder::open(place.path()).unwrap());
         assert!(!place.path().join(UNFINISHED).exists());
     }
