@@ -102,10 +102,12 @@ fn a_softmax_is_over_its_axis() {
 
 #[test]
 fn a_nan_among_the_weights_is_named() {
-    let weights = floats("", &[2, 3], &[1.0, 2.0, f32::NAN, 4.0, 5.0, 6.0]).bytes(8, "w");
-    let nodes = [node("MatMul", "here", &["x", "w"], &["y"], &[])];
-    let error = load(&whole(&[-1, 2], &nodes, &[weights])).unwrap_err();
-    assert!(error.contains("node here") && error.contains("NaN"), "{error}");
+    for (wrong, called) in [(f32::NAN, "a NaN"), (f32::NEG_INFINITY, "an infinite number")] {
+        let weights = floats("", &[2, 3], &[1.0, 2.0, wrong, 4.0, 5.0, 6.0]).bytes(8, "w");
+        let nodes = [node("MatMul", "here", &["x", "w"], &["y"], &[])];
+        let error = load(&whole(&[-1, 2], &nodes, &[weights])).unwrap_err();
+        assert!(error.contains("node here") && error.contains(called), "{error}");
+    }
 }
 
 #[test]

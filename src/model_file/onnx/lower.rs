@@ -82,6 +82,8 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         lower_node(&mut lowering, node).map_err(|problem| {
             let remedy = if ROUNDING.contains(&node.op_type) {
                 "give the network that it was quantised from, in floating point, or one with its weights alone quantised".into()
+            } else if OPERATORS.contains(&node.op_type) {
+                "write that part of the network otherwise (docs/onnx.md lists what is read of each operator)".into()
             } else {
                 format!("supported are {}", OPERATORS.join(", "))
             };
@@ -117,9 +119,10 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     // What the file doesn't give is a bias, which is 0.
     let mut parameters = Parameters::zeros(&layout);
     for (node, name, numbers) in tensors {
-        if numbers.has_nan() {
+        if let Some(number) = numbers.not_finite() {
             let place = format!("node {}", shown(&network.nodes[node].name));
-            let problem = format!("its {name} has a NaN, and so would everything behind it");
+            let number = if number.is_nan() { "a NaN" } else { "an infinite number" };
+            let problem = format!("its {name} has {number}, and so would what is behind it");
             return Err(Error::input(path, place, problem, "save the network from before its training diverged"));
         }
         let tensor = layout.find(node, name).expect("invariant: lowering names tensors that the node has");

@@ -62,10 +62,11 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
-    pub fn has_nan(&self) -> bool {
+    /// The first that is none, or infinite in single precision.
+    pub fn not_finite(&self) -> Option<f32> {
         match self {
-            Numbers::Single(values) => values.iter().any(|x| x.is_nan()),
-            Numbers::Double(values) => values.iter().any(|x| x.is_nan()),
+            Numbers::Single(values) => values.iter().copied().find(|x| !x.is_finite()),
+            Numbers::Double(values) => values.iter().map(|&x| x as f32).find(|x| !x.is_finite()),
         }
     }
 
