@@ -5,17 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Xorshift; its state isn't 0.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
+pub use eigenlens::random::Random;
 
 /// Changes some bytes.
 fn damage(random: &mut Random, mut bytes: Vec<u8>, other: &[u8]) -> Vec<u8> {
@@ -76,7 +66,7 @@ pub fn run(
     mut next: impl FnMut(&mut Random) -> Vec<u8>,
     try_out: impl Fn(&[u8]) -> bool,
 ) -> i32 {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed, 0);
     std::panic::set_hook(Box::new(|_| ()));
     let current = Current::new(Mutex::new((0, Vec::new(), Instant::now())));
     watch(&current, kind);
