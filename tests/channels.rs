@@ -21,7 +21,7 @@ fn block(filters: usize, kernel: &[usize]) -> Block {
 
 /// What the command line makes of `--conv 8:5 --pool 2` for so many rows.
 fn plan(rows: usize, epochs: usize) -> Plan {
-    let (reg_lambda, reg_psi) = Settings::channel_penalties(rows, 5);
+    let (reg_lambda, reg_psi) = Settings::channel_penalties(rows, 5, 1);
     Plan {
         architecture: Sequential {
             convolutions: vec![block(8, &[5])],

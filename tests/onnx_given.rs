@@ -141,3 +141,30 @@ fn an_exported_regression_reads_its_own_data() {
     // Sums of products of four units in f32, scaled before or inside.
     assert!(own.iter().zip(&exported).all(|(a, b)| (a - b).abs() < 1e-5), "{own:?} is not {exported:?}");
 }
+
+/// Rows where the network computes no number, or has no slope, are named with what is wrong there: no option helps them.
+#[test]
+fn rows_without_numbers_or_slopes_are_named() {
+    let place = Place::new();
+    let (out, data) = (place.path("why").display().to_string(), array(&place, "x.npz", &[2, 2], &[1.0, 2.0, 0.0, 0.0]));
+    let quarter = floats("e", &[], &[0.25]);
+    let root = [node("Pow", "root", &["x", "e"], &["s"], &[]), node("Sin", "n", &["s"], &["y"], &[])];
+    let cases = [
+        (vec![node("Log", "log", &["x"], &["y"], &[])], "row 1: the network's output is no finite number there"),
+        (
+            vec![node("Reciprocal", "one over", &["x"], &["y"], &[])],
+            "row 1: the network's output is no finite number there",
+        ),
+        (root.to_vec(), "row 1 split at"),
+    ];
+    for (nodes, expected) in cases {
+        let net = place.write("net.onnx", whole(&[-1, 2], &nodes, std::slice::from_ref(&quarter)));
+        let explain = |row| {
+            let out = ["--out", &out, "--device", "cpu", "--output", "0"];
+            eigenlens(&[&["explain", &net, &data, "--rows", row][..], &out].concat())
+        };
+        refused(&explain("1"), 1, &[expected, "leave that row out"]);
+        let other = explain("0");
+        assert!(other.status.success(), "{}", stderr(&other));
+    }
+}

@@ -165,6 +165,11 @@ fn a_compact_model_finds_its_channels() {
     assert_eq!((&settings["convolutions"], &settings["by_channel"]), (&blocks, &true.into()));
     assert_eq!((&settings["hidden"], &settings["groups"]), (&serde_json::json!([12]), &serde_json::Value::Null));
     assert_eq!((json["chosen"].as_array().unwrap().len(), json["columns"].as_array().unwrap().len()), (3, 96));
+    // In the order of the data.
+    let mut in_order: Vec<&str> = json["chosen"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    in_order.sort_by_key(|name| name.strip_prefix("channel ").unwrap().parse::<usize>().unwrap());
+    assert_eq!(json["source_columns"], serde_json::json!(in_order));
+    assert_eq!(std::fs::read_to_string(path("few/columns.txt")).unwrap(), in_order.join("\n") + "\n");
     let file = path("few/model.safetensors");
     let model = Model::load(&file).unwrap();
     let ranked: serde_json::Value = serde_json::from_str(&run(&["rank", &file, "--json"])).unwrap();

@@ -555,7 +555,7 @@ impl TrainingArgs {
             (None, None, Some(first)) => {
                 let axes = dataset.axes.iter().filter(|axis| axis.name != CHANNEL).count();
                 let taps = first.kernel.iter().cycle().take(axes.max(first.kernel.len())).product();
-                Settings::channel_penalties(dataset.rows, taps)
+                Settings::channel_penalties(dataset.rows, taps, architecture.convolutions.len())
             }
             (None, None, None) if is_tabular(dataset) => Settings::table_penalties(dataset.rows),
             (reg_lambda, reg_psi, _) => (reg_lambda.unwrap_or(1e-2), reg_psi.unwrap_or(1e-4)),

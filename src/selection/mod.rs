@@ -362,8 +362,14 @@ impl Selection {
         columns
     }
 
-    /// Names of the chosen columns as the data have them, in their order: a category's once, whatever its one-hot columns.
+    /// Names of the chosen columns as the data have them, in their order: a category's once, whatever its one-hot columns, and where
+    /// channels are chosen the channels'.
     pub fn source_columns(&self, dataset: &Dataset) -> Vec<String> {
+        if self.by_channel {
+            let mut chosen = self.ranking[..self.chosen].to_vec();
+            chosen.sort_unstable_by_key(|&u| self.units[u].columns.first());
+            return chosen.into_iter().map(|u| self.units[u].name.clone()).collect();
+        }
         let mut names: Vec<String> = Vec::new();
         for feature in self.chosen_columns().iter().filter_map(|&c| dataset.features.get(c)) {
             let name = source_name(feature);

@@ -8,11 +8,25 @@ impl Explanation {
     /// Whether the sums add up to what the network says, to within `tolerance` (see [`tolerance`]).
     ///
     /// # Errors
-    /// [`Error::Receipt`] with the row, the split and both residuals.
+    /// [`Error::Receipt`] with the row, the split and both residuals, or where the network has no output or no slope there.
     pub fn check(&self, tolerance: f64) -> Result<()> {
         // A residual that is no number must not pass.
         if [self.residual, self.map_residual].iter().all(|&r| r <= tolerance) {
             return Ok(());
+        }
+        if !self.y.is_finite() {
+            return Err(Error::Receipt(format!(
+                "row {}: the network's output is no finite number there (a logarithm of a negative number, a quotient by zero or an \
+                 overflow on the way), which no sum explains; leave that row out",
+                self.row
+            )));
+        }
+        if self.residual.is_nan() || self.map_residual.is_nan() {
+            return Err(Error::Receipt(format!(
+                "row {} split at {}: the network has no finite slope there (a root or a quotient at zero on the way), so no sum of slopes \
+                 times inputs explains its output; leave that row out",
+                self.row, self.split
+            )));
         }
         Err(Error::Receipt(format!(
             "row {} split at {}: the explanation doesn't add up (residual {:.2e}, of the maps {:.2e}, allowed \

@@ -114,6 +114,16 @@ impl Default for Settings {
     }
 }
 
+/// What a table's penalties are times the general ones.
+fn table_factor(rows: usize) -> f64 {
+    (3000.0 / (rows.max(1) as f64).sqrt()).clamp(1.0, 300.0)
+}
+
+/// Two digits: numbers for people to read, and to repeat on the command line.
+fn two_digits(x: f64) -> f64 {
+    format!("{x:.1e}").parse().expect("invariant: a float that was just written")
+}
+
 impl Settings {
     /// `replicas` networks with the same penalties and consecutive seeds.
     pub fn ensemble(replicas: usize, seed: u64, reg_lambda: f64, reg_psi: f64) -> Vec<ReplicaSettings> {
@@ -128,19 +138,18 @@ impl Settings {
     /// The group lasso's strength 2√(r_λ r_ψ) has to stand above the noise of the gradient, which falls with √rows: at the
     /// general defaults a network learns a few hundred rows by heart, from every column (docs/penalties.md has figures).
     pub fn table_penalties(rows: usize) -> (f64, f64) {
-        let factor = (3000.0 / (rows.max(1) as f64).sqrt()).clamp(1.0, 300.0);
-        // Two digits: these are numbers for people to read, and to repeat on the command line.
-        let rounded = |x: f64| format!("{x:.1e}").parse().expect("invariant: a float that was just written");
-        (rounded(1e-2 * factor), rounded(1e-4 * factor))
+        let factor = table_factor(rows);
+        (two_digits(1e-2 * factor), two_digits(1e-4 * factor))
     }
 
-    /// The command line's for the channels of so many rows that a convolution of `taps` elements reads: those of a table with r_λ times the
-    /// taps. A channel's slice of the weight has as many times the entries of a column, and so √taps its noise; the group lasso's strength
-    /// follows, as √|g| does in general (docs/penalties.md has figures).
-    pub fn channel_penalties(rows: usize, taps: usize) -> (f64, f64) {
-        let (reg_lambda, reg_psi) = Settings::table_penalties(rows);
-        let rounded = |x: f64| format!("{x:.1e}").parse().expect("invariant: a float that was just written");
-        (rounded(reg_lambda * taps as f64), reg_psi)
+    /// The command line's for the channels of so many rows that the first of so many convolutions reads, with `taps` elements: those of
+    /// a table with r_λ times the taps and r_ψ times (convolutions + 1)/2. A channel's slice of the weight has as many times the entries
+    /// of a column, and so √taps its noise; the group lasso's strength follows, as √|g| does in general. What a convolution behind the
+    /// first one multiplies grows with the noise too, until its own weights cost more (docs/penalties.md has figures).
+    pub fn channel_penalties(rows: usize, taps: usize, convolutions: usize) -> (f64, f64) {
+        let factor = table_factor(rows);
+        let deeper = (convolutions.max(1) + 1) as f64 / 2.0;
+        (two_digits(1e-2 * factor * taps as f64), two_digits(1e-4 * factor * deeper))
     }
 
     /// # Errors
@@ -243,6 +252,13 @@ mod tests {
         ];
         for (rows, reg_lambda, reg_psi) in cases {
             assert_eq!(Settings::table_penalties(rows), (reg_lambda, reg_psi), "{rows} rows");
+        }
+        for (convolutions, reg_psi) in [(0, 4.7e-3), (1, 4.7e-3), (2, 7.1e-3), (3, 9.5e-3)] {
+            assert_eq!(
+                Settings::channel_penalties(4000, 5, convolutions),
+                (2.4, reg_psi),
+                "{convolutions} convolutions"
+            );
         }
     }
 

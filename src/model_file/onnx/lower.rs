@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::batch;
 use super::fold::{Budget, Value};
-use super::lowering::{Known, Lowering, Numbers};
+use super::lowering::{Known, Lowering, Moved, Numbers};
 use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
@@ -96,6 +96,10 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
         Some(Known::Node(id)) => {
             // The output is an alias of an earlier node, or of one of a node's several outputs.
+            lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
+        }
+        // Every sample's numbers stand together: as scikit-learn's regressions of several targets end, `[2·batch, 1]`.
+        Some(Known::Moved(Moved { id, axis: 0, before: 1, .. })) => {
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
         }
         Some(Known::Moved(_)) => {

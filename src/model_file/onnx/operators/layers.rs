@@ -71,16 +71,28 @@ pub(super) fn max_pool<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Nod
     }
     let input = to.activation(node, 0)?;
     let axes = to.shape(input).len().saturating_sub(1);
-    let sliding = sliding(node, None, axes)?;
+    let sliding = windows(node, axes)?;
     to.push(node, MaxPoolNode { sliding }, &[input])
 }
 
 pub(super) fn average_pool<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let axes = to.shape(input).len().saturating_sub(1);
-    let sliding = sliding(node, None, axes)?;
+    let sliding = windows(node, axes)?;
     let count_padding = node.int("count_include_pad")?.unwrap_or(0) != 0;
     to.push(node, AveragePool { sliding, count_padding }, &[input])
+}
+
+/// How a pooling slides: a window that lies in the padding alone has no elements.
+fn windows(node: &Node<'_>, axes: usize) -> Result<Sliding, String> {
+    let sliding = sliding(node, None, axes)?;
+    if let Padding::Explicit { before, after } = &sliding.padding
+        && [before, after].iter().any(|pads| pads.iter().zip(&sliding.kernel).any(|(pad, size)| pad >= size))
+    {
+        let (pads, kernel) = ([&before[..], &after[..]].concat(), &sliding.kernel);
+        return Err(format!("its pads are {pads:?}; less than its kernel_shape {kernel:?} is supported"));
+    }
+    Ok(sliding)
 }
 
 /// Over all spatial axes, which stay with size 1.
@@ -105,6 +117,9 @@ fn transposed_sizes(node: &Node<'_>, sliding: &Sliding, spatial: &[usize]) -> Re
     };
     let (mut output, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
     for axis in 0..axes {
+        if more[axis] > 0 && more[axis] >= sliding.stride[axis].max(sliding.dilation[axis]) {
+            return Err(format!("its output_padding is {more:?}; less than its strides (or dilations) is supported"));
+        }
         let reach = (sliding.kernel[axis].max(1) - 1) * sliding.dilation[axis] + 1;
         // Sizes are at most 2²⁴, so that no product overflows.
         let all = (spatial[axis].max(1) - 1) * sliding.stride[axis] + more[axis] + reach;

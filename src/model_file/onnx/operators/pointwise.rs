@@ -1,6 +1,6 @@
 //! Activations and arithmetic.
 
-use super::spread::{MASKED, alike, each, room, scaled, spread, spread_values};
+use super::spread::{MASKED, alike, each, over, room, scaled, spread, spread_values};
 use super::{numbers, truth_or_numbers};
 use crate::kernels::{Activation, Function};
 use crate::model_file::onnx::lowering::Lowering;
@@ -251,11 +251,10 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
     }
     let first = to.is_constant(node, 0);
     let (x, c) = if first { (1, 0) } else { (0, 1) };
+    let dims = to.constant(node, c)?.dims.clone();
     let input = to.activation(node, x)?;
-    let constant = to
-        .optional(node, c)
-        .map_err(|_| format!("{} of two values that depend on the network's input isn't supported", node.op_type))?;
-    let constant = constant.ok_or_else(|| format!("its input {c} is missing"))?;
+    let input = over(to, node, input, &dims)?;
+    let constant = to.constant(node, c)?;
     let one = match numbers(constant)?[..] {
         [value] if constant.dims.len() <= to.shape(input).len() + 1 => Some(value),
         _ => None,

@@ -1,7 +1,7 @@
 //! Sums, means and extremes over axes, and over several tensors.
 
 use super::axes_of;
-use super::spread::{alike, scaled, spread};
+use super::spread::{alike, over, scaled, spread};
 use crate::kernels::{Activation, Function};
 use crate::model_file::onnx::lowering::Lowering;
 use crate::model_file::onnx::wire::Node;
@@ -102,6 +102,8 @@ pub(super) fn extreme<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Node
     let mut found = found.ok_or("it has no inputs")?;
     for i in (0..count).filter(|&i| to.is_constant(node, i)).collect::<Vec<_>>() {
         // max(x, c) = c + relu(x − c), min(x, c) = c − relu(c − x).
+        let dims = to.constant(node, i)?.dims.clone();
+        found = over(to, node, found, &dims)?;
         let (by, c) = spread(to.constant(node, i)?, to.shape(found))?;
         let (n, sign) = (c.len(), if least { -1.0 } else { 1.0 });
         let less = scaled(to, node, "less", found, by, vec![sign; n], c.iter().map(|c| -sign * c).collect())?;

@@ -28,6 +28,25 @@ pub(super) fn alike<'a>(to: &mut Lowering<'a>, node: &Node<'a>, [a, b]: [NodeId;
     Ok(spread)
 }
 
+/// A node whose axes of size 1 are spread over those of a constant with the axes `dims`.
+pub(super) fn over<'a>(
+    to: &mut Lowering<'a>,
+    node: &Node<'a>,
+    input: NodeId,
+    dims: &[usize],
+) -> Result<NodeId, String> {
+    let mut shape = to.shape(input).to_vec();
+    // What doesn't fit is told where the constant is spread over the sample.
+    for (all, &n) in shape.iter_mut().rev().zip(dims.iter().rev()).filter(|(all, _)| **all == 1) {
+        *all = n;
+    }
+    if shape == to.shape(input) {
+        return Ok(input);
+    }
+    room(&shape)?;
+    to.push_part(node, "spread", Broadcast { shape }, &[input])
+}
+
 /// Elements that a constant spread over a sample may have: a file can claim large samples with a few bytes.
 const MOST_SPREAD: usize = 1 << 24;
 
