@@ -369,6 +369,11 @@ pub fn examples(
     let d = &model.description;
     let mut job = model.job(data, None, device)?;
     let outputs = d.targets.len();
+    let first_targets = match &dataset.y {
+        Targets::Numbers { values, .. } => values.chunks(outputs.max(1)).map(|row| row[0]).collect(),
+        _ => Vec::new(),
+    };
+    let show = text::data_like(first_targets);
     let mut examples = Vec::new();
     for i in chosen {
         let row = rows[i] as usize;
@@ -376,7 +381,7 @@ pub fn examples(
         let (label, predicted) = match &dataset.y {
             Targets::Classes { labels, names } => (names[labels[row] as usize].clone(), names[argmax(&output)].clone()),
             Targets::Numbers { values, .. } => {
-                (text::datum(values[row * outputs]), text::datum(d.target_scaling.original_of_single(0, output[0])))
+                (show(values[row * outputs]), show(d.target_scaling.original_of_single(0, output[0])))
             }
             Targets::Inputs | Targets::None => continue,
         };

@@ -5,7 +5,7 @@ use super::figures::{Along, HALF, LINE_POINTS};
 use super::page::{Block, Cell, Column, Figure, Picture, Row, Table, Text, Tiles, Tone};
 use super::picture::{self, Palette};
 use super::svg::{Plot, Scale, Ticks, thin};
-use super::text::{datum, escape, shorten};
+use super::text::{data_like, escape, shorten};
 use crate::relevance::RankedFeature;
 
 /// Shown at most, by the kind of input.
@@ -140,7 +140,8 @@ fn table(facts: &Facts, examples: &[&Example]) -> Table {
         .iter()
         .map(|f| {
             let name = Cell::from(shorten(&f.name, 40)).tip(shorten(&f.name, 200));
-            let values = shown.iter().map(|e| Cell::from(datum(e.values[f.feature])));
+            let show = data_like(shown.iter().map(|e| e.values[f.feature]));
+            let values = shown.iter().map(|e| Cell::from(show(e.values[f.feature])));
             [name].into_iter().chain(values).collect()
         })
         .collect();

@@ -60,6 +60,26 @@ pub fn datum(value: f64) -> String {
     }
 }
 
+/// How to show values like these, such as a column's: as [`datum`] does, or where its four digits wouldn't tell them apart (a depth around 10⁷
+/// with a spread of 1) to the third digit of their spread.
+pub fn data_like(values: impl IntoIterator<Item = f64>) -> impl Fn(f64) -> String {
+    let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, true);
+    for value in values.into_iter().filter(|value| value.is_finite()) {
+        (low, high) = (low.min(value), high.max(value));
+        whole &= value.fract() == 0.0;
+    }
+    let (spread, largest) = (high - low, low.abs().max(high.abs()));
+    let place = |x: f64| x.log10().floor() as i32;
+    let far = spread > 0.0 && spread.is_finite() && !whole && largest >= 100.0 * spread;
+    // A double has fifteen digits.
+    let (first, last) = (place(largest), (place(spread) - 2).max(place(largest) - 14));
+    move |value| match first {
+        _ if !far || !value.is_finite() => datum(value),
+        -4..15 => signed(&grouped(&format!("{value:.*}", (-last).max(0) as usize))),
+        _ => significant(value, first - last + 1),
+    }
+}
+
 /// What a person would call the data: the file's name without folder and extension.
 pub fn source_name(source: &str) -> String {
     let path = source.strip_prefix("idx:").unwrap_or(source);
@@ -218,6 +238,19 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);
+        }
+        for (values, texts) in [
+            (vec![1e7 + 0.976243, 1e7 - 1.078], vec!["10,000,000.98", "9,999,998.92"]),
+            (vec![1_700_011_609.0, 1_700_010_188.0], vec!["1,700,011,609", "1,700,010,188"]),
+            (vec![1.70001e9 + 0.25, 1.7e9], vec!["1,700,010,000", "1,700,000,000"]),
+            (vec![-250.0123, -250.0144, f64::NAN], vec!["−250.01230", "−250.01440", "missing"]),
+            (vec![0.5, 1.25], vec!["0.5000", "1.250"]),
+            (vec![3.25, 3.25], vec!["3.250", "3.250"]),
+            (vec![1e-9, 1.00002e-9], vec!["1.0000000×10⁻⁹", "1.0000200×10⁻⁹"]),
+            (vec![], vec![]),
+        ] {
+            let show = data_like(values.iter().copied());
+            assert_eq!(values.iter().map(|&value| show(value)).collect::<Vec<_>>(), texts);
         }
         let spreads = [
             (44.2561, 1.5623, "44.3 ± 1.6"),
