@@ -586,17 +586,6 @@ fn samples_are_spread_over_larger_constants() {
     }
 }
 
-/// As scikit-learn's regressions of several targets end.
-#[test]
-fn outputs_of_a_sample_that_stand_below_each_other_are_its_own() {
-    let below = [node("Reshape", "n", &["x", "one"], &["y"], &[])];
-    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-    check(&[-1, 3], &below, &[ints("one", &[2], &[-1, 1])], &x, &x);
-    let turned = [node("Transpose", "n", &["x"], &["y"], &[attribute_ints("perm", &[1, 0])])];
-    let error = load(&whole(&[-1, 3], &turned, &[])).expect_err("the batch is its second axis");
-    assert!(error.contains("the batch isn't the first axis of its output y"), "{error}");
-}
-
 #[test]
 fn what_onnx_forbids_of_pads_is_refused() {
     let weight = floats("w", &[1, 1, 2], &[1.0, 1.0]);

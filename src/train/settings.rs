@@ -143,13 +143,12 @@ impl Settings {
     }
 
     /// The command line's for the channels of so many rows that the first of so many convolutions reads, with `taps` elements: those of
-    /// a table with r_λ times the taps and r_ψ times (convolutions + 1)/2. A channel's slice of the weight has as many times the entries
+    /// a table with r_λ times the taps and r_ψ times the convolutions. A channel's slice of the weight has as many times the entries
     /// of a column, and so √taps its noise; the group lasso's strength follows, as √|g| does in general. What a convolution behind the
     /// first one multiplies grows with the noise too, until its own weights cost more (docs/penalties.md has figures).
     pub fn channel_penalties(rows: usize, taps: usize, convolutions: usize) -> (f64, f64) {
         let factor = table_factor(rows);
-        let deeper = (convolutions.max(1) + 1) as f64 / 2.0;
-        (two_digits(1e-2 * factor * taps as f64), two_digits(1e-4 * factor * deeper))
+        (two_digits(1e-2 * factor * taps as f64), two_digits(1e-4 * factor * convolutions.max(1) as f64))
     }
 
     /// # Errors
@@ -253,7 +252,7 @@ mod tests {
         for (rows, reg_lambda, reg_psi) in cases {
             assert_eq!(Settings::table_penalties(rows), (reg_lambda, reg_psi), "{rows} rows");
         }
-        for (convolutions, reg_psi) in [(0, 4.7e-3), (1, 4.7e-3), (2, 7.1e-3), (3, 9.5e-3)] {
+        for (convolutions, reg_psi) in [(0, 4.7e-3), (1, 4.7e-3), (2, 9.5e-3), (3, 1.4e-2)] {
             assert_eq!(
                 Settings::channel_penalties(4000, 5, convolutions),
                 (2.4, reg_psi),

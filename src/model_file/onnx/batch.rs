@@ -2,6 +2,9 @@
 //! a constant of every sample, or places counted over the whole batch.
 //!
 //! A node of the network is a sample's; here the axes of the file's tensors are kept beside it.
+//!
+//! A file for one sample alone has it as one of the ones among its sizes, and it can be any: the elements are the same wherever it is
+//! taken to be. So where its tensors don't meet as they are, their batch is moved to the first axis, or into it.
 
 use super::fold::{self, Dim, Input, Value};
 use super::lowering::{Known, Lowering, Moved, Rows};
@@ -40,16 +43,14 @@ fn list(values: Vec<i64>) -> Tensor {
     Tensor::ints(vec![values.len()], values)
 }
 
-/// What a node makes whose result is such rows; `None`: it doesn't.
-pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
+/// What a node makes whose results are such rows, one for each output; `None`: it doesn't.
+pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Vec<Rows>> {
     let known = |i: usize| to.get(node, i);
     let symbolic = |i: usize| match known(i) {
         Some(Known::Value(Value::Shape(shape))) => Some(&shape.elements[..]),
         _ => None,
     };
-    let evaluated = |inputs: &[Option<Input<'_>>]| {
-        fold::fold(node, to.opset, inputs, &to.budget).ok().flatten().and_then(|mut values| values.pop())
-    };
+    let evaluated = |inputs: &[Option<Input<'_>>]| fold::fold(node, to.opset, inputs, &to.budget).ok().flatten();
     // With one sample, where the result is the same for each.
     let of_one = |shape: &[Dim], data: Option<&Tensor>| {
         let [Dim::Batch { times: 1 }, rest @ ..] = shape else { return None };
@@ -57,25 +58,30 @@ pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
             rest.iter().map(|dim| if let Dim::Known(n) = dim { Some(*n) } else { None }).collect();
         let target = list([&[1], &sizes?[..]].concat());
         let value = match data {
-            Some(data) => evaluated(&[Some(Input::Constant(data)), Some(Input::Constant(&target))])?,
-            None => evaluated(&[Some(Input::Constant(&target))])?,
+            Some(data) => evaluated(&[Some(Input::Constant(data)), Some(Input::Constant(&target))])?.pop()?,
+            None => evaluated(&[Some(Input::Constant(&target))])?.pop()?,
         };
-        Rows::of(value.clone(), value)
+        Rows::of(value.clone(), value).map(|rows| vec![rows])
     };
     match node.op_type {
         "Range" => match (to.constant(node, 0), symbolic(1)?, to.constant(node, 2)) {
             (Ok(start), [Dim::Batch { times: 1 }], Ok(step)) => {
                 let (start, step) = (start.as_ints().ok()?, step.as_ints().ok()?);
                 let ([start], [step]) = (start, step) else { return None };
-                Some(Rows { offset: list(vec![*start]), step: *step })
+                Some(vec![Rows { offset: list(vec![*start]), step: *step }])
             }
             _ => None,
         },
         "Expand" => of_one(symbolic(1)?, Some(to.constant(node, 0).ok()?)),
         "ConstantOfShape" => of_one(symbolic(0)?, None),
-        "Add" | "Sub" | "Mul" | "Unsqueeze" | "Squeeze" | "Cast" | "Identity" | "Reshape" => {
+        "Add" | "Sub" | "Mul" | "Unsqueeze" | "Squeeze" | "Cast" | "Identity" | "Reshape" | "MatMul" | "Gemm"
+        | "Relu" | "Tanh" | "Sigmoid" => {
             let place = (0..node.inputs.len()).find(|&i| matches!(known(i), Some(Known::Rows(_))))?;
             let Some(Known::Rows(rows)) = known(place) else { return None };
+            // Rows of a matrix on the left alone.
+            if matches!(node.op_type, "MatMul" | "Gemm") && (place > 0 || node.int("transA").ok()? == Some(1)) {
+                return None;
+            }
             let at = |b: i64| {
                 let row = rows.row(b)?;
                 let inputs: Option<Vec<Option<Input<'_>>>> = (0..node.inputs.len())
@@ -88,7 +94,7 @@ pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Rows> {
                     .collect();
                 evaluated(&inputs?)
             };
-            Rows::of(at(0)?, at(1)?)
+            at(0)?.into_iter().zip(at(1)?).map(|(first, second)| Rows::of(first, second)).collect()
         }
         _ => None,
     }
@@ -129,11 +135,11 @@ impl Moved {
     }
 
     /// As the lowering knows it, with samples of its shape.
-    fn known<'a>(self, to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Known, String> {
+    fn known<'a>(self, to: &mut Lowering<'a>, node: &Node<'a>, part: &str) -> Result<Known, String> {
         let shape = self.sample();
         let id = match to.shape(self.id) == shape {
             true => self.id,
-            false => to.push(node, Reshape { shape: Some(shape) }, &[self.id])?,
+            false => to.push_part(node, part, Reshape { shape: Some(shape) }, &[self.id])?,
         };
         match self.axis == 0 && self.times() == 1 {
             true => Ok(Known::Node(id)),
@@ -141,8 +147,18 @@ impl Moved {
         }
     }
 
+    /// With the batch moved to an axis, or into it as its outer part: of a file for one sample the same elements.
+    fn onto(&self, axis: usize) -> Moved {
+        let mut dims = self.dims.clone();
+        dims[self.axis] = Dim::Known(self.times() as i64);
+        if let Dim::Known(n) = dims[axis] {
+            dims[axis] = Dim::Batch { times: n };
+        }
+        Moved { id: self.id, dims, axis, before: 1 }
+    }
+
     /// The same elements with other axes.
-    fn reshaped(&self, dims: Vec<Dim>) -> Result<Moved, String> {
+    fn reshaped(&self, to: &Lowering<'_>, dims: Vec<Dim>) -> Result<Moved, String> {
         let told = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let splits = || format!("it reshapes to [{}], which cuts the batch", told());
         let axis = dims.iter().position(|dim| matches!(dim, Dim::Batch { .. })).ok_or_else(splits)?;
@@ -154,6 +170,9 @@ impl Moved {
         let whole = dims.iter().map(size).try_fold(1usize, |all, n| all.checked_mul(n?));
         if whole != Some(self.sample().iter().product()) {
             return Err(format!("it reshapes samples of {:?} to [{}]", self.sample(), told()));
+        }
+        if to.is_of_one() {
+            return Ok(Moved { id: self.id, dims, axis, before: 1 });
         }
         let outer: usize = dims[..axis].iter().filter_map(size).product();
         let before = self.outer() / outer;
@@ -185,6 +204,10 @@ impl Moved {
         match (&open[..], rest) {
             (&[i], Some(rest)) if all % rest == 0 => {
                 dims[i] = if has_batch { Dim::Known(all / rest) } else { Dim::Batch { times: all / rest } };
+                if !has_batch && to.is_of_one() {
+                    dims[i] = Dim::Known(all / rest);
+                    self.find_batch(to, &mut dims);
+                }
             }
             ([], Some(_)) if !has_batch => self.find_batch(to, &mut dims),
             _ => {}
@@ -196,6 +219,13 @@ impl Moved {
     /// alone.
     fn find_batch(&self, to: &Lowering<'_>, dims: &mut [Dim]) {
         let Some(batch) = to.batch.filter(|&n| n > 0) else { return };
+        if to.is_of_one() {
+            let alone = dims.iter().position(|&dim| dim == Dim::Known(1)).unwrap_or(0);
+            if let Some(Dim::Known(n @ 1..)) = dims.get(alone).copied() {
+                dims[alone] = Dim::Batch { times: n };
+            }
+            return;
+        }
         let mut outer = 1usize;
         let mut best = None;
         for (i, dim) in dims.iter().enumerate() {
@@ -253,11 +283,16 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         // Where the batch stays first, the operator's own way also says what doesn't fit.
         let plain = any.is_none() && (node.op_type != "Reshape" || to.sample_of(&dims, first.id).is_ok());
         let copies = node.int("allowzero")?.unwrap_or(0) == 0;
-        let before = matches!(node.op_type, "Unsqueeze" | "Flatten") && dims.first() != Some(&Dim::Batch { times: 1 });
+        let goes = dims.first() != Some(&Dim::Batch { times: 1 });
+        let before = match node.op_type {
+            "Unsqueeze" | "Flatten" => goes,
+            "Squeeze" => to.is_of_one(),
+            _ => goes && to.is_of_one(),
+        };
         if any.is_some() || !plain || before {
-            let made = first.resolved(to, &dims, copies).and_then(|dims| first.reshaped(dims));
+            let made = first.resolved(to, &dims, copies).and_then(|dims| first.reshaped(to, dims));
             return match made {
-                Ok(made) => made.known(to, node).map(|known| Some(vec![known])),
+                Ok(made) => made.known(to, node, "").map(|known| Some(vec![known])),
                 Err(_) if any.is_none() => Ok(None),
                 Err(problem) => Err(problem),
             };
@@ -265,7 +300,7 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         return Ok(None);
     }
     match any {
-        Some(any) => elsewhere(to, node, &any).map(Some),
+        Some(any) => elsewhere(to, node, any),
         None => Ok(None),
     }
 }
@@ -299,10 +334,13 @@ fn squeezed<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Option<Vec<
         Some(axes) => axes.iter().map(place).collect::<Option<_>>()?,
         None => (0..rank).filter(|&i| from.dims[i] == Dim::Known(1)).collect(),
     };
-    if axes.iter().any(|&i| from.dims[i] != Dim::Known(1)) {
+    let kept: Vec<usize> = (0..rank).filter(|i| !axes.contains(i)).collect();
+    let moves = axes.contains(&from.axis) && to.is_of_one() && !kept.is_empty();
+    let dims = if moves { from.onto(kept[0]).dims } else { from.dims.clone() };
+    if axes.iter().any(|&i| dims[i] != Dim::Known(1)) {
         return None;
     }
-    Some((0..rank).filter(|i| !axes.contains(i)).map(|i| from.dims[i]).collect())
+    Some(kept.into_iter().map(|i| dims[i]).collect())
 }
 
 fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Known, String> {
@@ -320,7 +358,7 @@ fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
     let axis = order.iter().position(|&i| i == from.axis).ok_or("its order of axes has no batch")?;
     let in_order = axes.iter().enumerate().all(|(i, &axis)| i == axis);
     let id = if in_order { from.id } else { to.push(node, Permute { axes }, &[from.id])? };
-    Moved { id, dims, axis, before: from.before }.known(to, node)
+    Moved { id, dims, axis, before: from.before }.known(to, node, "")
 }
 
 /// From the whole batch in one axis, at places that are as far apart as its samples are wide: of every sample the same.
@@ -371,8 +409,8 @@ const PRODUCTS: [&str; 2] = ["MatMul", "Gemm"];
 /// Those along axes that they name.
 const ALONG: [&str; 7] = ["Softmax", "LogSoftmax", "LayerNormalization", "Gather", "Slice", "Split", "Concat"];
 
-/// An operator that doesn't move the batch.
-fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Vec<Known>, String> {
+/// Why an operator can't take its inputs with the batch where it is; `None`: it can.
+fn refusal<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Option<String>, String> {
     let kind = node.op_type;
     let whole = from.times() == 1;
     let last = from.dims.len() - 1;
@@ -383,18 +421,52 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
         || (kind == "Softmax" && from.axis < last && node.int("axis")?.unwrap_or(-1) == -1 && to.opset >= 13);
     if !known {
         let told = from.dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(format!("its input has the axes [{told}]; the batch must be the first"));
+        return Ok(Some(format!("its input has the axes [{told}]; the batch must be the first")));
+    }
+    let apart = (0..node.inputs.len()).any(|i| match to.get(node, i) {
+        Some(Known::Moved(other)) => !meet(kind, from, other),
+        other => matches!(other, Some(Known::Node(_) | Known::Rows(_))),
+    });
+    Ok(apart.then(|| "the batch is at another place in its inputs".into()))
+}
+
+/// Of a file for one sample: moves the batch of what a node reads to the first axis, for this node and all others.
+fn bring_to_front<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> {
+    for (i, &name) in node.inputs.iter().enumerate() {
+        if let Some(Known::Moved(moved)) = to.get(node, i) {
+            let front = moved.onto(0);
+            let front = front.known(to, node, "sample")?;
+            to.known.insert(name, front);
+        }
+    }
+    Ok(())
+}
+
+/// An operator that doesn't move the batch; `None`: an ordinary node after all.
+fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: Moved) -> Result<Option<Vec<Known>>, String> {
+    let mut from = from;
+    if let Some(problem) = refusal(to, node, &from)? {
+        if !to.is_of_one() {
+            return Err(problem);
+        }
+        bring_to_front(to, node)?;
+        let moved = (0..node.inputs.len()).find_map(|i| match to.get(node, i) {
+            Some(Known::Moved(moved)) => Some(moved.clone()),
+            _ => None,
+        });
+        let Some(moved) = moved else { return Ok(None) };
+        from = moved;
+        if let Some(problem) = refusal(to, node, &from)? {
+            return Err(problem);
+        }
     }
     // The operator sees samples, and constants without the batch's axis.
     let mut replaced = Vec::new();
     for (i, &name) in node.inputs.iter().enumerate() {
         let instead = match to.get(node, i) {
-            Some(Known::Moved(other)) if meet(kind, from, other) => Known::Node(other.id),
-            Some(Known::Value(Value::Constant(tensor))) if ARITHMETIC.contains(&kind) => {
-                Known::Value(Value::Constant(without_batch(tensor, from)?))
-            }
-            Some(Known::Moved(_) | Known::Node(_) | Known::Rows(_)) => {
-                return Err("the batch is at another place in its inputs".into());
+            Some(Known::Moved(other)) => Known::Node(other.id),
+            Some(Known::Value(Value::Constant(tensor))) if ARITHMETIC.contains(&node.op_type) => {
+                Known::Value(Value::Constant(without_batch(to, tensor, &from)?))
             }
             _ => continue,
         };
@@ -406,7 +478,7 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result
     for (name, known) in replaced.into_iter().rev() {
         to.known.extend(known.map(|known| (name, known)));
     }
-    made?.into_iter().map(|id| around(to, node, from, id)).collect()
+    made?.into_iter().map(|id| around(to, node, &from, id)).collect::<Result<_, _>>().map(Some)
 }
 
 /// Whether two tensors can be an operator's inputs as samples: all their axes are alike, or those that a product of matrices leaves
@@ -419,14 +491,22 @@ fn meet(kind: &str, a: &Moved, b: &Moved) -> bool {
 }
 
 /// A constant that meets a tensor aligned at the last axes, for its samples.
-fn without_batch(tensor: &Tensor, from: &Moved) -> Result<Tensor, String> {
+fn without_batch(to: &Lowering<'_>, tensor: &Tensor, from: &Moved) -> Result<Tensor, String> {
     let misfit = || format!("its constant of the shape {:?} meets the batch", tensor.dims);
     let behind = from.dims.len() - 1 - from.axis;
     let Some(place) = tensor.dims.len().checked_sub(behind + 1) else { return Ok(tensor.clone()) };
     if tensor.data.len() == 1 {
         return Ok(Tensor { dims: vec![], ..tensor.clone() });
     }
-    if tensor.dims.len() > from.dims.len() || tensor.dims[place] != 1 || from.times() != 1 {
+    if tensor.dims.len() > from.dims.len() {
+        return Err(misfit());
+    }
+    // A batch that is the outer part of an axis leaves that axis to the samples.
+    let one_axis = from.axes(from.axis).len() == 1;
+    if one_axis && (tensor.dims[place] == 1 || (to.is_of_one() && tensor.dims[place] == from.times())) {
+        return Ok(tensor.clone());
+    }
+    if tensor.dims[place] != 1 || from.times() != 1 {
         return Err(misfit());
     }
     let mut dims = tensor.dims.clone();
@@ -456,5 +536,5 @@ fn around<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved, id: NodeId) 
     } else if let (Some(dim), Some(&size)) = (dims.last_mut().filter(|dim| matches!(dim, Dim::Known(_))), made.last()) {
         *dim = Dim::Known(size as i64);
     }
-    Moved { id, dims, axis, before: from.before }.known(to, node)
+    Moved { id, dims, axis, before: from.before }.known(to, node, "")
 }

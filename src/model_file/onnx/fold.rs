@@ -88,7 +88,7 @@ impl Symbolic {
 /// each input of the node, none for an optional one that is left out.
 ///
 /// None for an operator that isn't evaluated here, for one that has an activation as an input (except `Shape` and
-/// `Size`), and for `Expand`, `Tile` and `ConstantOfShape` where the size of the result depends on the batch size.
+/// `Size`), and for `Expand` and `Tile` where the size of the result depends on the batch size.
 ///
 /// # Errors
 /// A sentence without the node's name: for inputs or attributes that don't fit the operator, for a result that depends
@@ -113,14 +113,17 @@ pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>], budget: &Budget) 
     }
     let call = &Call { node, opset, operands, budget };
     let value = match node.op_type {
-        "Expand" | "Tile" | "ConstantOfShape" if matches!(call.operands.last(), Some(Some(Operand::Shape(_)))) => {
+        "ConstantOfShape" if matches!(call.operands.last(), Some(Some(Operand::Shape(_)))) => {
+            return Err("it is a constant of a size that depends on the batch size, which isn't its first axis".into());
+        }
+        "Expand" | "Tile" if matches!(call.operands.last(), Some(Some(Operand::Shape(_)))) => {
             return Ok(None);
         }
         "Split" => return layout::split(call).map(Some),
         "Constant" => create::constant(call),
         "ConstantOfShape" => create::constant_of_shape(call),
         "Range" => create::range(call),
-        "Identity" => layout::identity(call),
+        "Identity" | "Dropout" => layout::identity(call),
         "Reshape" => layout::reshape(call),
         "Flatten" => layout::flatten(call),
         "Squeeze" => layout::squeeze(call),
@@ -138,10 +141,13 @@ pub fn fold(node: &Node, opset: i64, inputs: &[Option<Input>], budget: &Budget) 
         "Cast" | "CastLike" => arithmetic::cast(call),
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" => arithmetic::binary(call),
         "Min" | "Max" | "Sum" => arithmetic::variadic(call),
-        "Neg" | "Abs" | "Sqrt" | "Reciprocal" | "Exp" | "Log" | "Floor" | "Ceil" | "Round" => arithmetic::unary(call),
+        "Neg" | "Abs" | "Sqrt" | "Reciprocal" | "Exp" | "Log" | "Floor" | "Ceil" | "Round" | "Sin" | "Cos" | "Tanh"
+        | "Sigmoid" | "Softplus" | "Relu" | "Sign" => arithmetic::unary(call),
+        "Clip" => arithmetic::clip(call),
         "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" => arithmetic::compare(call),
         "Not" | "And" | "Or" | "Xor" => arithmetic::logic(call),
-        "ReduceProd" | "ReduceSum" | "ReduceMin" | "ReduceMax" | "ReduceMean" => linear::reduce(call),
+        "ReduceProd" | "ReduceSum" | "ReduceMin" | "ReduceMax" | "ReduceMean" | "ReduceL1" | "ReduceL2"
+        | "ReduceSumSquare" => linear::reduce(call),
         "MatMul" => linear::matmul(call),
         "Gemm" => linear::gemm(call),
         "QuantizeLinear" => linear::quantize(call),

@@ -80,13 +80,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     for &i in &needed {
         let node = &graph.nodes[i];
         lower_node(&mut lowering, node).map_err(|problem| {
-            let remedy = if ROUNDING.contains(&node.op_type) {
-                "give the network that it was quantised from, in floating point, or one with its weights alone quantised".into()
-            } else if OPERATORS.contains(&node.op_type) {
-                "write that part of the network otherwise (docs/onnx.md lists what is read of each operator)".into()
-            } else {
-                format!("supported are {}", OPERATORS.join(", "))
-            };
+            let remedy = remedy(node);
             Error::input(path, place(node, i), problem, remedy)
         })?;
         each_read(node, &mut |name| lowering.was_read(name));
@@ -100,6 +94,9 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         }
         // Every sample's numbers stand together: as scikit-learn's regressions of several targets end, `[2·batch, 1]`.
         Some(Known::Moved(Moved { id, axis: 0, before: 1, .. })) => {
+            lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
+        }
+        Some(Known::Moved(Moved { id, .. })) if lowering.is_of_one() => {
             lowering.alias_output(*id).map_err(|problem| whole(problem, "export it again"))?;
         }
         Some(Known::Moved(_)) => {
@@ -137,6 +134,23 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     }
     let metadata = model.metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(Imported { network, parameters, removed, metadata })
+}
+
+/// What helps where a node can't be read.
+fn remedy(node: &Node<'_>) -> String {
+    let known = OPERATORS.contains(&node.op_type) || !matches!(node.domain, "" | "ai.onnx");
+    match node.domain {
+        "" | "ai.onnx" if ROUNDING.contains(&node.op_type) => {
+            "give the network that it was quantised from, in floating point, or one with its weights alone quantised"
+                .into()
+        }
+        // As it leaves files that it has optimised.
+        domain if domain.starts_with("com.microsoft") => "give the file from before ONNX Runtime optimised it".into(),
+        _ if known => {
+            "write that part of the network otherwise (docs/onnx.md lists what is read of each operator)".into()
+        }
+        _ => format!("supported are {}", OPERATORS.join(", ")),
+    }
 }
 
 /// Node number `i` of its graph, with its operator, for a message.
@@ -251,8 +265,10 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
         return Err("it has a graph of its own, which is read of If alone".into());
     }
     if let Some(rows) = batch::rows(to, node) {
-        to.count(rows.offset.data.len())?;
-        to.known.extend(node.outputs.first().map(|&name| (name, Known::Rows(rows))));
+        for (&name, rows) in node.outputs.iter().zip(rows) {
+            to.count(rows.offset.data.len())?;
+            to.known.insert(name, Known::Rows(rows));
+        }
         return Ok(());
     }
     let values = match to.fold(node) {

@@ -153,6 +153,11 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// Whether the file is for one sample alone.
+    pub fn is_of_one(&self) -> bool {
+        self.batch == Some(1)
+    }
+
     /// Adds to the elements that constants have.
     pub fn count(&mut self, elements: usize) -> Result<(), String> {
         self.elements = self.elements.saturating_add(elements);

@@ -111,8 +111,11 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
     if (node.domain, node.op_type) == ("ai.onnx.ml", "Scaler") {
         return pointwise::scaler(to, node).map(|id| vec![id]);
     }
+    if (node.domain, node.op_type) == ("ai.onnx.ml", "ArrayFeatureExtractor") {
+        return shape::columns(to, node).map(|id| vec![id]);
+    }
     if !node.domain.is_empty() && node.domain != "ai.onnx" {
-        return Err(format!("it is of the operator set {}, which isn't supported", shown(node.domain)));
+        return Err(format!("this operator of the operator set {} isn't supported", shown(node.domain)));
     }
     let one = match node.op_type {
         "Identity" | "CastLike" => to.activation(node, 0),

@@ -172,7 +172,7 @@ fn apply(call: &Call, operation: Binary, a: Operand, b: Operand) -> Result<Value
     Ok(Value::Constant(Tensor { dims, elem, data }))
 }
 
-/// Neg, Abs, Sqrt, Reciprocal, Exp, Log, Floor, Ceil, Round (ties to even).
+/// Functions of one number; Round is to even.
 pub(super) fn unary(call: &Call) -> Result<Value, String> {
     type Unary = (fn(f64) -> f64, Option<fn(i64) -> Option<i64>>);
     let (real, integer): Unary = match call.node.op_type {
@@ -182,6 +182,14 @@ pub(super) fn unary(call: &Call) -> Result<Value, String> {
         "Reciprocal" => (f64::recip, None),
         "Exp" => (f64::exp, None),
         "Log" => (f64::ln, None),
+        "Sin" => (f64::sin, None),
+        "Cos" => (f64::cos, None),
+        "Tanh" => (f64::tanh, None),
+        "Sigmoid" => (|x| 1.0 / (1.0 + (-x).exp()), None),
+        "Softplus" => (|x| x.max(0.0) + (-x.abs()).exp().ln_1p(), None),
+        // NaN stays.
+        "Relu" => (|x| if x < 0.0 { 0.0 } else { x }, Some(|x| Some(x.max(0)))),
+        "Sign" => (|x| if x == 0.0 { x } else { x.signum() }, Some(|x| Some(x.signum()))),
         "Floor" => (f64::floor, None),
         "Ceil" => (f64::ceil, None),
         _ => (f64::round_ties_even, None),
@@ -208,6 +216,31 @@ pub(super) fn unary(call: &Call) -> Result<Value, String> {
         _ => return Err(unfit(elem)),
     };
     Ok(Value::Constant(Tensor { dims, elem, data }))
+}
+
+/// Between two numbers, each an attribute or an input, or absent.
+pub(super) fn clip(call: &Call) -> Result<Value, String> {
+    let tensor = call.constant(0)?;
+    let bound = |i: usize, name: &str| match (call.node.float(name)?, call.optional_constant(i)?) {
+        (Some(bound), _) => Ok(Some(f64::from(bound))),
+        (None, Some(bound)) if bound.data.len() == 1 => Ok(Some(bound.data.real(0))),
+        (None, Some(_)) => Err(format!("its {name} isn't one number")),
+        (None, None) => Ok(None),
+    };
+    let (least, greatest) = (bound(1, "min")?, bound(2, "max")?);
+    call.room(&tensor.dims)?;
+    let within = |x: f64| {
+        let x = least.filter(|&least| x < least).unwrap_or(x);
+        greatest.filter(|&greatest| x > greatest).unwrap_or(x)
+    };
+    let data = match &tensor.data {
+        Data::Int(values) => Data::Int(values.iter().map(|&value| within(value as f64) as i64).collect()),
+        Data::Float(_) | Data::Double(_) => {
+            reals(tensor.elem, (0..tensor.data.len()).map(|i| within(tensor.data.real(i))))
+        }
+        _ => return Err(unfit(tensor.elem)),
+    };
+    Ok(Value::Constant(Tensor { dims: tensor.dims.clone(), elem: tensor.elem, data }))
 }
 
 fn truths(dims: Vec<usize>, values: Vec<bool>) -> Value {

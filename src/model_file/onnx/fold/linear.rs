@@ -43,6 +43,9 @@ pub(super) fn reduce(call: &Call) -> Result<Value, String> {
         }
     };
     let data = match &tensor.data {
+        Data::Int(_) if matches!(call.node.op_type, "ReduceL1" | "ReduceL2" | "ReduceSumSquare") => {
+            return Err(format!("it can't be applied to a tensor of {}", elem.name()));
+        }
         Data::Int(values) => Data::Int(reduced_ints(call, elem, n, to.indices().zip(values.iter().copied()), share)?),
         Data::Float(_) | Data::Double(_) => {
             let (start, combine): (f64, fn(f64, f64) -> f64) = match call.node.op_type {
@@ -52,9 +55,15 @@ pub(super) fn reduce(call: &Call) -> Result<Value, String> {
                 _ => (0.0, |a, b| a + b),
             };
             let over = if call.node.op_type == "ReduceMean" { share as f64 } else { 1.0 };
-            let pairs = to.indices().enumerate().map(|(i, at)| (at, tensor.data.real(i)));
+            let own: fn(f64) -> f64 = match call.node.op_type {
+                "ReduceL1" => f64::abs,
+                "ReduceL2" | "ReduceSumSquare" => |x| x * x,
+                _ => |x| x,
+            };
+            let made: fn(f64) -> f64 = if call.node.op_type == "ReduceL2" { f64::sqrt } else { |x| x };
+            let pairs = to.indices().enumerate().map(|(i, at)| (at, own(tensor.data.real(i))));
             let each = gathered(n, pairs, |a, b| Ok(combine(a, b)))?;
-            reals(elem, each.into_iter().map(|value| value.unwrap_or(start) / over))
+            reals(elem, each.into_iter().map(|value| made(value.unwrap_or(start) / over)))
         }
         _ => return Err(format!("it can't be applied to a tensor of {}", elem.name())),
     };

@@ -121,7 +121,9 @@ fn whole_power<'a>(to: &mut Lowering<'a>, node: &Node<'a>, x: NodeId, exponent: 
 
 /// `relu(x) − slope·relu(−x)`.
 pub(super) fn prelu<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let dims = to.constant(node, 1)?.dims.clone();
     let input = to.activation(node, 0)?;
+    let input = over(to, node, input, &dims)?;
     let (by, slope) = spread(to.constant(node, 1)?, to.shape(input))?;
     if slope.iter().all(|&s| s == slope[0]) {
         let a = slope[0] as f32;

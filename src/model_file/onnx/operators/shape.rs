@@ -274,6 +274,19 @@ pub(super) fn gather<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
     to.push(node, Reshape { shape: Some(made) }, &[taken])
 }
 
+/// Columns by their numbers, scikit-learn's.
+pub(super) fn columns<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let input = to.activation(node, 0)?;
+    let &[all] = to.shape(input) else {
+        return Err(format!("its samples have the shape {:?}; one axis is supported", to.shape(input)));
+    };
+    let numbers = to.constant(node, 1)?.as_ints()?;
+    let places: Option<Vec<usize>> =
+        numbers.iter().map(|&i| usize::try_from(i).ok().filter(|&place| place < all)).collect();
+    let places = places.ok_or_else(|| format!("it takes the columns {numbers:?} of {all}"))?;
+    to.push(node, SliceNode { axis: 0, places }, &[input])
+}
+
 pub(super) fn pad<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let rank = to.shape(input).len();

@@ -1,4 +1,4 @@
-//! Graphs inside nodes of ONNX files: what an `If` takes, and what is refused.
+//! What is evaluated of an ONNX file before there is a network: constants, what an `If` takes, and where the batch is.
 
 #[path = "../src/model_file/onnx/encode.rs"]
 #[allow(dead_code)]
@@ -11,7 +11,7 @@ mod samples;
 
 use encode::{Bytes, attribute_int, floats, node};
 use models::{check, load, outputs, subgraph, whole};
-use samples::{attribute_tensor, ints};
+use samples::{attribute_ints, attribute_tensor, ints};
 
 /// Whether the axis 1 of x has three elements, as `cond`, by the arithmetic of shapes; and what that reads.
 fn condition() -> (Vec<Bytes>, Vec<Bytes>) {
@@ -144,4 +144,75 @@ fn graphs_nested_without_end_are_refused() {
     assert!(error.contains("graphs stand inside each other more than 16 deep"), "{error}");
     // A thousand take no stack.
     assert!(load(&nested(1000)).unwrap_err().contains("16 deep"));
+}
+
+/// As scikit-learn's regressions of several targets end.
+#[test]
+fn outputs_of_a_sample_that_stand_below_each_other_are_its_own() {
+    let below = [node("Reshape", "n", &["x", "one"], &["y"], &[])];
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    check(&[-1, 3], &below, &[ints("one", &[2], &[-1, 1])], &x, &x);
+    let turned = [node("Transpose", "n", &["x"], &["y"], &[attribute_ints("perm", &[1, 0])])];
+    let error = load(&whole(&[-1, 3], &turned, &[])).expect_err("the batch is its second axis");
+    assert!(error.contains("the batch isn't the first axis of its output y"), "{error}");
+}
+
+/// What is made of weights alone is evaluated, rows of zeros for each sample with them.
+#[test]
+fn functions_of_constants_are_evaluated() {
+    let c = floats("c", &[2], &[-3.0, 4.0]);
+    let bounds = || [floats("lo", &[], &[-1.0]), floats("hi", &[], &[2.0])];
+    let add = node("Add", "n", &["x", "d"], &["y"], &[]);
+    let evaluated = |made: Bytes, more: &[Bytes], expected: &[f64]| {
+        check(&[-1, 2], &[made, add.clone()], &[std::slice::from_ref(&c), more].concat(), &[0.0, 0.0], expected);
+    };
+    evaluated(node("Relu", "m", &["c"], &["d"], &[]), &[], &[0.0, 4.0]);
+    evaluated(node("Sign", "m", &["c"], &["d"], &[]), &[], &[-1.0, 1.0]);
+    evaluated(node("Clip", "m", &["c", "lo", "hi"], &["d"], &[]), &bounds(), &[-1.0, 2.0]);
+    evaluated(node("Clip", "m", &["c", "", "hi"], &["d"], &[]), &bounds()[1..], &[-3.0, 2.0]);
+    evaluated(node("ReduceL2", "m", &["c"], &["d"], &[]), &[], &[5.0, 5.0]);
+    evaluated(node("ReduceL1", "m", &["c"], &["d"], &[]), &[], &[7.0, 7.0]);
+    evaluated(node("ReduceSumSquare", "m", &["c"], &["d"], &[]), &[], &[25.0, 25.0]);
+    let zeros = [
+        node("Shape", "s", &["x"], &["size"], &[]),
+        node("ConstantOfShape", "z", &["size"], &["h"], &[]),
+        node("MatMul", "p", &["h", "w"], &["wh"], &[]),
+        node("Add", "q", &["wh", "c"], &["b"], &[]),
+        node("Tanh", "t", &["b"], &["d"], &[]),
+        add.clone(),
+    ];
+    let weight = floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let (a, b) = ((-3f64).tanh(), 4f64.tanh());
+    check(&[-1, 2], &zeros, &[c, weight], &[1.0, 2.0, 3.0, 4.0], &[1.0 + a, 2.0 + b, 3.0 + a, 4.0 + b]);
+}
+
+/// Attention as PyTorch exports it with one sample and no dynamic axis: the batch is one of the ones, and joined with the heads.
+#[test]
+fn a_file_for_one_sample_may_join_its_batch_with_anything() {
+    let axes = |perm: &[i64]| [attribute_ints("perm", perm)];
+    let two_heads = [
+        node("Transpose", "t", &["x"], &["a"], &axes(&[1, 0, 2])),
+        node("Reshape", "heads", &["a", "split"], &["b"], &[]),
+        node("Transpose", "q", &["b"], &["q"], &axes(&[1, 0, 2])),
+        node("Transpose", "k", &["b"], &["k"], &axes(&[1, 2, 0])),
+        node("MatMul", "scores", &["q", "k"], &["s"], &[]),
+        node("MatMul", "mixed", &["s", "q"], &["m"], &[]),
+        node("Transpose", "back", &["m"], &["o"], &axes(&[1, 0, 2])),
+        node("Reshape", "whole", &["o", "join"], &["w"], &[]),
+        node("Transpose", "n", &["w"], &["y"], &axes(&[1, 0, 2])),
+    ];
+    let shapes = [ints("split", &[3], &[3, 2, 1]), ints("join", &[3], &[3, 1, 2])];
+    // Of each head (a column of x) v: v (vᵀ v).
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let y: Vec<f64> = x.iter().enumerate().map(|(i, v)| v * if i % 2 == 0 { 35.0 } else { 56.0 }).collect();
+    let both = |x: &[f64]| [x, &x.iter().map(|x| -x).collect::<Vec<f64>>()].concat();
+    check(&[1, 3, 2], &two_heads, &shapes, &both(&x), &both(&y));
+    let squeezed = [
+        node("Squeeze", "s", &["x", "first"], &["a"], &[]),
+        node("MatMul", "m", &["a", "w"], &["b"], &[]),
+        node("Unsqueeze", "n", &["b", "first"], &["y"], &[]),
+    ];
+    let weights = [ints("first", &[1], &[0]), floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])];
+    check(&[1, 1, 2], &squeezed, &weights, &[1.0, 1.0, 2.0, 0.0], &[4.0, 6.0, 2.0, 4.0]);
+    assert!(load(&whole(&[2, 1, 2], &squeezed, &weights)).is_err(), "two samples have no axis to squeeze");
 }
