@@ -1,7 +1,5 @@
 //! A trained model with everything needed to use it again, and the one call that makes one.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Control, Tuning, Verdict, assess, control, cross_validate};
@@ -258,7 +256,7 @@ impl Plan {
         Resident::check_memory(dataset)?;
         let resident = Resident::of(dataset, &scaling, &target_scaling, &parts);
         let metric = Metric::of(task, self.balanced_classes);
-        let clock = Instant::now();
+        let clock = self.settings.keep.clock();
         let mut settings = self.settings.clone();
         let mut validated = None;
         if let Some(tuning) = &self.tuning {
@@ -275,7 +273,7 @@ impl Plan {
         let mut job = Job::new(&network, &resident, &settings, None, device)?;
         let history = job.train(observe)?;
         let stopped = job.stopped();
-        let seconds = clock.elapsed().as_secs_f64();
+        let seconds = clock.seconds();
         let mut scores = Vec::new();
         for (name, range) in
             [("train", &resident.train), ("validation", &resident.validation), ("test", &resident.test)]

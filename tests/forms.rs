@@ -7,9 +7,10 @@ use eigenlens::network::{
     Sliding, Weight,
 };
 use eigenlens::random::Random;
+use eigenlens::run::{Journal, Keep};
 use eigenlens::specxai::{
-    Checkpoint, ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, Work,
-    decompose, explain_planned, plan,
+    ExplainSettings, Explanation, Form, LocalOperator, MatrixFree, Output, Product, SplitPlan, Work, decompose,
+    explain_planned, plan,
 };
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
@@ -320,8 +321,8 @@ fn held_memory(rows: usize, network: &Network, middle: Option<NodeId>, device: &
 /// Stops after so many products, or never; keeps what is done in `folder` at once.
 fn stopped_after(products: usize, folder: &std::path::Path, x: &[f64]) -> (Option<Explanation>, bool, usize) {
     let (network, parameters, split) = network();
-    let checkpoint = Some(Checkpoint::new(folder, std::time::Duration::ZERO));
-    let settings = ExplainSettings { memory: 0, checkpoint, ..ExplainSettings::at(&[split]) };
+    let keep = Keep(Some(std::sync::Arc::new(Journal::new(folder, std::time::Duration::ZERO))));
+    let settings = ExplainSettings { memory: 0, keep, ..ExplainSettings::at(&[split]) };
     let (form, estimates) = (Form::Complete, vec![]);
     let plans = [SplitPlan { split, form, at_once: false, rows: 48, on: None, estimates, middle: None }];
     let (mut found, mut resumed, mut made) = (None, false, 0);
@@ -358,7 +359,7 @@ fn a_stopped_decomposition_goes_on_to_the_same_bits() {
     // Another input finds nothing, nor does anybody in a damaged file.
     let other: Vec<f64> = x.iter().map(|x| x + 0.5).collect();
     let kept = at("2");
-    assert_eq!((stopped_after(2, &kept, &other).1, stopped_after(usize::MAX, &kept, &x).1), (false, false));
+    assert_eq!((stopped_after(2, &kept, &other).1, stopped_after(usize::MAX, &kept, &x).1), (false, true));
     let kept = at("damaged");
     assert!(stopped_after(2, &kept, &x).0.is_none());
     for file in std::fs::read_dir(&kept).unwrap() {

@@ -230,6 +230,36 @@ fn predictions_go_to_stdout_as_json_and_without_formulas() {
     assert_eq!((json["rows"].as_u64(), json["table"].as_str()), (Some(240), Some(&plain[..])));
 }
 
+/// Of every command whose tables hold names.
+#[test]
+fn tables_hold_no_formulas_where_none_are_wanted() {
+    let place = Place::new();
+    let data = place.write("data.csv", table().replace("a,b,c,", "=a,+b,-1,"));
+    let quick = ["--target", "class", "--epochs", "5", "--hidden", "4", "--device", "cpu"];
+    let train: &[&str] = &["train", &data, "--folds", "0"];
+    let select: &[&str] = &["select", &data, "--seeds", "1", "--penalties", "2", "--pairs", "1", "--controls", "1"];
+    for (command, tables) in [(train, &["relevance.csv"][..]), (select, &["relevance.csv", "path_relevance.csv"])] {
+        for safe in [false, true] {
+            let out = place.text(if safe { "safe" } else { "plain" });
+            let more: &[&str] = if safe { &["--csv-safe"] } else { &[] };
+            let done = eigenlens(&[command, &["--out", &out], &quick, more].concat());
+            assert!(done.status.success(), "{}", stderr(&done));
+            for name in tables {
+                let text = std::fs::read_to_string(format!("{out}/{name}")).unwrap();
+                let cells: Vec<&str> = text.lines().skip(1).flat_map(|line| line.split(',')).collect();
+                let has = |cell: &str| cells.contains(&cell);
+                assert_eq!(
+                    [has("=a"), has("+b"), has("'=a"), has("'+b")],
+                    [!safe, !safe, safe, safe],
+                    "{name}: {text}"
+                );
+                // A number is none.
+                assert!(has("-1") && !has("'-1"), "{name}: {text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn channels_of_another_name_are_refused() {
     let place = Place::new();

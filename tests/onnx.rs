@@ -428,3 +428,27 @@ fn an_exported_model_answers_alike() {
     }
     refused(&eigenlens(&["export", &place.text("net0.onnx"), "--out", &place.text("again.onnx")]), 2, &["ONNX"]);
 }
+
+/// A few kilobytes that say of a file with holes that it holds thousands of tensors of 8 GiB; and a model that is itself all holes.
+#[test]
+fn what_a_file_claims_is_held_against_the_memory() {
+    let place = Place::new();
+    let holes = |name: &str, length: u64| fs::File::create(place.path(name)).unwrap().set_len(length).unwrap();
+    holes("weights", 1 << 33);
+    let names: Vec<String> = (0..4096).map(|i| format!("w{i}")).collect();
+    let tensors: Vec<Bytes> = names
+        .iter()
+        .map(|name| {
+            let entry = Bytes::default().bytes(1, "location").bytes(2, "weights");
+            Bytes::default().int(1, 1 << 31).int(2, 1).bytes(8, name).message(13, entry).int(14, 1)
+        })
+        .collect();
+    let inputs: Vec<&str> = ["x"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let path = place.path("net.onnx");
+    fs::write(&path, whole(&[-1, 1], &[node("Sum", "s", &inputs, &["y"], &[])], &tensors)).unwrap();
+    let error = onnx::load(&path).expect_err("64 TiB of parameters").to_string();
+    assert!(error.contains("net.onnx: the network needs 67108864 MiB") && error.contains("are free"), "{error}");
+    holes("large.onnx", 1 << 43);
+    let error = onnx::load(place.path("large.onnx")).expect_err("8 TiB").to_string();
+    assert!(error.contains("large.onnx needs 8388608 MiB"), "{error}");
+}

@@ -250,3 +250,90 @@ fn a_signal_ends_an_explanation_within_a_second() {
     assert!(clock.elapsed() < Duration::from_millis(1500), "{:?}", clock.elapsed());
     assert!(!place.path("why/explanations.json").exists());
 }
+
+/// Killed on its way, each of the commands that look at a model goes on to the same bytes; with another model it refuses to.
+#[test]
+fn killed_explanations_and_curves_go_on_to_the_same_bytes() {
+    let place = Place::new();
+    let (run, model) = (place.text("run"), place.text("run/model.safetensors"));
+    let train = |seed: &str| {
+        let quick = ["--epochs", "1", "--hidden", "30,20", "--device", "cpu", "--seed", seed];
+        assert!(eigenlens(&[&["train", "gaussian", "--out", &run], &quick[..]].concat()).status.success());
+    };
+    train("0");
+    let commands: [(&[&str], &[&str]); 3] = [
+        (&["explain", "--rows", "all:1500", "--split", "all", "--components", "2"], &["explanations.json", "maps.npz"]),
+        (&["similarity", "--rows", "all:1000"], &["similarity.npz"]),
+        (&["curve", "--controls", "60", "--retrain"], &["curve.csv"]),
+    ];
+    for (command, results) in commands {
+        let (name, options) = command.split_first().unwrap();
+        let line = |out: &str| {
+            let engine = ["--device", "cpu", "--threads", "2", "--checkpoint", "0.0001", "--out"].map(str::to_owned);
+            let given = [&[*name, &model, "gaussian"], options].concat();
+            given.into_iter().map(str::to_owned).chain(engine).chain([place.text(out)]).collect::<Vec<String>>()
+        };
+        let words = |line: &[String]| start(&line.iter().map(String::as_str).collect::<Vec<_>>());
+        let (whole, cut) = (format!("{name}-whole"), format!("{name}-cut"));
+        assert!(words(&line(&whole)).wait().unwrap().success());
+        let child = words(&line(&cut));
+        let kept = place.path(&cut).join("unfinished").join(name);
+        let state = || {
+            fs::read_dir(&kept)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|file| file.path().extension().is_some_and(|ending| ending == "state"))
+        };
+        wait_for(&kept.join("run.json"));
+        let clock = Instant::now();
+        while !state() && clock.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill(child);
+        assert_eq!(fs::read_dir(place.path(&cut)).unwrap().count(), 1, "{name} was killed before its end");
+        if *name == "curve" {
+            train("1");
+            let other = eigenlens(&[name, "--resume", &place.text(&cut)]);
+            refused(&other, 2, &["the model or the data are others"]);
+            train("0");
+        }
+        let done = eigenlens(&[name, "--resume", &place.text(&cut)]);
+        assert!(done.status.success() && stderr(&done).contains("going on"), "{}", stderr(&done));
+        for result in results {
+            let bytes = |of: &str| fs::read(place.path(of).join(result)).unwrap();
+            assert!(bytes(&whole) == bytes(&cut), "{name}: {result}");
+        }
+        assert!(!place.path(&cut).join("unfinished").exists());
+        let again = eigenlens(&[name, "--resume", &place.text(&cut)]);
+        assert!(again.status.success() && stderr(&again).contains("finished"), "{}", stderr(&again));
+    }
+}
+
+/// Digits that have changed are not gone on with.
+#[test]
+fn a_resumed_experiment_refuses_other_data() {
+    let place = Place::new();
+    let (data, out) = (place.text("digits"), place.text("out"));
+    fs::create_dir(place.path("digits")).unwrap();
+    let write = |shift: u8| {
+        for (part, rows) in [("train", 40u8), ("t10k", 10)] {
+            let images: Vec<u8> = (0..u32::from(rows) * 784).map(|i| (i * 7 % 251) as u8 ^ shift).collect();
+            let labels: Vec<u8> = (0..rows).map(|row| row % 2).collect();
+            let head = |kind: u8, sizes: &[u8]| {
+                let sizes = sizes.iter().flat_map(|&size| [0, 0, 0, size]);
+                [0, 0, 8, kind].into_iter().chain(sizes).collect::<Vec<u8>>()
+            };
+            place.write(&format!("digits/{part}-images-idx3-ubyte"), [head(3, &[rows, 28, 28]), images].concat());
+            place.write(&format!("digits/{part}-labels-idx1-ubyte"), [head(1, &[rows]), labels].concat());
+        }
+    };
+    write(0);
+    let source = format!("idx:{data}");
+    let long = ["--epochs", "100000", "--replicas", "1", "--device", "cpu", "--checkpoint", "0.001"];
+    let child = start(&[&["reproduce", "mnist-01", "--data", &source, "--out", &out], &long[..]].concat());
+    wait_for(&place.path("out/unfinished/reproduce/run.json"));
+    kill(child);
+    write(1);
+    refused(&eigenlens(&["reproduce", "--resume", &out]), 2, &["the model or the data are others", "without --resume"]);
+}

@@ -2,7 +2,7 @@
 """Kills the program (-9) at random moments and looks at what is left: python3 benches/faults/kills.py EIGENLENS [COUNT [SEED]]
 
 Every command is run whole once. Then it is killed COUNT times in all; after each kill its folder must hold results of one run, those of the
-run before or its own, and nothing half. Commands that go on (train, select, reproduce) are then resumed, some of them killed once more on
+run before or its own, and nothing half. Commands that go on (train, select, reproduce, explain, similarity, curve) are then resumed, some of them killed once more on
 the way, and must end with the bits of the run that was never stopped, but for times. Exit code 1 if anything differed.
 """
 import json
@@ -66,17 +66,31 @@ def commands(place, model):
                     "1", "--epochs", "1000", *quick, *OFTEN], True),
         "reproduce": (["reproduce", "gaussian", "--data-sets", "2", "--replicas", "2", "--epochs", "60", "--rows", "20000", *ENGINE, *OFTEN],
                       True),
-        "explain": (["explain", model, "correlated", "--rows", "test:60", "--split", "all", *ENGINE], False),
-        "similarity": (["similarity", model, "correlated", "--rows", "test:60", *ENGINE], False),
-        "curve": (["curve", model, "correlated", *ENGINE], False),
+        "explain": (["explain", model, "correlated", "--rows", "test:2000", "--split", "all", "--components", "2", *ENGINE, *OFTEN], True),
+        "similarity": (["similarity", model, "correlated", "--rows", "test:1000", *ENGINE, *OFTEN], True),
+        "curve": (["curve", model, "correlated", "--controls", "20", "--retrain", *ENGINE, *OFTEN], True),
+        "demo": (["demo", "--mnist", place / "digits", *ENGINE], False),
         "predict": (["predict", model, "correlated", *ENGINE], False),
         "export": (["export", model], False),
         "rank": (["rank", model], False),
+        "inspect": (["inspect", model, "correlated", *ENGINE], False),
+        "adapters": (["adapters"], False),
     }
 
 
+def digits(folder):
+    """Zeros and ones of noise, as MNIST's four files."""
+    folder.mkdir()
+    for part, rows in [("train", 300), ("t10k", 60)]:
+        labels = [i % 2 for i in range(rows)]
+        pixels = bytes(RANDOM.randrange(200) if RANDOM.random() < 0.1 + 0.1 * label else 0 for label in labels for _ in range(784))
+        head = lambda kind, *sizes: bytes([0, 0, 8, kind]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(head(3, rows, 28, 28) + pixels)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(head(1, rows) + bytes(labels))
+
+
 def out_of(name, folder):
-    if name == "rank":
+    if name in ("rank", "inspect", "adapters"):
         return []
     return ["--out", str({"predict": folder / "p.csv", "export": folder / "m.onnx"}.get(name, folder))]
 
@@ -86,6 +100,7 @@ def main():
     rows = [[RANDOM.gauss(0, 1) for _ in range(6)] for _ in range(300)]
     lines = ["a,b,c,d,e,f,y"] + [",".join(f"{x:.4f}" for x in r) + f",{int(r[0] + r[1] > 0)}" for r in rows]
     (place / "table.csv").write_text("\n".join(lines) + "\n")
+    digits(place / "digits")
     run(["train", "correlated", "--out", str(place / "model"), "--epochs", "1", "--hidden", "8", *ENGINE])
     model = str(place / "model/model.safetensors")
     whole, took = {}, {}
@@ -97,7 +112,7 @@ def main():
         took[name], whole[name] = time.time() - clock, content(folder)
     faults, cut, resumed = [], 0, 0
     for i in range(COUNT):
-        name = RANDOM.choice([name for name in whole for _ in range(4 if name in ("train", "select", "reproduce") else 1)])
+        name = RANDOM.choice([name for name in whole for _ in range(4 if commands(place, model)[name][1] else 1)])
         arguments, goes_on = commands(place, model)[name]
         arguments = [str(a) for a in arguments]
         folder = place / "cut"
@@ -113,7 +128,7 @@ def main():
         after = took[name] * (RANDOM.uniform(0.85, 1.05) if late else RANDOM.uniform(0, 1))
         cut += killed(arguments + out_of(name, folder), after)
         # The next command that reads a model there finishes what was begun.
-        if name in ("train", "select") and ((folder / "model.safetensors").exists() or (folder / "unfinished/.swap").exists()):
+        if name in ("train", "select", "demo") and ((folder / "model.safetensors").exists() or (folder / "unfinished/.swap").exists()):
             run(["rank", str(folder / "model.safetensors")])
         now, new = content(folder), whole[name] | {"mine.txt": b"not ours"}
         halves = [path for path in folder.glob(".*.part")]

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::args::{DataArgs, RunArgs, say_notes};
 use super::args::{MOST_DRAWS, at_most};
 use super::output::{Results, metric_of, publish, refuse_other_model};
+use super::resume::{KeepArgs, Kept, digest, digest_of_model};
 use super::say;
 use super::{print, print_json};
 use crate::assess::{RowScores, mean_outputs};
@@ -63,20 +64,23 @@ pub struct Args {
     #[command(flatten)]
     read: DataArgs,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     run: RunArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let model = Model::load_trained(&args.model)?;
+    let mut model = Model::load_trained(&args.model)?;
     let device = args.run.device.open()?;
     refuse_other_model(&args.out, &args.model)?;
-    let folder = Folder::open(&args.out)?;
+    let kept = Kept::open("curve", &args.out, &args.keep)?;
     let d = &model.description;
     let mut request = args.read.request(&args.data, d.split_seed);
     super::predict::fill_in(&mut request, &model);
     request.weights.clone_from(&d.weight_column);
     let mut dataset = super::predict::read(&request, &model)?;
     say_notes(&dataset);
+    let keep = kept.with(digest_of_model(&model) + &digest(&dataset))?;
     let (parts, known) = model.split(&dataset)?;
     if !known {
         say(&format!("{} is not what the model was trained on: every row counts as a test row", args.data));
@@ -96,67 +100,83 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let (_, name, range) = chosen
         .ok_or_else(|| Error::Usage("the data have neither test nor validation rows; add --rows train".into()))?;
-    let options = CurveOptions {
-        max_k: args.max_k,
-        controls: args.controls,
-        fill: match args.mask {
-            Fill::Zero => MaskFill::Zero,
-            Fill::Mean => MaskFill::Mean,
-        },
-        seed: d.split_seed,
-        retrain: args.retrain,
-    };
-    let count = range.len();
-    let curve = curve(&model, &resident, (name, range.clone()), &options, &device)?;
-    let path = args.out.join("curve.csv");
-    Results::Curve.replace(&folder);
-    tables::write_curve(folder.file("curve.csv"), &curve)?;
-    let ranking = model.ranking();
-    let page = CurvePage {
-        source: &args.data,
-        curve: &curve,
-        rows: count,
-        se: standard_error(&model, &resident, range, &device)?,
-        names: ranking.iter().map(|feature| feature.name.as_str()).collect(),
-        replicas: model.parameters.len(),
-        settings: vec![
-            ("model".into(), args.model.display().to_string()),
-            ("data".into(), args.data.clone()),
-            ("rows".into(), format!("{name}, {count}")),
-            ("largest number of inputs".into(), args.max_k.min(ranking.len()).to_string()),
-            ("random orderings".into(), args.controls.to_string()),
-            ("masked inputs".into(), curve.mask.clone()),
-            ("trained anew".into(), if args.retrain { "yes".into() } else { "no".into() }),
-            ("engine".into(), device.to_string()),
-        ],
-        caution: model.description.caution(),
-    };
-    let report = args.run.save(&page.page(), &folder, "curve")?;
-    publish(&folder)?;
-    if args.run.json {
-        print_json(&serde_json::json!(curve))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let metric = curve.metric.short_name();
-    let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
-    let mut text = format!(
-        "{caution}{metric} on {}; all inputs: {:.4}\n     k  ranked  random\n",
-        counted(count, &format!("{name} row")),
-        curve.full
-    );
-    for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
-        text.push_str(&format!(
-            "{:6}  {:.4}  {:.4} ± {:.4}",
-            point.k, point.ranked, point.random_mean, point.random_std
-        ));
-        if let Some(retrained) = point.retrained {
-            text.push_str(&format!("  retrained {retrained:.4}"));
-        }
-        text.push('\n');
-    }
-    text.push_str(&format!("Curve: {}\n{report}", path.display()));
-    print(&text)?;
+    model.description.settings.keep = keep;
+    kept.ended(args.draw(&model, &resident, (name, range), &device, &kept.folder))?;
+    kept.finished()?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// Draws the curve on some rows, writes everything and prints it.
+    fn draw(
+        &self,
+        model: &Model,
+        resident: &Resident,
+        (name, range): (&str, Range<usize>),
+        device: &Device,
+        folder: &Folder,
+    ) -> Result<()> {
+        let args = self;
+        let options = CurveOptions {
+            max_k: args.max_k,
+            controls: args.controls,
+            fill: match args.mask {
+                Fill::Zero => MaskFill::Zero,
+                Fill::Mean => MaskFill::Mean,
+            },
+            seed: model.description.split_seed,
+            retrain: args.retrain,
+        };
+        let count = range.len();
+        let curve = curve(model, resident, (name, range.clone()), &options, device)?;
+        let path = args.out.join("curve.csv");
+        Results::Curve.replace(folder);
+        tables::write_curve(folder.file("curve.csv"), &curve)?;
+        let ranking = model.ranking();
+        let page = CurvePage {
+            source: &args.data,
+            curve: &curve,
+            rows: count,
+            se: standard_error(model, resident, range, device)?,
+            names: ranking.iter().map(|feature| feature.name.as_str()).collect(),
+            replicas: model.parameters.len(),
+            settings: vec![
+                ("model".into(), args.model.display().to_string()),
+                ("data".into(), args.data.clone()),
+                ("rows".into(), format!("{name}, {count}")),
+                ("largest number of inputs".into(), args.max_k.min(ranking.len()).to_string()),
+                ("random orderings".into(), args.controls.to_string()),
+                ("masked inputs".into(), curve.mask.clone()),
+                ("trained anew".into(), if args.retrain { "yes".into() } else { "no".into() }),
+                ("engine".into(), device.to_string()),
+            ],
+            caution: model.description.caution(),
+        };
+        let report = args.run.save(&page.page(), folder, "curve")?;
+        publish(folder)?;
+        if args.run.json {
+            return print_json(&serde_json::json!(curve));
+        }
+        let metric = curve.metric.short_name();
+        let caution = model.description.caution().map_or_else(String::new, |caution| format!("{caution}\n\n"));
+        let mut text = format!(
+            "{caution}{metric} on {}; all inputs: {:.4}\n     k  ranked  random\n",
+            counted(count, &format!("{name} row")),
+            curve.full
+        );
+        for point in curve.points.iter().filter(|p| [1, 2, 5, 10, 14, 20, 30, 50, 100].contains(&p.k)) {
+            text.push_str(&format!(
+                "{:6}  {:.4}  {:.4} ± {:.4}",
+                point.k, point.ranked, point.random_mean, point.random_std
+            ));
+            if let Some(retrained) = point.retrained {
+                text.push_str(&format!("  retrained {retrained:.4}"));
+            }
+            text.push('\n');
+        }
+        text.push_str(&format!("Curve: {}\n{report}", path.display()));
+        print(&text)
+    }
 }
 
 /// Of the score with every input, over the rows.

@@ -7,6 +7,7 @@ use super::args::RunArgs;
 use super::train::train;
 use crate::data::{self, Request};
 use crate::model::Plan;
+use crate::report::tables::CsvNames;
 use crate::run::Folder;
 use crate::{Error, Result};
 
@@ -37,6 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let request = Request { classes: Some(vec!["0".into(), "1".into()]), ..Request::new(source) };
     let dataset = data::load(&request)?;
     // 784-100-100-50-2 with the paper's penalties, balanced start and a cosine schedule: all defaults.
-    let stopped = train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &folder, &args.run)?;
+    let stopped =
+        train("MNIST 0 v 1".into(), dataset, &Plan::default(), &device, &folder, &args.run, CsvNames::AsTheyAre)?;
     Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

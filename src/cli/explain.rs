@@ -16,7 +16,7 @@ use super::names::Names;
 use super::output::{Results, publish, refuse_other_model};
 use super::pictures::best_classes;
 use super::progress::RowBar;
-use super::resume::{farewell, set_farewell};
+use super::resume::{KeepArgs, Kept, digest_of_rows};
 use super::rows::{self, Rows};
 use super::say;
 use super::{print, print_json};
@@ -28,10 +28,10 @@ use crate::network::local::SlopeForm;
 use crate::network::{NodeId, Parameters};
 use crate::report::explain_page::{self, ExplainPage, Shown};
 use crate::report::text::{many, serde_name};
-use crate::run::Folder;
+use crate::run::{Folder, Keep};
 use crate::specxai::{
-    Checkpoint, ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, passing_cuts, plan,
-    similarity, tolerance,
+    ExplainSettings, Form, Output, Reduction, Spectrum, Work, axis, explain_planned, passing_cuts, plan, similarity,
+    tolerance,
 };
 use crate::train::Flow;
 use crate::{Error, Result, write};
@@ -89,6 +89,8 @@ pub struct Args {
     #[arg(hide_short_help = true, long, default_value_t = 1024, value_name = "MIB", value_parser = mebibytes)]
     memory: usize,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     given: GivenArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -135,43 +137,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     // Once the request is known to make sense, and before the work is done.
     refuse_other_model(&args.out, &args.model)?;
-    let folder = &Folder::open(&args.out)?;
-    Results::Explain(page_name(&args.model)).replace(folder);
-    let (mut done, mut checkpoints) = (Vec::new(), Vec::new());
-    for (i, &output) in outputs.iter().enumerate() {
-        let named = explain_page::output_name(output, &model.description.targets);
-        // With one output the files have the plain names.
-        let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
-        let checkpoint = Checkpoint::new(folder.unfinished(&format!("explain{suffix}")), Checkpoint::EVERY);
-        checkpoints.push(checkpoint.clone());
-        let (kept, out) = (checkpoint.clone(), args.out.display().to_string());
-        set_farewell(move || stopped(&kept, &out));
-        let asked = Asked {
-            args,
-            folder,
-            model: &model,
-            parameters,
-            rows: &rows,
-            splits: &splits,
-            along,
-            output,
-            suffix,
-            checkpoint,
-        };
-        done.push(asked.explain(&device)?);
-    }
-    let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
-    write::atomic(folder.file("explanations.json"), |out| {
-        serde_json::to_writer(&mut *out, &list)?;
-        out.write_all(b"\n")
-    })?;
-    publish(folder)?;
-    checkpoints.iter().try_for_each(Checkpoint::remove)?;
-    if args.run.json {
-        print_json(&list)?
-    } else {
-        print(&done.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n"))?
-    }
+    let kept = Kept::open("explain", &args.out, &args.keep)?;
+    let keep = kept.with(digest_of_rows(&model, &rows))?;
+    let asked = Asked {
+        args,
+        folder: &kept.folder,
+        keep,
+        model: &model,
+        parameters,
+        rows: &rows,
+        splits: &splits,
+        along,
+        output: Output::Predicted,
+        suffix: String::new(),
+    };
+    kept.ended(asked.all(&outputs, &device))?;
+    kept.finished()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -188,20 +169,12 @@ fn file_name(name: &str, place: usize) -> String {
     if plain == name { plain } else { format!("{plain}-{place}") }
 }
 
-/// What becomes of what was done before a stop.
-fn stopped(checkpoint: &Checkpoint, out: &str) -> String {
-    let kept = if checkpoint.holds_any() {
-        "the same command goes on from what is kept in"
-    } else {
-        "nothing that takes long was done, and nothing was written in"
-    };
-    format!("stopped before the last row; {kept} {out}")
-}
-
 /// One output that is explained.
+#[derive(Clone)]
 struct Asked<'a> {
     args: &'a Args,
     folder: &'a Folder,
+    keep: Keep,
     model: &'a Model,
     parameters: &'a Parameters,
     rows: &'a Rows,
@@ -210,14 +183,38 @@ struct Asked<'a> {
     output: Output,
     /// Of the names of its files.
     suffix: String,
-    checkpoint: Checkpoint,
 }
 
 impl Asked<'_> {
+    /// Explains all these outputs, writes everything and prints it.
+    fn all(&self, outputs: &[Output], device: &Device) -> Result<()> {
+        let (args, folder) = (self.args, self.folder);
+        Results::Explain(page_name(&args.model)).replace(folder);
+        let mut done = Vec::new();
+        for (i, &output) in outputs.iter().enumerate() {
+            let named = explain_page::output_name(output, &self.model.description.targets);
+            // With one output the files have the plain names.
+            let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
+            done.push(Asked { output, suffix, ..self.clone() }.explain(device)?);
+        }
+        let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
+        write::atomic(folder.file("explanations.json"), |out| {
+            serde_json::to_writer(&mut *out, &list)?;
+            out.write_all(b"\n")
+        })?;
+        publish(folder)?;
+        if args.run.json {
+            print_json(&list)
+        } else {
+            print(&done.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n"))
+        }
+    }
+
     /// Explains and writes all but explanations.json, whose entries it returns with the text to print.
     fn explain(&self, device: &Device) -> Result<(Vec<serde_json::Value>, String)> {
         let Asked { args, model, parameters, rows, along, .. } = *self;
         let settings = self.decomposition();
+        let clock = self.keep.clock();
         let first = &rows.inputs[..model.network.input_width()];
         let mut plans = plan(&model.network, parameters, first, &settings, device)?;
         if args.split.as_deref() == Some("all") {
@@ -264,7 +261,6 @@ impl Asked<'_> {
             splits: names,
         };
         let bar = RowBar::new(rows.numbers.len());
-        let clock = std::time::Instant::now();
         let (mut done, mut problem) = (0, None);
         let at = Cell::new(0.0);
         let mut each = |explanation| {
@@ -276,25 +272,18 @@ impl Asked<'_> {
             at.set(done as f64 / splits as f64);
             bar.show(at.get())
         };
-        let mut told = false;
-        let mut watch = |work: Work| {
-            if work.resumed && !std::mem::replace(&mut told, true) {
-                bar.say("going on where the same command was stopped");
-            }
-            bar.show(at.get() + work.share / splits as f64)
-        };
+        let mut watch = |work: Work| bar.show(at.get() + work.share / splits as f64);
         let network = &model.network;
         let made = explain_planned(network, parameters, &rows.inputs, &settings, &plans, device, &mut each, &mut watch);
         bar.finish();
-        let regions =
-            made.map_err(|error| if matches!(error, Error::Stopped(_)) { Error::Stopped(farewell()) } else { error })?;
+        let regions = made?;
         if let Some(error) = problem {
             return Err(error);
         }
         if done < rows.numbers.len() * splits {
-            return Err(Error::Stopped(farewell()));
+            return Err(Error::Stopped("stopped before the last row".into()));
         }
-        let text = self.finish(&collected, regions.as_deref(), device, clock.elapsed().as_secs_f64())?;
+        let text = self.finish(&collected, regions.as_deref(), device, clock.seconds())?;
         Ok((collected.json, text))
     }
 
@@ -311,7 +300,7 @@ impl Asked<'_> {
             form: args.form,
             memory: args.memory.saturating_mul(1 << 20),
             budget: 60.0 * args.budget / (splits.len() * rows.numbers.len()) as f64,
-            checkpoint: Some(self.checkpoint.clone()),
+            keep: self.keep.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod export;
 mod inspect;
+mod interrupt;
 mod names;
 mod output;
 mod pictures;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use csv::{ReaderBuilder, Trim};
 
+use crate::report::tables::CsvNames;
+
 /// Names separated by commas, as in a line of a CSV file: one that has a comma itself stands in double quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
@@ -17,6 +19,20 @@ impl FromStr for Names {
         // The text is UTF-8 and has one record, so nothing can be wrong with it.
         let first = reader.records().next().and_then(std::result::Result::ok);
         Ok(Names(first.map_or_else(Vec::new, |record| record.iter().map(str::to_owned).collect())))
+    }
+}
+
+/// How names stand in tables.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub struct CsvArgs {
+    /// Names in tables that a spreadsheet would take for a formula (beginning with =, +, - or @) get a ' before them
+    #[arg(hide_short_help = true, long, help_heading = "Output")]
+    csv_safe: bool,
+}
+
+impl CsvArgs {
+    pub fn names(self) -> CsvNames {
+        if self.csv_safe { CsvNames::Safe } else { CsvNames::AsTheyAre }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::host::argmax;
 use crate::model::{Fit, Model};
 use crate::relevance::{Curve, RankedFeature};
 use crate::report::page::Page;
+use crate::report::tables::CsvNames;
 use crate::report::text::serde_name;
 use crate::report::{Example, TrainPage, tables, text};
 use crate::run::{Folder, settle};
@@ -138,8 +139,8 @@ pub fn kept(model: &Model, ranking: &[RankedFeature]) -> usize {
 
 impl Outcome<'_> {
     /// Writes tables and metrics.
-    pub fn write(&self, folder: &Folder) -> Result<()> {
-        tables::write_relevance(folder.file("relevance.csv"), self.ranking)?;
+    pub fn write(&self, folder: &Folder, names: CsvNames) -> Result<()> {
+        tables::write_relevance(folder.file("relevance.csv"), self.ranking, names)?;
         tables::write_history(folder.file("history.csv"), &self.fit.history)?;
         tables::write_curve(folder.file("curve.csv"), self.curve)?;
         let metrics = format!("{:#}\n", self.metrics());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{DeviceArgs, GivenArgs, say_notes};
+use super::names::CsvArgs;
 use super::pictures::{self, best_classes};
 use super::say;
 use super::{print, print_json, write_out};
@@ -38,18 +39,11 @@ pub struct Args {
     given: GivenArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Names that a spreadsheet would take for a formula (beginning with =, +, - or @) get a ' before them
-    #[arg(long)]
-    csv_safe: bool,
+    #[command(flatten)]
+    csv: CsvArgs,
     /// Print what was written as JSON; with --out -, the table is in it
     #[arg(long)]
     json: bool,
-}
-
-/// A cell that no spreadsheet takes for a formula; numbers are none.
-fn no_formula(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    if formula { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Takes from the model what the command line leaves open.
@@ -207,7 +201,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Beside the outputs stand the table as text, and its bytes.
     let numbers = (mean.len() as u64).saturating_mul(32);
     refuse_beyond_memory("the table of outputs", numbers, "give fewer rows at a time")?;
-    let text = |text: &str| if args.csv_safe { no_formula(text) } else { text.to_owned() };
+    let text = |text: &str| args.csv.names().cell(text);
     let mut writer = csv::Writer::from_writer(Vec::new());
     let first = args.id.as_deref().unwrap_or("row");
     let header = [first].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));

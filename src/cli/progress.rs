@@ -1,50 +1,13 @@
-//! The progress bar, and Ctrl-C.
+//! The progress bar.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::resume::farewell;
-use super::say;
+use super::interrupt::{catch_interrupt, heard, is_interrupted};
 use crate::selection::{Stage, StageWork};
 use crate::train::{Flow, Progress};
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED_CODE: i32 = 130;
-
-/// Whether a stop was heard by somebody who writes what there is.
-static HEARD: AtomicBool = AtomicBool::new(false);
-
-/// How long whatever is under way may take after a stop was asked for.
-const PATIENCE: Duration = Duration::from_millis(800);
-
-/// From now on the first Ctrl-C (or SIGTERM) asks for a clean stop, which comes within a second: where nobody has heard it by then the
-/// program ends with what is kept. The second ends it at once.
-fn catch_interrupt() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let handler = move || {
-            if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                std::process::exit(INTERRUPTED_CODE);
-            }
-            say("stopping (Ctrl-C again to quit at once)");
-            std::thread::spawn(|| {
-                std::thread::sleep(PATIENCE);
-                if !HEARD.load(Ordering::SeqCst) {
-                    say(&farewell());
-                    std::process::exit(1);
-                }
-            });
-        };
-        // Without a handler Ctrl-C ends the program at once: a loss of comfort, not of correctness.
-        let _ = ctrlc::set_handler(handler);
-    });
-}
 
 /// A bar on stderr with loss, metric, steps a second and the time left; nothing where stderr is no terminal.
 pub struct Bar {
@@ -84,9 +47,9 @@ impl Bar {
             self.metric,
             progress.metric,
         ));
-        if INTERRUPTED.load(Ordering::SeqCst) {
+        if is_interrupted() {
             // Whoever trains writes what is trained.
-            HEARD.store(true, Ordering::SeqCst);
+            heard();
             return Flow::Stop;
         }
         Flow::Continue
@@ -117,12 +80,7 @@ impl RowBar {
     pub fn show(&self, done: f64) -> Flow {
         self.bar.set_position((done * PARTS as f64) as u64);
         self.bar.set_message(format!("row {} of {}", (done as usize + 1).min(self.rows), self.rows));
-        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
-    }
-
-    /// Says a line of its own on stderr.
-    pub fn say(&self, text: &str) {
-        self.bar.suspend(|| say(text));
+        if is_interrupted() { Flow::Stop } else { Flow::Continue }
     }
 
     pub fn finish(&self) {
@@ -170,7 +128,7 @@ impl StageBar {
         };
         self.bar.set_position((done * PARTS as f64) as u64);
         self.bar.set_message(format!("{name}, loss {:.4}  {left}", progress.loss));
-        if INTERRUPTED.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue }
+        if is_interrupted() { Flow::Stop } else { Flow::Continue }
     }
 
     /// The share of all the work that is done.

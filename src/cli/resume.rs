@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
 use super::args::minutes;
+use super::interrupt::{catch_interrupt, farewell, set_farewell};
+use super::rows::Rows;
 use super::say;
 use crate::data::{Dataset, Targets};
+use crate::model::Model;
 use crate::run::{Folder, Journal, Keep, digest_of_words};
 use crate::{Error, Result};
 
@@ -52,27 +55,34 @@ struct Started {
     /// Where relative paths of the arguments begin.
     directory: PathBuf,
     arguments: Vec<String>,
-    /// A digest of the data that were read.
+    /// A digest of the data that were read, and of the model if one was.
     data: String,
 }
 
 /// What is gone on with, and what it was started as.
 static RESUMED: OnceLock<Started> = OnceLock::new();
-/// Says how a run ends that is stopped, after writing what is done.
-static FAREWELL: Mutex<Option<Box<dyn Fn() -> String + Send>>> = Mutex::new(None);
-
 /// Commands that can go on, each with a result of theirs that tells that nothing is left to do.
-const COMMANDS: [&str; 3] = ["train", "select", "reproduce"];
+const COMMANDS: [(&str, &str); 6] = [
+    ("train", "model.safetensors"),
+    ("select", "model.safetensors"),
+    ("explain", "explanations.json"),
+    ("similarity", "similarity.npz"),
+    ("curve", "curve.csv"),
+    // Any experiment's.
+    ("reproduce", ".json"),
+];
 
 /// The command line: what was given, or with --resume what was given then. `Err`: there is nothing left to do, or that was no folder of ours.
 pub fn arguments() -> Result<Vec<OsString>, ExitCode> {
     let given: Vec<OsString> = std::env::args_os().collect();
     let text = |at: usize| given.get(at).and_then(|word| word.to_str()).unwrap_or_default();
     let asked = (2..given.len()).any(|i| text(i) == "--resume" || text(i).starts_with("--resume="));
-    let Some(command) = COMMANDS.into_iter().find(|command| asked && *command == text(1)) else { return Ok(given) };
+    let Some((command, result)) = COMMANDS.into_iter().find(|(command, _)| asked && *command == text(1)) else {
+        return Ok(given);
+    };
     let going = Going::parse_from(given[..1].iter().chain(&given[2..]));
     going
-        .command_line(command, &given[0])
+        .command_line(command, result, &given[0])
         .map_err(|error| {
             say(&error.to_string());
             ExitCode::from(error.exit_code())
@@ -85,15 +95,12 @@ pub fn arguments() -> Result<Vec<OsString>, ExitCode> {
 
 impl Going {
     /// `None` where all is done.
-    fn command_line(&self, command: &str, program: &OsString) -> Result<Option<Vec<OsString>>> {
+    fn command_line(&self, command: &str, result: &str, program: &OsString) -> Result<Option<Vec<OsString>>> {
         let out = std::path::absolute(&self.resume).unwrap_or_else(|_| self.resume.clone());
         let file = out.join("unfinished").join(command).join("run.json");
         let Ok(text) = std::fs::read(&file) else {
             let names = std::fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
-            let done = names.filter_map(|name| name.into_string().ok()).any(|name| match command {
-                "reproduce" => name.ends_with(".json"),
-                _ => name == "model.safetensors",
-            });
+            let done = names.filter_map(|name| name.into_string().ok()).any(|name| name.ends_with(result));
             return if done {
                 Ok(None)
             } else {
@@ -149,6 +156,7 @@ impl Kept {
     /// Opens the folder of results.
     pub fn open(command: &'static str, out: &Path, keep: &KeepArgs) -> Result<Kept> {
         let folder = Folder::open(out)?;
+        catch_interrupt();
         let every = Duration::from_secs_f64((60.0 * keep.checkpoint).min(1e9));
         let journal = Arc::new(Journal::new(folder.unfinished(command), every));
         let (of, out) = (journal.clone(), out.display().to_string());
@@ -185,8 +193,10 @@ impl Kept {
                 }
             }
             Some(_) if is_resumed() => {
+                let what =
+                    if ["train", "select"].contains(&self.command) { "the data" } else { "the model or the data" };
                 return Err(Error::Usage(format!(
-                    "--resume {}: the data are others than those it was started with; put those back, or start anew without --resume",
+                    "--resume {}: {what} are others than those it was started with; put those back, or start anew without --resume",
                     self.folder.path().display()
                 )));
             }
@@ -225,17 +235,6 @@ impl Kept {
     }
 }
 
-/// What is said of a run that is stopped.
-pub fn set_farewell(say: impl Fn() -> String + Send + 'static) {
-    *FAREWELL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Box::new(say));
-}
-
-/// Writes what is done, and says how to go on.
-pub fn farewell() -> String {
-    let say = FAREWELL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    say.as_ref().map_or_else(|| "stopped; nothing was written".into(), |say| say())
-}
-
 /// A digest of all that a training takes from a data set.
 pub fn digest(dataset: &Dataset) -> String {
     let names: Vec<u32> = dataset.features.iter().flat_map(|feature| feature.name.bytes().map(u32::from)).collect();
@@ -248,4 +247,37 @@ pub fn digest(dataset: &Dataset) -> String {
     let axes: Vec<u32> = dataset.axes.iter().map(|axis| axis.len as u32).chain([kind]).collect();
     let parts = [&names, &weights, &axes].map(|words| digest_of_words(words));
     [dataset.fingerprint()].iter().chain(&parts).map(|part| format!("{part:016x}")).collect()
+}
+
+/// A digest of a model.
+pub fn digest_of_model(model: &Model) -> String {
+    let graph = serde_json::to_string(&model.network).expect("invariant: a network can be written as JSON");
+    let parameters = model.parameters.iter();
+    let parts = parameters.flat_map(|of| of.pieces().chain([of.statistics.clone()]).map(|part| bits(&part)));
+    combined(&parts.chain([texts([&graph, &model.description.targets.join("\n")])]).collect::<Vec<u64>>())
+}
+
+/// A digest of a model and of the rows that it is asked about.
+pub fn digest_of_rows(model: &Model, rows: &Rows) -> String {
+    let names = [&rows.labels, &rows.names].map(|names| texts(names.iter().flatten()));
+    let parts = [bits(&rows.inputs), bits(&rows.raw), digest_of_words(&rows.numbers), names[0], names[1]];
+    digest_of_model(model) + &combined(&parts)
+}
+
+/// A digest of several lists of numbers.
+pub fn digest_of_lists(lists: &[&[f32]]) -> String {
+    combined(&lists.iter().map(|list| digest_of_words(bytemuck::cast_slice(list))).collect::<Vec<u64>>())
+}
+
+fn bits(values: &[f64]) -> u64 {
+    digest_of_words(bytemuck::cast_slice(values))
+}
+
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> u64 {
+    let words: Vec<u32> = texts.into_iter().flat_map(|text| text.bytes().chain([0]).map(u32::from)).collect();
+    digest_of_words(&words)
+}
+
+fn combined(parts: &[u64]) -> String {
+    format!("{:016x}", digest_of_words(bytemuck::cast_slice(parts)))
 }

@@ -7,13 +7,15 @@ use serde_json::{Map, Value, json};
 
 use super::args::{ConvolutionArgs, DataArgs, LearnArgs, RunArgs, announce, by_name, width};
 use super::args::{MOST_DRAWS, MOST_NETWORKS, MOST_ROWS, at_most};
+use super::names::CsvArgs;
 use super::progress::StageBar;
 use super::resume::{KeepArgs, Kept, digest};
 use super::{output, print, print_json};
 use crate::data::{self, CHANNEL, Dataset, Request, ScaleKind, Task, Unit, channels, read_groups, units};
 use crate::engine::Device;
 use crate::kernels::{Activation, LossKind};
-use crate::report::{selection_page, tables};
+use crate::report::selection_page;
+use crate::report::tables::{self, CsvNames};
 use crate::run::{Folder, Keep};
 use crate::selection::{Score, SelectSettings, Selection, select};
 use crate::train::{MOST_BATCH, MOST_EPOCHS};
@@ -103,6 +105,8 @@ pub struct Args {
     /// Of the split and of the first network
     #[arg(long, default_value_t = 0, value_name = "S", help_heading = "Training")]
     seed: u64,
+    #[command(flatten)]
+    csv: CsvArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -199,7 +203,7 @@ impl Args {
             return Err(Error::Stopped("stopped before every number of features was tried".into()));
         }
         let json = json(&selection, &dataset, device);
-        save(&selection, &json, &dataset, folder)?;
+        save(&selection, &json, &dataset, self.csv.names(), folder)?;
         let page = selection_page::page(&selection, &dataset, &device.to_string());
         let report = self.run.save(&page, folder, "select")?;
         output::publish(folder)?;
@@ -218,12 +222,12 @@ impl Args {
     }
 }
 
-fn save(selection: &Selection, json: &Value, dataset: &Dataset, folder: &Folder) -> Result<()> {
+fn save(selection: &Selection, json: &Value, dataset: &Dataset, names: CsvNames, folder: &Folder) -> Result<()> {
     output::Results::Model.replace(folder);
     selection.compact.model.save(folder.file("model.safetensors"))?;
-    tables::write_selection(folder.file("relevance.csv"), selection, &dataset.features)?;
+    tables::write_selection(folder.file("relevance.csv"), selection, &dataset.features, names)?;
     tables::write_path(folder.file("path.csv"), selection)?;
-    tables::write_path_relevance(folder.file("path_relevance.csv"), selection)?;
+    tables::write_path_relevance(folder.file("path_relevance.csv"), selection, names)?;
     // One a line: a name with a line break stands there escaped, and as it is in selection.json.
     let columns: String = selection
         .source_columns(dataset)

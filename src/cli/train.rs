@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{DataArgs, LearnArgs, NetworkArgs, RunArgs, TrainingArgs, announce};
+use super::interrupt::farewell;
+use super::names::CsvArgs;
 use super::output::{self, Outcome};
 use super::progress::Bar;
-use super::resume::{KeepArgs, Kept, digest, farewell};
+use super::resume::{KeepArgs, Kept, digest};
 use super::{print, print_json, say};
 use crate::Result;
 use crate::data::{self, Dataset, Request, Targets, Task};
 use crate::engine::Device;
 use crate::model::Plan;
 use crate::relevance::{CurveOptions, curve};
+use crate::report::assessment;
+use crate::report::tables::{self, CsvNames};
 use crate::report::text::many;
-use crate::report::{assessment, tables};
 use crate::run::Folder;
 use crate::train::Metric;
 
@@ -38,6 +41,8 @@ pub struct Args {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
+    csv: CsvArgs,
+    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -53,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut plan = args.training.plan(&args.network, &args.read, &args.learn, &dataset)?;
     plan.settings.keep = kept.with(digest(&dataset))?;
     let title = title(&request, &dataset);
-    let stopped = kept.ended(train(title, dataset, &plan, &device, &kept.folder, &args.run))?;
+    let stopped = kept.ended(train(title, dataset, &plan, &device, &kept.folder, &args.run, args.csv.names()))?;
     if stopped {
         say(&farewell());
         return Ok(ExitCode::FAILURE);
@@ -81,6 +86,7 @@ pub fn train(
     device: &Device,
     folder: &Folder,
     run: &RunArgs,
+    names: CsvNames,
 ) -> Result<bool> {
     let task = if matches!(dataset.y, Targets::Classes { .. }) { Task::Classify } else { Task::Regress };
     let bar = Bar::new(Metric::of(task, plan.balanced_classes).short_name());
@@ -97,7 +103,7 @@ pub fn train(
     let curve = curve(model, &resident, (name, range.clone()), &CurveOptions::default(), device)?;
     let examples = output::examples(model, &dataset, &fit.split, &resident, device)?;
     let outcome = Outcome { title, fit: &fit, ranking: &ranking, curve: &curve, examples: &examples, device };
-    outcome.write(folder)?;
+    outcome.write(folder, names)?;
     let report = run.save(&outcome.page(), folder, "report")?;
     output::publish(folder)?;
     if run.json {

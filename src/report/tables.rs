@@ -12,12 +12,29 @@ use crate::selection::Selection;
 use crate::train::EpochRecord;
 use crate::write;
 
+/// How names from data stand in a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CsvNames {
+    #[default]
+    AsTheyAre,
+    /// With a ' before those that a spreadsheet would take for a formula.
+    Safe,
+}
+
+impl CsvNames {
+    /// What stands in the cell of a name; numbers are no formulas.
+    pub fn cell(self, name: &str) -> String {
+        let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']) && name.parse::<f64>().is_err();
+        if formula && self == CsvNames::Safe { format!("'{name}") } else { name.to_owned() }
+    }
+}
+
 /// `relevance.csv`: one row a feature, best first.
-pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Result<()> {
+pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature], names: CsvNames) -> Result<()> {
     let header = ["rank", "feature", "name", "lambda", "psi_norm", "relevance", "relevance_std", "relevance_times_std"];
     let rows = by_rank(ranking).into_iter().map(|f| {
         let numbers = [f.lambda, f.psi_norm, f.relevance, f.relevance_std, f.relevance_times_std].map(float);
-        let mut row = vec![f.rank.to_string(), f.feature.to_string(), f.name.clone()];
+        let mut row = vec![f.rank.to_string(), f.feature.to_string(), names.cell(&f.name)];
         row.extend(numbers);
         row
     });
@@ -27,14 +44,20 @@ pub fn write_relevance(path: impl AsRef<Path>, ranking: &[RankedFeature]) -> Res
 /// `relevance.csv` of a selection: one row a column of the data, in the order of its unit's rank. `relevance` is the unit's
 /// at the chosen penalty, mean over the seeds; `relative_relevance` is relative to each network's largest, root mean square over
 /// the penalties that score within one standard error of the best.
-pub fn write_selection(path: impl AsRef<Path>, selection: &Selection, features: &[Feature]) -> Result<()> {
+pub fn write_selection(
+    path: impl AsRef<Path>,
+    selection: &Selection,
+    features: &[Feature],
+    names: CsvNames,
+) -> Result<()> {
     let header =
         ["rank", "feature", "name", "unit", "chosen", "stability", "relevance", "relative_relevance", "kept_by"];
     let point = &selection.path.points[selection.penalty];
     let rows = selection.ranking.iter().enumerate().flat_map(|(i, &u)| {
         let unit = &selection.units[u];
         unit.columns.iter().map(move |&c| {
-            let mut row = vec![(i + 1).to_string(), c.to_string(), features[c].name.clone(), unit.name.clone()];
+            let mut row =
+                vec![(i + 1).to_string(), c.to_string(), names.cell(&features[c].name), names.cell(&unit.name)];
             row.push(u8::from(i < selection.chosen).to_string());
             let stability = selection.stability.share[u];
             row.extend([stability, point.relevance[u], selection.relative[u], selection.kept_by[u]].map(float));
@@ -58,12 +81,12 @@ pub fn write_path(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
 
 /// `path_relevance.csv`: one row a unit, best first, with its relevance at each penalty of the path (a column each, weakest first),
 /// relative to the largest of each network, root mean square over the seeds.
-pub fn write_path_relevance(path: impl AsRef<Path>, selection: &Selection) -> Result<()> {
+pub fn write_path_relevance(path: impl AsRef<Path>, selection: &Selection, names: CsvNames) -> Result<()> {
     let points = &selection.path.points;
     let penalties: Vec<String> = points.iter().map(|p| float(p.penalty)).collect();
     let header: Vec<&str> = ["rank", "unit"].into_iter().chain(penalties.iter().map(String::as_str)).collect();
     let rows = selection.ranking.iter().enumerate().map(|(i, &u)| {
-        let mut row = vec![(i + 1).to_string(), selection.units[u].name.clone()];
+        let mut row = vec![(i + 1).to_string(), names.cell(&selection.units[u].name)];
         row.extend(points.iter().map(|p| float(p.relative[u])));
         row
     });
@@ -207,7 +230,8 @@ mod tests {
     fn csv_is_sorted_quoted_and_exact() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("relevance.csv");
-        write_relevance(&path, &[feature(2, "b", 1e-9, 0.0), feature(1, "a, \"q\"", 0.1 + 0.2, 0.25)]).unwrap();
+        write_relevance(&path, &[feature(2, "b", 1e-9, 0.0), feature(1, "a, \"q\"", 0.1 + 0.2, 0.25)], CsvNames::Safe)
+            .unwrap();
         let expected = "rank,feature,name,lambda,psi_norm,relevance,relevance_std,relevance_times_std\n\
                         1,9,\"a, \"\"q\"\"\",-0.5,2.0,0.30000000000000004,0.25,0.15000000000000002\n\
                         2,8,b,-0.5,2.0,1e-9,0.0,5e-10\n";

@@ -102,6 +102,14 @@ impl DigitsSettings {
         }
     }
 
+    /// Reads the digits.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn load(&self) -> Result<Dataset> {
+        data::load(&Request { classes: self.digits.classes(), ..Request::new(self.data.as_str()) })
+    }
+
     pub fn plan(&self) -> Plan {
         let batch_norm = if self.variant == Variant::Notebook { Place::First } else { Place::None };
         Plan {
@@ -225,13 +233,12 @@ pub struct DigitsOutcome {
 /// [`Error::Diverged`], the engine's own.
 pub fn digits(
     settings: &DigitsSettings,
+    mut dataset: Dataset,
     device: &Device,
     observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
 ) -> Result<DigitsOutcome> {
     settings.check()?;
-    let clock = std::time::Instant::now();
-    let mut dataset =
-        data::load(&Request { classes: settings.digits.classes(), ..Request::new(settings.data.as_str()) })?;
+    let clock = settings.keep.clock();
     let plan = settings.plan();
     let fit = plan.fit_with(&mut dataset, device, observe)?;
     whole(&fit)?;
@@ -277,7 +284,7 @@ pub fn digits(
         scores: fit.scores.into_iter().collect(),
     };
     outcome.checks = checks(&outcome);
-    outcome.seconds = clock.elapsed().as_secs_f64();
+    outcome.seconds = clock.seconds();
     Ok(outcome)
 }
 

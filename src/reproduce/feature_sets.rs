@@ -239,7 +239,7 @@ pub fn feature_set(
     observe: &mut dyn FnMut(&str, &Progress<'_>) -> Flow,
 ) -> Result<FeatureSetOutcome> {
     settings.check()?;
-    let clock = std::time::Instant::now();
+    let clock = settings.keep.clock();
     let (mut runs, mut distributions, mut scatter) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..settings.data_sets {
         let seed = settings.seed.wrapping_add(i as u64);
@@ -267,7 +267,7 @@ pub fn feature_set(
         distributions,
         scatter,
         runs,
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: clock.seconds(),
     })
 }
 

@@ -159,7 +159,7 @@ pub fn rotated_squares(
             "the rotated squares need 20 rows, one seed, one hidden unit and one analysed row at least".into(),
         ));
     }
-    let clock = std::time::Instant::now();
+    let clock = settings.keep.clock();
     let dataset = synthetic::rotated_squares(settings.seed, settings.rows);
     let parts = split(&dataset, 0.0, 0.2, settings.seed)?;
     let scaling = Scaling::fit(ScaleKind::Unit, &dataset, &parts.train)?;
@@ -173,13 +173,7 @@ pub fn rotated_squares(
         networks
             .extend(train_and_analyse(starts, &dataset, &data, &parts, settings, device, &mut |p| observe(name, p))?);
     }
-    Ok(RotatedSquares {
-        settings: settings.clone(),
-        uncentred,
-        centred,
-        networks,
-        seconds: clock.elapsed().as_secs_f64(),
-    })
+    Ok(RotatedSquares { settings: settings.clone(), uncentred, centred, networks, seconds: clock.seconds() })
 }
 
 /// All seeds of some bias starts as replicas of one job.

@@ -238,7 +238,7 @@ pub fn stellar(
     observe: &mut Observe<'_>,
 ) -> Result<Stellar> {
     settings.check()?;
-    let clock = std::time::Instant::now();
+    let clock = settings.keep.clock();
     let dataset = spectra.dataset();
     let mut runs = Vec::new();
     for &schedule in &settings.schedules {
@@ -260,7 +260,7 @@ pub fn stellar(
         wavelength: spectra.wavelength.clone(),
         runs,
         examples: examples(spectra),
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: clock.seconds(),
     })
 }
 

@@ -19,5 +19,5 @@ mod lock;
 mod state;
 
 pub use folder::{Folder, settle};
-pub use journal::{Journal, Keep};
+pub use journal::{Clock, Journal, Keep};
 pub use state::{Key, State, digest_of_words};

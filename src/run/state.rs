@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// The bytes of a digest.
 pub const DIGEST: usize = 32;
-const MAGIC: &[u8; 8] = b"EIGSTAT1";
+const MAGIC: &[u8; 8] = b"EIGSTAT2";
 
 /// Says whose state it is: a digest of everything that decides it.
 pub type Key = [u8; DIGEST];
@@ -16,12 +16,17 @@ pub struct State {
     pub numbers: Vec<Vec<f64>>,
 }
 
+/// When somebody worked on it: from when to when, in seconds since 1970.
+pub(super) type Span = [f64; 2];
+
 impl State {
-    /// As a file: who it is of, the text, and each list with its length, in single precision where that holds every number of it;
-    /// then the digest of all that.
-    pub(super) fn bytes(&self, key: &Key) -> Vec<u8> {
+    /// As a file: who it is of, when it was made, the text, and each list with its length, in single precision where that holds every
+    /// number of it; then the digest of all that.
+    pub(super) fn bytes(&self, key: &Key, spans: &[Span]) -> Vec<u8> {
         let mut bytes = [&MAGIC[..], key].concat();
         let length = |bytes: &mut Vec<u8>, length: usize| bytes.extend((length as u64).to_le_bytes());
+        length(&mut bytes, spans.len());
+        spans.iter().flatten().for_each(|x| bytes.extend(x.to_le_bytes()));
         length(&mut bytes, self.text.len());
         bytes.extend(self.text.as_bytes());
         length(&mut bytes, self.numbers.len());
@@ -41,7 +46,7 @@ impl State {
     }
 
     /// `None` for a file that is damaged or of another key.
-    pub(super) fn read(bytes: &[u8], key: &Key) -> Option<State> {
+    pub(super) fn read(bytes: &[u8], key: &Key) -> Option<(State, Vec<Span>)> {
         let (content, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
         if Sha256::digest(content)[..] != *digest {
             return None;
@@ -53,6 +58,10 @@ impl State {
             Some(part)
         };
         let whole = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok());
+        let float = |bytes: &[u8]| bytes.try_into().ok().map(f64::from_le_bytes);
+        let count = whole(take(8)?)?;
+        let spans = take(count.checked_mul(size_of::<Span>())?)?.chunks_exact(size_of::<Span>());
+        let spans = spans.map(|span| Some([float(&span[..8])?, float(&span[8..])?])).collect::<Option<_>>()?;
         let length = whole(take(8)?)?;
         let text = String::from_utf8(take(length)?.to_vec()).ok()?;
         let count = whole(take(8)?)?;
@@ -62,13 +71,11 @@ impl State {
             let list = take(length.checked_mul(width)?)?;
             numbers.push(match width {
                 4 => list.chunks_exact(4).map(|x| f64::from(f32::from_le_bytes([x[0], x[1], x[2], x[3]]))).collect(),
-                8 => {
-                    list.chunks_exact(8).map(|x| Some(f64::from_le_bytes(x.try_into().ok()?))).collect::<Option<_>>()?
-                }
+                8 => list.chunks_exact(8).map(float).collect::<Option<_>>()?,
                 _ => return None,
             });
         }
-        Some(State { text, numbers })
+        Some((State { text, numbers }, spans))
     }
 }
 
@@ -93,8 +100,9 @@ mod tests {
         let odd = vec![0.1, -0.0, f64::NAN, f64::INFINITY, f64::from_bits(1)];
         let single: Vec<f64> = [0.1f32, -0.0, f32::MIN_POSITIVE].map(f64::from).to_vec();
         let state = State { text: "{ψ}".into(), numbers: vec![odd, vec![], single] };
-        let bytes = state.bytes(&[7; DIGEST]);
-        let found = State::read(&bytes, &[7; DIGEST]).unwrap();
+        let bytes = state.bytes(&[7; DIGEST], &[[1.0, 2.5], [4.0, 5.0]]);
+        let (found, spans) = State::read(&bytes, &[7; DIGEST]).unwrap();
+        assert_eq!(spans, [[1.0, 2.5], [4.0, 5.0]]);
         let bits = |state: &State| state.numbers.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&found), &found.text), (bits(&state), &state.text));
         assert_eq!(State::read(&bytes, &[8; DIGEST]), None, "another's");

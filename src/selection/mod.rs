@@ -255,7 +255,7 @@ pub fn select(
     device: &Device,
     observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
 ) -> Result<Selection> {
-    let clock = std::time::Instant::now();
+    let clock = settings.keep.clock();
     settings.check()?;
     settings.check_target(dataset)?;
     let repeated = dataset.repeated_rows();
@@ -328,7 +328,7 @@ pub fn select(
         full,
         reduced,
         settings: prepared.settings_used(settings),
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: clock.seconds(),
     })
 }
 

@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytemuck::Pod;
-
-use super::checkpoint::Kept;
 use super::decomposition::{Triplets, decompose, rank_threshold};
 use super::form::{Way, way};
+use super::kept::Kept;
 use super::krylov::Apply;
 use super::middle::{Middle, PANEL};
 use super::watch::Watched;
@@ -25,11 +23,11 @@ const GRAM: u64 = 1;
 ///
 /// # Errors
 /// Those of the operator's products, of the watch and of the files that are kept.
-pub(super) fn complete<T: Real + Pod>(
+pub(super) fn complete<T: Real>(
     operator: &mut Watched<'_, '_>,
     memory: usize,
     epsilon: f64,
-    kept: &mut Kept<'_>,
+    kept: &mut Kept,
 ) -> Result<Triplets> {
     let (m, n) = operator.shape();
     if m == 0 {
@@ -75,9 +73,9 @@ fn units(operator: &dyn Apply, first: usize, count: usize) -> Vec<f64> {
 }
 
 /// One vector for every row of R, blocks in order, each from `of(first row, rows)`; those that are kept are not made again.
-fn make<T: Real + Pod>(
+fn make<T: Real>(
     operator: &mut Watched<'_, '_>,
-    kept: &mut Kept<'_>,
+    kept: &mut Kept,
     (stage, width): (u64, usize),
     of: impl Fn(&mut Watched<'_, '_>, usize, usize) -> Result<Vec<f64>>,
 ) -> Result<Vec<T>> {
@@ -103,12 +101,7 @@ fn make<T: Real + Pod>(
 }
 
 /// Through the Gram matrix of the rows that are held at the middle, one triangle of it.
-fn held<T: Real + Pod>(
-    operator: &mut Watched<'_, '_>,
-    width: usize,
-    epsilon: f64,
-    kept: &mut Kept<'_>,
-) -> Result<Triplets> {
+fn held<T: Real>(operator: &mut Watched<'_, '_>, width: usize, epsilon: f64, kept: &mut Kept) -> Result<Triplets> {
     let ((m, n), block) = (operator.shape(), operator.block());
     let rows = make::<T>(operator, kept, (ROWS, width), |operator, first, count| {
         operator.descend(&units(operator, first, count))

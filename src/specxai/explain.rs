@@ -4,13 +4,13 @@ use std::cell::OnceCell;
 
 use serde::Serialize;
 
-use super::checkpoint::{Kept, Key};
 use super::complete::complete;
 use super::contributions::contributions;
 use super::cuts::is_cut;
 use super::decomposition::{Contribution, Triplets, clusters, decompose, dot, rank_threshold};
 use super::form::{SplitPlan, Way, directions, plan, precision, way};
-use super::found::{Found, Images, digest};
+use super::found::{Found, Images};
+use super::kept::{Kept, digest};
 use super::krylov::Apply;
 use super::matrix_free::{BLOCK, COMPLETE_BLOCK, MatrixFree, TOP_BLOCK};
 use super::middle::Middle;
@@ -221,7 +221,9 @@ pub fn explain_planned(
         .collect::<Result<Vec<MatrixFree>>>()?;
     let (epsilon, _) = precision(device);
     let key = OnceCell::new();
-    let key = || *key.get_or_init(|| digest(network, parameters, inputs, settings, plans, device));
+    let how = || plans.iter().map(|plan| format!("{} {:?} {} {:?} ", plan.split, plan.form, plan.at_once, plan.middle));
+    let how = || format!("{}{:?}", how().collect::<String>(), precision(device));
+    let key = || *key.get_or_init(|| digest(network, parameters, inputs, settings, &how()));
     let mut patterns = Patterns::new(network);
     for (tile, inputs) in inputs.chunks(operator.batch() * n).enumerate() {
         let first = tile * operator.batch();
@@ -232,17 +234,13 @@ pub fn explain_planned(
         for (of, &SplitPlan { split, form, .. }) in plans.iter().enumerate() {
             let bypass = if is_cut(network, split) { None } else { operator.bypass(split, &batch.cotangents)? };
             let at = AtSplit { network, split, form, batch: &batch, settings, bypass, epsilon };
+            let kept = |i: usize| Kept::new(&settings.keep, key, (first + i) * plans.len() + of);
             by_split.push(if let Some(place) = large.iter().position(|&s| s == split) {
-                let kept = |i: usize| {
-                    let to = settings.checkpoint.as_ref().map(|checkpoint| (checkpoint, &key as &Key<'_>));
-                    Kept::new(to, (first + i) * plans.len() + of)
-                };
                 (0..batch.rows())
                     .map(|i| at.explain_row(i, &mut largest[place], watch, kept(i)))
                     .collect::<Result<_>>()?
             } else {
-                let r = operator.jacobian(split)?;
-                at.explain_formed(&r)
+                at.explain_formed(&mut operator, kept(0))?
             });
         }
         let mut by_split: Vec<_> = by_split.into_iter().map(Vec::into_iter).collect();
@@ -328,35 +326,53 @@ impl AtSplit<'_> {
     }
 
     /// Every sample of the batch, in parallel.
-    fn explain_formed(&self, r: &Blocks) -> Vec<Explanation> {
+    fn explain_formed(&self, operator: &mut LocalOperator, mut kept: Kept) -> Result<Vec<Explanation>> {
+        let (rows, n) = (self.batch.rows(), self.batch.n);
+        let read = |found: Vec<Vec<f64>>| found.iter().map(|row| Found::read(row, n)).collect::<Option<Vec<Found>>>();
+        if let Some(found) = kept.found().and_then(read).filter(|found| found.len() == rows) {
+            return Ok(found.into_iter().enumerate().map(|(i, found)| self.assemble(i, found)).collect());
+        }
+        let r = operator.jacobian(self.split)?;
+        let made = self.each_row(|i| {
+            let found = self.find(i, &r);
+            (if kept.is_kept() { found.row() } else { Vec::new() }, self.assemble(i, found))
+        });
+        let (found, explanations) = made.into_iter().unzip();
+        kept.keep_found(found)?;
+        Ok(explanations)
+    }
+
+    /// What `work` makes of every sample of the batch, in parallel.
+    fn each_row<R: Send>(&self, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
         let rows = self.batch.rows();
         let threads = crate::host::threads(0).min(rows.max(1));
         // A few shares a thread: samples with more active units take longer.
         let share = rows.div_ceil(4 * threads).max(1);
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let work = || {
+        let shares = || {
             let mut done = Vec::new();
             loop {
                 let begin = share * next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 if begin >= rows {
                     return done;
                 }
-                done.extend((begin..rows.min(begin + share)).map(|i| (i, self.explain_one(i, r))));
+                done.extend((begin..rows.min(begin + share)).map(|i| (i, work(i))));
             }
         };
-        let mut done: Vec<(usize, Explanation)> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
+        let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..threads).map(|_| scope.spawn(shares)).collect();
+            let mut done = shares();
             for thread in threads {
                 done.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             done
         });
         done.sort_by_key(|(i, _)| *i);
-        done.into_iter().map(|(_, explanation)| explanation).collect()
+        done.into_iter().map(|(_, made)| made).collect()
     }
 
-    fn explain_one(&self, i: usize, r: &Blocks) -> Explanation {
+    /// Decomposes a sample's R that is formed.
+    fn find(&self, i: usize, r: &Blocks) -> Found {
         let rows: Vec<&[f64]> = (0..r.rows).map(|j| r.row(i, j)).collect();
         let x = self.batch.input(i);
         let triplets = decompose(&rows, self.batch.n, self.epsilon);
@@ -370,8 +386,7 @@ impl AtSplit<'_> {
             triplets.left[..kept].iter().map(Vec::as_slice).chain([&explained[..], &remainder[..]]).collect();
         let mut images = transpose_products(r, i, &vectors);
         let (remainder, explained) = (images.pop().unwrap_or_default(), images.pop().unwrap_or_default());
-        let images = Images { components: images, explained, remainder };
-        self.assemble(i, Found::new(triplets, psi, &rx, images))
+        Found::new(triplets, psi, &rx, Images { components: images, explained, remainder })
     }
 
     fn explain_row(
@@ -379,9 +394,9 @@ impl AtSplit<'_> {
         i: usize,
         operator: &mut MatrixFree,
         watch: &mut Watch<'_>,
-        mut kept: Kept<'_>,
+        mut kept: Kept,
     ) -> Result<Explanation> {
-        if let Some(found) = kept.found().and_then(|row| Found::read(&row, self.batch.n)) {
+        if let Some(found) = kept.found().and_then(|found| Found::read(found.first()?, self.batch.n)) {
             watch(Work { share: 1.0, resumed: true });
             return Ok(self.assemble(i, found));
         }
@@ -424,7 +439,7 @@ impl AtSplit<'_> {
         let psi: Vec<f64> = triplets.left.iter().map(|p| dot(&left, p)).collect();
         let images = self.images(operator, &mut triplets, (&left, &psi, &rx))?;
         let found = Found::new(triplets, psi, &rx, images);
-        kept.keep_found(&found.row())?;
+        kept.keep_found(if kept.is_kept() { vec![found.row()] } else { Vec::new() })?;
         Ok(self.assemble(i, found))
     }
 

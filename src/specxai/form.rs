@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::kept::{decided, digest};
 use super::krylov::Apply;
 use super::matrix_free::MatrixFree;
 use super::middle::{held_bytes, middle};
@@ -15,7 +16,7 @@ use crate::random::Random;
 use crate::{Error, Result};
 
 /// What a form would take for one row of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     pub form: Form,
     /// Different rows of R that it decomposes.
@@ -25,7 +26,7 @@ pub struct Estimate {
 }
 
 /// How a split is decomposed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitPlan {
     #[serde(skip)]
     pub split: NodeId,
@@ -74,6 +75,29 @@ fn is_settled(settings: &ExplainSettings) -> bool {
 /// # Errors
 /// [`Error::Usage`] for a complete form beyond `settings.memory`; the engine's own.
 pub fn plan(
+    network: &Network,
+    parameters: &Parameters,
+    x: &[f64],
+    settings: &ExplainSettings,
+    device: &Device,
+) -> Result<Vec<SplitPlan>> {
+    if settings.splits.iter().all(|&split| at_once(network, split, settings)) {
+        return weighed(network, parameters, x, settings, device);
+    }
+    // Chosen by the clock: whoever goes on goes on with the same.
+    let work = || digest(network, parameters, x, settings, &format!("{:?}", precision(device)));
+    let text = decided(&settings.keep, work, || {
+        let plans = weighed(network, parameters, x, settings, device)?;
+        let told: Vec<_> = plans.iter().map(|plan| (plan.split, plan.middle, plan)).collect();
+        Ok(serde_json::to_string(&told).expect("invariant: plans can be written as JSON"))
+    })?;
+    let told: Vec<(NodeId, Option<NodeId>, SplitPlan)> =
+        serde_json::from_str(&text).expect("invariant: what was written is read, and a digest stands behind it");
+    Ok(told.into_iter().map(|(split, middle, plan)| SplitPlan { split, middle, ..plan }).collect())
+}
+
+/// [`plan`] of what isn't decided yet.
+fn weighed(
     network: &Network,
     parameters: &Parameters,
     x: &[f64],

@@ -1,12 +1,6 @@
 //! What a decomposition has found at one input, as an explanation is made of it and as it is kept.
 
-use sha2::{Digest, Sha256};
-
 use super::decomposition::{Triplets, dot};
-use super::form::SplitPlan;
-use super::settings::ExplainSettings;
-use crate::engine::Device;
-use crate::network::{Network, Parameters};
 
 /// Products with one sample's R.
 pub(super) struct Images {
@@ -35,12 +29,12 @@ impl Found {
         Found { sigma: triplets.sigma, bound: triplets.bound, psi, c, images }
     }
 
-    /// As numbers in a row: how many components and how many of them with images; four numbers of each; explained and remainder; of
+    /// As numbers in a row: how many components, how many in the list of images and how many there with one; four numbers of each; explained and remainder; of
     /// those with images place and image.
     pub(super) fn row(&self) -> Vec<f64> {
         let Images { components, explained, remainder } = &self.images;
         let mapped = || components.iter().enumerate().filter(|(_, image)| !image.is_empty());
-        let mut row = vec![self.sigma.len() as f64, mapped().count() as f64];
+        let mut row = vec![self.sigma.len() as f64, components.len() as f64, mapped().count() as f64];
         [&self.sigma, &self.bound, &self.psi, &self.c, explained, remainder].iter().for_each(|part| row.extend(*part));
         mapped().for_each(|(k, image)| {
             row.push(k as f64);
@@ -51,8 +45,8 @@ impl Found {
 
     /// What [`Found::row`] wrote, of `n` inputs; `None` where the row is of another length than it says.
     pub(super) fn read(row: &[f64], n: usize) -> Option<Self> {
-        let (&[count, mapped], mut rest) = row.split_first_chunk()?;
-        let (count, mapped) = (count as usize, mapped as usize);
+        let (sizes, mut rest) = row.split_first_chunk::<3>()?;
+        let [count, listed, mapped] = sizes.map(|size| size as usize);
         let length = count.checked_mul(4)?.checked_add(mapped.checked_mul(n.checked_add(1)?)?)?.checked_add(2 * n)?;
         if rest.len() != length {
             return None;
@@ -64,37 +58,11 @@ impl Found {
         };
         let [sigma, bound, psi, c] = std::array::from_fn(|_| next(count));
         let [explained, remainder] = std::array::from_fn(|_| next(n));
-        let mut components = vec![Vec::new(); count];
+        let mut components = vec![Vec::new(); listed.min(count)];
         for _ in 0..mapped {
             let k = next(1)[0] as usize;
             *components.get_mut(k)? = next(n);
         }
         Some(Found { sigma, bound, psi, c, images: Images { components, explained, remainder } })
     }
-}
-
-/// Of everything that decides what decompositions find.
-pub(super) fn digest(
-    network: &Network,
-    parameters: &Parameters,
-    inputs: &[f64],
-    settings: &ExplainSettings,
-    plans: &[SplitPlan],
-    device: &Device,
-) -> [u8; 32] {
-    let ExplainSettings { output, components, leading, slopes, memory, .. } = settings;
-    let plans: Vec<_> = plans.iter().map(|plan| (plan.split, plan.form, plan.at_once, plan.middle)).collect();
-    let threads = (device.cores(), crate::host::threads(0));
-    let told = format!(
-        "{} {device} {threads:?} {output:?} {components} {leading} {slopes:?} {memory} {plans:?}",
-        env!("CARGO_PKG_VERSION")
-    );
-    let graph = serde_json::to_vec(network).expect("invariant: a network can be written as JSON");
-    let mut hasher = Sha256::new();
-    for part in [told.as_bytes(), &graph, bytemuck::cast_slice(inputs), bytemuck::cast_slice(&parameters.statistics)] {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    parameters.pieces().for_each(|values| hasher.update(bytemuck::cast_slice::<f64, u8>(&values)));
-    hasher.finalize().into()
 }

@@ -22,7 +22,6 @@
 //! ```
 
 mod across;
-mod checkpoint;
 mod complete;
 mod contraction;
 mod contributions;
@@ -32,6 +31,7 @@ mod explain;
 mod features;
 mod form;
 mod found;
+mod kept;
 mod krylov;
 mod matrix_free;
 mod middle;
@@ -45,7 +45,6 @@ mod topk;
 mod watch;
 
 pub use across::{Spectrum, rank_correlation, similarity, top_vector};
-pub use checkpoint::Checkpoint;
 pub use contraction::{averaged, axis, contract, symbolic};
 pub use cuts::{are_cuts, cuts, is_cut, last_spatial_cut, passing_cuts, split_node};
 pub use decomposition::{CLUSTER_GAP, Contribution, Triplets, clusters, decompose, rank_threshold};

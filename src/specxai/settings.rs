@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Checkpoint;
 use super::output::Output;
 use super::surgery::Reduction;
 use crate::network::NodeId;
 use crate::network::local::SlopeForm;
+use crate::run::Keep;
 
 /// How R is decomposed where it is too large for one product with all its rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +45,8 @@ pub struct ExplainSettings {
     pub memory: usize,
     /// Seconds that the decomposition of one sample at one split may take, by estimate; [`Form::Auto`] chooses by it.
     pub budget: f64,
-    /// Where long complete decompositions keep what they have finished.
-    pub checkpoint: Option<Checkpoint>,
+    /// Where what is found is kept, to be gone on with.
+    pub keep: Keep,
 }
 
 impl ExplainSettings {
@@ -62,7 +62,7 @@ impl ExplainSettings {
             form: Form::Auto,
             memory: 1 << 30,
             budget: 180.0,
-            checkpoint: None,
+            keep: Keep::default(),
         }
     }
 }

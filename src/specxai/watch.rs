@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct Work {
     /// The share that is done.
     pub share: f64,
-    /// Whether part of it was kept when the same work was stopped (see [`Checkpoint`](super::Checkpoint)).
+    /// Whether part of it was kept when the same work was stopped (see [`Keep`](crate::run::Keep)).
     pub resumed: bool,
 }
 

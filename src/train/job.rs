@@ -418,8 +418,15 @@ impl Job {
     /// The scores of every masked evaluation, `[mask][replica]`, all in one job.
     pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
         let pass = self.passes.masked.expect("invariant: the job was made with a masking");
-        let steps: Vec<_> = masks.iter().map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
-        self.run_evaluation(pass, &steps, &range)
+        let mut scoring = self.keeping()?.scoring(&range, masks);
+        let mut scores = scoring.resume(masks.len());
+        while scores.len() < masks.len() {
+            let some = masks[scores.len()..].iter().take(scoring.at_once());
+            let steps: Vec<_> = some.map(|&mask| self.evaluation_steps(range.clone(), mask)).collect();
+            scores.extend(self.run_evaluation(pass, &steps, &range)?);
+            scoring.save(&scores, scores.len() == masks.len())?;
+        }
+        Ok(scores)
     }
 
     /// `range`: the places that every run passes over.

@@ -1,14 +1,15 @@
 //! What a training has between two steps, and how it is kept.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::EpochRecord;
-use super::masking::Masking;
+use super::masking::{Masked, Masking};
 use super::resident::Resident;
 use super::settings::Settings;
+use super::{EpochRecord, Scores};
 use crate::Result;
 use crate::engine::Session;
 use crate::network::{Network, Parameters};
@@ -170,7 +171,7 @@ impl Keeping {
             return Ok(());
         }
         self.wrote = tick;
-        journal.save(&self.key, &course.state(self.numbers(false, session)?))
+        journal.save(&self.key, &course.state(self.numbers(false, session)?), self.began.elapsed())
     }
 
     /// Keeps a training that is over.
@@ -182,6 +183,64 @@ impl Keeping {
     fn numbers(&self, over: bool, session: &mut dyn Session) -> Result<Vec<Vec<f64>>> {
         let places = (0..self.replicas).flat_map(|r| self.held(over).iter().map(move |&of| (r, of)));
         places.map(|(replica, (buffer, len))| session.read(buffer, replica, 0, len)).collect()
+    }
+}
+
+/// Keeps what a model scores at many masks.
+pub(super) struct Scoring {
+    keep: Keep,
+    key: Key,
+    replicas: usize,
+    began: Instant,
+    wrote: u64,
+}
+
+impl Keeping {
+    /// What keeps the scores of the model as it is now, at these masks.
+    pub fn scoring(self, range: &Range<usize>, masks: &[Masked]) -> Scoring {
+        let Keeping { keep, mut key, replicas, began, wrote, .. } = self;
+        if keep.0.is_some() {
+            let masks = masks.iter().flat_map(|mask| [mask.ordering, mask.kept]);
+            let words: Vec<u32> = [range.start as u32, range.end as u32].into_iter().chain(masks).collect();
+            key =
+                Sha256::new().chain_update(key).chain_update(bytemuck::cast_slice::<u32, u8>(&words)).finalize().into();
+        }
+        Scoring { keep, key, replicas, began, wrote }
+    }
+}
+
+impl Scoring {
+    /// Masks that are scored before it may be saved.
+    pub fn at_once(&self) -> usize {
+        const SOME: usize = 64;
+        if self.keep.0.is_some() { SOME } else { usize::MAX }
+    }
+
+    /// By mask, then by replica: what was scored before, `most` at most.
+    pub fn resume(&self, most: usize) -> Vec<Vec<Scores>> {
+        let kept = self.keep.0.as_ref().and_then(|journal| journal.load(&self.key));
+        let numbers = kept.map_or_else(Vec::new, |state| state.numbers);
+        let fits = numbers.len() <= most && numbers.iter().all(|of| of.len() == 3 * self.replicas);
+        let score = |of: &[f64]| Scores { loss: of[0], metric: of[1], square: of[2] };
+        let scores = numbers.iter().map(|of| of.chunks_exact(3).map(score).collect());
+        if fits { scores.collect() } else { Vec::new() }
+    }
+
+    /// Saves the scores if it is time, or because these are all.
+    pub fn save(&mut self, scores: &[Vec<Scores>], all: bool) -> Result<()> {
+        let Some(journal) = &self.keep.0 else { return Ok(()) };
+        let tick = journal.ticks();
+        if !all && tick == self.wrote {
+            return Ok(());
+        }
+        self.wrote = tick;
+        let numbers = |of: &Vec<Scores>| of.iter().flat_map(|s| [s.loss, s.metric, s.square]).collect();
+        let state = State { text: String::new(), numbers: scores.iter().map(numbers).collect() };
+        if all {
+            journal.done(&self.key, &state, self.began.elapsed())
+        } else {
+            journal.save(&self.key, &state, self.began.elapsed())
+        }
     }
 }
 

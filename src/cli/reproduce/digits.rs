@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::super::args::{MOST_DRAWS, MOST_NETWORKS, at_most};
 use super::super::progress::Bar;
+use super::super::resume::digest;
 use super::{OutputArgs, VariantArg, check_lines, finish};
 use crate::reproduce::digits_page;
 use crate::reproduce::{Digits, DigitsOutcome, DigitsSettings, digits};
@@ -60,9 +61,10 @@ pub fn run(args: &Args, which: Digits) -> Result<ExitCode> {
     settings.check()?;
     let device = args.output.run.device.open()?;
     let kept = args.output.open()?;
-    let settings = DigitsSettings { keep: kept.with(String::new())?, ..settings };
+    let dataset = settings.load()?;
+    let settings = DigitsSettings { keep: kept.with(digest(&dataset))?, ..settings };
     let bar = Bar::new("accuracy");
-    let outcome = digits(&settings, &device, &mut |progress| bar.show(progress));
+    let outcome = digits(&settings, dataset, &device, &mut |progress| bar.show(progress));
     bar.finish();
     let outcome = kept.ended(outcome)?;
     let page = digits_page::page(&outcome, &device.to_string());

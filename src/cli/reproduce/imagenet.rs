@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use super::super::args::{GivenArgs, mebibytes, minutes};
 use super::super::progress::RowBar;
+use super::super::resume::digest_of_rows;
 use super::super::rows;
 use super::{OutputArgs, finish};
 use crate::model::Model;
@@ -58,7 +58,6 @@ fn default_splits(network: &Network) -> Option<[NodeId; 2]> {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let clock = Instant::now();
     let mut model = Model::load(&args.model)?;
     let splits = match &args.splits {
         Some(names) => [split_node(&model.network, &names[0])?, split_node(&model.network, &names[1])?],
@@ -72,18 +71,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage("--images: give photographs, as JPEG or PNG files or a folder of them".into()));
     };
     let kept = args.output.open()?;
-    kept.with(String::new())?;
+    let keep = kept.with(digest_of_rows(&model, &rows))?;
+    let clock = keep.clock();
     let count = rows.numbers.len();
     let settings = ExplainSettings {
         components: 8,
         leading: SHOWN,
         memory: args.memory.saturating_mul(1 << 20),
         budget: 60.0 * args.budget / (2 * count) as f64,
+        keep,
         ..ExplainSettings::at(&splits)
     };
     let network = &model.network;
     let first = &rows.inputs[..network.input_width()];
-    let plans = plan(network, &model.parameters[0], first, &settings, &device)?;
+    let plans = kept.ended(plan(network, &model.parameters[0], first, &settings, &device))?;
     super::super::explain::announce(network, &plans, count);
     let mut at = splits.map(|split| AtSplit::new(&network.nodes[split].name));
     let (mut outputs, mut problem, mut done) = (Vec::new(), None, 0usize);
@@ -104,17 +105,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut watch = |work: Work| bar.show(place.get() + work.share / 2.0);
     let parameters = &model.parameters[0];
-    explain_planned(network, parameters, &rows.inputs, &settings, &plans, &device, &mut each, &mut watch)?;
+    let made = explain_planned(network, parameters, &rows.inputs, &settings, &plans, &device, &mut each, &mut watch);
     bar.finish();
+    kept.ended(made)?;
     if let Some(error) = problem {
         return Err(error);
     }
     if done < 2 * count {
-        return Err(Error::Stopped("stopped before the last picture; nothing was written".into()));
+        return kept.ended(Err(Error::Stopped("stopped before the last picture".into())));
     }
     let claims = claims(&at[0], &at[1]);
     let names = rows.names.clone().unwrap_or_default();
-    let outcome = ImageNet { names, outputs, splits: at, claims, seconds: clock.elapsed().as_secs_f64() };
+    let outcome = ImageNet { names, outputs, splits: at, claims, seconds: clock.seconds() };
     let told = vec![
         ("model".to_owned(), args.model.display().to_string()),
         ("pictures".into(), format!("{}; a pixel is {}", steps.said(), steps.scale_said())),

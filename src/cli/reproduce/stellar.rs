@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use super::super::args::by_name;
 use super::super::args::{MOST_DRAWS, MOST_NETWORKS, at_most};
 use super::super::progress::Bar;
+use super::super::resume::digest_of_lists;
 use super::{OutputArgs, check_lines, finish};
 use crate::Result;
 use crate::data::ScaleKind;
@@ -76,7 +77,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let spectra = Spectra::read(&args.data)?;
     let device = args.output.run.device.open()?;
     let kept = args.output.open()?;
-    let settings = StellarSettings { keep: kept.with(String::new())?, ..settings };
+    let settings = StellarSettings { keep: kept.with(digest_of_lists(&[&spectra.flux, &spectra.feh]))?, ..settings };
     let mut bar = (String::new(), Bar::new("MAE"));
     let outcome = stellar(&spectra, &settings, &device, &mut |what, progress| {
         if bar.0 != what {

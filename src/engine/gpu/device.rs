@@ -1,9 +1,11 @@
 //! An open device: its queue, its compiled pipelines, and what went wrong on it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{AdapterInfo, Adapters, Request, wanted_features};
+use super::loss::{quieten, quietly};
 use crate::program::Step;
 use crate::program::dispatch::{Caps, Dispatch, GemmVariant};
 use crate::program::shader::{Composed, Shader};
@@ -11,6 +13,8 @@ use crate::{Error, Result};
 
 /// Name of the environment variable that turns the shaders' run-time checks on.
 const CHECKED: &str = "EIGENLENS_CHECKED";
+/// The one that has the device destroyed after so many submissions: tests see what a loss does.
+const LOSE_AFTER: &str = "EIGENLENS_LOSE_AFTER";
 
 /// What tells two pipelines apart: shader, entry point, constants, and which bindings are written.
 type Key = (&'static str, &'static str, Vec<(&'static str, u32)>, Vec<(u32, bool)>);
@@ -31,8 +35,40 @@ struct Inner {
     /// Compiled shaders by name, with their texts: an error in one names its line.
     modules: Mutex<HashMap<&'static str, (wgpu::ShaderModule, Composed)>>,
     pipelines: Mutex<HashMap<Key, Pipeline>>,
-    /// The first error that no error scope caught.
-    failure: Arc<Mutex<Option<String>>>,
+    failures: Arc<Mutex<Failures>>,
+    /// Submissions that are left until the device is destroyed; 0: it isn't.
+    left: Arc<AtomicU64>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // wgpu ends a queue with a wait, which panics on what drivers say of a lost one.
+        if lock(&self.failures).lost.is_some() {
+            std::mem::forget((self.queue.clone(), self.device.clone()));
+        }
+    }
+}
+
+/// What went wrong on a device that no error scope caught: the first of each.
+#[derive(Default)]
+struct Failures {
+    lost: Option<String>,
+    refused: Option<String>,
+}
+
+impl Failures {
+    /// What a lost device refuses is not what is wrong.
+    fn first(&self) -> Option<&String> {
+        self.lost.as_ref().or(self.refused.as_ref())
+    }
+
+    fn lose(&mut self, message: &str) {
+        let what = if message.is_empty() { "destroyed" } else { message };
+        self.lost.get_or_insert(format!(
+            "the GPU was lost ({what}) by a driver reset or a too long computation; try again, with a smaller batch or fewer \
+             replicas, or use --device cpu"
+        ));
+    }
 }
 
 /// An open device; clones share it and its compiled pipelines.
@@ -69,20 +105,15 @@ impl Gpu {
                 info.name, info.backend
             ))
         })?;
-        let failure = Arc::new(Mutex::new(None));
-        let record = Arc::clone(&failure);
+        quieten();
+        let failures = Arc::new(Mutex::new(Failures::default()));
+        let record = Arc::clone(&failures);
         device.on_uncaptured_error(Arc::new(move |error| {
-            lock(&record).get_or_insert(explain(&error));
+            lock(&record).refused.get_or_insert(explain(&error));
         }));
-        let record = Arc::clone(&failure);
-        device.set_device_lost_callback(move |reason, message| {
-            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                lock(&record).get_or_insert(format!(
-                    "the GPU was lost ({message}); a driver reset or a too long computation: try again with a smaller \
-                     batch or fewer replicas, or use --device cpu"
-                ));
-            }
-        });
+        let record = Arc::clone(&failures);
+        device.set_device_lost_callback(move |_, message| lock(&record).lose(&message));
+        let left = std::env::var(LOSE_AFTER).ok().and_then(|count| count.parse().ok()).unwrap_or(0);
         let inner = Inner {
             caps: info.caps.clone(),
             info,
@@ -91,7 +122,8 @@ impl Gpu {
             checked,
             modules: Mutex::default(),
             pipelines: Mutex::default(),
-            failure,
+            failures,
+            left: Arc::new(AtomicU64::new(left)),
         };
         Ok(Gpu { inner: Arc::new(inner) })
     }
@@ -119,7 +151,8 @@ impl Gpu {
                 checked: inner.checked,
                 modules: Mutex::new(modules),
                 pipelines: Mutex::new(pipelines),
-                failure: Arc::clone(&inner.failure),
+                failures: Arc::clone(&inner.failures),
+                left: Arc::clone(&inner.left),
             }),
         })
     }
@@ -140,12 +173,44 @@ impl Gpu {
         &self.inner.queue
     }
 
+    /// Submits commands.
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        if self.inner.left.load(Ordering::Relaxed) > 0 && self.inner.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.inner.device.destroy();
+        }
+        self.inner.queue.submit(commands)
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let waited = self.poll(submission_index).or_else(|error| self.poll(None).and(Err(error)));
+        self.check()?;
+        waited.map_err(|e| Error::Device(format!("{}: waiting failed: {e}; try again", self.inner.info.name)))
+    }
+
+    /// Waits; what is done is told to whoever asked for it, and a loss to `failures`.
+    fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), String> {
+        let how = wgpu::PollType::Wait { submission_index, timeout: None };
+        // wgpu panics where the driver says that the device is lost.
+        match quietly(|| self.inner.device.poll(how)) {
+            Ok(polled) => polled.map(drop).map_err(|error| error.to_string()),
+            Err(message) => {
+                lock(&self.inner.failures).lose(&message);
+                Err(message)
+            }
+        }
+    }
+
     /// What went wrong since the device was opened, if anything did.
     pub(super) fn check(&self) -> Result<()> {
-        match lock(&self.inner.failure).as_ref() {
-            None => Ok(()),
-            Some(message) => Err(Error::Device(format!("{}: {message}", self.inner.info.name))),
+        if lock(&self.inner.failures).first().is_none() {
+            return Ok(());
         }
+        // A device that was lost refuses everything, and tells that it is lost when it is asked.
+        let _ = self.poll(None);
+        let failures = lock(&self.inner.failures);
+        let message = failures.first().map_or("", String::as_str);
+        Err(Error::Device(format!("{}: {message}", self.inner.info.name)))
     }
 
     /// Runs `body` and returns the errors that it raised on the device.
@@ -157,10 +222,11 @@ impl Gpu {
         for scope in scopes.into_iter().rev() {
             first = first.or(pollster::block_on(scope.pop()));
         }
-        match first {
-            None => result,
-            Some(error) => Err(Error::Device(format!("{}: {}", self.inner.info.name, self.located(&explain(&error))))),
-        }
+        let Some(error) = first else { return result };
+        // A lost device refuses everything, and tells that it is lost when it is asked.
+        let _ = self.poll(None);
+        self.check()?;
+        Err(Error::Device(format!("{}: {}", self.inner.info.name, self.located(&explain(&error)))))
     }
 
     /// A message about a shader with the lines of its files.

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod device;
+mod loss;
 mod memory;
 mod session;
 

@@ -116,18 +116,12 @@ impl GpuSession {
     }
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
-        self.in_flight.push_back(self.gpu.queue().submit([encoder.finish()]));
+        self.in_flight.push_back(self.gpu.submit(Some(encoder.finish())));
         if self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            self.poll(oldest)?;
+            self.gpu.wait(oldest)?;
         }
         self.gpu.check()
-    }
-
-    fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
-        self.gpu.check()?;
-        waited.map(drop).map_err(|e| Error::Device(format!("{}: waiting failed: {e}; try again", self.gpu.info().name)))
     }
 
     /// Copies bytes back through a staging buffer that is kept.
@@ -143,13 +137,14 @@ impl GpuSession {
         let staging = self.staging.as_ref().expect("created above");
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, offset, staging, 0, size);
-        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.submit(Some(encoder.finish()));
         let (sender, receiver) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, 0..size, move |result| drop(sender.send(result)));
-        self.poll(None)?;
+        self.gpu.wait(None)?;
         let failed =
             |problem: String| Error::Device(format!("reading from {} failed: {problem}", self.gpu.info().name));
-        match receiver.recv() {
+        // What was waited for has been told by now; what a lost device never tells isn't waited for.
+        match receiver.try_recv() {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(failed(e.to_string())),
             Err(e) => return Err(failed(e.to_string())),
@@ -172,8 +167,8 @@ impl GpuSession {
                 bytes,
             );
             if data.len() > count {
-                self.gpu.queue().submit([]);
-                self.poll(None)?;
+                self.gpu.submit(None);
+                self.gpu.wait(None)?;
             }
             (offset, data) = (offset + count, &data[count..]);
         }
@@ -362,7 +357,7 @@ impl Session for GpuSession {
 
     fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.poll(None)
+        self.gpu.wait(None)
     }
 
     /// `None` where the adapter has no timestamps inside a pass.
@@ -392,7 +387,7 @@ impl Session for GpuSession {
             }
         }
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-        self.gpu.queue().submit([encoder.finish()]);
+        self.gpu.submit(Some(encoder.finish()));
         let bytes = self.fetch(&resolved, 0, 8 * u64::from(count))?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let period = f64::from(self.gpu.queue().get_timestamp_period()) * 1e-9;

@@ -7,8 +7,9 @@ use super::batch;
 use super::fold::{Budget, Value};
 use super::lowering::{Known, Lowering, Moved, Numbers};
 use super::operators::{self, OPERATORS, ROUNDING};
-use super::tensor::{Data, Tensor};
+use super::tensor::{Data, SMALLER, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
+use crate::host::refuse_beyond_memory;
 use crate::network::{Ending, Layout, Network, Parameters};
 use crate::{Error, Result};
 
@@ -71,6 +72,10 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
     read(output);
     needed.iter().for_each(|&i| each_read(&graph.nodes[i], &mut read));
     lowering.unread = lowering.readers.clone();
+    // As numbers and as parameters, before any is made: a small file can say that a large one beside it holds every tensor.
+    let wanted = graph.initializers.iter().filter(|stored| lowering.readers.contains_key(stored.name));
+    let claimed = wanted.map(Tensor::claimed).fold(0u64, u64::saturating_add).saturating_mul(2);
+    refuse_beyond_memory(&format!("{}: the network", path.display()), claimed, SMALLER)?;
     for stored in &graph.initializers {
         initialise(&mut lowering, stored)?.map_err(|problem| whole(problem, "give a smaller network"))?;
     }

@@ -19,9 +19,11 @@ use std::path::Path;
 pub use export::export;
 pub use lower::Imported;
 
+use self::tensor::SMALLER;
 use crate::data::{
     Axis, Feature, Layout, Missing, ScaleKind, Scaling, TargetScaling, Task, bad_axes, bad_name, described,
 };
+use crate::host::refuse_beyond_memory;
 use crate::model::{Description, Model, Origin};
 use crate::network::{Ending, Network, Sequential};
 use crate::train::Settings;
@@ -40,6 +42,8 @@ pub fn is_named(path: &Path) -> bool {
 /// one that can't be read.
 pub fn load(path: impl AsRef<Path>) -> Result<Imported> {
     let path = path.as_ref();
+    let length = std::fs::metadata(path).map_or(0, |about| about.len());
+    refuse_beyond_memory(&format!("reading {}", path.display()), length, SMALLER)?;
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e, "give an ONNX file"))?;
     parse(path, &bytes)
 }

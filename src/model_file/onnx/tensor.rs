@@ -8,13 +8,15 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
 use super::wire::{StoredTensor, shown};
-use crate::host::f16;
+use crate::host::{f16, refuse_beyond_memory};
 use crate::{Error, Result};
 
 /// Elements that a tensor may have.
 const MOST_ELEMENTS: usize = 1 << 31;
 /// Axes that a tensor may have.
 const MOST_AXES: usize = 32;
+/// The remedy for numbers that the memory can't hold.
+pub const SMALLER: &str = "close other programs, or give a smaller network";
 /// The remedy for data that isn't found outside the model file.
 const BESIDE: &str = "put the file with the model's data beside the model, as it was exported";
 
@@ -216,6 +218,18 @@ impl Tensor {
         Tensor { dims, elem: ElemType::I64, data: Data::Int(values) }
     }
 
+    /// Bytes that the elements of a stored tensor take, by its shape and type alone; 0 where these make no sense, which reading it tells.
+    pub fn claimed(stored: &StoredTensor) -> u64 {
+        let Ok((dims, elem)) = shape(stored) else { return 0 };
+        let each = match elem {
+            _ if elem.is_float() && elem != ElemType::F64 => 4,
+            ElemType::Bool => 1,
+            ElemType::Text => 0,
+            _ => 8,
+        };
+        count(&dims).map_or(0, |n| each * n as u64)
+    }
+
     /// Reads a tensor of the model file at `path`, or of the file in its folder that the tensor names.
     ///
     /// # Errors
@@ -228,6 +242,8 @@ impl Tensor {
         let Some(entries) = &stored.external else { return Self::inline(stored).map_err(broken) };
         let (dims, elem) = shape(stored).map_err(broken)?;
         let n = count(&dims).map_err(broken)?;
+        let what = format!("{}: {}", path.display(), place());
+        refuse_beyond_memory(&what, Self::claimed(stored).saturating_add(bytes(elem, n)), SMALLER)?;
         let lost = |problem: String| Error::input(path, place(), problem, BESIDE);
         let raw = External::new(entries, bytes(elem, n)).map_err(lost)?.read(path, &lost)?;
         let data = from_raw(elem, n, &raw).map_err(broken)?;

@@ -31,7 +31,7 @@ pub(super) struct Trial<'a> {
 impl Trial<'_> {
     pub(super) fn run(&self, observe: &mut Observe<'_>) -> Result<SplitOutcome> {
         let (dataset, settings) = (self.dataset, self.settings);
-        let clock = std::time::Instant::now();
+        let clock = settings.keep.clock();
         let parts = split(dataset, 0.0, settings.test, self.seed)?;
         if parts.test.is_empty() {
             return Err(Error::Usage("no stars are left for testing; give more stars".into()));
@@ -40,7 +40,7 @@ impl Trial<'_> {
         let target = self.target(&parts);
         let data = Resident::of(dataset, &scaling, &target, &parts);
         let (model, mut job) = self.trained((&scaling, &target), &data, self.training(), "all wavelengths", observe)?;
-        let seconds = clock.elapsed().as_secs_f64();
+        let seconds = clock.seconds();
         let mean = |scores: &[Scores], f: fn(&Scores) -> f64| scores.iter().map(f).sum::<f64>() / scores.len() as f64;
         let train_mae = mean(&job.evaluate(data.train.clone())?, |s| s.metric);
         let test_scores = job.evaluate(data.test.clone())?;
