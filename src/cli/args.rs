@@ -165,7 +165,8 @@ pub struct DataArgs {
     /// Only these classes, in this order, as in 0,1 (one with a comma in double quotes)
     #[arg(long, value_name = "A,B,…")]
     pub classes: Option<Names>,
-    /// Missing cells: refuse, mean (of the training rows), or drop (the row)
+    /// Missing cells: refuse, mean (of the training rows), indicator (the mean, and a column 0 or 1 that says so, in one group with it; for a
+    /// category one more value), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
     /// Where the channels of an array stand: channels-first (nchw), channels-last (nhwc) or no-channels [default: of four axes first where a row's
@@ -215,6 +216,10 @@ pub struct LearnArgs {
     /// with a comma stands in double quotes, as in '"height, cm",id'
     #[arg(long, value_name = "NAME,…")]
     pub drop: Vec<Names>,
+    /// Reads columns of dates (2024-01-31, 31.01.2024, 1/31/2024, perhaps with a time), which are refused else: days since the first, day of
+    /// the year and weekday (1, a Monday, to 7), as one group
+    #[arg(long)]
+    pub dates: bool,
     /// How much each row counts, in loss, scores and scaling: a column of a table, which is then no input, or an array of an
     /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
     #[arg(hide_short_help = true, long, value_name = "NAME")]
@@ -232,7 +237,7 @@ impl LearnArgs {
     }
 
     pub fn request(&self, read: &DataArgs, source: &str, seed: u64) -> Request {
-        Request { drop: self.dropped(), weights: self.weights.clone(), ..read.request(source, seed) }
+        Request { drop: self.dropped(), weights: self.weights.clone(), dates: self.dates, ..read.request(source, seed) }
     }
 }
 
