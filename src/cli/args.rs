@@ -158,6 +158,9 @@ pub struct DataArgs {
     /// The target column of a table
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
+    /// The targets of an .npy, or of an .npz without y: an .npy with one for each row
+    #[arg(long, value_name = "FILE.npy")]
+    pub target_file: Option<String>,
     /// classify or regress, guessed from the target unless given (numbers are classes where they are whole and occur as labels do: two of
     /// them, or up to 20, each in 10 rows on average and 5 at least); autoencode to give back the inputs
     #[arg(long, value_parser = by_name::<Task>)]
@@ -189,6 +192,7 @@ impl DataArgs {
         Request {
             pictures: self.pictures.preprocess(),
             target: self.target.clone(),
+            target_file: self.target_file.clone(),
             task: self.task,
             classes: self.classes.clone().map(|names| names.0),
             missing: self.missing,

@@ -14,6 +14,12 @@ pub(super) enum Format {
     Arrays,
     /// A table of text.
     Lines,
+    #[cfg(feature = "parquet")]
+    Parquet,
+    Fits,
+    /// AnnData's tables of cells.
+    #[cfg(feature = "hdf5")]
+    AnnData,
 }
 
 impl Format {
@@ -34,8 +40,14 @@ impl Format {
         match extension(&name).as_str() {
             "npz" | "npy" => Some(Format::Arrays),
             "csv" | "tsv" | "txt" => Some(Format::Lines),
+            #[cfg(feature = "parquet")]
+            "parquet" | "pq" => Some(Format::Parquet),
+            "fits" | "fit" | "fts" => Some(Format::Fits),
+            #[cfg(feature = "hdf5")]
+            "h5ad" => Some(Format::AnnData),
             "gz" => match extension(name.trim_end_matches(".gz")).as_str() {
                 "csv" | "tsv" | "txt" => Some(Format::Lines),
+                "fits" | "fit" | "fts" => Some(Format::Fits),
                 _ => None,
             },
             _ => None,
@@ -44,6 +56,6 @@ impl Format {
 
     /// Whether it has named columns.
     pub fn is_table(self) -> bool {
-        matches!(self, Format::Lines)
+        !matches!(self, Format::Made | Format::Idx | Format::Arrays)
     }
 }

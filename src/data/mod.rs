@@ -1,10 +1,10 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod arrays;
 mod class_names;
 mod classes;
 mod format;
 mod idx;
-mod npz;
 mod origin;
 mod pictures;
 mod request;
@@ -21,8 +21,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use arrays::{arrays, described};
 pub use class_names::class_names;
-pub(crate) use npz::{arrays, described};
 pub(crate) use origin::{is_far, single};
 pub(crate) use pictures::is_pictures;
 pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
@@ -155,8 +155,8 @@ fn unknown(source: &str) -> Error {
         _ => "there is no such file or folder, and no data set of that name; give",
     };
     Error::Usage(format!(
-        "{source}: {why} a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, - for a table on standard input, \
-         idx:DIRECTORY, gaussian, correlated, redundant, channels or rotated-squares"
+        "{source}: {why} a .csv, .parquet, .fits, .h5ad, .npz or .npy file, JPEG or PNG pictures or a folder of them, - for a table on \
+         standard input, idx:DIRECTORY, gaussian, correlated, redundant, channels or rotated-squares"
     ))
 }
 
@@ -172,22 +172,17 @@ fn made(request: &Request) -> Result<Dataset> {
     })
 }
 
-/// Reads a data set.
-///
-/// # Errors
-/// One sentence with the file, the place in it and the remedy.
-pub fn load(request: &Request) -> Result<Dataset> {
-    if request.task == Some(Task::Autoencode) {
-        // A target column is no input; classes may still choose the rows.
-        let need_target = request.classes.is_some();
-        let mut dataset = load(&Request { task: None, need_target, ..request.clone() })?;
-        dataset.y = Targets::Inputs;
-        return Ok(dataset);
-    }
+/// Refuses options that aren't for the kind of source, and what is no source.
+fn check_options(request: &Request) -> Result<Option<Format>> {
     let source = request.source.as_str();
     let format = Format::of(source);
     if !request.drop.is_empty() && !is_table(source) {
         return Err(Error::Usage(format!("--drop leaves out columns of a table, and {source} is none; leave it out")));
+    }
+    if request.target_file.is_some() && format != Some(Format::Arrays) {
+        return Err(Error::Usage(format!(
+            "--target-file gives targets to the inputs of an .npy or .npz, and {source} is neither; leave it out"
+        )));
     }
     if request.dates && !is_table(source) {
         return Err(Error::Usage(format!("--dates reads columns of a table, and {source} is none; leave it out")));
@@ -228,12 +223,51 @@ pub fn load(request: &Request) -> Result<Dataset> {
             )));
         }
     }
+    Ok(format)
+}
+
+/// Reads the inputs that a trained model expects, without targets, in pieces of about so many rows, of which none is held when the next
+/// one is read: tables and arrays may be larger than the memory. Other data come as one piece, and so do those of some classes alone.
+///
+/// # Errors
+/// As [`load`] has them, and those of `take`.
+pub fn pieces(request: &Request, rows: usize, take: &mut dyn FnMut(Dataset) -> Result<()>) -> Result<()> {
+    let path = Path::new(&request.source);
+    let mut chosen = |dataset: Dataset| match places(&dataset.features, request) {
+        Some(places) => take(dataset.select_columns(&places)),
+        None => take(dataset),
+    };
+    match (check_options(request)?, &request.expect) {
+        (Some(Format::Arrays), Some(_)) if request.classes.is_none() => {
+            arrays::pieces(path, request, rows, &mut chosen)
+        }
+        (Some(table), Some(features)) if table.is_table() && request.classes.is_none() => {
+            table::pieces(path, table, (request, features), rows, &mut chosen)
+        }
+        _ => take(load(request)?),
+    }
+}
+
+/// Reads a data set.
+///
+/// # Errors
+/// One sentence with the file, the place in it and the remedy.
+pub fn load(request: &Request) -> Result<Dataset> {
+    if request.task == Some(Task::Autoencode) {
+        // A target column is no input; classes may still choose the rows.
+        let need_target = request.classes.is_some();
+        let mut dataset = load(&Request { task: None, need_target, ..request.clone() })?;
+        dataset.y = Targets::Inputs;
+        return Ok(dataset);
+    }
+    let format = check_options(request)?;
+    let source = request.source.as_str();
     let path = Path::new(source);
     let dataset = match format {
         Some(Format::Made) => made(request)?,
         Some(Format::Idx) => idx::read(Path::new(source.trim_start_matches("idx:")))?,
-        Some(Format::Arrays) => npz::read(path, request)?,
-        Some(Format::Lines) => table::read(path, request)?,
+        Some(Format::Arrays) => arrays::read(path, request)?,
+        Some(table) => table::read(path, table, request)?,
         None => pictures::read(request)?,
     };
     let dataset = match &request.classes {
@@ -253,10 +287,10 @@ pub fn load(request: &Request) -> Result<Dataset> {
 /// # Errors
 /// [`Error::Usage`] for a source that is no table; [`Error::Input`] where there is no such column.
 pub fn column(source: &str, name: &str) -> Result<Vec<String>> {
-    if !is_table(source) {
-        return Err(Error::Usage(format!("--id names a column of a table, and {source} is none; leave it out")));
+    match Format::of(source).filter(|format| format.is_table()) {
+        Some(format) => table::column(Path::new(source), format, name),
+        None => Err(Error::Usage(format!("--id names a column of a table, and {source} is none; leave it out"))),
     }
-    table::column(Path::new(source), name)
 }
 
 /// Where fewer expected features stand among these, by name; `None` unless all do. Arrays name their columns by number, so x0, x1

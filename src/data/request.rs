@@ -55,6 +55,8 @@ pub struct Request {
     pub pictures: Preprocess,
     /// The target column of a table.
     pub target: Option<String>,
+    /// The targets of an .npy, or of an .npz without `y`: an .npy with one for each row.
+    pub target_file: Option<String>,
     /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
     pub drop: Vec<String>,
     /// The column of row weights of a table, which is no input, or such an array of an .npz (and NAME_test). Data that a
@@ -92,6 +94,7 @@ impl Request {
             more: Vec::new(),
             pictures: Preprocess::default(),
             target: None,
+            target_file: None,
             drop: Vec::new(),
             weights: None,
             task: None,

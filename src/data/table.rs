@@ -3,12 +3,17 @@
 //! A file is gone through twice, in blocks of rows: [`survey`] finds out what each column holds and refuses bad cells, [`fill`] writes
 //! the numbers. No cell is kept as text but the distinct values of categorical columns.
 
+#[cfg(feature = "hdf5")]
+mod anndata;
 mod block;
 mod cell;
 mod columns;
 mod dates;
 mod fill;
+mod fits;
 mod lines;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plan;
 mod source;
 mod survey;
@@ -23,13 +28,14 @@ pub(crate) use self::lines::sniff_delimiter;
 use self::block::{Block, Broken, Row};
 use self::cell::{Cell, listed, number, shortened};
 use self::columns::Columns;
-use self::fill::fill;
+use self::fill::{Filled, fill};
 use self::lines::Lines;
 use self::plan::Plan;
 use self::source::{Source, scan};
-use self::survey::survey;
+use self::survey::{Surveyed, survey};
+use super::format::Format;
 use super::origin::kept;
-use super::{Axis, Dataset, Request, Targets, Values};
+use super::{Axis, Dataset, Feature, Request, Targets, Values};
 use crate::host::refuse_beyond_memory;
 use crate::{Error, Result};
 
@@ -40,13 +46,20 @@ const MOST_VALUES: usize = 64;
 const MOST_DISTINCT: usize = 20;
 
 /// Opens a table of any format.
-fn open(path: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Lines::open(path)?))
+fn open(path: &Path, format: Format) -> Result<Box<dyn Source>> {
+    Ok(match format {
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(parquet::Parquet::open(path)?),
+        Format::Fits => Box::new(fits::Fits::open(path)?),
+        #[cfg(feature = "hdf5")]
+        Format::AnnData => Box::new(anndata::AnnData::open(path)?),
+        _ => Box::new(Lines::open(path)?),
+    })
 }
 
 /// Reads a table.
-pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
-    let source = open(path)?;
+pub(super) fn read(path: &Path, format: Format, request: &Request) -> Result<Dataset> {
+    let source = open(path, format)?;
     let table = Table::new(&*source)?;
     let target = table.find_target(request)?;
     let others = [target, table.find_weights(request, target)?];
@@ -78,31 +91,76 @@ pub(super) fn read(path: &Path, request: &Request) -> Result<Dataset> {
     let origins = plan.origins(&surveyed.columns, request);
     let filled = fill(&table, &plan, &origins, request.missing, surveyed.rows)?;
     let mut told = filled.notes(&table);
+    told.extend(table.source.notes());
     if request.expect.is_none() {
         told.extend(plan.identifiers(&table, &surveyed.columns));
         told.extend(notes);
     }
+    let (x, empty) = (filled.x, filled.empty);
+    Ok(Dataset { y, weights: surveyed.weights, notes: told, ..inputs(&table, x, empty, &plan, &origins) })
+}
+
+/// Inputs alone.
+fn inputs(table: &Table, x: Vec<f32>, empty: Vec<usize>, plan: &Plan, origins: &[f64]) -> Dataset {
     let columns = plan.features.len();
-    Ok(Dataset {
-        source: path.display().to_string(),
-        rows: filled.rows,
+    Dataset {
+        source: table.path().display().to_string(),
+        rows: x.len() / columns.max(1),
         columns,
-        x: Values::F32(filled.x),
-        origins: kept(origins),
-        y,
-        features: plan.features,
+        x: Values::F32(x),
+        origins: kept(origins.to_vec()),
+        y: Targets::None,
+        features: plan.features.clone(),
         axes: vec![Axis::new("feature", columns)],
-        weights: surveyed.weights,
+        weights: None,
         test_from: None,
-        notes: told,
-        filled: filled.empty,
+        notes: Vec::new(),
+        filled: empty,
         row_names: Vec::new(),
-    })
+    }
+}
+
+/// Reads the inputs that a model expects, some rows at a time.
+pub(super) fn pieces(
+    path: &Path,
+    format: Format,
+    (request, features): (&Request, &[Feature]),
+    rows: usize,
+    take: &mut dyn FnMut(Dataset) -> Result<()>,
+) -> Result<()> {
+    let source = open(path, format)?;
+    let table = Table::new(&*source)?;
+    let plan = Plan::expected(&table, features, [None, None])?;
+    let origins = plan.origins(&[], request);
+    let of_block = |block: &_| {
+        let (mut surveyed, mut part) = (Surveyed::none(&table, &plan.columns), Filled::default());
+        table.each_row(block, |row| {
+            surveyed.see(&table, &plan.columns, request.missing, row)?;
+            part.see(&plan, &origins, request.missing, row);
+            Ok(())
+        })?;
+        plan.check_kinds(&table, &surveyed.columns)?;
+        Ok(part)
+    };
+    let mut filled = Filled::default();
+    let mut piece = |filled: &mut Filled, notes| {
+        let (x, empty) = filled.take();
+        take(Dataset { notes, ..inputs(&table, x, empty, &plan, &origins) })
+    };
+    scan(table.source, of_block, |part| {
+        filled.join(part);
+        if filled.x.len() / plan.features.len() >= rows { piece(&mut filled, Vec::new()) } else { Ok(()) }
+    })?;
+    if filled.rows == 0 {
+        return Err(table.no_rows());
+    }
+    let notes = filled.notes(&table);
+    piece(&mut filled, notes)
 }
 
 /// The cells of one column as they are written, in the order of the rows.
-pub(super) fn column(path: &Path, name: &str) -> Result<Vec<String>> {
-    let source = open(path)?;
+pub(super) fn column(path: &Path, format: Format, name: &str) -> Result<Vec<String>> {
+    let source = open(path, format)?;
     let table = Table::new(&*source)?;
     let Some(at) = table.names().iter().position(|other| other == name.trim()) else {
         let problem = format!("there is no column {name:?}");
@@ -173,7 +231,9 @@ impl<'a> Table<'a> {
         if at.is_some() || !request.need_target {
             return Ok(at);
         }
-        let names = listed(self.names());
+        // Where inputs are no targets, the others are.
+        let inputs = self.source.inputs();
+        let names = listed(if inputs < self.names().len() { &self.names()[inputs..] } else { self.names() });
         let path = self.path().display();
         Err(match &request.target {
             Some(target) => Error::input(
@@ -223,6 +283,10 @@ impl<'a> Table<'a> {
             }
         };
         block.each_row(self.names().len(), broken, row)
+    }
+
+    fn no_rows(&self) -> Error {
+        Error::input(self.path(), "rows", "there are none after the header line", "add rows to the table")
     }
 
     fn place(&self, at: u64, column: usize) -> String {

@@ -29,20 +29,32 @@ pub(in crate::data) enum Column {
     /// NaN where a cell is missing.
     Numbers(Vec<f64>),
     /// Days since 1970, NaN where a cell is missing.
+    #[cfg(feature = "parquet")]
     Days(Vec<f64>),
     Texts(Vec<Option<String>>),
     /// For each cell the place of its text among these; a place beyond them is a missing cell.
+    #[cfg(feature = "hdf5")]
     Levels {
         places: Vec<u32>,
         texts: std::sync::Arc<Vec<String>>,
     },
 }
 
+/// Rows of a block of so many columns.
+pub(in crate::data) fn rows_at_once(columns: usize) -> usize {
+    const CELLS: usize = 1 << 18;
+    (CELLS / columns.max(1)).clamp(1, 1 << 14)
+}
+
 impl Column {
+    #[cfg(any(feature = "parquet", feature = "hdf5"))]
     pub fn len(&self) -> usize {
         match self {
-            Column::Numbers(cells) | Column::Days(cells) => cells.len(),
+            Column::Numbers(cells) => cells.len(),
+            #[cfg(feature = "parquet")]
+            Column::Days(cells) => cells.len(),
             Column::Texts(cells) => cells.len(),
+            #[cfg(feature = "hdf5")]
             Column::Levels { places, .. } => places.len(),
         }
     }
@@ -51,9 +63,12 @@ impl Column {
         match self {
             Column::Numbers(cells) if cells[row].is_nan() => Cell::Missing,
             Column::Numbers(cells) => Cell::Number(cells[row]),
+            #[cfg(feature = "parquet")]
             Column::Days(cells) if cells[row].is_nan() => Cell::Missing,
+            #[cfg(feature = "parquet")]
             Column::Days(cells) => Cell::Day(cells[row]),
             Column::Texts(cells) => cells[row].as_deref().map_or(Cell::Missing, text_cell),
+            #[cfg(feature = "hdf5")]
             Column::Levels { places, texts } => {
                 texts.get(places[row] as usize).map_or(Cell::Missing, |level| text_cell(level))
             }

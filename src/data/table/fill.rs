@@ -25,7 +25,7 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    fn see(&mut self, plan: &Plan, origins: &[f64], missing: Missing, row: Row) {
+    pub fn see(&mut self, plan: &Plan, origins: &[f64], missing: Missing, row: Row) {
         if missing == Missing::Drop && plan.columns.lacks_a_cell(row) {
             self.dropped += 1;
             return;
@@ -72,7 +72,7 @@ impl Filled {
         kind.missing.iter().for_each(|to| self.x[start + to] = 1.0);
     }
 
-    fn join(&mut self, behind: Filled) {
+    pub fn join(&mut self, behind: Filled) {
         let cells = self.x.len();
         self.rows += behind.rows;
         self.x.extend(behind.x);
@@ -83,6 +83,13 @@ impl Filled {
         for (column, (count, text)) in behind.unknown {
             self.unknown.entry(column).or_insert((0, text)).0 += count;
         }
+    }
+
+    /// Hands over the numbers, and the places of missing categories among them; what was counted stays.
+    pub fn take(&mut self) -> (Vec<f32>, Vec<usize>) {
+        let mut empty = std::mem::take(&mut self.empty);
+        empty.sort_unstable();
+        (std::mem::take(&mut self.x), empty)
     }
 
     /// What was done that a person should know.

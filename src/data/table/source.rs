@@ -27,6 +27,11 @@ pub(in crate::data) trait Source: Sync {
     /// What a person calls the place of a row: `line 3`. `at`: what its block says of it.
     fn place(&self, at: u64) -> String;
 
+    /// What of the file a person should know.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many of the first columns are inputs by themselves; the others are only targets and weights by name.
     fn inputs(&self) -> usize {
         self.names().len()

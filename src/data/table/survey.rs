@@ -197,7 +197,7 @@ pub(super) struct Surveyed {
 }
 
 impl Surveyed {
-    fn none(table: &Table, columns: &Columns) -> Self {
+    pub fn none(table: &Table, columns: &Columns) -> Self {
         Surveyed {
             rows: 0,
             columns: columns.inputs.iter().map(|&c| Survey::new(&table.names()[c])).collect(),
@@ -207,7 +207,7 @@ impl Surveyed {
         }
     }
 
-    fn see(&mut self, table: &Table, columns: &Columns, missing: Missing, row: Row) -> Result<()> {
+    pub fn see(&mut self, table: &Table, columns: &Columns, missing: Missing, row: Row) -> Result<()> {
         self.all += 1;
         if missing == Missing::Drop && columns.lacks_a_cell(row) {
             return Ok(());
@@ -263,8 +263,7 @@ pub(super) fn survey(table: &Table, columns: &Columns, missing: Missing) -> Resu
         Ok(())
     })?;
     if surveyed.all == 0 {
-        let problem = "there are none after the header line";
-        return Err(Error::input(table.path(), "rows", problem, "add rows to the table"));
+        return Err(table.no_rows());
     }
     if surveyed.rows == 0 {
         let remedy = "fill cells in, remove the emptiest columns or give --missing mean";
