@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import scipy.sparse
 from astropy.io import fits
@@ -54,6 +55,7 @@ def parquet():
     for packed in ["none", "snappy", "gzip", "lz4"]:
         pq.write_table(table, OUT / f"{packed}.parquet", compression=packed, row_group_size=20, data_page_version="2.0" if packed == "gzip" else "1.0")
     pq.write_table(table.select(["n", "y"]), OUT / "zstd.parquet", compression="zstd")
+    feather.write_feather(table, OUT / "lz4.feather", compression="lz4", chunksize=20)
     pd.DataFrame({"n": columns["n"], "y": columns["y"]}, index=[f"r{k}" for k in range(ROWS)]).to_parquet(OUT / "pandas.parquet")
 
 

@@ -1,6 +1,6 @@
 //! The table reader, splits and scaling: good files, and what a person is told about bad ones.
 
-use eigenlens::data::{Dataset, Feature, Missing, Request, Targets, Task, load};
+use eigenlens::data::{Dataset, Missing, Request, Targets, Task, load};
 
 mod common;
 use common::files::{Fixture, classes, floats, names, numbers, refused};
@@ -402,49 +402,4 @@ fn table_missing_is_told_of() {
     assert!(x[5].is_nan() && x[6].is_nan());
     assert_eq!(x[7..], [1.0, 0.0, 0.0, 0.0, 5.0]);
     assert!(new.notes.iter().any(|note| note.contains("1 missing cell: a number is filled")), "{:?}", new.notes);
-}
-
-/// What a model reads in pieces is what it reads at once, and a bad cell is found in any piece.
-#[test]
-fn pieces_of_a_table_make_the_whole() {
-    let cell = |i: usize| if i % 17 == 3 { String::new() } else { format!("{}", i * 7919 % 1009) };
-    let line = |i: usize| format!("{},{},{}\n", cell(i), ["u", "v", ""][i % 3], "z".repeat(i % 90));
-    let text: String = ["a,c,note\n".to_owned()].into_iter().chain((0..60_000).map(line)).collect();
-    let file = csv(&text);
-    let features = ["c=u", "c=v"].map(|name| Feature::new(name, Some(0)));
-    let expect = [features.to_vec(), vec![Feature::new("a", None)]].concat();
-    let request = Request {
-        expect: Some(expect),
-        origins: vec![0.0, 0.0, 500.0],
-        need_target: false,
-        missing: Missing::Mean,
-        ..file.request()
-    };
-    let whole = load(&request).unwrap();
-    let mut pieces: Vec<Dataset> = Vec::new();
-    let mut keep = |piece| {
-        pieces.push(piece);
-        Ok(())
-    };
-    eigenlens::data::pieces(&request, 1000, &mut keep).unwrap();
-    assert!(pieces.len() >= 3, "{} pieces", pieces.len());
-    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    assert_eq!(pieces.iter().flat_map(|piece| bits(floats(piece))).collect::<Vec<_>>(), bits(floats(&whole)));
-    let mut rows = 0;
-    let mut filled = Vec::new();
-    for piece in &pieces {
-        filled.extend(piece.filled.iter().map(|cell| cell + 3 * rows));
-        rows += piece.rows;
-    }
-    assert_eq!(filled, whole.filled);
-    assert_eq!(pieces.iter().flat_map(|piece| piece.notes.clone()).collect::<Vec<_>>(), whole.notes);
-    let wrong = csv(text.replace("\n,,", "\nx,,").replacen("\nx,,", "\n,,", 700));
-    let request = Request { source: wrong.request().source, ..request };
-    let mut taken = 0;
-    let result = eigenlens::data::pieces(&request, 1000, &mut |piece| {
-        taken += piece.rows;
-        Ok(())
-    });
-    let error = result.unwrap_err().to_string();
-    assert!(error.contains("\"x\" is not a number") && error.contains("line ") && taken > 0, "{error}");
 }

@@ -43,8 +43,9 @@ fn check_shared(data: &Dataset) {
 
 #[cfg(feature = "parquet")]
 #[test]
-fn parquet_is_read_however_it_is_packed() {
-    for name in ["none.parquet", "snappy.parquet", "gzip.parquet", "lz4.parquet"] {
+fn parquet_and_arrow_are_read_however_they_are_packed() {
+    let arrow: &[&str] = if cfg!(feature = "arrow") { &["lz4.feather"] } else { &[] };
+    for name in ["none.parquet", "snappy.parquet", "gzip.parquet", "lz4.parquet"].iter().chain(arrow).copied() {
         let read = |missing| load(&Request { dates: true, missing, ..request(name, "y") });
         let data = read(Missing::Mean).unwrap();
         check_answers(&data);
@@ -133,7 +134,7 @@ fn cells_of_anndata() {
         let data = load(&request(name, "type")).unwrap();
         assert_eq!(names(&data), ["CD3", "CD8", "MS4A1", "NKG7"]);
         for row in 0..ROWS {
-            let cell = |c: usize| if (row + c) % 3 == 0 { row as f32 * 0.5 + c as f32 } else { 0.0 };
+            let cell = |c: usize| if (row + c).is_multiple_of(3) { row as f32 * 0.5 + c as f32 } else { 0.0 };
             assert_eq!(floats(&data)[4 * row..][..4], [cell(0), cell(1), cell(2), cell(3)], "{name}, row {row}");
         }
         let wanted: Vec<u32> = (0..ROWS as u32).map(|i| [2, 0, 1][i as usize % 3]).collect();
@@ -147,4 +148,49 @@ fn cells_of_anndata() {
     refused(load(&request("columns.h5ad", "type")), &["columns.h5ad", "X", "csc_matrix", "tocsr"]);
     let file = Fixture::new("none.h5ad", "nothing of the kind");
     refused(load(&Request { target: Some("y".into()), ..file.request() }), &["none.h5ad", "write_h5ad"]);
+}
+
+/// Runs the program with a table on standard input; what it printed, and said.
+fn piped(table: &str, arguments: &[&str]) -> (String, String) {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eigenlens"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(table.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    (String::from_utf8(output.stdout).unwrap(), said)
+}
+
+/// A model made of dates and cells that may be missing reads new data alike, from standard input, which is gone through more than once.
+#[test]
+fn a_piped_table_is_learnt_and_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let (out, model) = (out.to_str().unwrap(), out.join("model.safetensors"));
+    let line = |i: usize| {
+        let a = if i.is_multiple_of(5) { String::new() } else { (i % 7).to_string() };
+        format!(
+            "2024-01-{:02},{a},{},{}\n",
+            i % 28 + 1,
+            ["u", "v", "NA"][i % 3],
+            ["no", "yes"][usize::from(i % 28 > 13)]
+        )
+    };
+    let table: String = ["when,a,c,y\n".to_owned()].into_iter().chain((0..120).map(line)).collect();
+    let quick = ["--epochs", "3", "--folds", "0", "--device", "cpu", "--dates", "--missing", "indicator"];
+    let (_, said) = piped(&table, &[&["train", "-", "--target", "y", "--out", out][..], &quick].concat());
+    assert!(said.contains("64 missing cells told of by a column"), "{said}");
+    let model = model.to_str().unwrap();
+    let new = "name,c,a,when\nfirst,w,,2023-12-31\nsecond,,3,2024-06-30 12:00\n";
+    let (table, said) = piped(new, &["predict", model, "-", "--out", "-", "--id", "name", "--device", "cpu"]);
+    assert!(table.starts_with("name,predicted,no,yes\nfirst,") && table.contains("\nsecond,"), "{table}");
+    assert!(said.contains("doesn't know, \"w\""), "{said}");
+    let whole = folder.path().join("new.csv");
+    std::fs::write(&whole, new).unwrap();
+    let (same, _) =
+        piped("", &["predict", model, whole.to_str().unwrap(), "--out", "-", "--id", "name", "--device", "cpu"]);
+    assert_eq!(table, same);
 }

@@ -247,7 +247,7 @@ impl LearnArgs {
 
 /// Says on stderr what a file's columns or axes were taken for, which is guessed, and what the reader did.
 pub fn announce(dataset: &Dataset, request: &Request) {
-    if Path::new(&request.source).extension().is_some() {
+    if Path::new(&request.source).extension().is_some() || request.source == "-" {
         let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
         let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
         say(&format!("{name}: {summary}"));

@@ -16,6 +16,9 @@ pub(super) enum Format {
     Lines,
     #[cfg(feature = "parquet")]
     Parquet,
+    /// Feather is one.
+    #[cfg(feature = "arrow")]
+    Arrow,
     Fits,
     /// AnnData's tables of cells.
     #[cfg(feature = "hdf5")]
@@ -42,6 +45,8 @@ impl Format {
             "csv" | "tsv" | "txt" => Some(Format::Lines),
             #[cfg(feature = "parquet")]
             "parquet" | "pq" => Some(Format::Parquet),
+            #[cfg(feature = "arrow")]
+            "feather" | "arrow" | "ipc" => Some(Format::Arrow),
             "fits" | "fit" | "fts" => Some(Format::Fits),
             #[cfg(feature = "hdf5")]
             "h5ad" => Some(Format::AnnData),

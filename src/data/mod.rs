@@ -151,6 +151,9 @@ fn unknown(source: &str) -> Error {
     let path = Path::new(source);
     let why = match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
         "onnx" | "safetensors" => "a network stands where data should; data come behind the network, and are",
+        "parquet" | "pq" | "feather" | "arrow" | "ipc" | "h5ad" => {
+            "this program was built without the reader of such files (cargo features parquet, arrow, hdf5); give"
+        }
         _ if path.exists() => "unknown kind of data; give",
         _ => "there is no such file or folder, and no data set of that name; give",
     };
@@ -226,7 +229,7 @@ fn check_options(request: &Request) -> Result<Option<Format>> {
     Ok(format)
 }
 
-/// Reads the inputs that a trained model expects, without targets, in pieces of about so many rows, of which none is held when the next
+/// Reads the inputs that a trained model expects, without targets, in pieces of so many rows, of which none is held when the next
 /// one is read: tables and arrays may be larger than the memory. Other data come as one piece, and so do those of some classes alone.
 ///
 /// # Errors

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "hdf5")]
 mod anndata;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod block;
 mod cell;
 mod columns;
@@ -50,6 +52,8 @@ fn open(path: &Path, format: Format) -> Result<Box<dyn Source>> {
     Ok(match format {
         #[cfg(feature = "parquet")]
         Format::Parquet => Box::new(parquet::Parquet::open(path)?),
+        #[cfg(feature = "arrow")]
+        Format::Arrow => Box::new(arrow::Arrow::open(path)?),
         Format::Fits => Box::new(fits::Fits::open(path)?),
         #[cfg(feature = "hdf5")]
         Format::AnnData => Box::new(anndata::AnnData::open(path)?),
@@ -143,13 +147,18 @@ pub(super) fn pieces(
         Ok(part)
     };
     let mut filled = Filled::default();
+    let cells = rows.saturating_mul(plan.features.len());
     let mut piece = |filled: &mut Filled, notes| {
-        let (x, empty) = filled.take();
+        let (x, empty) = filled.take(cells);
         take(Dataset { notes, ..inputs(&table, x, empty, &plan, &origins) })
     };
     scan(table.source, of_block, |part| {
         filled.join(part);
-        if filled.x.len() / plan.features.len() >= rows { piece(&mut filled, Vec::new()) } else { Ok(()) }
+        // The last rows are kept for the notes.
+        while filled.x.len() > cells {
+            piece(&mut filled, Vec::new())?;
+        }
+        Ok(())
     })?;
     if filled.rows == 0 {
         return Err(table.no_rows());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hdf5_pure::{DType, File, Group};
+use hdf5_pure::{DType, Dataset, File, Group};
 
 use super::block::{Block, Column, rows_at_once};
 use super::cell::listed;
@@ -13,6 +13,16 @@ use crate::{Error, Result};
 
 /// Columns that `X` may have.
 const MOST_COLUMNS: u64 = 1 << 22;
+
+/// Blocks are larger than other formats': parts of the file are unpacked as wholes, and hold many rows.
+const ROWS_AT_ONCE: u64 = 16;
+
+/// What `X` is.
+enum Matrix {
+    Dense(Dataset),
+    /// Where each row begins among the cells that aren't 0, their columns, and they themselves.
+    Rows(Box<[Dataset; 3]>),
+}
 
 /// What is read of a column of `obs`.
 enum Annotation {
@@ -131,22 +141,33 @@ impl AnnData {
         Ok(())
     }
 
+    /// The datasets that `X` is.
+    fn matrix(&self, file: &File) -> Result<Matrix> {
+        let part = |name: &str| file.dataset(name).map_err(|e| wrong(&self.path, name, e));
+        Ok(match self.sparse {
+            false => Matrix::Dense(part("X")?),
+            true => Matrix::Rows(Box::new([part("X/indptr")?, part("X/indices")?, part("X/data")?])),
+        })
+    }
+
     /// The inputs of some rows, by column.
-    fn inputs_of(&self, file: &File, at: u64, rows: usize) -> Result<Vec<Vec<f64>>> {
+    fn inputs_of(&self, matrix: &Matrix, at: u64, rows: usize) -> Result<Vec<Vec<f64>>> {
         let bad = |e: hdf5_pure::Error| wrong(&self.path, "X", e);
         let mut columns = vec![vec![0.0; rows]; self.inputs];
-        if !self.sparse {
-            let cells = file.dataset("X").and_then(|x| x.read_f64_rows(at, rows as u64)).map_err(bad)?;
-            if cells.len() != rows * self.inputs {
-                return Err(wrong(&self.path, "X", "it ends too early"));
+        let [pointers, places, values] = match matrix {
+            Matrix::Rows(parts) => &**parts,
+            Matrix::Dense(x) => {
+                let cells = x.read_f64_rows(at, rows as u64).map_err(bad)?;
+                if cells.len() != rows * self.inputs {
+                    return Err(wrong(&self.path, "X", "it ends too early"));
+                }
+                for (row, cells) in cells.chunks_exact(self.inputs).enumerate() {
+                    columns.iter_mut().zip(cells).for_each(|(column, &cell)| column[row] = cell);
+                }
+                return Ok(columns);
             }
-            for (row, cells) in cells.chunks_exact(self.inputs).enumerate() {
-                columns.iter_mut().zip(cells).for_each(|(column, &cell)| column[row] = cell);
-            }
-            return Ok(columns);
-        }
-        let part = |name: &str| file.dataset(&format!("X/{name}")).map_err(bad);
-        let pointers = part("indptr")?.read_i64_rows(at, rows as u64 + 1).map_err(bad)?;
+        };
+        let pointers = pointers.read_i64_rows(at, rows as u64 + 1).map_err(bad)?;
         let (Some(&from), Some(&to)) = (pointers.first(), pointers.last()) else {
             return Err(wrong(&self.path, "X/indptr", "it is empty"));
         };
@@ -155,8 +176,8 @@ impl AnnData {
             return Err(wrong(&self.path, "X/indptr", "its numbers are no places of rows"));
         }
         let count = (to - from) as u64;
-        let values = part("data")?.read_f64_rows(from as u64, count).map_err(bad)?;
-        let places = part("indices")?.read_i64_rows(from as u64, count).map_err(bad)?;
+        let values = values.read_f64_rows(from as u64, count).map_err(bad)?;
+        let places = places.read_i64_rows(from as u64, count).map_err(bad)?;
         if values.len() as u64 != count || places.len() as u64 != count {
             return Err(wrong(&self.path, "X", "it ends too early"));
         }
@@ -198,11 +219,10 @@ impl AnnData {
         }
     }
 
-    fn block(&self, file: &File, at: u64, rows: usize) -> Result<Block> {
-        let obs = file.group("obs").map_err(|e| wrong(&self.path, "obs", e))?;
-        let mut columns: Vec<Column> = self.inputs_of(file, at, rows)?.into_iter().map(Column::Numbers).collect();
+    fn block(&self, (matrix, obs): &(Matrix, Group), at: u64, rows: usize) -> Result<Block> {
+        let mut columns: Vec<Column> = self.inputs_of(matrix, at, rows)?.into_iter().map(Column::Numbers).collect();
         for annotation in &self.annotations {
-            columns.push(self.annotation(&obs, annotation, at, rows)?);
+            columns.push(self.annotation(obs, annotation, at, rows)?);
         }
         Ok(Block::Columns { columns, rows, at })
     }
@@ -228,13 +248,15 @@ impl Source for AnnData {
 
     fn blocks(&self) -> Result<Blocks<'_>> {
         let file = open(&self.path)?;
+        // Held from block to block: so is what they have unpacked.
+        let parts = (self.matrix(&file)?, file.group("obs").map_err(|e| wrong(&self.path, "obs", e))?);
         let mut at = 0;
         Ok(Box::new(std::iter::from_fn(move || {
-            let rows = (rows_at_once(self.names.len()) as u64).min(self.rows - at) as usize;
+            let rows = (ROWS_AT_ONCE * rows_at_once(self.names.len()) as u64).min(self.rows - at) as usize;
             if rows == 0 {
                 return None;
             }
-            let block = self.block(&file, at, rows);
+            let block = self.block(&parts, at, rows);
             at = if block.is_ok() { at + rows as u64 } else { self.rows };
             Some(block)
         })))

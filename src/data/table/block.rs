@@ -23,17 +23,16 @@ pub(in crate::data) enum Block {
     },
 }
 
-/// The cells of a column that knows what it holds.
+/// The cells of a column that knows what it holds. Which there are depends on the formats that are built in.
+#[cfg_attr(not(all(feature = "parquet", feature = "hdf5")), allow(dead_code))]
 #[derive(Debug, Clone)]
 pub(in crate::data) enum Column {
     /// NaN where a cell is missing.
     Numbers(Vec<f64>),
     /// Days since 1970, NaN where a cell is missing.
-    #[cfg(feature = "parquet")]
     Days(Vec<f64>),
     Texts(Vec<Option<String>>),
     /// For each cell the place of its text among these; a place beyond them is a missing cell.
-    #[cfg(feature = "hdf5")]
     Levels {
         places: Vec<u32>,
         texts: std::sync::Arc<Vec<String>>,
@@ -47,14 +46,12 @@ pub(in crate::data) fn rows_at_once(columns: usize) -> usize {
 }
 
 impl Column {
-    #[cfg(any(feature = "parquet", feature = "hdf5"))]
+    #[cfg_attr(not(any(feature = "parquet", feature = "hdf5", feature = "arrow")), allow(dead_code))]
     pub fn len(&self) -> usize {
         match self {
             Column::Numbers(cells) => cells.len(),
-            #[cfg(feature = "parquet")]
             Column::Days(cells) => cells.len(),
             Column::Texts(cells) => cells.len(),
-            #[cfg(feature = "hdf5")]
             Column::Levels { places, .. } => places.len(),
         }
     }
@@ -63,12 +60,9 @@ impl Column {
         match self {
             Column::Numbers(cells) if cells[row].is_nan() => Cell::Missing,
             Column::Numbers(cells) => Cell::Number(cells[row]),
-            #[cfg(feature = "parquet")]
             Column::Days(cells) if cells[row].is_nan() => Cell::Missing,
-            #[cfg(feature = "parquet")]
             Column::Days(cells) => Cell::Day(cells[row]),
             Column::Texts(cells) => cells[row].as_deref().map_or(Cell::Missing, text_cell),
-            #[cfg(feature = "hdf5")]
             Column::Levels { places, texts } => {
                 texts.get(places[row] as usize).map_or(Cell::Missing, |level| text_cell(level))
             }

@@ -85,11 +85,14 @@ impl Filled {
         }
     }
 
-    /// Hands over the numbers, and the places of missing categories among them; what was counted stays.
-    pub fn take(&mut self) -> (Vec<f32>, Vec<usize>) {
-        let mut empty = std::mem::take(&mut self.empty);
-        empty.sort_unstable();
-        (std::mem::take(&mut self.x), empty)
+    /// Hands over so many of the first numbers at most, and the places of missing categories among them; what was counted stays.
+    pub fn take(&mut self, cells: usize) -> (Vec<f32>, Vec<usize>) {
+        let cells = cells.min(self.x.len());
+        let rest = self.x.split_off(cells);
+        self.empty.sort_unstable();
+        let behind = self.empty.split_off(self.empty.partition_point(|&cell| cell < cells));
+        let empty = std::mem::replace(&mut self.empty, behind.into_iter().map(|cell| cell - cells).collect());
+        (std::mem::replace(&mut self.x, rest), empty)
     }
 
     /// What was done that a person should know.
