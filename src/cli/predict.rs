@@ -204,7 +204,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Numbers of a piece of the data.
-const PIECE: usize = 1 << 24;
+const PIECE: usize = 1 << 22;
 
 /// The table that is written, piece by piece.
 struct Answers<'a> {
