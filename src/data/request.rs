@@ -20,7 +20,7 @@ pub enum Task {
 pub enum Missing {
     /// Refuse the file, naming the first such cell.
     Refuse,
-    /// Keep NaN; [`Scaling`] fills it with the training rows' mean.
+    /// Keep NaN; [`Scaling`](super::Scaling) fills it with the training rows' mean.
     Mean,
     /// The same, and a column of a table that has some becomes a group with one more: 1 where the cell was missing, for a category as
     /// another value.
@@ -79,7 +79,7 @@ pub struct Request {
     pub need_target: bool,
     /// The columns a trained model expects, by name; a table's columns are put into this order.
     pub expect: Option<Vec<Feature>>,
-    /// What it counts each of them from ([`Scaling::origins`]).
+    /// What it counts each of them from ([`Scaling::origins`](super::Scaling::origins)).
     pub origins: Vec<f64>,
     /// How many columns those were chosen from, where they are not all.
     pub chosen_from: Option<usize>,

@@ -1,6 +1,7 @@
 //! Parquet: columns of known kinds, read a group of rows at a time by the `parquet` crate.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type};
@@ -43,6 +44,14 @@ fn broken(path: &Path, e: &ParquetError) -> Error {
     Error::input(path, "file", problem, "write the file again, as pandas.DataFrame.to_parquet does")
 }
 
+/// The crate panics at some damaged files; that is an error of the file, too.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let problem = "it is damaged: its pages are not what they say";
+        Err(Error::input(path, "file", problem, "fetch the file or write it again"))
+    })
+}
+
 fn reader(path: &Path) -> Result<SerializedFileReader<File>> {
     let file = File::open(path).map_err(|e| Error::io("open", path, e, "check that the file is there and readable"))?;
     SerializedFileReader::new(file).map_err(|e| broken(path, &e))
@@ -50,6 +59,10 @@ fn reader(path: &Path) -> Result<SerializedFileReader<File>> {
 
 impl Parquet {
     pub fn open(path: &Path) -> Result<Self> {
+        guarded(path, || Parquet::of_metadata(path))
+    }
+
+    fn of_metadata(path: &Path) -> Result<Self> {
         let reader = reader(path)?;
         let metadata = reader.metadata();
         let schema = metadata.file_metadata().schema_descr();
@@ -200,7 +213,8 @@ impl Iterator for Groups<'_> {
     type Item = Result<Block>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.next_block().transpose();
+        let path = &self.table.path;
+        let next = guarded(path, || self.next_block()).transpose();
         if let Some(Err(_)) = next {
             (self.left, self.group) = (0, self.file.num_row_groups());
         }
