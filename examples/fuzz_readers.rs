@@ -1,6 +1,7 @@
 //! Feeds damaged files to the readers: no input may make one panic, or take ten seconds.
 //!
-//! `cargo run --release --example fuzz_readers TARGET [COUNT [SEED]]`, where TARGET is table, npz, npy, idx, safetensors, groups, names or all.
+//! `cargo run --release --example fuzz_readers TARGET [COUNT [SEED]]`, where TARGET is table, npz, npy, parquet, fits, anndata, idx, safetensors, groups, names or
+//! all.
 //!
 //! Every input is a file of `examples/fuzz/corpus/TARGET`, half of them with bytes changed, cut off, repeated or exchanged with another's. What
 //! panics is written to `fuzz-NUMBER.TARGET`, and the exit code is 1. Files lie in memory where there is /dev/shm.
@@ -10,11 +11,12 @@ mod harness;
 
 use std::path::{Path, PathBuf};
 
-use eigenlens::data::{Request, class_names, load, read_groups};
+use eigenlens::data::{Missing, Request, class_names, load, read_groups};
 use eigenlens::{Device, Model};
 use harness::Random;
 
-const TARGETS: [&str; 7] = ["table", "npz", "npy", "idx", "safetensors", "groups", "names"];
+const TARGETS: [&str; 10] =
+    ["table", "npz", "npy", "parquet", "fits", "anndata", "idx", "safetensors", "groups", "names"];
 
 /// Where a target's inputs are written for its reader, and how it reads them.
 struct Reader {
@@ -33,6 +35,9 @@ impl Reader {
             "table" | "groups" => "file.csv",
             "npz" => "file.npz",
             "npy" => "file.npy",
+            "parquet" => "file.parquet",
+            "fits" => "file.fits",
+            "anndata" => "file.h5ad",
             "idx" => "train-images-idx3-ubyte",
             "names" => "file.txt",
             _ => "file.safetensors",
@@ -54,7 +59,11 @@ impl Reader {
             ..Request::new(source)
         };
         match self.target {
-            "table" => load(&request(source(&self.file), Some("y"))).is_ok(),
+            "table" | "parquet" | "fits" | "anndata" => {
+                let target = if self.target == "anndata" { "type" } else { "y" };
+                let request = request(source(&self.file), Some(target));
+                load(&Request { dates: true, missing: Missing::Indicator, ..request }).is_ok()
+            }
             "npz" => load(&Request::new(source(&self.file))).is_ok(),
             "npy" => load(&request(source(&self.file), None)).is_ok(),
             "idx" => load(&Request::new(format!("idx:{}", source(&self.folder)))).is_ok(),
@@ -79,9 +88,16 @@ impl Drop for Reader {
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fuzz/corpus").join(target);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The tests' own files, where other programs have to write them.
+    let (folder, ending) = match target {
+        "parquet" | "fits" => (root.join("tests/data"), target),
+        "anndata" => (root.join("tests/data"), "h5ad"),
+        _ => (root.join("examples/fuzz/corpus").join(target), ""),
+    };
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&folder).expect("the corpus is there").map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.to_str().is_some_and(|path| path.ends_with(ending)));
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).expect("the file is readable")).collect()
 }

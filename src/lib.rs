@@ -28,7 +28,7 @@
 //! | [`kernels`] | one file for each kernel family (`activation` and `loss` list the activations and the losses): the operation, its dispatches of `shaders/*.wgsl` (made with `shaders/common`), and in `twins` the same arithmetic in Rust |
 //! | [`engine`] | `cpu` and `gpu` execute programs (wgpu is named in `engine/gpu` alone) |
 //! | [`network`] | the static DAG; a node type is one file with shape, parameters, forward and backward; `record` turns a graph into operations |
-//! | [`data`] | one file for each format, chosen in `mod.rs`; synthetic sets, splits, scaling, row weights |
+//! | [`data`] | `table`: one source of row blocks for each format, and what is made of any; `arrays`, pictures, idx; chosen by `format`; synthetic sets, splits, scaling, row weights |
 //! | [`train`] | `settings` (with the learning rate's course), the resident data set, `job`: the loop, which fills in every step |
 //! | [`assess`] | how good a model is and how sure that is: the constant answer, standard errors, the verdict, cross-validation |
 //! | [`model`], [`model_file`] | a trained model with everything needed to use it again; its file; `onnx`: other programs' networks |

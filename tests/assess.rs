@@ -32,7 +32,7 @@ fn table(rows: usize, signal: f64, classes: bool, seed: u64) -> Dataset {
         columns: COLUMNS,
         x: Values::F32(x),
         y,
-        features: (0..COLUMNS).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+        features: (0..COLUMNS).map(|c| Feature::new(format!("x{c}"), None)).collect(),
         axes: vec![Axis::new("feature", COLUMNS)],
         weights: None,
         test_from: None,

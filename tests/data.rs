@@ -279,3 +279,127 @@ fn table_dropped_columns() {
     request.drop = vec!["x0".into()];
     refused(load(&request), &["--drop", "gaussian", "table"]);
 }
+
+/// Blocks are of a mebibyte: a table of several of them, with quoted cells that hold line ends, is read as one.
+#[test]
+fn table_of_several_blocks() {
+    let note = format!("\"a\nlong \"\"note\"\" {}\"", "z".repeat(100));
+    let line = |i: usize| match i % 1000 {
+        7 => format!("{i}.5,{note},{}\r\n", i % 3),
+        _ => format!("{i}.5,short,{}\n", i % 3),
+    };
+    let text: String = ["a,c,y\n".to_owned()].into_iter().chain((0..200_000).map(line)).collect();
+    assert!(text.len() > 3 << 20);
+    let data = table(&text, |_| {}).unwrap();
+    assert_eq!(data.rows, 200_000);
+    assert_eq!(names(&data), ["a", &format!("c=a\nlong \"note\" {}", "z".repeat(100)), "c=short"]);
+    let (labels, classes) = classes(&data);
+    assert_eq!(classes, ["0", "1", "2"]);
+    let x = floats(&data);
+    for i in 0..200_000 {
+        let noted = f32::from(i % 1000 == 7);
+        assert_eq!(x[3 * i..][..3], [i as f32 + 0.5, noted, 1.0 - noted], "row {i}");
+        assert_eq!(labels[i] as usize, i % 3);
+    }
+    // The place of an error is that in the file: 150 rows before it have a line more.
+    let (row, rest) = (150_000, text.replace("\n150000.5,short", "\nx,short"));
+    bad_table(rest, &[&format!("line {}, column \"a\"", row + 2 + 150), "\"x\" is not a number"]);
+    let short = text.replace("\n150000.5,short,0", "\n150000.5,0");
+    bad_table(short, &[&format!("line {}", row + 2 + 150), "2 fields"]);
+    let mut bytes = text.into_bytes();
+    let at = bytes.len() - 4;
+    bytes[at] = 0xff;
+    bad_table(bytes, &["line 200201", "not UTF-8"]);
+}
+
+/// Whatever is left open at the end of a block is closed in a later one.
+#[test]
+fn table_with_a_cell_of_megabytes() {
+    let cell = "one, two\n".repeat(300_000);
+    let dropped = |r: &mut Request| r.drop = vec!["c".into()];
+    let data = table(format!("a,c,y\n1,\"{cell}\",0\n2,b,1\n"), dropped).unwrap();
+    assert_eq!(floats(&data), [1.0, 2.0]);
+    refused(table(format!("a,c,y\n1,\"{cell},0\n2,b,1\n"), dropped), &["line 2", "2 fields", "unclosed quote"]);
+}
+
+#[test]
+fn table_packed() {
+    use std::io::Write;
+    let mut packed = Vec::new();
+    // Two parts, as `cat a.gz b.gz` makes them.
+    for part in ["a\tb\ty\n1\t2\t0\n", "3\t4\t1\n"] {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(part.as_bytes()).unwrap();
+        packed.extend(encoder.finish().unwrap());
+    }
+    for name in ["table.tsv.gz", "table.CSV.GZ", "table.csv"] {
+        let file = Fixture::new(name, &packed);
+        let data = load(&Request { target: Some("y".into()), ..file.request() }).unwrap();
+        assert_eq!((floats(&data), classes(&data).0), (&[1.0, 2.0, 3.0, 4.0][..], &[0, 1][..]), "{name}");
+    }
+    let cut = Fixture::new("table.tsv.gz", &packed[..packed.len() - 10]);
+    refused(load(&Request { target: Some("y".into()), ..cut.request() }), &["cannot read", "table.tsv.gz", "whole"]);
+}
+
+#[test]
+fn table_dates() {
+    use eigenlens::data::Part;
+    let text = "when,a,y\n2024-03-01,1,0\n2024-02-29 12:00,2,1\n,3,1\n01.01.2025,4,0\n";
+    let dates = |r: &mut Request| (r.dates, r.missing) = (true, Missing::Mean);
+    let data = table(text, dates).unwrap();
+    assert_eq!(names(&data), ["when=days", "when=day of year", "when=weekday", "a"]);
+    // Python: (date(2024, 3, 1) - date(2024, 2, 29)).days, timetuple().tm_yday, isoweekday()
+    let x = floats(&data);
+    assert_eq!(x[..8], [1.0, 61.0, 5.0, 1.0, 0.5, 60.0, 4.0, 2.0]);
+    assert!(x[8..11].iter().all(|x| x.is_nan()));
+    assert_eq!(x[12..], [307.0, 1.0, 3.0, 4.0]);
+    assert_eq!(data.features[0].part, Some(Part::Days { first: 19_782 }));
+    assert!(data.features[..3].iter().all(|f| f.group == Some(0)) && data.features[3].group.is_none());
+    assert_eq!(eigenlens::data::units(&data.features, &[])[0].name, "when");
+    assert!(data.summary(Some("y"), None).starts_with("1 number, 1 date; target"), "{}", data.summary(None, None));
+    // New data are counted from the first day of the training, without being told to read dates.
+    let file = csv("a,when\n1,2024-02-28\n2,2/29/2024\n");
+    let request = Request { expect: Some(data.features.clone()), need_target: false, ..file.request() };
+    let new = load(&request).unwrap();
+    assert_eq!(floats(&new), [-1.0, 59.0, 3.0, 1.0, 0.0, 60.0, 4.0, 2.0]);
+    let file = csv("a,when\n1,2024-02-28\n2,soon\n");
+    refused(
+        load(&Request { source: file.request().source, ..request }),
+        &["line 3", "\"soon\" is no date", "2024-01-31"],
+    );
+    // A day that isn't, and a number beside dates.
+    for wrong in ["2023-02-29", "17"] {
+        let text = format!("when,y\n2024-03-01,0\n{wrong},1\n2024-03-02,0\n");
+        refused(table(text, |r| r.dates = true), &["line 3, column \"when\"", "is no date"]);
+    }
+}
+
+#[test]
+fn table_missing_is_told_of() {
+    use eigenlens::data::Part;
+    let text = "a,c,b,y\n1,u,5,0\n,v,6,1\n3,?,7,1\n4,v,8,1\n";
+    let data = table(text, |r| r.missing = Missing::Indicator).unwrap();
+    assert_eq!(names(&data), ["a", "a=(missing)", "c=u", "c=v", "c=(missing)", "b"]);
+    let x = floats(&data);
+    assert!(x[6].is_nan());
+    assert_eq!(x[..6], [1.0, 0.0, 1.0, 0.0, 0.0, 5.0]);
+    assert_eq!(x[7..12], [1.0, 0.0, 1.0, 0.0, 6.0]);
+    assert_eq!(x[12..18], [3.0, 0.0, 0.0, 0.0, 1.0, 7.0]);
+    let groups: Vec<_> = data.features.iter().map(|f| (f.group, f.part)).collect();
+    let (number, missing) = (Some(Part::Number), Some(Part::Missing));
+    let c = Some(1);
+    assert_eq!(groups, [(Some(0), number), (Some(0), missing), (c, None), (c, None), (c, missing), (None, None)]);
+    let units: Vec<String> = eigenlens::data::units(&data.features, &[]).into_iter().map(|unit| unit.name).collect();
+    assert_eq!(units, ["a", "c", "b"]);
+    assert!(data.notes[0].contains("2 missing cells told of by a column"), "{:?}", data.notes);
+    // A model does the same with new data; a column that had no missing cell has no such column.
+    let file = csv("b,a,c\n,1,\n5,,w\n");
+    let expect = Some(data.features.clone());
+    let request = Request { expect, need_target: false, missing: Missing::Indicator, ..file.request() };
+    let new = load(&request).unwrap();
+    let x = floats(&new);
+    assert_eq!(x[..5], [1.0, 0.0, 0.0, 0.0, 1.0]);
+    assert!(x[5].is_nan() && x[6].is_nan());
+    assert_eq!(x[7..], [1.0, 0.0, 0.0, 0.0, 5.0]);
+    assert!(new.notes.iter().any(|note| note.contains("1 missing cell: a number is filled")), "{:?}", new.notes);
+}

@@ -133,8 +133,8 @@ fn an_archive_that_unpacks_to_more_than_the_limit_is_refused() {
     drop(archive);
     assert!(std::fs::metadata(&path).unwrap().len() < 1 << 20);
     let out = place.text("out");
-    let output = limited(500, &["train", &path, "--out", &out, "--device", "cpu"]);
-    refused(&output, 1, &["bomb.npz needs 513 MiB", "of memory are free"]);
+    let output = limited(400, &["train", &path, "--out", &out, "--device", "cpu"]);
+    refused(&output, 1, &["bomb.npz needs 256 MiB", "of memory are free"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn data_set(x: Vec<f32>, (y, names): (&[f32], &[&str]), axes: Vec<Axis>) -> Data
             values: y.iter().copied().map(f64::from).collect(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         },
-        features: (0..columns).map(|i| Feature { name: format!("x{i}"), group: None }).collect(),
+        features: (0..columns).map(|i| Feature::new(format!("x{i}"), None)).collect(),
         axes,
         weights: None,
         test_from: None,

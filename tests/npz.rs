@@ -472,3 +472,89 @@ fn axes_are_guessed_or_said() {
     assert_eq!(axes(&[2, 2, 3, 4, 5], true, None), "channel depth row column");
     assert_eq!(axes(&[2, 2, 3, 4, 5], true, Some(Layout::ChannelsLast)), "depth row column channel");
 }
+
+/// NumPy's text: 4 bytes a character of `<U`, one of `|S`, filled up with zeros.
+fn text_array(descr: &str, length: usize, texts: &[&str]) -> Vec<u8> {
+    let wide = if descr.contains('U') { 4 } else { 1 };
+    let mut data = Vec::new();
+    for text in texts {
+        let start = data.len();
+        for c in text.chars() {
+            match wide {
+                4 if descr.starts_with('>') => data.extend(u32::from(c).to_be_bytes()),
+                4 => data.extend(u32::from(c).to_le_bytes()),
+                _ => data.push(c as u8),
+            }
+        }
+        data.resize(start + wide * length, 0);
+    }
+    npy(&format!("{{'descr': '{descr}{length}', 'fortran_order': False, 'shape': ({},), }}\n", texts.len()), &data)
+}
+
+#[test]
+fn npz_labels_are_text() {
+    for descr in ["<U", ">U", "|S"] {
+        let file = npz(|npz| {
+            add(npz, "x_train", &[3, 1], &[1.0f32, 2.0, 3.0]);
+            raw(npz, "y_train.npy", &text_array(descr, 4, &["oak", "ash", "oak"]));
+            add(npz, "x_test", &[2, 1], &[4.0f32, 5.0]);
+            raw(npz, "y_test.npy", &text_array(descr, 5, &["birch", "ash"]));
+        });
+        let data = load(&file.request()).unwrap();
+        assert_eq!(classes(&data), (&[2, 0, 2, 1, 0][..], vec!["ash", "birch", "oak"]), "{descr}");
+        assert_eq!((data.test_from, floats(&data)), (Some(3), &[1.0, 2.0, 3.0, 4.0, 5.0][..]));
+        refused(
+            load(&Request { task: Some(Task::Regress), ..file.request() }),
+            &["y_train", "text", "--task classify"],
+        );
+    }
+    let label = |text: &'static str| {
+        move |npz: &mut Archive| {
+            add(npz, "X", &[3, 1], &[1.0f32, f32::NAN, 3.0]);
+            raw(npz, "y.npy", &text_array("<U", 3, &["oak", "ash", text]));
+        }
+    };
+    bad_npz(label(""), &["y, row 2", "empty", "--missing drop"]);
+    let drop = |file: &Fixture| load(&Request { missing: Missing::Drop, ..file.request() });
+    refused(drop(&npz(label(""))), &["there is only one"]);
+    // A class whose rows are all left out is none.
+    assert_eq!(classes(&drop(&npz(label("elm"))).unwrap()), (&[1, 0][..], vec!["elm", "oak"]));
+    let with = |header: &'static str, data: &'static [u8]| {
+        move |npz: &mut Archive| {
+            add(npz, "X", &[2, 1], &[1.0f32, 2.0]);
+            raw(npz, "y.npy", &npy(header, data));
+        }
+    };
+    bad_npz(with("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", b""), &["y", "|O", "objects", "as text"]);
+    bad_npz(with("{'descr': '<U9', 'fortran_order': False, 'shape': (2,), }", b"abc"), &["ends after 0 of 2 texts"]);
+    bad_npz(with("{'descr': '|S1', 'fortran_order': False, 'shape': (2,), }", b"abc"), &["y", "more bytes"]);
+    bad_npz(
+        with("{'descr': '<U1', 'fortran_order': False, 'shape': (2, 1), }", b"12345678"),
+        &["y", "[2, 1]", "one label"],
+    );
+    bad_npz(with("{'descr': '<U1', 'fortran_order': False, 'shape': (2,), }", &[255; 8]), &["y", "no text"]);
+    bad_npz(with("{'descr': '<U1', 'fortran_order': False, 'shape': (900000000000,), }", b""), &["impossible shape"]);
+}
+
+#[test]
+fn npy_with_targets_of_its_own() {
+    let x =
+        Fixture::new("x.npy", npy("{'descr': '|u1', 'fortran_order': True, 'shape': (3, 2), }", &[1, 3, 5, 2, 4, 6]));
+    let y = |content: Vec<u8>| {
+        let file = Fixture::new("y.npy", content);
+        let target_file = Some(file.path.to_str().unwrap().to_owned());
+        (load(&Request { target_file, ..x.request() }), file)
+    };
+    let (data, _file) = y(npy("{'descr': '<i2', 'fortran_order': False, 'shape': (3,), }", &[7, 0, 8, 0, 7, 0]));
+    let data = data.unwrap();
+    assert_eq!(data.x, Values::U8(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(classes(&data), (&[0, 1, 0][..], vec!["7", "8"]));
+    let (data, _file) = y(text_array("|S", 2, &["b", "a", "b"]));
+    assert_eq!(classes(&data.unwrap()), (&[1, 0, 1][..], vec!["a", "b"]));
+    refused(y(text_array("|S", 2, &["b", "a"])).0, &["X has 3 rows and y has 2"]);
+    refused(load(&x.request()), &["--target-file y.npy"]);
+    let request = |target_file: &str| Request { target_file: Some(target_file.into()), ..x.request() };
+    refused(load(&request("y.csv")), &["--target-file names y.csv", "an .npy"]);
+    refused(load(&request("gone.npy")), &["cannot open gone.npy"]);
+    refused(load(&Request { target_file: Some("y.npy".into()), ..Request::new("gaussian") }), &["--target-file"]);
+}

@@ -209,7 +209,7 @@ mod tests {
             dataset.axes = axes;
             // Bytes, whose scaling is left to the engine; none is 0.
             dataset.x = Values::U8((0..rows * 12).map(|i| (1 + i * 7 % 251) as u8).collect());
-            let feature = |c: usize| Feature { name: format!("x{c}"), group: (c % 5 == 1).then_some(0) };
+            let feature = |c: usize| Feature::new(format!("x{c}"), (c % 5 == 1).then_some(0));
             dataset.features = (0..12).map(feature).collect();
             let inputs = if table { units(&dataset.features, &[]) } else { channels(&dataset.axes) };
             let scale: Vec<f64> = (1..=12).map(f64::from).collect();

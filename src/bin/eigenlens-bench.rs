@@ -503,7 +503,7 @@ impl Net {
                 labels: (0..ROWS as u32).map(|r| r % classes).collect(),
                 names: (0..classes).map(|c| c.to_string()).collect(),
             },
-            features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+            features: (0..columns).map(|c| Feature::new(format!("x{c}"), None)).collect(),
             axes: vec![Axis::new("feature", columns)],
             weights: None,
             test_from: None,

@@ -158,6 +158,9 @@ pub struct DataArgs {
     /// The target column of a table
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
+    /// The targets of an .npy, or of an .npz without y: an .npy with one for each row
+    #[arg(long, value_name = "FILE.npy")]
+    pub target_file: Option<String>,
     /// classify or regress, guessed from the target unless given (numbers are classes where they are whole and occur as labels do: two of
     /// them, or up to 20, each in 10 rows on average and 5 at least); autoencode to give back the inputs
     #[arg(long, value_parser = by_name::<Task>)]
@@ -165,7 +168,8 @@ pub struct DataArgs {
     /// Only these classes, in this order, as in 0,1 (one with a comma in double quotes)
     #[arg(long, value_name = "A,B,…")]
     pub classes: Option<Names>,
-    /// Missing cells: refuse, mean (of the training rows), or drop (the row)
+    /// Missing cells: refuse, mean (of the training rows), indicator (the mean, and a column 0 or 1 that says so, in one group with it; for a
+    /// category one more value), or drop (the row)
     #[arg(long, default_value = "refuse", value_parser = by_name::<Missing>)]
     pub missing: Missing,
     /// Where the channels of an array stand: channels-first (nchw), channels-last (nhwc) or no-channels [default: of four axes first where a row's
@@ -188,6 +192,7 @@ impl DataArgs {
         Request {
             pictures: self.pictures.preprocess(),
             target: self.target.clone(),
+            target_file: self.target_file.clone(),
             task: self.task,
             classes: self.classes.clone().map(|names| names.0),
             missing: self.missing,
@@ -215,6 +220,10 @@ pub struct LearnArgs {
     /// with a comma stands in double quotes, as in '"height, cm",id'
     #[arg(long, value_name = "NAME,…")]
     pub drop: Vec<Names>,
+    /// Reads columns of dates (2024-01-31, 31.01.2024, 1/31/2024, perhaps with a time), which are refused else: days since the first, day of
+    /// the year and weekday (1, a Monday, to 7), as one group
+    #[arg(long)]
+    pub dates: bool,
     /// How much each row counts, in loss, scores and scaling: a column of a table, which is then no input, or an array of an
     /// .npz (with NAME_test beside X_test). 0 or more; scaled to mean 1
     #[arg(hide_short_help = true, long, value_name = "NAME")]
@@ -232,13 +241,13 @@ impl LearnArgs {
     }
 
     pub fn request(&self, read: &DataArgs, source: &str, seed: u64) -> Request {
-        Request { drop: self.dropped(), weights: self.weights.clone(), ..read.request(source, seed) }
+        Request { drop: self.dropped(), weights: self.weights.clone(), dates: self.dates, ..read.request(source, seed) }
     }
 }
 
 /// Says on stderr what a file's columns or axes were taken for, which is guessed, and what the reader did.
 pub fn announce(dataset: &Dataset, request: &Request) {
-    if Path::new(&request.source).extension().is_some() {
+    if Path::new(&request.source).extension().is_some() || request.source == "-" {
         let name = Path::new(&request.source).file_name().unwrap_or_default().to_string_lossy();
         let summary = dataset.summary(request.target.as_deref(), request.weights.as_deref());
         say(&format!("{name}: {summary}"));

@@ -1,17 +1,20 @@
 //! `eigenlens predict`.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::{DeviceArgs, GivenArgs, say_notes};
+use super::args::{DeviceArgs, GivenArgs};
 use super::names::CsvArgs;
 use super::pictures::{self, best_classes};
 use super::say;
 use super::{print, print_json, write_out};
 use crate::Device;
 use crate::data::{self, Dataset, Missing, Request, Split, Targets, Task, single};
-use crate::host::{argmax, refuse_beyond_memory, softmax};
+use crate::error::counted;
+use crate::host::{argmax, softmax};
 use crate::model::{Model, Origin};
+use crate::report::photo_figures::BestClass;
 use crate::report::text::{percent, shorten};
 use crate::train::Resident;
 use crate::{Error, Result, write};
@@ -20,7 +23,7 @@ use crate::{Error, Result, write};
 pub struct Args {
     /// model.safetensors of a training, or a network as an .onnx file
     model: PathBuf,
-    /// Data with the model's columns; a target is not needed. JPEG and PNG pictures may be several, or a folder
+    /// Data with the model's columns, of any format that train reads; a target is not needed. JPEG and PNG pictures may be several, or a folder
     #[arg(required = true, value_name = "DATA")]
     data: Vec<String>,
     /// The table: of classes the answer and the probability of each, of numbers their values; - for stdout
@@ -151,94 +154,172 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut request = args.given.read.request_all(&args.data, model.description.split_seed);
     request.need_target = false;
     let steps = pictures::complete(&mut model, &request, &args.given.names)?;
-    let d = &model.description;
     fill_in(&mut request, &model);
     keep_every_row(&mut request, args.given.read.missing)?;
-    let mut dataset = data::load(&request)?;
-    pictures::announce(&model, steps.as_ref());
-    let ids = match args.id.as_deref() {
-        Some("file") if !dataset.row_names.is_empty() => Some(dataset.row_names.clone()),
-        Some(name) => Some(data::column(&request.source, name)?),
-        None => None,
-    };
-    say_notes(&dataset);
-    // Outputs don't depend on targets, which may be absent or of other classes.
-    dataset.y = Targets::None;
-    let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
-    let resident = model.prepare(&mut dataset, &parts)?;
-    let m = d.targets.len();
-    let mut best = Vec::new();
-    let mean = match &d.origin {
-        Origin::Trained => mean_outputs(&model, &resident, &device)?,
-        Origin::Onnx { removed } => {
-            let mut outputs = outputs(&model, &resident, dataset.rows, &device)?;
-            match removed {
-                Some(removed) if args.keep_softmax => {
-                    outputs.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&removed.apply(row)));
-                }
-                Some(removed) => say(&format!(
-                    "a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"
-                )),
-                None => {}
+    let mut answers =
+        Answers { args, model: &model, device: &device, ids: None, rows: 0, best: Vec::new(), said: Vec::new() };
+    if let Some(name) = args.id.as_deref().filter(|name| *name != "file" || !data::is_pictures(&request.source)) {
+        answers.ids = Some(data::column(&request.source, name)?);
+    }
+    let mut write = |out: &mut dyn Write| {
+        let mut table = csv::Writer::from_writer(out);
+        answers.header(&mut table)?;
+        data::pieces(&request, answers.rows_at_once(), &mut |dataset| {
+            if answers.rows == 0 {
+                pictures::announce(&model, steps.as_ref());
             }
-            outputs
-        }
+            answers.add(dataset, &mut table)
+        })?;
+        table.flush().map_err(|e| answers.refused(e))
     };
-    if !args.keep_softmax && !dataset.row_names.is_empty() {
-        best.extend(mean.chunks_exact(m).map(|row| best_classes(d, row, BEST)));
-    }
-    let answers = d.task == Task::Classify && !args.logits && d.origin.is_trained();
-    let written = written(&model, &mean, answers, &device);
-    // What isn't finite may be infinite in single precision alone.
-    if let Some(bad) = (0..mean.len()).find(|&i| !(mean[i].is_finite() && written[i].is_finite())) {
-        return Err(Error::input(
-            &dataset.source,
-            format!("row {}", bad / m),
-            "the network's output is not finite",
-            "check that row for extreme values",
-        ));
-    }
-    // Beside the outputs stand the table as text, and its bytes.
-    let numbers = (mean.len() as u64).saturating_mul(32);
-    refuse_beyond_memory("the table of outputs", numbers, "give fewer rows at a time")?;
-    let text = |text: &str| args.csv.names().cell(text);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let first = args.id.as_deref().unwrap_or("row");
-    let header = [first].into_iter().chain(answers.then_some("predicted")).chain(d.targets.iter().map(String::as_str));
-    let in_memory = "invariant: a table in memory can be written";
-    writer.write_record(header.map(text)).expect(in_memory);
-    for (r, (row, written)) in mean.chunks_exact(m).zip(written.chunks_exact(m)).enumerate() {
-        let answer = answers.then(|| text(&d.targets[argmax(row)]));
-        let values = written.iter().map(f64::to_string);
-        let id = ids.as_ref().map_or_else(|| r.to_string(), |ids| text(&ids[r]));
-        writer.write_record([id].into_iter().chain(answer).chain(values)).expect(in_memory);
-    }
-    let table = writer.into_inner().expect(in_memory);
-    if args.out.as_os_str() == "-" && args.json {
-        let table = String::from_utf8_lossy(&table);
-        print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "table": table }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.out.as_os_str() == "-" {
-        write_out(&String::from_utf8_lossy(&table))?;
+        let mut table = Vec::new();
+        write(&mut table)?;
+        let table = String::from_utf8_lossy(&table);
+        match args.json {
+            true => print_json(
+                &serde_json::json!({ "rows": answers.rows, "outputs": model.description.targets, "table": table }),
+            )?,
+            false => write_out(&table)?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
     write::sweep_beside(&args.out);
-    write::atomic(&args.out, |out| out.write_all(&table))?;
-    if args.json {
-        print_json(&serde_json::json!({ "rows": dataset.rows, "outputs": d.targets, "file": args.out }))?;
-    } else {
-        let of = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let mut failed = None;
+    let written = write::atomic(&args.out, |out| {
+        write(out).map_err(|error| {
+            failed = Some(error);
+            std::io::Error::other("there is nothing whole to write")
+        })
+    });
+    failed.map_or(written, Err)?;
+    answers.tell()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Numbers of a piece of the data.
+const PIECE: usize = 1 << 22;
+
+/// The table that is written, piece by piece.
+struct Answers<'a> {
+    args: &'a Args,
+    model: &'a Model,
+    device: &'a Device,
+    /// What names the rows instead of their numbers; else pictures' files may.
+    ids: Option<Vec<String>>,
+    /// Written so far.
+    rows: usize,
+    /// Of pictures, the first ones: their names and best classes.
+    best: Vec<(String, Vec<BestClass>)>,
+    said: Vec<String>,
+}
+
+impl Answers<'_> {
+    /// Of a piece: whole batches, so that nothing depends on where it ends.
+    fn rows_at_once(&self) -> usize {
+        let batch = self.model.description.settings.batch.max(1);
+        (PIECE / self.model.network.input_width().max(1)).div_ceil(batch).max(1) * batch
+    }
+
+    /// Whether answers stand beside the numbers.
+    fn are_answers(&self) -> bool {
+        let d = &self.model.description;
+        d.task == Task::Classify && !self.args.logits && d.origin.is_trained()
+    }
+
+    fn text(&self, text: &str) -> String {
+        self.args.csv.names().cell(text)
+    }
+
+    fn refused(&self, e: impl Into<std::io::Error>) -> Error {
+        Error::io("write", &self.args.out, e.into(), "check the disk's space and the folder's rights")
+    }
+
+    fn header(&self, table: &mut csv::Writer<&mut dyn Write>) -> Result<()> {
+        let first = self.args.id.as_deref().unwrap_or("row");
+        let targets = self.model.description.targets.iter().map(String::as_str);
+        let header = [first].into_iter().chain(self.are_answers().then_some("predicted")).chain(targets);
+        table.write_record(header.map(|name| self.text(name))).map_err(|e| self.refused(e))
+    }
+
+    /// What the network makes of some rows.
+    fn outputs(&self, dataset: &mut Dataset) -> Result<Vec<f64>> {
+        // Outputs don't depend on targets, which may be absent or of other classes.
+        dataset.y = Targets::None;
+        let parts = Split { test: (0..dataset.rows as u32).collect(), ..Split::default() };
+        let resident = self.model.prepare(dataset, &parts)?;
+        let Origin::Onnx { removed } = &self.model.description.origin else {
+            return mean_outputs(self.model, &resident, self.device);
+        };
+        let mut outputs = outputs(self.model, &resident, dataset.rows, self.device)?;
+        match removed {
+            Some(removed) if self.args.keep_softmax => {
+                let m = self.model.description.targets.len();
+                outputs.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&removed.apply(row)));
+            }
+            Some(removed) if self.rows == 0 => say(&format!(
+                "a final {removed} was taken off: the outputs are what goes into it (--keep-softmax leaves it on)"
+            )),
+            _ => {}
+        }
+        Ok(outputs)
+    }
+
+    /// Adds some rows.
+    fn add(&mut self, mut dataset: Dataset, table: &mut csv::Writer<&mut dyn Write>) -> Result<()> {
+        for note in std::mem::take(&mut dataset.notes) {
+            if !self.said.contains(&note) {
+                say(&note);
+                self.said.push(note);
+            }
+        }
+        let (d, m) = (&self.model.description, self.model.description.targets.len());
+        let mean = self.outputs(&mut dataset)?;
+        if !self.args.keep_softmax {
+            let pictures = dataset.row_names.iter().zip(mean.chunks_exact(m));
+            self.best.extend(pictures.map(|(name, row)| (name.clone(), best_classes(d, row, BEST))));
+        }
+        let answers = self.are_answers();
+        let written = written(self.model, &mean, answers, self.device);
+        // What isn't finite may be infinite in single precision alone.
+        if let Some(bad) = (0..mean.len()).find(|&i| !(mean[i].is_finite() && written[i].is_finite())) {
+            return Err(Error::input(
+                &dataset.source,
+                format!("row {}", self.rows + bad / m),
+                "the network's output is not finite",
+                "check that row for extreme values",
+            ));
+        }
+        for (r, (row, written)) in mean.chunks_exact(m).zip(written.chunks_exact(m)).enumerate() {
+            let answer = answers.then(|| self.text(&d.targets[argmax(row)]));
+            let values = written.iter().map(f64::to_string);
+            let id = match (&self.ids, dataset.row_names.get(r)) {
+                (Some(ids), _) => self.text(&ids[self.rows + r]),
+                (None, Some(name)) if self.args.id.is_some() => self.text(name),
+                _ => (self.rows + r).to_string(),
+            };
+            table.write_record([id].into_iter().chain(answer).chain(values)).map_err(|e| self.refused(e))?;
+        }
+        self.rows += dataset.rows;
+        Ok(())
+    }
+
+    /// Says what was written.
+    fn tell(&self) -> Result<()> {
+        let d = &self.model.description;
+        if self.args.json {
+            return print_json(&serde_json::json!({ "rows": self.rows, "outputs": d.targets, "file": self.args.out }));
+        }
         let mut text = String::new();
-        for (name, outputs) in dataset.row_names.iter().zip(&best).take(SHOWN) {
+        for (name, outputs) in self.best.iter().take(SHOWN) {
             let named =
                 outputs.iter().map(|class| format!("{} {}", shorten(&class.name, 30), percent(class.probability)));
             text.push_str(&format!("{}: {}\n", shorten(name, 60), named.collect::<Vec<_>>().join(", ")));
         }
-        if best.len() > SHOWN {
-            text.push_str(&format!("… {} more\n", best.len() - SHOWN));
+        if self.best.len() > SHOWN {
+            text.push_str(&format!("… {} more\n", self.best.len() - SHOWN));
         }
-        print(&format!("{text}{}, {}: {}\n", of(dataset.rows, "row"), of(m, "output"), args.out.display()))?;
+        let (rows, outputs) = (counted(self.rows, "row"), counted(d.targets.len(), "output"));
+        print(&format!("{text}{rows}, {outputs}: {}\n", self.args.out.display()))
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -51,7 +51,7 @@ enum Experiment {
     /// Photographs: what the last convolution of a network looks at, and the layer before its outputs (SpecXAI, section 2.1;
     /// figures 1, 2, 3 and 11)
     #[command(name = "imagenet")]
-    ImageNet(imagenet::Args),
+    ImageNet(Box<imagenet::Args>),
     /// Which wavelengths tell a star's metallicity: MILES spectra (spectral paper, section 3.4)
     Stellar(stellar::Args),
 }

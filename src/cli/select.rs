@@ -23,7 +23,8 @@ use crate::{Error, Result, write};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), a folder of pictures (subfolders are classes), idx:DIRECTORY, or a
+    /// table.csv (.tsv, .txt, also .gz; - for standard input), .parquet, .fits, .h5ad, arrays.npz (X, y, optional X_test, y_test), array.npy with
+    /// --target-file, a folder of pictures (subfolders are classes), idx:DIRECTORY, or a
     /// synthetic set: gaussian, correlated, redundant, channels
     data: String,
     /// Where selection.json, the tables, the compact model and the report go; made if it isn't there

@@ -24,7 +24,8 @@ use crate::train::Metric;
 #[derive(clap::Args, Debug)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// table.csv, arrays.npz (X, y, optional X_test, y_test), a folder of pictures (subfolders are classes), idx:DIRECTORY,
+    /// table.csv (.tsv, .txt, also .gz; - for standard input), .parquet, .fits, .h5ad, arrays.npz (X, y, optional X_test, y_test), array.npy with
+    /// --target-file, a folder of pictures (subfolders are classes), idx:DIRECTORY,
     /// gaussian, correlated, channels or rotated-squares
     data: String,
     /// Where model, tables and report go; made if it isn't there

@@ -43,7 +43,7 @@ pub(super) fn read(directory: &Path) -> Result<Dataset> {
     let (labels, names) = classes(&labels);
     let digits = (height.max(width).max(2) - 1).to_string().len();
     let features = (0..height * width)
-        .map(|i| Feature { name: format!("r{:0digits$}c{:0digits$}", i / width, i % width), group: None })
+        .map(|i| Feature::new(format!("r{:0digits$}c{:0digits$}", i / width, i % width), None))
         .collect();
     Ok(Dataset {
         source: format!("idx:{}", directory.display()),

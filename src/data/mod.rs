@@ -1,16 +1,19 @@
 //! Data sets: readers, synthetic generators, splits and scaling.
 
+mod arrays;
 mod class_names;
 mod classes;
-mod csv;
+mod format;
 mod idx;
-mod npz;
 mod origin;
 mod pictures;
+mod request;
 mod scale;
 mod split;
+mod stream;
 mod summary;
 pub mod synthetic;
+mod table;
 mod units;
 mod weights;
 
@@ -18,17 +21,19 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use arrays::{arrays, described};
 pub use class_names::class_names;
-pub(crate) use csv::sniff_delimiter;
-pub(crate) use npz::{arrays, described};
 pub(crate) use origin::{is_far, single};
 pub(crate) use pictures::is_pictures;
 pub use pictures::{Channels, Preprocess, Preprocessing, Preset, Resize, Size};
+pub use request::{Layout, Missing, Request, Task};
 pub use scale::{ScaleKind, Scaling, TargetScaling};
 pub use split::{Split, split};
+pub(crate) use table::{sniff_delimiter, written_day};
 pub use units::{Unit, channels, input_of, read_groups, sources, units};
 pub(crate) use units::{bad_axes, bad_name, source_name};
 
+use self::format::Format;
 use self::origin::Extent;
 use crate::{Error, Result};
 
@@ -57,8 +62,40 @@ pub enum Targets {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feature {
     pub name: String,
-    /// Columns of one categorical (one-hot) variable share a group number; `None` stands alone.
+    /// Columns of one categorical (one-hot) variable share a group number, and so do all that are made of one column; `None` stands
+    /// alone.
     pub group: Option<u32>,
+    /// What a column of a group holds, if not whether its variable has one of the values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+impl Feature {
+    /// A number, or one of a variable's values.
+    pub fn new(name: impl Into<String>, group: Option<u32>) -> Feature {
+        Feature { name: name.into(), group, part: None }
+    }
+
+    /// Whether it says that a categorical variable has a value.
+    pub fn is_level(&self) -> bool {
+        self.group.is_some() && self.part.is_none()
+    }
+}
+
+/// What is made of a column that becomes several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The number itself.
+    Number,
+    /// 1 where the cell is missing, else 0.
+    Missing,
+    /// Days since the first day of the training table, which is so many days after 1970 began.
+    Days { first: i64 },
+    /// 1 to 366.
+    DayOfYear,
+    /// 1, a Monday, to 7.
+    Weekday,
 }
 
 /// One axis of an input row, outermost first: `rows × columns` of an image, or a single `feature` axis.
@@ -109,152 +146,64 @@ pub struct Dataset {
     pub row_names: Vec<String>,
 }
 
-/// What kind of target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    Classify,
-    Regress,
-    /// The inputs are the targets.
-    Autoencode,
-}
-
-/// What to do about missing cells of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// Refuse the file, naming the first such cell.
-    Refuse,
-    /// Keep NaN; [`Scaling`] fills it with the training rows' mean.
-    Mean,
-    /// Leave out the rows that have one.
-    Drop,
-}
-
-/// Where the channels of a picture in an array stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    /// [rows, channels, height, width], as PyTorch has them.
-    #[serde(alias = "nchw")]
-    ChannelsFirst,
-    /// [rows, height, width, channels], as Keras and most files have them.
-    #[serde(alias = "nhwc")]
-    ChannelsLast,
-    /// [rows, height, width], or [rows, depth, height, width].
-    NoChannels,
-}
-
-/// What to read and how.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// `table.csv`, `arrays.npz`, `array.npy`, a picture, a folder of pictures, `idx:DIRECTORY`, `gaussian`, `correlated`, `redundant`,
-    /// `channels` or `rotated-squares`.
-    pub source: String,
-    /// More pictures, or folders of them.
-    pub more: Vec<String>,
-    /// How pictures become rows.
-    pub pictures: Preprocess,
-    /// The target column of a table.
-    pub target: Option<String>,
-    /// Columns of a table that are no inputs. A trained model needs no such list: its columns are in `expect`.
-    pub drop: Vec<String>,
-    /// The column of row weights of a table, which is no input, or such an array of an .npz (and NAME_test). Data that a
-    /// trained model reads may lack it.
-    pub weights: Option<String>,
-    /// `None`: guessed from the target.
-    pub task: Option<Task>,
-    /// Only these classes, in this order.
-    pub classes: Option<Vec<String>>,
-    pub missing: Missing,
-    /// Of an array with three axes or more; `None`: guessed from the lengths.
-    pub layout: Option<Layout>,
-    /// The data are for convolutions: the axes of a row that aren't channels are space.
-    pub convolves: bool,
-    /// Of the synthetic generators.
-    pub seed: u64,
-    /// Whether the data must have a target (training, curves) or may lack it (prediction).
-    pub need_target: bool,
-    /// The columns a trained model expects, by name; a table's columns are put into this order.
-    pub expect: Option<Vec<Feature>>,
-    /// What it counts each of them from ([`Scaling::origins`]).
-    pub origins: Vec<f64>,
-    /// How many columns those were chosen from, where they are not all.
-    pub chosen_from: Option<usize>,
-    /// The shape of a row that a trained model expects: an array of that shape is read in its layout.
-    pub axes: Option<Vec<Axis>>,
-}
-
-impl Request {
-    pub fn new(source: impl Into<String>) -> Self {
-        Request {
-            source: source.into(),
-            more: Vec::new(),
-            pictures: Preprocess::default(),
-            target: None,
-            drop: Vec::new(),
-            weights: None,
-            task: None,
-            classes: None,
-            missing: Missing::Refuse,
-            layout: None,
-            convolves: false,
-            seed: 0,
-            need_target: true,
-            expect: None,
-            origins: Vec::new(),
-            axes: None,
-            chosen_from: None,
-        }
-    }
-}
-
 /// Why something is no data.
-fn unknown(source: &Path, extension: &str) -> Error {
-    let why = match extension {
+fn unknown(source: &str) -> Error {
+    let path = Path::new(source);
+    let why = match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase().as_str() {
         "onnx" | "safetensors" => "a network stands where data should; data come behind the network, and are",
-        _ if source.exists() => "unknown kind of data; give",
+        "parquet" | "pq" | "feather" | "arrow" | "ipc" | "h5ad" => {
+            "this program was built without the reader of such files (cargo features parquet, arrow, hdf5); give"
+        }
+        _ if path.exists() => "unknown kind of data; give",
         _ => "there is no such file or folder, and no data set of that name; give",
     };
     Error::Usage(format!(
-        "{}: {why} a .csv, .npz or .npy file, JPEG or PNG pictures or a folder of them, idx:DIRECTORY, gaussian, correlated, \
-         redundant, channels or rotated-squares",
-        source.display()
+        "{source}: {why} a .csv, .parquet, .fits, .h5ad, .npz or .npy file, JPEG or PNG pictures or a folder of them, - for a table on \
+         standard input, idx:DIRECTORY, gaussian, correlated, redundant, channels or rotated-squares"
     ))
 }
 
-/// Reads a data set.
-///
-/// # Errors
-/// One sentence with the file, the place in it and the remedy.
-pub fn load(request: &Request) -> Result<Dataset> {
-    if request.task == Some(Task::Autoencode) {
-        // A target column is no input; classes may still choose the rows.
-        let need_target = request.classes.is_some();
-        let mut dataset = load(&Request { task: None, need_target, ..request.clone() })?;
-        dataset.y = Targets::Inputs;
-        return Ok(dataset);
-    }
+/// A synthetic set.
+fn made(request: &Request) -> Result<Dataset> {
+    Ok(match request.source.as_str() {
+        "gaussian" => synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset,
+        "correlated" => synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS),
+        "redundant" => synthetic::redundant(request.seed, synthetic::REDUNDANT_ROWS),
+        "channels" => synthetic::channels(request.seed, synthetic::CHANNELS_ROWS).dataset,
+        "rotated-squares" => synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS),
+        _ => return Err(unknown(&request.source)),
+    })
+}
+
+/// Refuses options that aren't for the kind of source, and what is no source.
+fn check_options(request: &Request) -> Result<Option<Format>> {
     let source = request.source.as_str();
-    let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let format = Format::of(source);
     if !request.drop.is_empty() && !is_table(source) {
         return Err(Error::Usage(format!("--drop leaves out columns of a table, and {source} is none; leave it out")));
     }
+    if request.target_file.is_some() && format != Some(Format::Arrays) {
+        return Err(Error::Usage(format!(
+            "--target-file gives targets to the inputs of an .npy or .npz, and {source} is neither; leave it out"
+        )));
+    }
+    if request.dates && !is_table(source) {
+        return Err(Error::Usage(format!("--dates reads columns of a table, and {source} is none; leave it out")));
+    }
+    if request.missing == Missing::Indicator && request.expect.is_none() && !is_table(source) {
+        return Err(Error::Usage(format!(
+            "--missing indicator adds columns to a table, and {source} is none; use --missing mean"
+        )));
+    }
     // A trained model's weights need not be there.
-    if request.weights.is_some() && request.expect.is_none() && !is_table(source) && extension != "npz" {
+    if request.weights.is_some() && request.expect.is_none() && !is_table(source) && !is_npz(source) {
         return Err(Error::Usage(format!(
             "--weights names a column of a table or an array of an .npz, and {source} is neither; leave it out"
         )));
     }
     // Before options for pictures are held against it: a .gif is none, and that is what is wrong.
-    let known = ["gaussian", "correlated", "redundant", "channels", "rotated-squares"].contains(&source);
-    if !known
-        && !source.starts_with("idx:")
-        && !is_pictures(source)
-        && !is_table(source)
-        && !matches!(extension.as_str(), "npz" | "npy")
-    {
-        return Err(unknown(Path::new(source), &extension));
+    if format.is_none() && !is_pictures(source) {
+        return Err(unknown(source));
     }
     if !is_pictures(source) {
         if !request.more.is_empty() {
@@ -277,27 +226,52 @@ pub fn load(request: &Request) -> Result<Dataset> {
             )));
         }
     }
-    let dataset = if source == "gaussian" {
-        synthetic::gaussian(request.seed, synthetic::GAUSSIAN_ROWS).dataset
-    } else if source == "correlated" {
-        synthetic::correlated(request.seed, synthetic::CORRELATED_ROWS)
-    } else if source == "redundant" {
-        synthetic::redundant(request.seed, synthetic::REDUNDANT_ROWS)
-    } else if source == "channels" {
-        synthetic::channels(request.seed, synthetic::CHANNELS_ROWS).dataset
-    } else if source == "rotated-squares" {
-        synthetic::rotated_squares(request.seed, synthetic::SQUARES_ROWS)
-    } else if let Some(directory) = source.strip_prefix("idx:") {
-        idx::read(Path::new(directory))?
-    } else if is_pictures(source) {
-        pictures::read(request)?
-    } else {
-        let path = Path::new(source);
-        match extension.as_str() {
-            "npz" | "npy" => npz::read(path, request)?,
-            _ if is_table(source) => csv::read(path, request)?,
-            _ => return Err(unknown(path, &extension)),
+    Ok(format)
+}
+
+/// Reads the inputs that a trained model expects, without targets, in pieces of so many rows, of which none is held when the next
+/// one is read: tables and arrays may be larger than the memory. Other data come as one piece, and so do those of some classes alone.
+///
+/// # Errors
+/// As [`load`] has them, and those of `take`.
+pub fn pieces(request: &Request, rows: usize, take: &mut dyn FnMut(Dataset) -> Result<()>) -> Result<()> {
+    let path = Path::new(&request.source);
+    let mut chosen = |dataset: Dataset| match places(&dataset.features, request) {
+        Some(places) => take(dataset.select_columns(&places)),
+        None => take(dataset),
+    };
+    match (check_options(request)?, &request.expect) {
+        (Some(Format::Arrays), Some(_)) if request.classes.is_none() => {
+            arrays::pieces(path, request, rows, &mut chosen)
         }
+        (Some(table), Some(features)) if table.is_table() && request.classes.is_none() => {
+            table::pieces(path, table, (request, features), rows, &mut chosen)
+        }
+        _ => take(load(request)?),
+    }
+}
+
+/// Reads a data set.
+///
+/// # Errors
+/// One sentence with the file, the place in it and the remedy.
+pub fn load(request: &Request) -> Result<Dataset> {
+    if request.task == Some(Task::Autoencode) {
+        // A target column is no input; classes may still choose the rows.
+        let need_target = request.classes.is_some();
+        let mut dataset = load(&Request { task: None, need_target, ..request.clone() })?;
+        dataset.y = Targets::Inputs;
+        return Ok(dataset);
+    }
+    let format = check_options(request)?;
+    let source = request.source.as_str();
+    let path = Path::new(source);
+    let dataset = match format {
+        Some(Format::Made) => made(request)?,
+        Some(Format::Idx) => idx::read(Path::new(source.trim_start_matches("idx:")))?,
+        Some(Format::Arrays) => arrays::read(path, request)?,
+        Some(table) => table::read(path, table, request)?,
+        None => pictures::read(request)?,
     };
     let dataset = match &request.classes {
         Some(names) => dataset.keep_classes(names)?,
@@ -316,10 +290,10 @@ pub fn load(request: &Request) -> Result<Dataset> {
 /// # Errors
 /// [`Error::Usage`] for a source that is no table; [`Error::Input`] where there is no such column.
 pub fn column(source: &str, name: &str) -> Result<Vec<String>> {
-    if !is_table(source) {
-        return Err(Error::Usage(format!("--id names a column of a table, and {source} is none; leave it out")));
+    match Format::of(source).filter(|format| format.is_table()) {
+        Some(format) => table::column(Path::new(source), format, name),
+        None => Err(Error::Usage(format!("--id names a column of a table, and {source} is none; leave it out"))),
     }
-    csv::column(Path::new(source), name)
 }
 
 /// Where fewer expected features stand among these, by name; `None` unless all do. Arrays name their columns by number, so x0, x1
@@ -339,8 +313,7 @@ fn places(features: &[Feature], request: &Request) -> Option<Vec<usize>> {
 
 /// Whether a source is read as a table.
 pub(crate) fn is_table(source: &str) -> bool {
-    let extension = Path::new(source).extension().and_then(|e| e.to_str()).unwrap_or_default();
-    ["csv", "tsv", "txt"].iter().any(|kind| extension.eq_ignore_ascii_case(kind))
+    Format::of(source).is_some_and(Format::is_table)
 }
 
 /// Whether it is a table in kind: a file of rows and columns that have no order of their own.

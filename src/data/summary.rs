@@ -1,6 +1,6 @@
 //! What the columns of a data set were taken for, in one line.
 
-use super::{Dataset, Targets};
+use super::{Dataset, Part, Targets};
 
 /// Categories that are named, values of each and classes that are listed, and characters of a name.
 const CATEGORIES: usize = 4;
@@ -41,9 +41,12 @@ impl Dataset {
             return format!("{picture} {rows} rows × {columns} columns{channels}");
         }
         let numbers = self.features.iter().filter(|f| f.group.is_none()).count();
+        let with = |part: fn(&Part) -> bool| self.features.iter().filter(|f| f.part.as_ref().is_some_and(part)).count();
+        let numbers = numbers + with(|part| matches!(part, Part::Number));
+        let dates = with(|part| matches!(part, Part::Days { .. }));
         // [name, values], in the order of the columns; a category's columns stand together.
         let mut categories: Vec<(u32, &str, Vec<&str>)> = Vec::new();
-        for feature in &self.features {
+        for feature in self.features.iter().filter(|feature| feature.is_level()) {
             let Some(group) = feature.group else { continue };
             let (name, value) = feature.name.split_once('=').unwrap_or((&feature.name, ""));
             match categories.last_mut() {
@@ -52,8 +55,11 @@ impl Dataset {
             }
         }
         let mut parts = Vec::new();
-        if numbers > 0 || categories.is_empty() {
+        if numbers > 0 || categories.is_empty() && dates == 0 {
             parts.push(counted(numbers, "number", "numbers"));
+        }
+        if dates > 0 {
+            parts.push(counted(dates, "date", "dates"));
         }
         if !categories.is_empty() {
             let described = |(_, name, values): &(u32, &str, Vec<&str>)| {
@@ -130,7 +136,7 @@ mod tests {
 
     #[test]
     fn columns_are_told_in_a_line() {
-        let feature = |name: String, group| Feature { name, group };
+        let feature = |name: String, group| Feature::new(name, group);
         let classes = |n: usize| Targets::Classes { labels: vec![], names: (0..n).map(|i| format!("c{i}")).collect() };
         let one =
             vec![feature("a".into(), None), feature("soil=clay".into(), Some(0)), feature("soil=sand".into(), Some(0))];

@@ -56,7 +56,7 @@ pub fn rotated_squares(seed: u64, rows: usize) -> Dataset {
         x: Values::U8(x),
         y: Targets::Inputs,
         features: (0..PICTURE * PICTURE)
-            .map(|i| Feature { name: format!("r{}c{}", i / PICTURE, i % PICTURE), group: None })
+            .map(|i| Feature::new(format!("r{}c{}", i / PICTURE, i % PICTURE), None))
             .collect(),
         axes: ["row", "column"].map(|name| Axis::new(name, PICTURE)).to_vec(),
         weights: None,
@@ -75,7 +75,7 @@ fn dataset(source: &str, rows: usize, columns: usize, x: Vec<f32>, labels: Vec<u
         columns,
         x: Values::F32(x),
         y: Targets::Classes { labels, names: vec!["0".into(), "1".into()] },
-        features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+        features: (0..columns).map(|c| Feature::new(format!("x{c}"), None)).collect(),
         axes: vec![Axis::new("feature", columns)],
         weights: None,
         test_from: None,
@@ -166,7 +166,7 @@ pub fn channels(seed: u64, rows: usize) -> Channels {
     let columns = CHANNELS * CHANNEL_PLACES;
     let name = |i: usize| format!("p{:02}ch{:02}", i % CHANNEL_PLACES, i / CHANNEL_PLACES);
     let dataset = Dataset {
-        features: (0..columns).map(|i| Feature { name: name(i), group: None }).collect(),
+        features: (0..columns).map(|i| Feature::new(name(i), None)).collect(),
         axes: vec![Axis::new(super::CHANNEL, CHANNELS), Axis::new("position", CHANNEL_PLACES)],
         ..dataset("channels", rows, columns, x, labels)
     };

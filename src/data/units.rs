@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::{Axis, CHANNEL, Dataset, Feature, sniff_delimiter};
+use super::{Axis, CHANNEL, Dataset, Feature, Part, sniff_delimiter};
 use crate::network::Input;
 use crate::{Error, Result};
 
@@ -132,10 +132,13 @@ pub fn input_of(axes: &[Axis]) -> Input {
 
 /// The column that a feature came from: `colour` of the one-hot column `colour=red`.
 pub(crate) fn source_name(feature: &Feature) -> &str {
-    match (feature.group, feature.name.split_once('=')) {
-        (Some(_), Some((name, _))) => name,
-        _ => &feature.name,
-    }
+    let cut = match (feature.group, feature.part) {
+        (None, _) | (_, Some(Part::Number)) => None,
+        // A value may hold anything, what is made of a column not.
+        (_, None) => feature.name.split_once('='),
+        (_, Some(_)) => feature.name.rsplit_once('='),
+    };
+    cut.map_or(&feature.name, |(name, _)| name)
 }
 
 /// Reads groups of columns from a table with the header `feature,group` (or with semicolons or tabs): a column's name (or a categorical variable's) and
@@ -149,7 +152,7 @@ pub fn read_groups(path: &Path, dataset: &Dataset) -> Result<Vec<Unit>> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::io("read", path, source, "check the path given to --groups"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut reader = csv::ReaderBuilder::new().delimiter(sniff_delimiter(text)).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().delimiter(sniff_delimiter(text.as_bytes())).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| Error::input(path, "line 1", e.to_string(), remedy))?.clone();
     let place = |name: &str| header.iter().position(|h| h.trim() == name);
     let (Some(feature_at), Some(group_at)) = (place("feature"), place("group")) else {
@@ -201,7 +204,7 @@ mod tests {
     use super::*;
 
     fn feature(name: &str, group: Option<u32>) -> Feature {
-        Feature { name: name.into(), group }
+        Feature::new(name, group)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::figures::HALF;
 use super::page::{Block, Cell, Column, Figure, Row, Table, Text, Tone};
 use super::svg::{Anchor, Plot, Scale, Ticks};
 use super::text::{count, datum, many, number, short, shorten};
-use crate::data::{Feature, Unit};
+use crate::data::{Feature, Part, Unit, written_day};
 use crate::specxai::{Explanation, FeatureParts, Output, by_feature, leading};
 
 /// Features drawn over many rows, rows drawn, and components beside the features.
@@ -13,17 +13,28 @@ const FEATURES: usize = 15;
 const ROWS: usize = 400;
 const COMPONENTS: usize = 2;
 
-/// What a row holds of a feature: its number, or the name of its category.
+/// What a row holds of a feature: its number, its date, or the name of its category.
 pub fn feature_value(unit: &Unit, features: &[Feature], row: &[f64]) -> String {
     match category(unit, features, row) {
         Some(name) => name.to_owned(),
-        None => datum(row[unit.columns[0]]),
+        None => date(unit, features, row).unwrap_or_else(|| datum(row[unit.columns[0]])),
+    }
+}
+
+/// The date that a row has, of a column of dates.
+pub fn date(unit: &Unit, features: &[Feature], row: &[f64]) -> Option<String> {
+    let column = unit.columns[0];
+    match features[column].part {
+        Some(Part::Days { first }) if !row[column].is_nan() => Some(written_day(first as f64 + row[column])),
+        _ => None,
     }
 }
 
 /// The category that a row has, of a categorical variable; `unknown` where it is none that the model knows, `missing` where the cell was.
 pub fn category<'a>(unit: &Unit, features: &'a [Feature], row: &[f64]) -> Option<&'a str> {
-    features[unit.columns[0]].group?;
+    if !features[unit.columns[0]].is_level() {
+        return None;
+    }
     if row[unit.columns[0]].is_nan() {
         return Some("missing");
     }
@@ -273,7 +284,7 @@ fn beeswarm(rows: &[OneRow<'_>], shown: &[usize], output: &str) -> Figure {
         let unit = &rows[0].units[i];
         let middle = line as f64 + 0.5;
         plot.text(left - 8.0, plot.py(middle) + 4.0, Anchor::End, "row", &names[line]);
-        let is_category = rows[0].features[unit.columns[0]].group.is_some();
+        let is_category = rows[0].features[unit.columns[0]].is_level();
         categorical |= is_category;
         let values: Vec<f64> = drawn.iter().map(|row| row.input[unit.columns[0]]).collect();
         missing |= values.iter().any(|value| value.is_nan());
@@ -316,7 +327,7 @@ mod tests {
 
     #[test]
     fn categories_are_called_by_name() {
-        let feature = |name: &str, group| Feature { name: name.into(), group };
+        let feature = |name: &str, group| Feature::new(name, group);
         let features = [feature("age", None), feature("colour=dark=red", Some(0)), feature("colour=blue", Some(0))];
         let unit = Unit { name: "colour".into(), columns: vec![1, 2] };
         assert_eq!(feature_value(&unit, &features, &[1.0, 1.0, 0.0]), "dark=red");

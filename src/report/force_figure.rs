@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn lanes_lead_from_base_to_output() {
         let names = ["a", "b", "c <d>", "e", "f", "g", "h"];
-        let features: Vec<Feature> = names.iter().map(|n| Feature { name: (*n).into(), group: None }).collect();
+        let features: Vec<Feature> = names.iter().map(|n| Feature::new(*n, None)).collect();
         let units: Vec<Unit> =
             names.iter().enumerate().map(|(i, n)| Unit { name: (*n).into(), columns: vec![i] }).collect();
         let parts = FeatureParts { base: 10.0, parts: vec![5.0, -3.0, 4.0, 1.0, 0.5, 0.25, 0.125] };

@@ -44,7 +44,7 @@ pub fn labelled(x: Vec<f32>, rows: usize, columns: usize, numbers: bool, mut ran
         columns,
         x: Values::F32(x),
         y,
-        features: (0..columns).map(|c| Feature { name: format!("x{c}"), group: None }).collect(),
+        features: (0..columns).map(|c| Feature::new(format!("x{c}"), None)).collect(),
         axes: vec![Axis::new("feature", columns)],
         weights: None,
         test_from: None,

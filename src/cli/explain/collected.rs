@@ -9,7 +9,7 @@ use super::{BEST, COMPARED, SHOWN};
 use crate::data::{Preprocessing, Unit};
 use crate::model::Model;
 use crate::report::explain_page::{self, Units};
-use crate::report::feature_figures::{OneRow, category};
+use crate::report::feature_figures::{OneRow, category, date};
 use crate::report::npz::Npz;
 use crate::report::photo_figures::BestClass;
 use crate::specxai::{Explanation, FeatureParts, Output, Spectrum, contract, top_vector};
@@ -194,7 +194,10 @@ impl Collected<'_> {
         let value = |unit: &Unit| match category(unit, &self.model.description.features, row) {
             Some(_) if row[unit.columns[0]].is_nan() => serde_json::Value::Null,
             Some(name) => json!(name),
-            None => json!(row[unit.columns[0]]),
+            None => match date(unit, &self.model.description.features, row) {
+                Some(date) => json!(date),
+                None => json!(row[unit.columns[0]]),
+            },
         };
         self.units.iter().map(value).collect()
     }

@@ -112,7 +112,7 @@ impl Spectra {
                 values: self.feh.iter().copied().map(f64::from).collect(),
                 names: vec!["[Fe/H]".into()],
             },
-            features: self.wavelength.iter().map(|w| Feature { name: format!("{w:.1} Å"), group: None }).collect(),
+            features: self.wavelength.iter().map(|w| Feature::new(format!("{w:.1} Å"), None)).collect(),
             axes: vec![Axis::new("wavelength", n)],
             weights: None,
             test_from: None,

@@ -51,7 +51,7 @@ pub(super) fn describe(shape: &[usize], layout: Layout) -> (Vec<Axis>, Vec<Featu
         let channel = channel.map_or_else(String::new, |(channel, of)| format!("ch{channel:0k$}", k = digits(of)));
         format!("r{row:0d$}c{column:0d$}{channel}")
     };
-    let features = (0..columns).map(|i| Feature { name: name(i), group: None }).collect();
+    let features = (0..columns).map(|i| Feature::new(name(i), None)).collect();
     (axes, features)
 }
 

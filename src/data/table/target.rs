@@ -3,9 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use ::csv::ByteRecord;
-
-use super::cell::{is_infinite, number};
+use super::cell::{Cell, number};
 use super::{Bad, Table};
 use crate::data::classes::{Distinct, GUESSED_CLASSES};
 use crate::data::{Targets, Task};
@@ -42,21 +40,41 @@ impl Target {
     }
 
     /// Takes in one known cell.
-    pub(super) fn see(&mut self, record: &ByteRecord, text: &str) {
-        let value = number(text);
+    pub(super) fn see(&mut self, at: u64, cell: Cell) {
+        let value = cell.number();
         self.numbers += usize::from(value.is_some());
-        self.infinite += usize::from(is_infinite(text));
+        self.infinite += usize::from(cell.is_infinite());
         if self.bad.is_none() && !value.is_some_and(|v| (v as f32).is_finite()) {
-            self.bad = Some(Bad::new(record, text));
+            self.bad = Some(Bad::new(at, cell));
         }
         self.values.push(value.unwrap_or(f64::NAN));
         if self.texts.len() <= MOST_CLASSES {
-            let next = self.texts.len() as u32;
-            let label = match self.texts.get(text) {
-                Some(&label) => label,
-                None => *self.texts.entry(text.to_owned()).or_insert(next),
-            };
-            self.labels.push(label);
+            self.label(&cell.text());
+        }
+    }
+
+    fn label(&mut self, text: &str) {
+        let next = self.texts.len() as u32;
+        let label = match self.texts.get(text) {
+            Some(&label) => label,
+            None => *self.texts.entry(text.to_owned()).or_insert(next),
+        };
+        self.labels.push(label);
+    }
+
+    /// Takes in the cells of the rows behind its own.
+    pub(super) fn join(&mut self, behind: Target) {
+        self.numbers += behind.numbers;
+        self.infinite += behind.infinite;
+        self.bad = self.bad.take().or(behind.bad);
+        self.values.extend(behind.values);
+        let mut texts = vec![""; behind.texts.len()];
+        behind.texts.iter().for_each(|(text, &label)| texts[label as usize] = text);
+        for &label in &behind.labels {
+            if self.texts.len() > MOST_CLASSES {
+                break;
+            }
+            self.label(texts[label as usize]);
         }
     }
 
@@ -82,20 +100,25 @@ impl Target {
         let found = Distinct::of(&self.values);
         let guess = if found.are_classes(GUESSED_CLASSES) { Task::Classify } else { Task::Regress };
         if task.is_none() {
-            notes.extend(found.either_way(&table.names[column], self.values.len(), guess == Task::Classify));
+            notes.extend(found.either_way(&table.names()[column], self.values.len(), guess == Task::Classify));
         }
         let task = task.unwrap_or(guess);
         if task == Task::Regress {
-            return Ok(Targets::Numbers { values: self.values, names: vec![table.names[column].clone()] });
+            return Ok(Targets::Numbers { values: self.values, names: vec![table.names()[column].clone()] });
         }
         let Distinct { values: distinct, whole, .. } = found;
         if distinct.len() > MOST_CLASSES {
             return Err(too_many(table, column, "give --task regress for a number"));
         }
         if !whole && distinct.len() > GUESSED_CLASSES {
-            let place = format!("column {:?}", table.names[column]);
+            let place = format!("column {:?}", table.names()[column]);
             let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
-            return Err(Error::input(table.path, place, problem, "give --task regress, or write the classes as text"));
+            return Err(Error::input(
+                table.path(),
+                place,
+                problem,
+                "give --task regress, or write the classes as text",
+            ));
         }
         let label = |v: &f64| distinct.partition_point(|d| d < v) as u32;
         let labels = self.values.iter().map(label).collect();
@@ -117,8 +140,8 @@ impl Target {
 }
 
 fn too_many(table: &Table, column: usize, remedy: &str) -> Error {
-    let place = format!("column {:?}", table.names[column]);
-    Error::input(table.path, place, format!("the target has more than {MOST_CLASSES} classes"), remedy)
+    let place = format!("column {:?}", table.names()[column]);
+    Error::input(table.path(), place, format!("the target has more than {MOST_CLASSES} classes"), remedy)
 }
 
 /// Numbers first, by value; then text.

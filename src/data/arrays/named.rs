@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::archive::Archive;
-use super::npy::Array;
+use super::npy::{Array, Found, begin};
 use crate::{Error, Result};
 
 /// An array's numbers, last axis fastest.
@@ -29,9 +29,12 @@ pub(crate) fn arrays<const N: usize>(path: &Path, names: [&str; N], remedy: &str
             let has = if archive.names.is_empty() { "no arrays".into() } else { archive.names.join(", ") };
             return Err(Error::input(path, name, format!("the array is missing; the file has {has}"), remedy));
         }
-        let (stream, size) = archive.member(name)?;
-        let array = Array::read(path, name, stream, size)?;
-        read.push(Numbers { values: array.to_f64(), shape: array.shape });
+        let (mut stream, size) = archive.member(name)?;
+        let Found::Numbers(header) = begin(path, name, &mut stream)? else {
+            return Err(Error::input(path, name, "its dtype is text", remedy));
+        };
+        let array = Array::read(path, header, &mut stream, size)?;
+        read.push(Numbers { values: array.to_f64(), shape: array.header.shape });
     }
     Ok(read.try_into().unwrap_or_else(|_| unreachable!("as many arrays as names")))
 }

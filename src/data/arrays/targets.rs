@@ -8,10 +8,10 @@ use super::npy::Array;
 use crate::{Error, Result};
 
 /// Classes that a target may have.
-const MOST_CLASSES: usize = 1000;
+pub(super) const MOST_CLASSES: usize = 1000;
 
 fn outputs(y: &Array) -> usize {
-    y.shape.get(1).copied().unwrap_or(1)
+    y.header.shape.get(1).copied().unwrap_or(1)
 }
 
 /// Values of `y` and `y_test`. Marks the rows with NaN where they are dropped, and refuses what isn't finite elsewhere.
@@ -26,8 +26,8 @@ pub(super) fn target_values(
     let mut values = Vec::new();
     for array in [Some(y), test].into_iter().flatten() {
         if outputs(array) != m {
-            let problem = format!("its rows have {} outputs and those of {} have {m}", outputs(array), y.name);
-            return Err(Error::input(path, array.name.as_str(), problem, "save arrays of one set"));
+            let problem = format!("its rows have {} outputs and those of {} have {m}", outputs(array), y.header.name);
+            return Err(Error::input(path, array.header.name.as_str(), problem, "save arrays of one set"));
         }
         let part = array.to_f64();
         for (i, v) in part.iter().enumerate().filter(|(_, v)| !(**v as f32).is_finite()) {
@@ -35,7 +35,7 @@ pub(super) fn target_values(
                 missing[values.len() / m + i / m] = true;
                 continue;
             }
-            let place = format!("{}, row {} (counted from 0)", array.name, i / m);
+            let place = format!("{}, row {} (counted from 0)", array.header.name, i / m);
             let problem = format!("the value is {v}, not a finite 32-bit number");
             let remedy = if v.is_nan() {
                 "fill in the target, or leave such rows out with --missing drop"
@@ -59,13 +59,13 @@ pub(super) fn targets(
     notes: &mut Vec<String>,
 ) -> Result<Targets> {
     let m = outputs(y);
-    let integer = y.kind.is_integer() && test.is_none_or(|t| t.kind.is_integer());
+    let integer = y.header.kind.is_integer() && test.is_none_or(|t| t.header.kind.is_integer());
     if m > 1 {
         if task == Some(Task::Classify) {
             let problem = format!("{m} outputs a row can't be a class");
             return Err(Error::input(
                 path,
-                y.name.as_str(),
+                y.header.name.as_str(),
                 problem,
                 "save one label a row (numpy.argmax) or give --task regress",
             ));
@@ -75,7 +75,7 @@ pub(super) fn targets(
     let found = Distinct::of(&values);
     let classes = found.are_classes(if integer { MOST_CLASSES } else { GUESSED_CLASSES });
     if task.is_none() {
-        notes.extend(found.either_way(&y.name, values.len(), classes));
+        notes.extend(found.either_way(&y.header.name, values.len(), classes));
     }
     if task == Some(Task::Regress) || (task.is_none() && !classes) {
         return Ok(Targets::Numbers { values, names: vec!["y".into()] });
@@ -83,16 +83,16 @@ pub(super) fn targets(
     let Distinct { values: distinct, whole, .. } = found;
     if distinct.len() > MOST_CLASSES {
         let problem = format!("the target has more than {MOST_CLASSES} classes");
-        return Err(Error::input(path, y.name.as_str(), problem, "give --task regress for a number"));
+        return Err(Error::input(path, y.header.name.as_str(), problem, "give --task regress for a number"));
     }
     if !whole && distinct.len() > GUESSED_CLASSES {
         let problem = format!("{} distinct numbers that aren't whole are no classes", distinct.len());
         let remedy = "give --task regress, or number the classes";
-        return Err(Error::input(path, y.name.as_str(), problem, remedy));
+        return Err(Error::input(path, y.header.name.as_str(), problem, remedy));
     }
     if distinct.iter().any(|v| v.abs() >= 9_007_199_254_740_992.0) {
         let remedy = "number the classes from 0 (numpy.unique with return_inverse=True)";
-        return Err(Error::input(path, y.name.as_str(), "its labels are beyond 2^53", remedy));
+        return Err(Error::input(path, y.header.name.as_str(), "its labels are beyond 2^53", remedy));
     }
     let labels = values.iter().map(|v| distinct.partition_point(|d| d < v) as u32).collect();
     // Adding 0 turns -0 into 0.
