@@ -168,6 +168,14 @@ fn contributions_leave_nothing_unsaid() {
     let top = explained(Form::Top, false, usize::MAX, &F64);
     assert_eq!((top.form, top.contributions.len()), (Form::Top, 6));
     assert!((top.alpha_sum() + top.remainder - whole.alpha_sum()).abs() < 1e-12 && top.remainder != 0.0);
+    // What is told of a component counts what lies outside of all that were found.
+    for e in [&whole, &top] {
+        let shares: f64 = (0..e.contributions.len()).filter_map(|k| e.share_of_split(k)).sum();
+        let (rest, sum) = (e.remainder.abs(), e.alpha_sum().abs());
+        assert!((e.remainder_share() - rest / (rest + sum)).abs() < 1e-15);
+        assert!((shares + e.remainder_share() - 1.0).abs() < 1e-12, "{shares} and {}", e.remainder_share());
+    }
+    assert!(top.remainder_share() > 0.001 && whole.remainder_share() < 1e-12);
 }
 
 #[test]

@@ -143,6 +143,29 @@ fn a_folder_or_data_in_the_place_of_a_model_is_told() {
     told(&place.write("notes.pdf", "x"), "unknown kind of data");
 }
 
+/// Counted is what the file holds: a layer without a bias has none, whatever adds it.
+#[test]
+fn inspect_counts_no_bias_that_is_not_there() {
+    let place = Place::new();
+    let weights = [
+        floats("conv", &[2, 1, 1, 1], &[1.0; 2]),
+        floats("matrix", &[8, 3], &[1.0; 24]),
+        floats("added", &[3], &[0.0; 3]),
+        floats("last", &[3, 2], &[1.0; 6]),
+    ];
+    let nodes = [
+        node("Conv", "c", &["x", "conv"], &["c"], &[]),
+        node("Flatten", "f", &["c"], &["f"], &[]),
+        node("MatMul", "m", &["f", "matrix"], &["m"], &[]),
+        node("Add", "a", &["m", "added"], &["a"], &[]),
+        node("MatMul", "l", &["a", "last"], &["y"], &[]),
+    ];
+    fs::write(place.path("net.onnx"), whole(&[-1, 1, 2, 2], &nodes, &weights)).unwrap();
+    let told = stdout(&eigenlens(&["inspect", &place.text("net.onnx")]));
+    // Zeros that the file holds count.
+    assert!(told.contains(&format!("\n{} parameters,", 2 + 24 + 3 + 6)), "{told}");
+}
+
 #[test]
 fn rows_may_have_more_axes_than_space() {
     let place = Place::new();

@@ -315,6 +315,40 @@ fn the_commands_take_pictures() {
     let page = fs::read_to_string(place.path("why/report.html")).unwrap();
     assert!(page.contains("data:image/jpeg;base64,") && page.contains("as the network saw it"));
 
+    // Summed over the channels is what a picture's pixels show anyway; over its rows there are no pixels, but still the picture.
+    let page_of = |name: &str, more: &[&str]| {
+        let out = place.text(name);
+        let given = ["explain", &net, &left, "--class-names", &class_names, "--out", &out, "--device", "cpu"];
+        let run = eigenlens(&[&given, more].concat());
+        assert!(run.status.success(), "{}", stderr(&run));
+        fs::read_to_string(place.path(name).join("report.html")).unwrap()
+    };
+    let article = |page: &str| page.split_once("<h2>Row by row").unwrap().1.split_once("<h2>").unwrap().0.to_owned();
+    let plain = article(&page_of("plain", &[]));
+    assert!(plain.contains("the best classes") && plain.contains("Map of component 0 over the picture"));
+    assert_eq!(article(&page_of("channels", &["--axis", "channel"])), plain);
+    // Component 0's bar stands on the tick of that number.
+    let bars = plain.split_once("contribution to the output").unwrap().1.split_once("</svg>").unwrap().0;
+    let after =
+        |text: &str, key: &str| -> f64 { text.split_once(key).unwrap().1.split_once('"').unwrap().0.parse().unwrap() };
+    let bar = bars.split_once("<rect class=\"bar").unwrap().1;
+    let (middle, axis) =
+        (after(bar, " x=\"") + after(bar, "width=\"") / 2.0, bars.split("<text class=\"tick middle\""));
+    let tick = axis.skip(1).find(|tick| tick.contains(">0</text>")).unwrap();
+    // Places are rounded to tenths.
+    assert!((middle - after(tick, " x=\"")).abs() < 0.11, "{middle}: {tick}");
+    let rows = article(&page_of("rows", &["--axis", "row"]));
+    for part in ["the best classes", "as the network saw it", "Maps summed over the axis row."] {
+        assert!(rows.contains(part), "{part}");
+    }
+    let out = place.text("alike");
+    let run = eigenlens(&["similarity", &net, &left, &right, "--out", &out, "--device", "cpu"]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    let page = fs::read_to_string(place.path("alike/similarity.html")).unwrap();
+    assert!(page.contains("How alike are the explanations? net"), "the network's name");
+    // Beside and above each of the three ranks' matrices.
+    assert_eq!((page.matches(">left.png<").count(), page.matches(">right.png<").count()), (6, 6));
+
     refused(
         &eigenlens(&["predict", &net, &left, &net, "--out", &table]),
         2,

@@ -1,6 +1,7 @@
 //! `eigenlens explain`.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -161,12 +162,21 @@ fn page_name(model: &Path) -> &'static str {
     if onnx::is_named(model) { "report" } else { "explain" }
 }
 
-/// What may stand in a file's name, with the output's place where nothing of its own name may.
-fn file_name(name: &str, place: usize) -> String {
-    let kept: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-    let plain = kept.chars().take(40).collect::<String>();
-    if plain == name { plain } else { format!("{plain}-{place}") }
+/// What the names of each output's files end with: nothing for a single one, else as much of its name as may stand in a file's; where that
+/// is the same for two, their places among the outputs are added to all.
+fn suffixes(outputs: &[String]) -> Vec<String> {
+    if outputs.len() < 2 {
+        return vec![String::new(); outputs.len()];
+    }
+    let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let suffix = |name: &String| format!("-{}", name.chars().map(kept).take(40).collect::<String>());
+    let plain: Vec<String> = outputs.iter().map(suffix).collect();
+    // There are folders where a and A are one file.
+    let different: HashSet<String> = plain.iter().map(|suffix| suffix.to_lowercase()).collect();
+    if different.len() == plain.len() {
+        return plain;
+    }
+    plain.iter().enumerate().map(|(place, suffix)| format!("{suffix}-{place}")).collect()
 }
 
 /// One output that is explained.
@@ -191,10 +201,8 @@ impl Asked<'_> {
         let (args, folder) = (self.args, self.folder);
         Results::Explain(page_name(&args.model)).replace(folder);
         let mut done = Vec::new();
-        for (i, &output) in outputs.iter().enumerate() {
-            let named = explain_page::output_name(output, &self.model.description.targets);
-            // With one output the files have the plain names.
-            let suffix = if outputs.len() > 1 { format!("-{}", file_name(&named, i)) } else { String::new() };
+        let named = outputs.iter().map(|&output| explain_page::output_name(output, &self.model.description.targets));
+        for (&output, suffix) in outputs.iter().zip(suffixes(&named.collect::<Vec<_>>())) {
             done.push(Asked { output, suffix, ..self.clone() }.explain(device)?);
         }
         let list = serde_json::Value::Array(done.iter_mut().flat_map(|(json, _)| std::mem::take(json)).collect());
@@ -456,4 +464,22 @@ fn outputs(model: &Model, asked: Option<&str>) -> Result<Vec<Output>> {
         }
     }
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suffixes;
+
+    #[test]
+    fn files_of_outputs_have_names_of_their_own() {
+        let of = |names: &[&str]| suffixes(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["a b"]), [""]);
+        assert_eq!(of(&["predicted", "dalmatian, dog"]), ["-predicted", "-dalmatian__dog"]);
+        assert_eq!(of(&["a b", "a/b", "c"]), ["-a_b-0", "-a_b-1", "-c-2"]);
+        assert_eq!(of(&["a", "A"]), ["-a-0", "-A-1"]);
+        // One that ends like another's place.
+        assert_eq!(of(&["a b", "a_b", "a_b-0"]), ["-a_b-0", "-a_b-1", "-a_b-0-2"]);
+        let long = "x".repeat(40);
+        assert_eq!(of(&[&format!("{long}1"), &format!("{long}2")]), [format!("-{long}-0"), format!("-{long}-1")]);
+    }
 }

@@ -77,8 +77,10 @@ impl<'a> Listed<'a> {
         &self.model.network.nodes[id].name
     }
 
+    /// Numbers that the model holds for a node. A bias that isn't trained is 0: there is none.
     fn parameters(&self, id: NodeId) -> usize {
-        self.layout.of(id).iter().map(|t| t.rows * t.cols).sum()
+        let tensors = self.layout.of(id);
+        tensors.iter().filter(|t| t.trained || t.name != "bias").map(|t| t.rows * t.cols).sum()
     }
 
     fn is_cut(&self, id: NodeId) -> bool {

@@ -153,13 +153,15 @@ impl Args {
         let distinct = regions.as_ref().map(|r| r.iter().max().map_or(0, |m| m + 1));
         let name = model.network.nodes[split].name.clone();
         let page = SimilarityPage {
-            source: &args.data[0],
+            source: &model.description.source,
             split: &name,
             is_cut: is_cut(&model.network, split),
             matrix: &matrix,
             rows: count,
             components: args.components,
+            numbers: &rows.numbers,
             labels: rows.labels.as_deref(),
+            names: rows.names.as_deref(),
             means: &means,
             regions: distinct,
         };

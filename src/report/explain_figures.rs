@@ -13,8 +13,13 @@ const MAPS: usize = 5;
 const STEPS: usize = 7;
 /// Components drawn in a spectrum.
 const COMPONENTS: usize = 40;
+/// Half of the width of a component's bar.
+const HALF_BAR: f64 = 0.38;
 /// Points that are named, where there is room.
 const NAMED: usize = 8;
+/// Groups of rows that have names in a matrix, and the width of a letter there.
+const GROUPS: usize = 12;
+const LETTER: f64 = 6.8;
 /// Features of a table that are listed.
 const FEATURES: usize = 12;
 
@@ -37,12 +42,25 @@ pub(crate) fn components_of(e: &Explanation) -> Vec<usize> {
 
 pub(crate) fn caption_of(e: &Explanation, k: usize) -> Text {
     let c = &e.contributions[k];
-    let share = match c.share {
+    let share = match e.share_of_split(k) {
         Some(0.0) => "cancelled".to_owned(),
-        Some(share) => percent(share),
+        Some(share) => format!("{} of the split", percent(share)),
         None => "no share".to_owned(),
     };
     Text::marked(format!("**α_{{{k}}} = {}**\n{share}", short(c.alpha)))
+}
+
+/// What the percentages under maps are of.
+pub(crate) fn note_of_shares(e: &Explanation) -> String {
+    if components_of(e).is_empty() {
+        return String::new();
+    }
+    let with = if has_remainder(e) {
+        format!(" The remainder, which no map here shows, is {} of it.", percent(e.remainder_share()))
+    } else {
+        String::new()
+    };
+    format!(" Percentages are of what passes the split, as the reduction leaves it.{with}")
 }
 
 /// The input and its maps in the input's own shape.
@@ -71,8 +89,9 @@ fn images(e: &Explanation, input: &[f64], grid: Grid) -> Vec<Block> {
     tiles.extend(drawn.into_iter().map(component));
     let channels = if grid.channels > 1 { " A pixel shows the sum over its channels." } else { "" };
     let note = format!(
-        "Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, ± {}.{channels}",
-        short(end)
+        "Blue speaks for the output, orange against it; white is zero. All maps of this row share one scale, ± {}.{channels}{}",
+        short(end),
+        note_of_shares(e)
     );
     vec![Tiles::new(tiles).into(), Block::Note(note.into())]
 }
@@ -189,23 +208,25 @@ pub(crate) fn components(e: &Explanation) -> Figure {
         return Figure { title: "Components".into(), pictures: Vec::new(), caption, wide: false };
     }
     let list = &e.contributions[..shown];
-    let x = Scale::Linear(0.0, shown as f64);
+    // Bars stand on the components' numbers.
+    let x = Scale::Linear(-0.5, shown as f64 - 0.5);
+    let bar = |k: usize| (k as f64 - HALF_BAR, k as f64 + HALF_BAR);
     let mut sigma = Plot::new(HALF, 130.0, [52.0, 12.0, 26.0, 22.0], x, Scale::Linear(0.0, list[0].sigma));
     sigma.y_axis("singular value", Ticks::Plain);
     for (k, c) in list.iter().enumerate() {
-        let k = k as f64;
-        sigma.bar((k + 0.12, 0.0), (k + 0.88, c.sigma), "dropped", &format!("σ_{k} = {}", number(c.sigma)));
+        let (left, right) = bar(k);
+        sigma.bar((left, 0.0), (right, c.sigma), "dropped", &format!("σ_{k} = {}", number(c.sigma)));
     }
     let scale = Scale::round(list.iter().flat_map(|c| [c.alpha, c.alpha_reduced]).chain([0.0]));
     let mut alpha = Plot::new(HALF, 190.0, [52.0, 12.0, 26.0, 44.0], x, scale);
     alpha.y_axis("contribution to the output", Ticks::Plain);
     alpha.x_axis("component", Ticks::Whole);
     for (k, c) in list.iter().enumerate() {
-        let at = k as f64;
+        let (left, right) = bar(k);
         let tip = format!("α_{k} = {}, reduced {}", number(c.alpha), number(c.alpha_reduced));
-        alpha.bar((at + 0.12, 0.0), (at + 0.88, c.alpha), "faint", &tip);
+        alpha.bar((left, 0.0), (right, c.alpha), "faint", &tip);
         let class = if c.alpha_reduced < 0.0 { "s2" } else { "s1" };
-        alpha.bar((at + 0.12, 0.0), (at + 0.88, c.alpha_reduced), class, &tip);
+        alpha.bar((left, 0.0), (right, c.alpha_reduced), class, &tip);
     }
     let more = e.contributions.len() - shown;
     let caption = format!(
@@ -229,8 +250,8 @@ pub(crate) fn spectra(spectra: &[Spectrum]) -> Option<Block> {
         }),
         (
             "Contributions by size",
-            "share of all contributions",
-            "Sizes of the contributions α, over the sum of all sizes.",
+            "share of their sum",
+            "Sizes of the components' contributions α, over their sum.",
             |s| &s.alpha,
         ),
         ("After the reduction", "share of what is left", "The same of the reduced α.", |s| &s.reduced),
@@ -268,6 +289,19 @@ fn few<'a, T>(all: &[&'a T], most: usize) -> Vec<&'a T> {
     (0..most).map(|i| all[i * (all.len() - 1) / (most - 1)]).collect()
 }
 
+/// A row whose singular vectors are compared.
+pub(crate) struct Compared<'a> {
+    pub(crate) label: Option<&'a str>,
+    /// Its file's, or with its number.
+    pub(crate) name: String,
+}
+
+impl<'a> Compared<'a> {
+    pub(crate) fn new(row: usize, label: Option<&'a str>, file: Option<&str>) -> Compared<'a> {
+        Compared { label, name: file.map_or_else(|| format!("row {row}"), str::to_owned) }
+    }
+}
+
 /// |cosine| of singular vectors as a picture; the rows in the order given, groups outlined by their names.
 pub(crate) fn similarity(
     title: &str,
@@ -279,7 +313,11 @@ pub(crate) fn similarity(
     if count < 2 {
         return None;
     }
-    let (left, top, side) = (64.0, 22.0, HALF - 104.0);
+    let longest = groups.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let fits = (longest as f64 * LETTER + 10.0).clamp(64.0, 150.0);
+    let (left, top, side) = (fits, 22.0, HALF - 40.0 - fits);
+    // As many letters as there is room for, over `width`.
+    let fitted = |name: &str, width: f64| shorten(name, ((width / LETTER) as usize).max(3));
     let scale = Scale::Linear(0.0, count as f64);
     let mut plot = Plot::new(
         HALF,
@@ -295,8 +333,9 @@ pub(crate) fn similarity(
     let mut begin = 0;
     for (name, size) in groups {
         let middle = begin as f64 + *size as f64 / 2.0;
-        plot.text(left - 8.0, plot.py(middle) + 4.0, Anchor::End, "tick", &shorten(name, 9));
-        plot.text(plot.px(middle), top - 7.0, Anchor::Middle, "tick", &shorten(name, 9));
+        let room = side * *size as f64 / count as f64 - LETTER;
+        plot.text(left - 8.0, plot.py(middle) + 4.0, Anchor::End, "tick", &fitted(name, left - 8.0));
+        plot.text(plot.px(middle), top - 7.0, Anchor::Middle, "tick", &fitted(name, room));
         begin += size;
         if begin < count {
             let (x, y) = (plot.px(begin as f64), plot.py(begin as f64));
@@ -314,20 +353,26 @@ pub(crate) fn similarity(
     Some(Figure::new(title, plot.finish("Similarity of singular vectors"), caption))
 }
 
-/// A similarity matrix in another order, with neighbours of one label as a group.
-pub(crate) fn grouped(title: &str, matrix: &[f64], places: &[usize], labels: &[&str]) -> Option<Figure> {
-    let n = places.len();
+/// A similarity matrix with its rows ordered by label, neighbours of one label as a group; where labels say nothing and rows are few,
+/// each with its name.
+pub(crate) fn grouped(title: &str, matrix: &[f64], rows: &[Compared<'_>]) -> Option<Figure> {
+    let n = rows.len();
+    let mut places: Vec<usize> = (0..n).collect();
+    places.sort_by(|&a, &b| rows[a].label.cmp(&rows[b].label));
     let sorted: Vec<f64> = places.iter().flat_map(|&i| places.iter().map(move |&j| matrix[i * n + j])).collect();
     let mut groups: Vec<(String, usize)> = Vec::new();
-    for label in labels {
+    for label in places.iter().filter_map(|&i| rows[i].label) {
         match groups.last_mut() {
             Some((name, size)) if name == label => *size += 1,
-            _ => groups.push(((*label).to_owned(), 1)),
+            _ => groups.push((label.to_owned(), 1)),
         }
     }
     // Numbers as labels make a group of every row: then the names say nothing.
     let number = |(name, _): &(String, usize)| name.parse().is_ok_and(|value: f64| value.fract() != 0.0);
-    if groups.len() > 12 || groups.iter().any(number) {
+    if groups.is_empty() || groups.iter().any(number) {
+        groups = places.iter().map(|&i| (rows[i].name.clone(), 1)).collect();
+    }
+    if groups.len() > GROUPS {
         groups.clear();
     }
     similarity(

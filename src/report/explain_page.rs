@@ -1,12 +1,12 @@
 //! The page of explanations.
 
 use super::dependence_figures::dependence;
-use super::explain_figures as figures;
+use super::explain_figures::{self as figures, Compared};
 use super::explain_reading::Reading;
-use super::facts::{Shape, shape_of};
+use super::facts::{CHANNEL_AXIS, Shape, shape_of};
 use super::feature_figures::{self, OneRow};
-use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page};
-use super::photo_figures::{self, BestClass};
+use super::page::{Block, Definitions, Figure, KeyFigure, Method, Page, Tiles};
+use super::photo_figures::{BestClass, Photo};
 use super::text::{self, count, many, number, percent, short, shorten};
 use crate::data::{Axis, Channels, Task};
 use crate::model::Description;
@@ -207,7 +207,7 @@ impl ExplainPage<'_> {
         if rest > MOSTLY_RESOLVED {
             let top = self.shown.first().is_some_and(|shown| shown.explanation.form == Form::Top);
             lead.push_str(&format!(
-                " The components are {}, not all there are: {} of what the split carries (in size, mean over the \
+                " The components are {}, not all there are: {} of what passes the split (in size, mean over the \
                  rows) lies outside of them, in the remainder, so they don't explain the outputs alone.",
                 if top {
                     "those of the largest singular values"
@@ -243,12 +243,9 @@ impl ExplainPage<'_> {
         lead
     }
 
-    /// How much of what the split carries lies outside of the components: |remainder| over that and |Σα|, mean over the rows shown.
+    /// How much of what passes the split lies outside of the components, mean over the rows shown.
     fn unresolved(&self) -> f64 {
-        let share = |shown: &Shown<'_>| {
-            let (rest, sum) = (shown.explanation.remainder.abs(), shown.explanation.alpha_sum().abs());
-            if rest + sum > 0.0 { rest / (rest + sum) } else { 0.0 }
-        };
+        let share = |shown: &Shown<'_>| shown.explanation.remainder_share();
         self.shown.iter().map(share).sum::<f64>() / self.shown.len().max(1) as f64
     }
 
@@ -272,21 +269,34 @@ impl ExplainPage<'_> {
         (Explanation { maps, attribution: contract(&e.attribution, axes, along), ..e.clone() }, input)
     }
 
+    /// The axis that maps are drawn without. A picture's pixels show the sum over their channels anyway.
+    fn contracted_axis(&self, shape: Shape) -> Option<usize> {
+        let axes = &self.description.axes;
+        let drawn = |along: &usize| matches!(shape, Shape::Image(_)) && axes[*along].name == CHANNEL_AXIS;
+        self.along.filter(|along| axes.len() > 1 && !drawn(along))
+    }
+
     /// The maps of a row, contracted where an axis was named.
     fn maps(&self, shown: &Shown<'_>, shape: Shape) -> Vec<Block> {
         let axes = &self.description.axes;
-        if let (Some(channels), Shape::Image(grid), None) = (self.pictures, shape, self.along) {
-            return photo_figures::maps(shown.explanation, shown.input, grid, channels, &shown.best);
-        }
-        let Some(along) = self.along.filter(|_| axes.len() > 1) else {
+        let photo = match (self.pictures, shape) {
+            (Some(channels), Shape::Image(grid)) => Some(Photo::new(shown.input, grid, channels)),
+            _ => None,
+        };
+        let Some(along) = self.contracted_axis(shape) else {
             let names: Vec<String> = self.description.features.iter().map(|f| f.name.clone()).collect();
-            return figures::maps(shown.explanation, shown.input, shape, &names);
+            return match photo {
+                Some(photo) => photo.maps(shown.explanation, &shown.best),
+                None => figures::maps(shown.explanation, shown.input, shape, &names),
+            };
         };
         let left: Vec<Axis> = axes.iter().enumerate().filter(|(i, _)| *i != along).map(|(_, a)| a.clone()).collect();
         let places: usize = left.iter().map(|axis| axis.len).product();
         let names: Vec<String> = (0..places).map(|place| place_name(&left, place)).collect();
         let (e, input) = self.contracted(shown, along);
-        let mut maps = figures::maps(&e, &input, shape_of(&left, places), &names);
+        let seen = photo.map(|photo| Tiles { tiles: photo.seen(&shown.best), per_row: Some(4) }.into());
+        let mut maps: Vec<Block> = seen.into_iter().collect();
+        maps.extend(figures::maps(&e, &input, shape_of(&left, places), &names));
         maps.push(Block::Note(format!("Maps summed over the axis {}.", axes[along].name).into()));
         maps
     }
@@ -361,15 +371,12 @@ impl ExplainPage<'_> {
 
     /// The rows grouped by label, so that what is alike stands together.
     fn similarity_figure(&self) -> Option<Figure> {
-        let label = |&i: &usize| self.labels.map_or("", |labels| labels[self.order[i]].as_str());
-        let mut places: Vec<usize> = (0..self.order.len()).collect();
-        places.sort_by(|a, b| label(a).cmp(label(b)));
-        figures::grouped(
-            "Similarity of the rows' main singular vectors",
-            &self.similarity,
-            &places,
-            &places.iter().map(label).collect::<Vec<_>>(),
-        )
+        let row = |&i: &usize| {
+            let label = self.labels.map(|labels| labels[i].as_str());
+            Compared::new(self.by_feature[i].row, label, self.shown.get(i).and_then(|shown| shown.name))
+        };
+        let rows: Vec<Compared<'_>> = self.order.iter().map(row).collect();
+        figures::grouped("Similarity of the rows' main singular vectors", &self.similarity, &rows)
     }
 }
 

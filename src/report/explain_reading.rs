@@ -41,7 +41,11 @@ impl Reading {
             ));
         }
         if self.remainder {
-            out.push("The remainder is what all other components add, computed by itself.".into());
+            out.push(
+                "The remainder is what all other components add, computed by itself. In size it counts among what passes the split, which the \
+                 percentages are of."
+                    .into(),
+            );
         }
         for &form in &self.forms {
             out.extend(of_form(form).map(Text::marked));

@@ -8,6 +8,8 @@ use crate::train::{EpochRecord, Metric};
 
 /// More features than this on a single axis read better as a line.
 const SPECTRUM_FROM: usize = 200;
+/// What the axis of a picture's channels is called.
+pub(crate) const CHANNEL_AXIS: &str = "channel";
 /// What the axis of a table is called.
 const TABLE_AXIS: &str = "feature";
 
@@ -71,8 +73,8 @@ impl Grid {
         let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
         let (rows, columns, channels, first) = match names[..] {
             ["row", "column"] => (axes[0].len, axes[1].len, 1, false),
-            ["row", "column", "channel"] => (axes[0].len, axes[1].len, axes[2].len, false),
-            ["channel", "row", "column"] => (axes[1].len, axes[2].len, axes[0].len, true),
+            ["row", "column", CHANNEL_AXIS] => (axes[0].len, axes[1].len, axes[2].len, false),
+            [CHANNEL_AXIS, "row", "column"] => (axes[1].len, axes[2].len, axes[0].len, true),
             _ => return None,
         };
         Some(Grid { rows, columns, channels, first })

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::explain_figures::{caption_of, components_of};
+use super::explain_figures::{caption_of, components_of, note_of_shares};
 use super::facts::Grid;
 use super::page::{Block, Figure, Picture, Text, Tiles};
 use super::picture::{self, NEGATIVE, POSITIVE};
@@ -22,37 +22,6 @@ pub struct BestClass {
 /// Share of the pixels whose colours are below full strength: a few are far above all others.
 const FULL: f64 = 0.995;
 
-/// The picture, its best classes, and the largest components' maps over it.
-pub(crate) fn maps(e: &Explanation, input: &[f64], grid: Grid, channels: Channels, best: &[BestClass]) -> Vec<Block> {
-    let photo = Photo::new(input, grid, channels);
-    let drawn = components_of(e);
-    let by_pixel = |values: &[f64]| grid.by_pixel(values, |a, b| a + b);
-    let all = by_pixel(&e.attribution);
-    let maps: Vec<Vec<f64>> = drawn.iter().map(|&k| by_pixel(&e.maps[k])).collect();
-    // Components have one scale among themselves, their sum has its own: it is far larger where there are many of them.
-    let end = maps.iter().map(|map| photo.end(map)).fold(0.0, f64::max);
-    let end_of_all = photo.end(&all);
-    let mut tiles =
-        vec![Figure::new("", photo.plain("The picture as the network saw it"), Text::strong("as the network saw it"))];
-    tiles.extend(classes(best));
-    let sum = format!("**all together {}**\nslope × input, ± {}", short(all.iter().sum()), short(end_of_all));
-    tiles.push(Figure::new("", photo.over(&all, end_of_all, "Slope times input over the picture"), Text::marked(sum)));
-    for (&k, map) in drawn.iter().zip(&maps) {
-        tiles.push(Figure::new(
-            "",
-            photo.over(map, end, &format!("Map of component {k} over the picture")),
-            caption_of(e, k),
-        ));
-    }
-    let note = format!(
-        "Blue speaks for the output, orange against it; the picture shows through in grey. A pixel shows the sum over its channels. The \
-         components share one scale, ± {}; colours are full there and beyond, which is one pixel in {:.0}.",
-        short(end),
-        1.0 / (1.0 - FULL)
-    );
-    vec![Tiles { tiles, per_row: Some(4) }.into(), Block::Note(note.into())]
-}
-
 /// A photograph that maps are drawn over.
 pub(crate) struct Photo {
     grid: Grid,
@@ -63,6 +32,43 @@ impl Photo {
     /// From a row that holds 0 to 255.
     pub(crate) fn new(input: &[f64], grid: Grid, channels: Channels) -> Photo {
         Photo { grid, colours: colours(input, grid, channels) }
+    }
+
+    /// The picture and its best classes.
+    pub(crate) fn seen(&self, best: &[BestClass]) -> Vec<Figure> {
+        let plain = self.plain("The picture as the network saw it");
+        let plain = Figure::new("", plain, Text::strong("as the network saw it"));
+        [plain].into_iter().chain(classes(best)).collect()
+    }
+
+    /// The picture, its best classes, and the largest components' maps over it.
+    pub(crate) fn maps(&self, e: &Explanation, best: &[BestClass]) -> Vec<Block> {
+        let drawn = components_of(e);
+        let by_pixel = |values: &[f64]| self.grid.by_pixel(values, |a, b| a + b);
+        let all = by_pixel(&e.attribution);
+        let maps: Vec<Vec<f64>> = drawn.iter().map(|&k| by_pixel(&e.maps[k])).collect();
+        // Components have one scale among themselves, their sum has its own: it is far larger where there are many of them.
+        let end = maps.iter().map(|map| self.end(map)).fold(0.0, f64::max);
+        let end_of_all = self.end(&all);
+        let mut tiles = self.seen(best);
+        let sum = format!("**all together {}**\nslope × input, ± {}", short(all.iter().sum()), short(end_of_all));
+        tiles.push(Figure::new(
+            "",
+            self.over(&all, end_of_all, "Slope times input over the picture"),
+            Text::marked(sum),
+        ));
+        for (&k, map) in drawn.iter().zip(&maps) {
+            let title = format!("Map of component {k} over the picture");
+            tiles.push(Figure::new("", self.over(map, end, &title), caption_of(e, k)));
+        }
+        let note = format!(
+            "Blue speaks for the output, orange against it; the picture shows through in grey. A pixel shows the sum over its channels. The \
+             components share one scale, ± {}; colours are full there and beyond, which is one pixel in {:.0}.{}",
+            short(end),
+            1.0 / (1.0 - FULL),
+            note_of_shares(e)
+        );
+        vec![Tiles { tiles, per_row: Some(4) }.into(), Block::Note(note.into())]
     }
 
     /// Itself.

@@ -1,6 +1,6 @@
 //! The page of similarities.
 
-use super::explain_figures as figures;
+use super::explain_figures::{self as figures, Compared};
 use super::explain_reading::Reading;
 use super::page::{Block, Figure, KeyFigure, Method, Page};
 use super::text::{self, count, short};
@@ -8,6 +8,7 @@ use super::text::{self, count, short};
 /// What the page of `similarity` shows.
 #[derive(Debug, Clone, Copy)]
 pub struct SimilarityPage<'a> {
+    /// What the model was trained on, or its own file.
     pub source: &'a str,
     pub split: &'a str,
     pub is_cut: bool,
@@ -15,7 +16,10 @@ pub struct SimilarityPage<'a> {
     pub matrix: &'a [f64],
     pub rows: usize,
     pub components: usize,
+    /// Of each row its number, its label and its file where it has them.
+    pub numbers: &'a [u32],
     pub labels: Option<&'a [String]>,
+    pub names: Option<&'a [String]>,
     /// Of each component, mean |cosine| between different rows; `None` where fewer than two rows have it.
     pub means: &'a [Option<f64>],
     pub regions: Option<usize>,
@@ -64,16 +68,17 @@ impl SimilarityPage<'_> {
     /// Row against row for the first ranks, and all against all.
     fn figures(&self) -> Vec<Figure> {
         let width = self.rows * self.components;
-        let mut places: Vec<usize> = (0..self.rows).collect();
-        let label = |&i: &usize| self.labels.map_or("", |labels| labels[i].as_str());
-        places.sort_by(|a, b| label(a).cmp(label(b)));
-        let labels: Vec<&str> = places.iter().map(label).collect();
+        let row = |i: usize| {
+            let label = self.labels.map(|labels| labels[i].as_str());
+            Compared::new(self.numbers[i] as usize, label, self.names.map(|names| names[i].as_str()))
+        };
+        let rows: Vec<Compared<'_>> = (0..self.rows).map(row).collect();
         let one = |k: usize| {
             let block: Vec<f64> = (0..self.rows)
                 .flat_map(|i| (0..self.rows).map(move |j| (k * self.rows + i) * width + k * self.rows + j))
                 .map(|at| self.matrix[at])
                 .collect();
-            figures::grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &places, &labels)
+            figures::grouped(&format!("Vectors ranked {} by |α|", k + 1), &block, &rows)
         };
         let mut out: Vec<Figure> = (0..self.components.min(6)).filter_map(one).collect();
         if self.components > 1 {

@@ -121,7 +121,7 @@ impl AtSplit {
         let map = |&k: &usize| Map {
             k,
             alpha: e.contributions[k].alpha,
-            share: e.contributions[k].share,
+            share: e.share_of_split(k),
             values: summed(&e.maps[k]),
         };
         let by_share: Vec<usize> = e.by_share().into_iter().filter(|k| kept.contains(k)).take(SHOWN).collect();
@@ -131,11 +131,10 @@ impl AtSplit {
         let maps: Vec<Map> = by_share.iter().map(map).collect();
         let measured: Vec<(f64, f64)> = maps.iter().map(|map| localised(&map.values, rows, columns)).collect();
         let mean = |f: fn(&(f64, f64)) -> f64| measured.iter().map(f).sum::<f64>() / measured.len().max(1) as f64;
-        let (rest, sum) = (e.remainder.abs(), e.alpha_sum().abs());
         self.pictures.push(Seen {
             form: e.form,
             components: e.contributions.len(),
-            remainder: if rest + sum > 0.0 { rest / (rest + sum) } else { 0.0 },
+            remainder: e.remainder_share(),
             residual: e.residual,
             inside: mean(|m| m.0),
             entropy: mean(|m| m.1),

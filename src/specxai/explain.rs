@@ -86,6 +86,18 @@ impl Explanation {
         self.intercepts.iter().map(|i| i.beta).sum()
     }
 
+    /// Part of the remainder in what passes the split: its size over its own and that of Σα.
+    pub fn remainder_share(&self) -> f64 {
+        let (rest, sum) = (self.remainder.abs(), self.alpha_sum().abs());
+        if rest + sum > 0.0 { rest / (rest + sum) } else { 0.0 }
+    }
+
+    /// Part of a component in what passes the split, as the reduction leaves it: its share among the components, of what the remainder
+    /// leaves to them. `None` without a net contribution.
+    pub fn share_of_split(&self, k: usize) -> Option<f64> {
+        self.contributions[k].share.map(|share| share * (1.0 - self.remainder_share()))
+    }
+
     /// Components whose maps and vectors were kept, ascending.
     pub fn mapped(&self) -> Vec<usize> {
         (0..self.maps.len()).filter(|&k| !self.maps[k].is_empty()).collect()

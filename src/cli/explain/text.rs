@@ -32,16 +32,19 @@ pub(super) fn table(collected: &Collected<'_>, e: &Explanation, top: usize) -> S
     }
     let scale = if Units::of(e.output, description).is_some() { ", in the scale of the training" } else { "" };
     text.push_str(&format!(
-        "  as components{scale}: what each adds, what the reduction leaves of it, the share of that\n"
+        "  as components{scale}: what each adds, what the reduction leaves of it, its share of the split\n"
     ));
     text.push_str(&components(collected, e));
-    let mut line = |name: &str, value: f64| text.push_str(&format!("  {name:<28} {:>10}\n", with_sign(value)));
-    line("intercepts Σβ", e.beta_sum());
+    let mut line = |name: &str, value: f64, share: &str| {
+        let line = format!("  {name:<28} {:>10} {:>10} {share:>10}", with_sign(value), "");
+        text.push_str(&format!("{}\n", line.trim_end()));
+    };
+    line("intercepts Σβ", e.beta_sum(), "");
     if e.remainder.abs() > 1e-6 {
-        line("remainder", e.remainder);
+        line("remainder", e.remainder, &percent(e.remainder_share()));
     }
     if !e.is_cut {
-        line("bypass", e.bypass);
+        line("bypass", e.bypass, "");
     }
     text.push_str(&format!("  residual {:.1e}\n\n", e.residual));
     text
@@ -66,7 +69,7 @@ fn features(row: &OneRow<'_>, top: usize) -> String {
     text
 }
 
-/// The components that the reduction leaves most of. Their shares and that of the others add up to 100 %.
+/// The components that the reduction leaves most of. Their shares, that of the others and the remainder's add up to 100 %.
 fn components(collected: &Collected<'_>, e: &Explanation) -> String {
     const LARGEST: usize = 5;
     let share = |share: Option<f64>, cancelled: bool| match share {
@@ -84,7 +87,7 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
         let c = &e.contributions[k];
         let made_of = component_name(e, k, &collected.units).filter(|_| collected.model.description.axes.len() < 2);
         let made_of = made_of.map_or_else(String::new, |made_of| format!("  {made_of}"));
-        let share = share(c.share, c.alpha_reduced == 0.0 && c.alpha != 0.0);
+        let share = share(e.share_of_split(k), c.alpha_reduced == 0.0 && c.alpha != 0.0);
         let left = if c.alpha_reduced == 0.0 { String::new() } else { with_sign(c.alpha_reduced) };
         text.push_str(&format!(
             "  {:<28} {:>10} {left:>10} {share:>10}{made_of}\n",
@@ -95,7 +98,7 @@ fn components(collected: &Collected<'_>, e: &Explanation) -> String {
     if !rest.is_empty() {
         let sum = |part: fn(&Contribution) -> f64| rest.iter().map(|&k| part(&e.contributions[k])).sum::<f64>();
         let cancelled = rest.iter().all(|&k| e.contributions[k].alpha_reduced == 0.0);
-        let known = e.contributions[rest[0]].share.map(|_| sum(|c| c.share.unwrap_or(0.0)));
+        let known = rest.iter().map(|&k| e.share_of_split(k)).sum::<Option<f64>>();
         let name = many(rest.len(), "more component");
         let left = if cancelled { String::new() } else { with_sign(sum(|c| c.alpha_reduced)) };
         text.push_str(&format!(

@@ -10,7 +10,7 @@ use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, SMALLER, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
 use crate::host::refuse_beyond_memory;
-use crate::network::{Ending, Layout, Network, Parameters};
+use crate::network::{Ending, Layer, Layout, Network, NodeId, Parameters};
 use crate::{Error, Result};
 
 /// A network read from a file.
@@ -120,9 +120,19 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
             .map_err(|problem| Error::input(path, place(&graph.nodes[i], i), problem, "export it again"))
     });
     let removed = removed.transpose()?;
-    let Lowering { network, tensors, .. } = lowering;
+    let Lowering { mut network, tensors, .. } = lowering;
+    // What the file doesn't give is a bias, which is 0 and stays so.
+    let given: HashSet<NodeId> = tensors.iter().filter(|(_, name, _)| *name == "bias").map(|(id, ..)| *id).collect();
+    for (id, node) in network.nodes.iter_mut().enumerate() {
+        let trained = match &mut node.layer {
+            Layer::Dense(layer) => &mut layer.train_bias,
+            Layer::Convolution(layer) => &mut layer.train_bias,
+            Layer::TransposedConvolution(layer) => &mut layer.train_bias,
+            _ => continue,
+        };
+        *trained = given.contains(&id);
+    }
     let layout = Layout::new(&network);
-    // What the file doesn't give is a bias, which is 0.
     let mut parameters = Parameters::zeros(&layout);
     for (node, name, numbers) in tensors {
         if let Some(number) = numbers.not_finite() {
