@@ -52,7 +52,8 @@
 //! checked against the network's own output.
 //!
 //! A batch has the shape `[replica, sample, seed, …]`: replicas are independent networks with seeds and penalties of their own. The
-//! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few; the GPU has the replica as
+//! CPU engine gives each thread whole replicas, or shares a kernel's rows where there are too few (`select` gives each core a training
+//! of one network, from which the columns leave that its penalty has dropped); the GPU has the replica as
 //! a grid dimension. Padding columns are zero and rows beyond the batch are never read ([`program::View`], [`program::Step`]).
 //!
 //! Matrices that nobody needs at the same time share memory ([`program::Program::plan`]): those that a pass writes before it reads

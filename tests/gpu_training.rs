@@ -34,7 +34,7 @@ fn data(columns: usize, outputs: usize, rows: usize) -> Resident {
     Resident {
         storage: Storage::U8,
         stride,
-        words: (0..rows * stride).map(|_| random.word()).collect(),
+        words: (0..rows * stride).map(|_| random.word()).collect::<Vec<u32>>().into(),
         columns,
         scaling,
         targets: (0..rows).map(|_| random.word() % outputs as u32).collect(),

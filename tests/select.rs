@@ -49,6 +49,24 @@ fn the_other_ways_along_the_path() {
     }
 }
 
+/// However many cores take the networks: the same bits.
+#[test]
+fn threads_change_nothing() {
+    let settings = SelectSettings { seeds: 3, penalties: 3, pairs: 4, controls: 1, ..SelectSettings::default() };
+    let of = |threads| {
+        let mut dataset = synthetic::redundant(1, 400);
+        let device = Device::Cpu { threads };
+        let selection = select(&mut dataset, &[], &settings, &device, &mut |_, _| Flow::Continue).unwrap();
+        (selection.path, selection.stability, selection.sizes, selection.ranking)
+    };
+    let (path, stability, sizes, ranking) = of(1);
+    for threads in [2, 3] {
+        let other = of(threads);
+        assert!(path.points == other.0.points && path.kept == other.0.kept, "{threads} threads");
+        assert!((&stability, &sizes, &ranking) == (&other.1, &other.2, &other.3), "{threads} threads");
+    }
+}
+
 /// Three sources with copies among noise: the answer is known.
 #[test]
 fn redundant_copies_are_found_and_named() {

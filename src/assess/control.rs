@@ -1,5 +1,7 @@
 //! How relevant noise would be: every input beside a shuffled copy of itself, in the same networks.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::folds::folds;
@@ -181,7 +183,7 @@ impl Beside {
         for (to, from) in (0..self.units.len()).flat_map(pairs) {
             (scaling[to], scaling[pad4(columns) + to]) = (shift[from], scale[from]);
         }
-        Resident { storage: Storage::F32, stride: columns, words, columns, scaling, ..data.clone() }
+        Resident { storage: Storage::F32, stride: columns, words: Arc::new(words), columns, scaling, ..data.clone() }
     }
 }
 

@@ -204,7 +204,7 @@ mod tests {
         Resident {
             storage: Storage::F32,
             stride: 0,
-            words: Vec::new(),
+            words: Vec::new().into(),
             columns: 0,
             scaling: Vec::new(),
             targets,

@@ -23,6 +23,12 @@ pub trait Session: Send {
     /// Writes `data` from `offset` on into a buffer of words.
     fn write_words(&mut self, buffer: Buffer, replica: Option<usize>, offset: usize, data: &[u32]) -> Result<()>;
 
+    /// The same of a buffer of words that all replicas share.
+    fn hold_words(&mut self, buffer: Buffer, words: &Arc<Vec<u32>>) -> Result<bool> {
+        let _ = (buffer, words);
+        Ok(false)
+    }
+
     /// Reads `len` floats from `offset` on, of one replica (0 for a shared buffer).
     fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>>;
 

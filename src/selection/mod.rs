@@ -6,10 +6,11 @@
 //! 1. *Dense.* One network for each seed, without penalties; each keeps the parameters of its best validation score.
 //! 2. *Grid.* A coarse path of one seed finds where everything is kept and where nothing is.
 //! 3. *Path.* Every dense network is copied to every penalty of a geometric grid: P·S replicas of one training job, which
-//!    share the data. The penalties r_λ Σλ² + r_ψ Σψ² are a group lasso of strength κ = 2√(r_λ r_ψ) over the input columns
+//!    share the data (on the CPU a job for each, on a core of its own). The penalties r_λ Σλ² + r_ψ Σψ² are a group lasso of strength κ = 2√(r_λ r_ψ) over the input columns
 //!    (method.md section 1; Chicchi et al.), so a grid over κ at a fixed ratio of the two is a lasso path. The other layers' weights are
 //!    penalised with r_ψ as well: otherwise they grow as the first layer shrinks, and the penalty loses its grip.
-//!    Columns of a group share one λ: the lasso's strength on them is κ√|g|.
+//!    Columns of a group share one λ: the lasso's strength on them is κ√|g|. What a penalty has dropped for good leaves the training
+//!    while it runs (`narrowing`).
 //! 4. *Refit.* Every replica trains on with the inputs it kept alone and no penalty on λ, so that a score says what these
 //!    inputs can do, and not what the penalty costs.
 //! 5. *Choice.* The strongest penalty whose validation score is within one standard error of the best (among those
@@ -20,10 +21,12 @@
 //! 8. *Compact model.* Networks on the chosen columns alone, trained anew.
 
 mod ensemble;
+mod narrowing;
 mod order;
 mod path;
 mod prepared;
 mod retrain;
+mod side_by_side;
 mod sizes;
 mod stability;
 mod substitutes;
@@ -437,7 +440,7 @@ impl SelectSettings {
         let walked = if self.warm { 1.0 + (penalties - 1.0) * warm } else { penalties };
         vec![
             of(Stage::Dense, dense * seeds, 1),
-            of(Stage::Grid, path::PROBES as f64, 1),
+            of(Stage::Grid, path::PROBES as f64, path::PROBES.div_ceil(path::AT_ONCE)),
             of(Stage::Path, walked * seeds, if self.warm { self.penalties } else { 1 }),
             of(Stage::Refit, refit * penalties * seeds, 1),
             of(Stage::Stability, 2.0 * self.pairs as f64, 1),

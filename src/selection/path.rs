@@ -30,6 +30,8 @@ const LOWER_PROBES: usize = 4;
 const HIGHER: f64 = 10.0;
 /// Share of the units above which everything counts as kept.
 const ALL: f64 = 0.95;
+/// Penalties that are probed at once, the strongest first.
+pub(super) const AT_ONCE: usize = 4;
 /// A network whose loss on the training rows is not below this share of a constant answer's uses nothing, whatever its
 /// weights say: relevance is relative, and something is always the largest.
 const NOTHING: f64 = 0.99;
@@ -159,7 +161,8 @@ impl<'a> Walker<'a> {
     ) -> Result<Vec<Trained>> {
         let Prepared { network, data, .. } = self.prepared;
         let lists = &self.prepared.lists;
-        let ensemble = Ensemble { network, data, lists, settings: training, device: self.device };
+        let units = &self.prepared.units;
+        let ensemble = Ensemble { network, data, lists, units, settings: training, device: self.device };
         ensemble.train(members, &mut |progress| observe(stage, progress))
     }
 
@@ -191,15 +194,24 @@ impl<'a> Walker<'a> {
     /// The weakest and the strongest penalty of the grid, found by a coarse path of one seed.
     fn ends(&self, from: &Parameters, observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow) -> Result<(f64, f64)> {
         let Prepared { spread, units, dataset, .. } = self.prepared;
+        let all = ALL * units.len() as f64;
         let mut counts = |probes: &[f64]| -> Result<Vec<usize>> {
             let members: Vec<Member> = probes.iter().map(|&kappa| self.member(kappa, 0, from)).collect();
             let probed = self.train(Stage::Grid, &self.training, &members, observe)?;
             Ok(probed.iter().map(|t| self.strength.kept(t).iter().filter(|&&k| k).count()).collect())
         };
-        let mut probes = geometric((PROBE_RANGE.0 * spread, PROBE_RANGE.1 * spread), PROBES);
-        let mut kept = counts(&probes)?;
+        let range = geometric((PROBE_RANGE.0 * spread, PROBE_RANGE.1 * spread), PROBES);
+        let (mut probes, mut kept) = (Vec::new(), Vec::new());
+        // What is weaker than a penalty that keeps all isn't asked for.
+        for some in range.rchunks(AT_ONCE) {
+            kept.splice(0..0, counts(some)?);
+            probes.splice(0..0, some.iter().copied());
+            if kept.iter().any(|&kept| kept as f64 >= all) {
+                break;
+            }
+        }
         // Inputs that hardly vary (pixels at the edge) fall under the threshold of even the weakest: once more, below it.
-        if (kept[0] as f64) < ALL * units.len() as f64 {
+        if kept.iter().all(|&kept| (kept as f64) < all) {
             let mut lower = geometric((PROBE_RANGE.0 * LOWER * spread, PROBE_RANGE.0 * spread), LOWER_PROBES);
             lower.pop();
             kept.splice(0..0, counts(&lower)?);
@@ -211,7 +223,7 @@ impl<'a> Walker<'a> {
             kept.extend(counts(&higher[1..])?);
             probes.extend(&higher[1..]);
         }
-        ends(&probes, &kept, units.len()).ok_or_else(|| {
+        ends(&probes, &kept, all).ok_or_else(|| {
             Error::input(
                 &dataset.source,
                 "columns",
@@ -303,11 +315,11 @@ fn geometric((first, last): (f64, f64), count: usize) -> Vec<f64> {
     (0..count).map(|i| first * (last / first).powf(i as f64 / (count - 1).max(1) as f64)).collect()
 }
 
-/// From the strongest penalty that keeps all to the weakest that keeps nothing, as far as the probes reach; `None` when
+/// From the strongest penalty that keeps `all` to the weakest that keeps nothing, as far as the probes reach; `None` when
 /// even the weakest keeps nothing.
-fn ends(probes: &[f64], kept: &[usize], units: usize) -> Option<(f64, f64)> {
+fn ends(probes: &[f64], kept: &[usize], all: f64) -> Option<(f64, f64)> {
     let something = kept.iter().rposition(|&k| k > 0)?;
-    let all = kept.iter().take(something + 1).rposition(|&k| k as f64 >= ALL * units as f64).unwrap_or(0);
+    let all = kept.iter().take(something + 1).rposition(|&k| k as f64 >= all).unwrap_or(0);
     let none = (something + 1).min(probes.len() - 1);
     // With one probe between them the path would be a point.
     let all = if all == none { all.saturating_sub(1) } else { all };
@@ -438,9 +450,9 @@ mod tests {
     fn the_grid_spans_what_is_between_all_and_nothing() {
         let probes = geometric((1e-3, 1.0), 4);
         assert!(probes.iter().zip([1e-3, 1e-2, 1e-1, 1.0]).all(|(a, b)| (a / b - 1.0).abs() < 1e-12));
-        assert_eq!(ends(&probes, &[10, 10, 4, 0], 10), Some((probes[1], probes[3])));
-        assert_eq!(ends(&probes, &[9, 5, 0, 0], 10), Some((probes[0], probes[2])));
-        assert_eq!(ends(&probes, &[10, 10, 10, 10], 10), Some((probes[2], probes[3])));
-        assert_eq!(ends(&probes, &[0, 0, 0, 0], 10), None);
+        assert_eq!(ends(&probes, &[10, 10, 4, 0], 9.5), Some((probes[1], probes[3])));
+        assert_eq!(ends(&probes, &[9, 5, 0, 0], 9.5), Some((probes[0], probes[2])));
+        assert_eq!(ends(&probes, &[10, 10, 10, 10], 9.5), Some((probes[2], probes[3])));
+        assert_eq!(ends(&probes, &[0, 0, 0, 0], 9.5), None);
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ensemble::Trained;
 use super::prepared::{Prepared, reported_rows_se, rows_se};
-use super::retrain::{Request, Retrainer, Ticks, retraining};
+use super::retrain::{Request, Retrainer, retraining};
+use super::side_by_side::Ticks;
 use super::{Order, Score, SelectSettings, Stage};
 use crate::engine::Device;
 use crate::model::{Fit, Model};
@@ -233,18 +234,12 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn show(&mut self, ticks: Ticks) -> Flow {
-        // Steps of the bar for each network.
-        const PARTS: f64 = 1000.0;
-        let progress = Progress {
-            epoch: self.before.finished + ticks.finished,
-            epochs: self.trainings,
-            step: (PARTS * (self.before.networks + ticks.networks)) as u64,
-            steps: (PARTS * self.networks as f64) as u64,
-            loss: ticks.loss,
-            metric: ticks.metric,
-            record: None,
+        let all = Ticks {
+            finished: self.before.finished + ticks.finished,
+            networks: self.before.networks + ticks.networks,
+            ..ticks
         };
-        (self.observe)(Stage::Sizes, &progress)
+        (self.observe)(Stage::Sizes, &all.progress(self.trainings, self.networks))
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn resample(
     };
     let strength = walker.strength.of(&network, units);
     let members: Vec<Member> = (0..lists.len()).map(|list| member(walker.replica(kappa, 0), list, None)).collect();
-    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, settings: &training, device };
+    let ensemble = Ensemble { network: &network, data: &data, lists: &lists, units, settings: &training, device };
     let mut watch = |progress: &Progress<'_>| observe(Stage::Stability, progress);
     let mut trained = ensemble.train(&members, &mut watch)?;
     let silent: Vec<usize> =

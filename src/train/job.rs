@@ -26,13 +26,14 @@ pub struct Job {
     pub network: Network,
     pub layout: Layout,
     settings: Settings,
-    session: Box<dyn Session>,
-    passes: Passes,
+    pub(super) session: Box<dyn Session>,
+    pub(super) passes: Passes,
     parameters: Buffer,
+    pub(super) gradient: Buffer,
     statistics: Buffer,
     results: Buffer,
     output: View,
-    train: Range<usize>,
+    pub(super) train: Range<usize>,
     validation: Range<usize>,
     unit: f64,
     /// Σ of the weights before each place of the row list, or of each replica's; empty: every row counts 1.
@@ -41,10 +42,12 @@ pub struct Job {
     /// Whether every epoch leaves its record.
     recorded: bool,
     batch: usize,
-    step: u64,
+    pub(super) step: u64,
+    /// Epochs done.
+    pub(super) reached: usize,
     stopped: bool,
     /// What the optimiser has on the engine, and the digest of the data: to keep the training by.
-    optimiser: Vec<(Buffer, usize)>,
+    pub(super) optimiser: Vec<(Buffer, usize)>,
     data: Vec<u64>,
     /// Most steps between two looks at their results.
     pub(super) longest_stretch: usize,
@@ -111,6 +114,7 @@ impl Job {
         let mut workspace = Workspace::new(network, settings.replicas.len(), batch);
         let recording = Recording::new(network, data, settings, masking, &mut workspace);
         let Recording { passes, buffers, output } = recording;
+        let gradient = workspace.gradient.expect("a workspace for training");
         let Workspace { program, layout, parameters, statistics, settings: settings_buffer, .. } = workspace;
         let mut session = device.load(program)?;
         buffers.fill(session.as_mut(), data, masking)?;
@@ -126,6 +130,7 @@ impl Job {
             session,
             passes,
             parameters,
+            gradient,
             statistics,
             results: buffers.results,
             output,
@@ -137,6 +142,7 @@ impl Job {
             recorded: true,
             batch,
             step: 0,
+            reached: 0,
             stopped: false,
             optimiser: buffers.optimiser,
             data: digest_of(data, masking, settings),
@@ -151,6 +157,10 @@ impl Job {
 
     pub fn replicas(&self) -> usize {
         self.settings.replicas.len()
+    }
+
+    pub(super) fn epochs(&self) -> usize {
+        self.settings.epochs
     }
 
     /// Training steps done.
@@ -197,21 +207,32 @@ impl Job {
                 self.step
             )));
         }
+        self.train_to(self.settings.epochs, observe)
+    }
+
+    /// As [`Job::train`], but from where it is, and to the end of so many of the settings' epochs.
+    pub(crate) fn train_to(
+        &mut self,
+        until: usize,
+        observe: &mut dyn FnMut(&Progress<'_>) -> Flow,
+    ) -> Result<Vec<EpochRecord>> {
         if self.settings.early_stop.is_some() && self.validation.is_empty() {
             return Err(Error::Usage("--early-stop needs validation rows; give --validation a share above 0".into()));
         }
         let per_epoch = self.train.len().div_ceil(self.batch);
         let total = (self.settings.epochs * per_epoch) as u64;
         let row_weight = self.mean_weight(&self.train) / self.train.len() as f64;
-        let mut keeping = self.keeping()?;
+        let mut keeping = self.keeping(until)?;
         let kept = keeping.resume(self.session.as_mut())?;
-        let mut course = kept.unwrap_or_else(|| Course::new(self.replicas()));
+        let begun = Course { step: self.step, epoch: self.reached, ..Course::new(self.replicas()) };
+        let mut course = kept.unwrap_or(begun);
         self.step = course.step;
+        self.reached = course.epoch;
         if course.over {
             return Ok(course.history);
         }
         let mut stretch = Stretch::new(self.longest_stretch);
-        'epochs: while course.epoch < self.settings.epochs {
+        'epochs: while course.epoch < until {
             let epoch = course.epoch;
             while course.first < per_epoch {
                 let first = course.first;
@@ -240,6 +261,7 @@ impl Job {
                 course.history.push(record);
             }
             (course.epoch, course.first) = (epoch + 1, 0);
+            self.reached = epoch + 1;
             course.sums = vec![[0.0; RESULT_LEN]; self.replicas()];
             let patience = self.settings.early_stop.is_some_and(|patience| epoch - course.best_epoch >= patience);
             if patience {
@@ -272,15 +294,12 @@ impl Job {
         Progress { epoch, epochs: self.settings.epochs, step: self.step, steps, loss, metric, record }
     }
 
-    /// What keeps this training, which has not begun yet.
-    fn keeping(&mut self) -> Result<Keeping> {
-        let mut start = Vec::new();
-        if self.settings.keep.0.is_some() {
-            start = (0..self.replicas()).map(|r| self.parameters(r)).collect::<Result<_>>()?;
-        }
+    /// What keeps this training, of which the part that ends with this epoch has not begun yet.
+    pub(super) fn keeping(&mut self, until: usize) -> Result<Keeping> {
+        let start = if self.settings.keep.0.is_some() { self.midway()? } else { Vec::new() };
         let network = [(self.parameters, self.layout.parameters), (self.statistics, self.layout.statistics)];
         let buffers = network.into_iter().chain(self.optimiser.iter().copied()).collect();
-        Ok(Keeping::new((&self.network, &self.settings), &self.data, &start, buffers, self.recorded))
+        Ok(Keeping::new((&self.network, &self.settings), &self.data, (&start, until), buffers, self.recorded))
     }
 
     fn training_step(&self, b: usize, slot: usize, epoch: usize, total: u64) -> Step {
@@ -390,7 +409,7 @@ impl Job {
     }
 
     /// Steps that pass over a range of the row list, a batch each.
-    fn evaluation_steps(&self, range: Range<usize>, masked: Masked) -> Vec<Step> {
+    pub(super) fn evaluation_steps(&self, range: Range<usize>, masked: Masked) -> Vec<Step> {
         range
             .clone()
             .step_by(self.batch)

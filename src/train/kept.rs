@@ -18,7 +18,7 @@ use crate::run::{Keep, Key, State, digest_of_words};
 
 /// Where a training stands, besides what lies on the engine.
 #[derive(Debug, Clone)]
-pub(super) struct Course {
+pub(crate) struct Course {
     pub step: u64,
     pub epoch: usize,
     /// The epoch's next batch.
@@ -31,6 +31,17 @@ pub(super) struct Course {
     pub best_epoch: usize,
     /// The training is over.
     pub over: bool,
+}
+
+/// What one replica's training has between two epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Midway {
+    pub parameters: Parameters,
+    /// Adam's moments m and v, and the lasso's momentum where there is one, as they lie on the engine.
+    pub optimiser: Vec<Vec<f64>>,
+    /// Epochs and steps that are done.
+    pub epoch: usize,
+    pub step: u64,
 }
 
 /// What of that is told in words.
@@ -102,24 +113,26 @@ impl Course {
 }
 
 /// Keeps one training.
-pub(super) struct Keeping {
+pub(crate) struct Keeping {
     keep: Keep,
     key: Key,
     /// The network's numbers and the optimiser's, each replica's own.
     buffers: Vec<(Buffer, usize)>,
     replicas: usize,
+    /// Nothing comes after it.
+    last: bool,
     began: Instant,
     /// The tick of its last write.
     wrote: u64,
 }
 
 impl Keeping {
-    /// `data`: what [`digest_of`] says of what it trains on; `start`: the numbers it starts from. `buffers`: parameters and statistics,
+    /// `data`: what [`digest_of`] says of what it trains on; `start`: the numbers it starts from, and after which epoch it ends. `buffers`: parameters and statistics,
     /// then what the optimiser has.
     pub fn new(
         (network, settings): (&Network, &Settings),
         data: &[u64],
-        start: &[Parameters],
+        (start, until): (&[Midway], usize),
         buffers: Vec<(Buffer, usize)>,
         recorded: bool,
     ) -> Self {
@@ -133,14 +146,19 @@ impl Keeping {
                 hasher.update(part);
             }
             data.iter().for_each(|word| hasher.update(word.to_le_bytes()));
-            for parameters in start {
-                parameters.values().iter().chain(&parameters.statistics).for_each(|x| hasher.update(x.to_le_bytes()));
+            for Midway { parameters, optimiser, epoch, step } in start {
+                hasher.update([*epoch as u64, *step, until as u64].map(u64::to_le_bytes).concat());
+                let begun = if *step > 0 { &optimiser[..] } else { &[] };
+                let numbers = parameters.values();
+                let lists = [&numbers, &parameters.statistics].into_iter().chain(begun);
+                lists.flatten().for_each(|x| hasher.update(x.to_le_bytes()));
             }
             key = hasher.finalize().into();
         }
         let (keep, replicas) = (settings.keep.clone(), settings.replicas.len());
         let wrote = keep.0.as_ref().map_or(0, |journal| journal.ticks());
-        Keeping { keep, key, buffers, replicas, began: Instant::now(), wrote }
+        let last = until == settings.epochs;
+        Keeping { keep, key, buffers, replicas, last, began: Instant::now(), wrote }
     }
 
     /// Goes on where the same training was stopped, if it was kept.
@@ -174,9 +192,9 @@ impl Keeping {
         journal.save(&self.key, &course.state(self.numbers(false, session)?), self.began.elapsed())
     }
 
-    /// Keeps a training that is over.
+    /// Keeps a training that is over; of one that goes on elsewhere what was saved last is enough.
     pub fn done(&self, course: &Course, session: &mut dyn Session) -> Result<()> {
-        let Some(journal) = &self.keep.0 else { return Ok(()) };
+        let Some(journal) = self.keep.0.as_ref().filter(|_| self.last) else { return Ok(()) };
         journal.done(&self.key, &course.state(self.numbers(true, session)?), self.began.elapsed())
     }
 
@@ -260,6 +278,6 @@ pub(super) fn digest_of(data: &Resident, masking: Option<&Masking>, settings: &S
         parts.push(vec![u32::from(masking.train)]);
         parts.extend(masking.positions.iter().flatten().cloned());
     }
-    let large = [&data.words, &data.targets, &data.list].map(|words| digest_of_words(words));
+    let large = [&data.words[..], &data.targets, &data.list].map(digest_of_words);
     large.into_iter().chain(parts.iter().map(|words| digest_of_words(words))).collect()
 }

@@ -17,6 +17,8 @@ pub(super) const SLOTS: usize = 1024;
 /// The passes of a job.
 pub(super) struct Passes {
     pub train: PassId,
+    /// The gradient of the parameters on rows in their order, and no step.
+    pub gradient: PassId,
     pub evaluate: PassId,
     pub masked: Option<PassId>,
 }
@@ -37,7 +39,9 @@ pub(super) struct JobBuffers {
 
 impl JobBuffers {
     pub fn fill(&self, session: &mut dyn Session, data: &Resident, masking: Option<&Masking>) -> Result<()> {
-        session.write_words(self.data, None, 0, &data.words)?;
+        if !session.hold_words(self.data, &data.words)? {
+            session.write_words(self.data, None, 0, &data.words)?;
+        }
         session.write_words(self.targets, None, 0, &data.targets)?;
         if let Some(weights) = self.weights {
             session.write(weights, None, 0, &data.weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())?;
@@ -166,7 +170,8 @@ impl Recording {
             ]
         };
 
-        let mut train = load(true, masking.is_some_and(|m| m.train));
+        let masked_training = masking.is_some_and(|m| m.train);
+        let mut train = load(true, masked_training);
         let mut recorder = Recorder::new(network, workspace, Mode::Train, x, false);
         let output = recorder.forward();
         for op in loss(output, Some(output_gradient)) {
@@ -179,7 +184,9 @@ impl Recording {
             (lasso, recorder.parameter(id, WEIGHT), gradient)
         });
         let shared_eigenvalue = first.and_then(|id| recorder.parameter_gradient(id, LAMBDA_IN));
-        train.extend(recorder.finish());
+        let differentiate = recorder.finish();
+        let gradient_pass = [load(false, masked_training), differentiate.clone()].concat();
+        train.extend(differentiate);
         if let (Some(x), Some(members)) = (shared_eigenvalue, members) {
             train.push(Tie { x, members, groups: units.len() }.into());
         }
@@ -237,11 +244,12 @@ impl Recording {
             ops.extend(loss(output, None));
             (ops, output)
         };
-        let (evaluate, output) = evaluation(masking.is_some_and(|m| m.train));
+        let (evaluate, output) = evaluation(masked_training);
         let masked = masking.is_some().then(|| evaluation(true).0);
         let program = &mut workspace.program;
         let passes = Passes {
             train: program.pass("train", train),
+            gradient: program.pass("gradient", gradient_pass),
             evaluate: program.exchanging("evaluate", evaluate, &[], &[output]),
             masked: masked.map(|ops| program.exchanging("masked evaluation", ops, &[], &[output])),
         };

@@ -1,6 +1,7 @@
 //! A data set as it lies on the engine during training.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::data::{Dataset, Scaling, Split, TargetScaling, Targets, Values};
@@ -15,7 +16,7 @@ pub struct Resident {
     pub storage: Storage,
     /// Words a row.
     pub stride: usize,
-    pub words: Vec<u32>,
+    pub words: Arc<Vec<u32>>,
     pub columns: usize,
     /// `[2, pad4(columns)]`: shift, then scale, of bytes; 0 and 1 of numbers.
     pub scaling: Vec<f64>,
@@ -119,7 +120,7 @@ impl Resident {
         let mut resident = Resident {
             storage,
             stride,
-            words,
+            words: Arc::new(words),
             columns,
             scaling,
             targets,
@@ -151,6 +152,49 @@ impl Resident {
             inputs.extend((0..self.columns).map(|c| scaled(self.raw(row as usize, c), c)));
         }
         inputs
+    }
+
+    /// The same rows with some columns alone.
+    pub(crate) fn with_columns(&self, columns: &[usize]) -> Resident {
+        let rows = self.words.chunks_exact(self.stride.max(1));
+        let (stride, words) = match self.storage {
+            Storage::U8 => {
+                let stride = columns.len().div_ceil(4);
+                let mut words = vec![0u32; rows.len() * stride];
+                for (to, row) in words.chunks_exact_mut(stride.max(1)).zip(rows) {
+                    for (i, &c) in columns.iter().enumerate() {
+                        to[i / 4] |= (row[c / 4] >> (8 * (c % 4)) & 0xff) << (8 * (i % 4));
+                    }
+                }
+                (stride, words)
+            }
+            Storage::F32 => {
+                let mut words = Vec::with_capacity(rows.len() * columns.len());
+                rows.for_each(|row| words.extend(columns.iter().map(|&c| row[c])));
+                (columns.len(), words)
+            }
+        };
+        let mut scaling = vec![0.0; 2 * pad4(columns.len())];
+        for (to, from) in
+            scaling.chunks_exact_mut(pad4(columns.len())).zip(self.scaling.chunks_exact(pad4(self.columns)))
+        {
+            to.iter_mut().zip(columns).for_each(|(to, &c)| *to = from[c]);
+        }
+        Resident {
+            storage: self.storage,
+            stride,
+            words: Arc::new(words),
+            columns: columns.len(),
+            scaling,
+            targets: self.targets.clone(),
+            weights: self.weights.clone(),
+            list: self.list.clone(),
+            lists: self.lists.clone(),
+            train: self.train.clone(),
+            validation: self.validation.clone(),
+            test: self.test.clone(),
+            ..*self
+        }
     }
 
     /// A value as it is packed.
@@ -194,5 +238,32 @@ impl Resident {
     /// Bytes that it takes on the engine.
     pub fn bytes(&self) -> usize {
         4 * (self.words.len() + self.targets.len() + self.list.len() * self.lists.len().max(1) + self.weights.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Scaling, synthetic};
+
+    #[test]
+    fn some_columns_are_what_they_were() {
+        let mut dataset = synthetic::gaussian(1, 30).dataset;
+        let parts = Split { train: (0..20).collect(), validation: (20..25).collect(), test: (25..30).collect() };
+        for bytes in [false, true] {
+            if bytes {
+                dataset.x = Values::U8((0..30 * 20).map(|i| (i * 37 % 256) as u8).collect());
+            }
+            let scaling = Scaling::fit(crate::data::ScaleKind::Standard, &dataset, &parts.train).unwrap();
+            let all = Resident::of(&dataset, &scaling, &TargetScaling::default(), &parts);
+            for columns in [vec![4], vec![0, 1, 2, 3, 19], vec![5, 7, 8, 10, 11, 13, 18]] {
+                let some = all.with_columns(&columns);
+                let rows = [0, 29, 7];
+                let expected: Vec<f64> =
+                    all.inputs(&rows).chunks(20).flat_map(|row| columns.iter().map(|&c| row[c])).collect();
+                assert_eq!(some.inputs(&rows), expected, "bytes {bytes}: {columns:?}");
+                assert_eq!((some.columns, &some.targets, &some.list), (columns.len(), &all.targets, &all.list));
+            }
+        }
     }
 }

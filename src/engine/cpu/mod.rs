@@ -96,7 +96,11 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn words(&mut self, buffer: Buffer, replica: usize) -> &mut [u32] {
-        match self.slot(buffer, replica) {
+        let slot = self.slot(buffer, replica);
+        if let Slot::HeldWords(values) = slot {
+            *slot = Slot::Word(values.to_vec());
+        }
+        match slot {
             Slot::Word(values) => values,
             _ => panic!("invariant: buffer {} holds words", buffer.0),
         }
@@ -127,6 +131,15 @@ impl<T: Real> Session for CpuSession<T> {
             self.words(buffer, r)[offset..offset + data.len()].copy_from_slice(data);
         }
         Ok(())
+    }
+
+    fn hold_words(&mut self, buffer: Buffer, words: &Arc<Vec<u32>>) -> Result<bool> {
+        let spec = self.program.buffers.spec(buffer);
+        let fits = words.len() == spec.len && spec.scope == Scope::Shared;
+        if fits {
+            *self.slot(buffer, 0) = Slot::HeldWords(Arc::clone(words));
+        }
+        Ok(fits)
     }
 
     fn read(&mut self, buffer: Buffer, replica: usize, offset: usize, len: usize) -> Result<Vec<f64>> {

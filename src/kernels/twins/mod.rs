@@ -34,6 +34,7 @@ pub enum Slot<T> {
     Word(Vec<u32>),
     /// Floats that somebody else has too, and that nobody writes.
     Held(Arc<Vec<T>>),
+    HeldWords(Arc<Vec<u32>>),
     /// Taken out while a twin writes it, or living in the other scope.
     Absent,
 }
@@ -93,6 +94,7 @@ impl<T: Real> Context<'_, T> {
     pub fn words(&self, buffer: Buffer) -> &[u32] {
         match self.slot(buffer) {
             Slot::Word(values) => values,
+            Slot::HeldWords(values) => values,
             _ => panic!("invariant: buffer {} holds words", buffer.0),
         }
     }
