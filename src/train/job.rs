@@ -437,7 +437,7 @@ impl Job {
     /// The scores of every masked evaluation, `[mask][replica]`, all in one job.
     pub fn evaluate_masked(&mut self, range: Range<usize>, masks: &[Masked]) -> Result<Vec<Vec<Scores>>> {
         let pass = self.passes.masked.expect("invariant: the job was made with a masking");
-        let mut scoring = self.keeping()?.scoring(&range, masks);
+        let mut scoring = self.keeping(self.epochs())?.scoring(&range, masks);
         let mut scores = scoring.resume(masks.len());
         while scores.len() < masks.len() {
             let some = masks[scores.len()..].iter().take(scoring.at_once());

@@ -215,7 +215,7 @@ pub(super) struct Scoring {
 
 impl Keeping {
     /// What keeps the scores of the model as it is now, at these masks.
-    pub fn scoring(self, range: &Range<usize>, masks: &[Masked]) -> Scoring {
+    pub(super) fn scoring(self, range: &Range<usize>, masks: &[Masked]) -> Scoring {
         let Keeping { keep, mut key, replicas, began, wrote, .. } = self;
         if keep.0.is_some() {
             let masks = masks.iter().flat_map(|mask| [mask.ordering, mask.kept]);
