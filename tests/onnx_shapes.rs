@@ -1,4 +1,4 @@
-//! What is evaluated of an ONNX file before there is a network: constants, what an `If` takes, and where the batch is.
+//! What is evaluated of an ONNX file before there is a network: constants, what an `If` takes, where the batch is, and what is spread over what.
 
 #[path = "../src/model_file/onnx/encode.rs"]
 #[allow(dead_code)]
@@ -215,4 +215,27 @@ fn a_file_for_one_sample_may_join_its_batch_with_anything() {
     let weights = [ints("first", &[1], &[0]), floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])];
     check(&[1, 1, 2], &squeezed, &weights, &[1.0, 1.0, 2.0, 0.0], &[4.0, 6.0, 2.0, 4.0]);
     assert!(load(&whole(&[2, 1, 2], &squeezed, &weights)).is_err(), "two samples have no axis to squeeze");
+}
+
+#[test]
+fn samples_are_spread_over_larger_constants() {
+    let row = floats("c", &[3], &[1.0, 10.0, 100.0]);
+    for (op, expected) in [
+        ("Add", [3.0, 12.0, 102.0, 6.0, 15.0, 105.0]),
+        ("Mul", [2.0, 20.0, 200.0, 5.0, 50.0, 500.0]),
+        ("Max", [2.0, 10.0, 100.0, 5.0, 10.0, 100.0]),
+    ] {
+        check(&[-1, 1], &[node(op, "n", &["x", "c"], &["y"], &[])], std::slice::from_ref(&row), &[2.0, 5.0], &expected);
+    }
+    let quotient = [node("Div", "n", &["c", "x"], &["y"], &[])];
+    check(&[-1, 1], &quotient, std::slice::from_ref(&row), &[2.0, 5.0], &[0.5, 5.0, 50.0, 0.2, 2.0, 20.0]);
+    let grid = floats("c", &[1, 1, 2], &[1.0, 2.0]);
+    let sum = [node("Add", "n", &["x", "c"], &["y"], &[])];
+    check(&[-1, 2, 1], &sum, &[grid], &[1.0, 2.0], &[2.0, 3.0, 3.0, 4.0]);
+    for dims in [&[2, 3][..], &[2, 1]] {
+        let count = dims.iter().product::<i64>() as usize;
+        let batch = floats("c", dims, &vec![1.0; count]);
+        let error = load(&whole(&[-1, 1], &sum, &[batch])).expect_err("its first axis would be the batch");
+        assert!(error.contains(&format!("its constant has the shape {dims:?}, which doesn't fit")), "{error}");
+    }
 }

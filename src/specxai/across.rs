@@ -2,7 +2,7 @@
 //! the eigenvalues' ranking.
 
 use super::decomposition::dot;
-use super::explain::Explanation;
+use super::explanation::Explanation;
 
 /// `|φ·φ'|` of unit vectors, `[vectors, vectors]` row-major (SpecXAI, figure 5).
 pub fn similarity(vectors: &[&[f64]]) -> Vec<f64> {

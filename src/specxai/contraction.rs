@@ -1,6 +1,6 @@
 //! Maps over the axes of an input: contraction, the symbolic form, the averaged variant (SpecXAI, equations 23 to 26).
 
-use super::explain::Explanation;
+use super::explanation::Explanation;
 use crate::data::Axis;
 use crate::{Error, Result};
 

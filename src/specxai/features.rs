@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::explain::Explanation;
+use super::explanation::Explanation;
 use crate::data::Unit;
 
 /// An output at one input as a sum over features: `base + Σ parts = y` (or the prediction, in the target's units), to within the

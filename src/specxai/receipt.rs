@@ -1,6 +1,6 @@
 //! The receipt: whether an explanation's sums add up to what the network says.
 
-use super::explain::Explanation;
+use super::explanation::Explanation;
 use crate::engine::Device;
 use crate::{Error, Result};
 

@@ -1,7 +1,6 @@
 //! Parquet: columns of known kinds, read a group of rows at a time by the `parquet` crate.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type};
@@ -14,6 +13,7 @@ use parquet::schema::types::ColumnDescriptor;
 use super::block::{Block, Column, rows_at_once};
 use super::cell::listed;
 use super::source::{Blocks, Source};
+use crate::host::quietly;
 use crate::{Error, Result};
 
 /// What is made of a column's values.
@@ -46,7 +46,7 @@ fn broken(path: &Path, e: &ParquetError) -> Error {
 
 /// The crate panics at some damaged files; that is an error of the file, too.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+    quietly(read).unwrap_or_else(|_| {
         let problem = "it is damaged: its pages are not what they say";
         Err(Error::input(path, "file", problem, "fetch the file or write it again"))
     })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{AdapterInfo, Adapters, Request, wanted_features};
-use super::loss::{quieten, quietly};
+use crate::host::quietly;
 use crate::program::Step;
 use crate::program::dispatch::{Caps, Dispatch, GemmVariant};
 use crate::program::shader::{Composed, Shader};
@@ -105,7 +105,6 @@ impl Gpu {
                 info.name, info.backend
             ))
         })?;
-        quieten();
         let failures = Arc::new(Mutex::new(Failures::default()));
         let record = Arc::clone(&failures);
         device.on_uncaptured_error(Arc::new(move |error| {

@@ -5,7 +5,6 @@
 
 mod adapter;
 mod device;
-mod loss;
 mod memory;
 mod session;
 

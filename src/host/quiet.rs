@@ -1,4 +1,4 @@
-//! Panics out of wgpu where a device was lost.
+//! Panics of other crates that are what they say of a lost device or a damaged file: caught, and nothing is printed of them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,7 +11,7 @@ thread_local! {
 }
 
 /// Has panics that [`quietly`] catches print nothing; all others go where they went before.
-pub(super) fn quieten() {
+fn quieten() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
@@ -24,7 +24,8 @@ pub(super) fn quieten() {
 }
 
 /// What `body` returns, or what it panicked with.
-pub(super) fn quietly<R>(body: impl FnOnce() -> R) -> Result<R, String> {
+pub fn quietly<R>(body: impl FnOnce() -> R) -> Result<R, String> {
+    quieten();
     let outer = CAUGHT.replace(true);
     let done = catch_unwind(AssertUnwindSafe(body));
     CAUGHT.set(outer);
