@@ -362,6 +362,24 @@ fn scaled(model: &str, factor: f64) -> String {
     path
 }
 
+/// A copy of a model whose units have 10⁷ more, which the outputs take off again.
+fn cancelling(model: &str) -> String {
+    let mut changed = Model::load(model).unwrap();
+    let layout = eigenlens::network::Layout::new(&changed.network);
+    let last = |name: &str| layout.tensors.iter().rfind(|tensor| tensor.name == name).unwrap();
+    let first = layout.find(1, "bias").unwrap();
+    let parameters = &mut changed.parameters[0];
+    let units: Vec<f64> = parameters.get(first).iter().map(|bias| bias + 1e7).collect();
+    parameters.set(first, &units);
+    let weight = parameters.get(last("weight"));
+    let outputs = parameters.get(last("bias")).into_iter().zip(weight.chunks(units.len()));
+    let outputs: Vec<f64> = outputs.map(|(bias, row)| bias - 1e7 * row.iter().sum::<f64>()).collect();
+    parameters.set(last("bias"), &outputs);
+    let path = model.replace("model.", "cancelling.");
+    changed.save(&path).unwrap();
+    path
+}
+
 #[test]
 fn what_does_not_add_up_is_refused_everywhere() {
     let (place, data, model) = trained(&["--hidden", "6", "--scale", "none"]);
@@ -377,13 +395,25 @@ fn what_does_not_add_up_is_refused_everywhere() {
         let done = eigenlens(&[command, &large, &huge, "--out", &out, "--rows", "3..9", "--device", "cpu"]);
         let said = stderr(&done);
         assert_eq!(done.status.code(), Some(1), "{command}: {said}");
-        assert!(said.contains("row 3 split at activation1") && said.contains("doesn't add up"), "{command}: {said}");
+        assert!(said.contains("row 3: the network's output is no finite number there"), "{command}: {said}");
+        assert!(said.contains("try --device cpu64"), "{command}: {said}");
     }
     // In f64 it adds up, to numbers that maps.npz can't hold.
     let done = eigenlens(&["explain", &large, &huge, "--out", &out, "--rows", "3..9", "--device", "cpu64"]);
     assert_eq!(done.status.code(), Some(1), "{}", stderr(&done));
     assert!(stderr(&done).contains("beyond f32"), "{}", stderr(&done));
     assert!(!fs::exists(format!("{out}/maps.npz")).unwrap());
+    // Intercepts that cancel to ten millionths of themselves: more than single precision has.
+    let cancelling = cancelling(&model);
+    for command in ["explain", "similarity"] {
+        let explain =
+            |device| eigenlens(&[command, &cancelling, &data, "--out", &out, "--rows", "3..9", "--device", device]);
+        let done = explain("cpu");
+        assert_eq!(done.status.code(), Some(1), "{command}: {}", stderr(&done));
+        let said = stderr(&done);
+        assert!(said.contains("row 3 split at activation1") && said.contains("doesn't add up"), "{command}: {said}");
+        assert!(explain("cpu64").status.success(), "{command}");
+    }
 }
 
 #[test]

@@ -17,14 +17,14 @@ impl Explanation {
         if !self.y.is_finite() {
             return Err(Error::Receipt(format!(
                 "row {}: the network's output is no finite number there (a logarithm of a negative number, a quotient by zero or an \
-                 overflow on the way), which no sum explains; leave that row out",
+                 overflow on the way), which no sum explains; try --device cpu64, which reaches further, or leave that row out",
                 self.row
             )));
         }
         if self.residual.is_nan() || self.map_residual.is_nan() {
             return Err(Error::Receipt(format!(
                 "row {} split at {}: the network has no finite slope there (a root or a quotient at zero on the way), so no sum of slopes \
-                 times inputs explains its output; leave that row out",
+                 times inputs explains its output; try --device cpu64, or leave that row out",
                 self.row, self.split
             )));
         }
