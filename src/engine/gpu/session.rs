@@ -1,7 +1,9 @@
 //! A program on a device: loading, running and reading it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use super::device::Gpu;
 use super::memory::{DeviceBuffers, check};
@@ -20,6 +22,9 @@ const GPU_WORK: f64 = 1e11;
 const IN_FLIGHT: usize = 3;
 /// Bytes uploaded at once, to bound the staging memory that wgpu holds.
 const UPLOAD: usize = 16 << 20;
+/// How long what is done may go untold, so many times.
+const TELLING: Duration = Duration::from_millis(100);
+const TELLINGS: usize = 300;
 
 /// A dispatch, and which operation of its pass it is a part of.
 struct Part {
@@ -143,8 +148,17 @@ impl GpuSession {
         self.gpu.wait(None)?;
         let failed =
             |problem: String| Error::Device(format!("reading from {} failed: {problem}", self.gpu.info().name));
-        // What was waited for has been told by now; what a lost device never tells isn't waited for.
-        match receiver.try_recv() {
+        // What was waited for has been told by now, or another thread that waits for the same device is about to tell it. A lost device
+        // may never tell.
+        let mut told = receiver.recv_timeout(TELLING);
+        for _ in 0..TELLINGS {
+            if !matches!(told, Err(RecvTimeoutError::Timeout)) {
+                break;
+            }
+            self.gpu.wait(None)?;
+            told = receiver.recv_timeout(TELLING);
+        }
+        match told {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(failed(e.to_string())),
             Err(e) => return Err(failed(e.to_string())),
