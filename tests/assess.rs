@@ -1,8 +1,6 @@
 //! Whether a model is better than no model, on noise and on tables that say something, and what the cross-validation chooses.
 
-mod common;
-
-use common::training::CPU;
+use crate::common::training::CPU;
 use eigenlens::assess::{FEWEST_ROWS, Tuning, Verdict};
 use eigenlens::data::{Axis, Dataset, Feature, Targets, Values};
 use eigenlens::kernels::LossKind;

@@ -9,8 +9,7 @@ use std::time::Duration;
 use eigenlens::Model;
 use eigenlens::assess::Tuning;
 
-mod common;
-use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
 
 #[test]
 fn a_table_goes_all_the_way() {

@@ -2,8 +2,7 @@
 
 use eigenlens::data::{Dataset, Missing, Request, Targets, Task, load};
 
-mod common;
-use common::files::{Fixture, classes, floats, names, numbers, refused};
+use crate::common::files::{Fixture, classes, floats, names, numbers, refused};
 
 fn csv(content: impl AsRef<[u8]>) -> Fixture {
     Fixture::new("table.csv", content)

@@ -11,8 +11,7 @@ use eigenlens::network::{Place, Role};
 use eigenlens::program::{Element, Scope, Step};
 use eigenlens::train::Settings;
 
-mod common;
-use common::training::{CPU, Outcome, dataset, gpu, network, resident, settings, train};
+use crate::common::training::{CPU, Outcome, dataset, gpu, network, resident, settings, train};
 
 /// The step and replica of a divergence.
 fn diverged(outcome: Outcome, what: &str) -> (u64, usize) {

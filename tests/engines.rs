@@ -12,8 +12,7 @@ use eigenlens::program::{Element, Scope, Step};
 use eigenlens::train::{EpochRecord, Flow, Job, ReplicaSettings, Resident, Settings};
 use proptest::prelude::*;
 
-mod common;
-use common::training::{CPU, ORACLE, gpu};
+use crate::common::training::{CPU, ORACLE, gpu};
 
 /// Losses of the first ten steps, relative: sums of 64 losses in f32 (2⁻²⁴ = 6e-8 each), and the differences that ten
 /// updates with differently rounded gradients have left in the parameters.

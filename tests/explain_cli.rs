@@ -6,8 +6,7 @@ use eigenlens::Model;
 use serde_json::Value;
 use tempfile::TempDir;
 
-mod common;
-use common::program::{eigenlens, stderr};
+use crate::common::program::{eigenlens, stderr};
 
 /// A trained model of a small table, with residual block and batch norm; its directory.
 fn trained(extra: &[&str]) -> (TempDir, String, String) {
@@ -89,7 +88,7 @@ fn explanations_add_up_in_the_files() {
 
 /// An array of maps.npz: its shape and its values.
 fn array(out: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
-    common::npz::read(format!("{out}/maps.npz"), name)
+    crate::common::npz::read(format!("{out}/maps.npz"), name)
 }
 
 /// The maps add up to the contributions, array by array.
@@ -257,10 +256,10 @@ fn similar_rows_share_their_vectors() {
     let said: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(said["rows"], 20);
     let archive = format!("{out}/similarity.npz");
-    let (shape, matrix) = common::npz::read::<f32>(&archive, "similarity");
+    let (shape, matrix) = crate::common::npz::read::<f32>(&archive, "similarity");
     assert_eq!(shape, [2, 20, 2, 20]);
-    let regions = common::npz::read::<i64>(&archive, "region").1;
-    let k = common::npz::read::<i64>(&archive, "k").1;
+    let regions = crate::common::npz::read::<i64>(&archive, "region").1;
+    let k = crate::common::npz::read::<i64>(&archive, "k").1;
     for i in 0..20 {
         assert!((matrix[i * 40 + i] - 1.0).abs() < 1e-5, "a vector is like itself");
         for j in 0..20 {
@@ -448,7 +447,7 @@ fn vectors_that_are_not_there_are_like_nothing() {
     // Four inputs have four vectors at most.
     let six = means(&model, "6");
     assert!(six[0].is_f64() && six[4].is_null() && six[5].is_null(), "{six:?}");
-    let matrix = common::npz::read::<f32>(format!("{out}/similarity.npz"), "similarity").1;
+    let matrix = crate::common::npz::read::<f32>(format!("{out}/similarity.npz"), "similarity").1;
     assert!(matrix[0] > 0.999 && matrix.last().unwrap().is_nan());
     assert!(!fs::read_to_string(format!("{out}/similarity.html")).unwrap().contains(">NaN"));
 }

@@ -1,8 +1,6 @@
 //! Every WGSL kernel but the matrix products (see `gpu_gemm.rs`) against its f64 twin.
 
-mod common;
-
-use common::case::{Case, Random, gpu};
+use crate::common::case::{Case, Random, gpu};
 use eigenlens::engine::Session;
 use eigenlens::engine::gpu::{Adapters, Gpu, Request};
 use eigenlens::kernels::*;

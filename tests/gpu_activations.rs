@@ -1,9 +1,7 @@
 //! Every activation's value, slope and intercept, in WGSL and in Rust, on a grid of points with the kinks: both beside closed
 //! forms in f64 that are written here anew.
 
-mod common;
-
-use common::case::gpu;
+use crate::common::case::gpu;
 use eigenlens::engine::Session;
 use eigenlens::engine::cpu::CpuSession;
 use eigenlens::engine::gpu::GpuSession;

@@ -1,8 +1,6 @@
 //! The matrix products in WGSL against their f64 twin.
 
-mod common;
-
-use common::case::{Case, gemm_variants};
+use crate::common::case::{Case, gemm_variants};
 use eigenlens::kernels::{Activation, Eigenvalues, Form, Gemm, Op, Slope, SlopeRule};
 use eigenlens::program::View;
 

@@ -1,8 +1,6 @@
 //! The WGSL kernels of local operators against their f64 twins.
 
-mod common;
-
-use common::case::{Case, gpu};
+use crate::common::case::{Case, gpu};
 use eigenlens::kernels::*;
 
 /// (replicas, batch, rows of the step, columns): 1, around the workgroup of 64, a prime, partial batches.
@@ -126,7 +124,7 @@ fn a_given_slope_multiplies() {
         let slope = Slope { rule: SlopeRule::Given, saved, seeds };
         case.check(gpu(), vec![ActivateBackward { dy, dx, slope }.into()], "given slope");
 
-        for gpu in common::case::gemm_variants() {
+        for gpu in crate::common::case::gemm_variants() {
             let mut case = Case::new(replicas, rows);
             let a = case.input(batch * seeds, 9, rows * seeds);
             let saved = case.input(batch, cols, rows);

@@ -1,8 +1,6 @@
 //! The WGSL kernels with spatial axes against their f64 twins.
 
-mod common;
-
-use common::case::{Case, gpu};
+use crate::common::case::{Case, gpu};
 use eigenlens::kernels::max_pool::Direction;
 use eigenlens::kernels::*;
 use eigenlens::network::{Padding, Sliding};

@@ -1,8 +1,6 @@
 //! Whole training steps on the GPU engine, against the f64 oracle.
 
-mod common;
-
-use common::case::Random;
+use crate::common::case::Random;
 use eigenlens::engine::Device;
 use eigenlens::kernels::{Activation, Storage};
 use eigenlens::network::{Place, Sequential, Spectral};
@@ -60,7 +58,7 @@ fn training_follows_the_oracle() {
         let settings = Settings { replicas: Settings::ensemble(2, 3, 1e-2, 1e-3), batch: 30, ..Settings::default() };
         let data = data(20, 3, 100);
         let mut losses = Vec::new();
-        for device in [Device::Gpu(common::case::gpu().clone()), Device::CpuF64 { threads: 1 }] {
+        for device in [Device::Gpu(crate::common::case::gpu().clone()), Device::CpuF64 { threads: 1 }] {
             let mut job = Job::new(&network, &data, &settings, None, &device).unwrap();
             job.run_steps(10).unwrap();
             let scores = job.evaluate(0..100).unwrap();
@@ -78,7 +76,7 @@ fn the_same_seed_gives_the_same_bits() {
     let network = network(Activation::Tanh, Place::First, 0.2).build(20, 3).unwrap();
     let settings = Settings { replicas: Settings::ensemble(3, 3, 1e-2, 1e-3), batch: 30, ..Settings::default() };
     let run = || {
-        let device = Device::Gpu(common::case::gpu().clone());
+        let device = Device::Gpu(crate::common::case::gpu().clone());
         let mut job = Job::new(&network, &data(20, 3, 100), &settings, None, &device).unwrap();
         job.run_steps(20).unwrap();
         (0..3).map(|replica| job.parameters(replica).unwrap()).collect::<Vec<_>>()

@@ -10,9 +10,8 @@ use eigenlens::{Device, Model, Plan};
 use safetensors::tensor::{SafeTensors, serialize};
 use serde_json::{Value, json};
 
-mod common;
-use common::npz::NpzWriter;
-use common::program::{Place, eigenlens, refused, stderr, table, train};
+use crate::common::npz::NpzWriter;
+use crate::common::program::{Place, eigenlens, refused, stderr, table, train};
 use npyz::WriterBuilder;
 
 /// A small trained model's file.

@@ -6,8 +6,7 @@ use std::io::Write;
 use eigenlens::data::{Request, load};
 use tempfile::TempDir;
 
-mod common;
-use common::files::{classes, names, refused};
+use crate::common::files::{classes, names, refused};
 
 /// An idx directory of two 1×2 pictures.
 fn idx(images: &[u8], labels: &[u8], gzip: bool) -> (TempDir, Request) {

@@ -1,8 +1,6 @@
 //! Slopes and intercepts of every node type against closed forms; products up and down the graph against each other.
 
-mod common;
-
-use common::case::gpu;
+use crate::common::case::gpu;
 use eigenlens::Device;
 use eigenlens::kernels::{Activation, Normalisation};
 use eigenlens::network::local::SlopeForm;

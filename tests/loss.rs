@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-mod common;
-use common::program::{Place, eigenlens, refused, stderr, table};
+use crate::common::program::{Place, eigenlens, refused, stderr, table};
 use eigenlens::Model;
 
 /// Runs with a device that is lost after so many submissions.

@@ -6,9 +6,8 @@ use std::io::Write;
 use eigenlens::data::{Dataset, Layout, Missing, Request, ScaleKind, Scaling, Task, Values, load};
 use npyz::{AutoSerialize, Order, WriterBuilder};
 
-mod common;
-use common::files::{Fixture, classes, floats, names, numbers, refused};
-use common::npz::NpzWriter as Archive;
+use crate::common::files::{Fixture, classes, floats, names, numbers, refused};
+use crate::common::npz::NpzWriter as Archive;
 
 fn add<T: AutoSerialize + Copy>(npz: &mut Archive, name: &str, shape: &[u64], values: &[T]) {
     add_in(Order::C, npz, name, shape, values);

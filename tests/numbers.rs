@@ -8,9 +8,7 @@ use eigenlens::data::{Dataset, Request, ScaleKind, Scaling, Split, TargetScaling
 use eigenlens::random::Random;
 use eigenlens::train::Resident;
 
-mod common;
-
-use common::program::{Place, eigenlens, refused, stderr, stdout, train};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout, train};
 
 const ROWS: usize = 400;
 

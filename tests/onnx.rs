@@ -1,25 +1,15 @@
 //! ONNX networks: whole graphs through the commands, and files that are refused. (Operators one by one: `onnx_operators.rs`.)
 
-mod common;
-#[path = "../src/model_file/onnx/encode.rs"]
-#[allow(dead_code)]
-mod encode;
-#[path = "common/onnx.rs"]
-mod models;
-#[path = "../src/model_file/onnx/samples.rs"]
-#[allow(dead_code)]
-mod samples;
-
 use std::fs;
 
-use common::program::{Place, eigenlens, refused, stderr, stdout};
+use crate::common::onnx::{load, one, outputs, text, whole};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout};
+use crate::encode::{Bytes, attribute_int, floats, node};
+use crate::samples::{attribute_ints, attribute_tensor, ints, small_model};
 use eigenlens::Device;
 use eigenlens::model_file::onnx::{self, Imported};
 use eigenlens::specxai::{ExplainSettings, explain};
-use encode::{Bytes, attribute_int, floats, node};
-use models::{load, one, outputs, text, whole};
 use npyz::WriterBuilder;
-use samples::{attribute_ints, attribute_tensor, ints, small_model};
 
 #[test]
 fn a_fixed_batch_and_shape_arithmetic_keep_the_batch() {
@@ -182,7 +172,7 @@ fn damaged_files_are_refused_without_a_panic() {
     load(&first).and(load(&second)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.onnx");
-    let mut random = samples::Random(88_172_645_463_325_252);
+    let mut random = crate::samples::Random(88_172_645_463_325_252);
     for i in 0..6_000 {
         let bytes = if i % 3 == 0 { &second } else { &first };
         let mut damaged = bytes.clone();
@@ -209,7 +199,7 @@ fn damaged_files_are_refused_without_a_panic() {
 
 /// A residual network of pictures `[2, 6, 6]` with three classes and a softmax.
 fn convolutional() -> Vec<u8> {
-    let mut random = samples::Random(7);
+    let mut random = crate::samples::Random(7);
     let mut normal = |dims: &[i64], name: &str| {
         let count = dims.iter().product::<i64>() as usize;
         let values: Vec<f32> = (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect();
@@ -251,7 +241,7 @@ fn convolutional() -> Vec<u8> {
 /// Attention over the places of a picture, between a strided convolution and a transposed one: normalisation, softmax, products of
 /// activations, resizing.
 fn attention() -> Vec<u8> {
-    let mut random = samples::Random(11);
+    let mut random = crate::samples::Random(11);
     let mut normal = |dims: &[i64], name: &str| {
         let count = dims.iter().product::<i64>() as usize;
         let values: Vec<f32> = (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect();
@@ -320,7 +310,7 @@ fn the_commands_take_it() {
     let net = place.write("net.onnx", convolutional());
     let data = place.path("x.npz").display().to_string();
     let pixels: Vec<f32> = (0..5 * 72).map(|i| (i * 37 % 29) as f32 / 10.0 - 1.4).collect();
-    let mut archive = common::npz::NpzWriter::create(&data);
+    let mut archive = crate::common::npz::NpzWriter::create(&data);
     let array = archive.array::<f32>("X");
     let mut writer = array.default_dtype().shape(&[5, 2, 6, 6]).begin_nd().unwrap();
     writer.extend(pixels.iter().copied()).unwrap();

@@ -1,20 +1,10 @@
 //! ONNX networks and what is given beside them: arrays of their shape or another, a final softmax over some axes, files to be written.
 
-mod common;
-#[path = "../src/model_file/onnx/encode.rs"]
-#[allow(dead_code)]
-mod encode;
-#[path = "common/onnx.rs"]
-mod models;
-#[path = "../src/model_file/onnx/samples.rs"]
-#[allow(dead_code)]
-mod samples;
-
 use std::fs;
 
-use common::program::{Place, eigenlens, refused, stderr};
-use encode::{attribute_int, floats, node};
-use models::{load, whole};
+use crate::common::onnx::{load, whole};
+use crate::common::program::{Place, eigenlens, refused, stderr};
+use crate::encode::{attribute_int, floats, node};
 use npyz::WriterBuilder;
 
 /// An `.npz` with X of a shape, its numbers in order.
@@ -25,7 +15,7 @@ fn array(place: &Place, name: &str, shape: &[u64], numbers: &[f32]) -> String {
 /// An `.npz` with arrays of these names, shapes and numbers.
 fn arrays(place: &Place, name: &str, arrays: &[(&str, &[u64], &[f32])]) -> String {
     let path = place.path(name).display().to_string();
-    let mut archive = common::npz::NpzWriter::create(&path);
+    let mut archive = crate::common::npz::NpzWriter::create(&path);
     for (name, shape, numbers) in arrays {
         let array = archive.array::<f32>(name);
         let mut writer = array.default_dtype().shape(shape).begin_nd().unwrap();

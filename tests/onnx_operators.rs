@@ -1,18 +1,9 @@
 //! What each ONNX operator becomes, by hand.
 
-#[path = "../src/model_file/onnx/encode.rs"]
-#[allow(dead_code)]
-mod encode;
-#[path = "common/onnx.rs"]
-mod models;
-#[path = "../src/model_file/onnx/samples.rs"]
-#[allow(dead_code)]
-mod samples;
-
+use crate::common::onnx::{check, load, one, outputs, text, whole};
+use crate::encode::{Bytes, attribute_float as float, attribute_int, floats, node, tensor};
+use crate::samples::{attribute_ints, ints};
 use eigenlens::network::Ending;
-use encode::{Bytes, attribute_float as float, attribute_int, floats, node, tensor};
-use models::{check, load, one, outputs, text, whole};
-use samples::{attribute_ints, ints};
 
 #[test]
 fn operators_with_weights() {

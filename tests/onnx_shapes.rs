@@ -1,17 +1,8 @@
 //! What is evaluated of an ONNX file before there is a network: constants, what an `If` takes, where the batch is, and what is spread over what.
 
-#[path = "../src/model_file/onnx/encode.rs"]
-#[allow(dead_code)]
-mod encode;
-#[path = "common/onnx.rs"]
-mod models;
-#[path = "../src/model_file/onnx/samples.rs"]
-#[allow(dead_code)]
-mod samples;
-
-use encode::{Bytes, attribute_int, floats, node};
-use models::{check, load, outputs, subgraph, whole};
-use samples::{attribute_ints, attribute_tensor, ints};
+use crate::common::onnx::{check, load, outputs, subgraph, whole};
+use crate::encode::{Bytes, attribute_int, floats, node};
+use crate::samples::{attribute_ints, attribute_tensor, ints};
 
 /// Whether the axis 1 of x has three elements, as `cond`, by the arithmetic of shapes; and what that reads.
 fn condition() -> (Vec<Bytes>, Vec<Bytes>) {

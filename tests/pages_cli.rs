@@ -5,8 +5,7 @@ use std::fs;
 use eigenlens::random::Random;
 use npyz::WriterBuilder;
 
-mod common;
-use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
 
 fn run(arguments: &[&str]) -> (String, String) {
     let output = eigenlens(&[arguments, &["--device", "cpu"]].concat());
@@ -18,7 +17,7 @@ fn run(arguments: &[&str]) -> (String, String) {
 fn pictures(path: &str) {
     let (rows, shape) = (120, [3, 6, 5]);
     let mut random = Random::new(3, 0);
-    let mut npz = common::npz::NpzWriter::create(path);
+    let mut npz = crate::common::npz::NpzWriter::create(path);
     let mut x: Vec<u8> = Vec::new();
     let labels: Vec<i64> = (0..rows).map(|r| r % 2).collect();
     for &label in &labels {
@@ -103,7 +102,7 @@ fn two_targets_and_named_rows() {
     let mut random = Random::new(5, 0);
     let x: Vec<f32> = (0..300).map(|_| random.normal() as f32).collect();
     let y: Vec<f32> = x.chunks_exact(3).flat_map(|r| [2.0 * r[0], 10.0 - r[1]]).collect();
-    let mut npz = common::npz::NpzWriter::create(&data);
+    let mut npz = crate::common::npz::NpzWriter::create(&data);
     for (name, values, columns) in [("X", &x, 3), ("y", &y, 2)] {
         let options = npz.array::<f32>(name);
         let mut writer = options.default_dtype().shape(&[100, columns]).begin_nd().unwrap();

@@ -1,22 +1,14 @@
 //! Pictures as data: what is read of a file, how it is brought to size and scale, and what is refused.
 
-mod common;
-#[path = "../src/model_file/onnx/encode.rs"]
-#[allow(dead_code)]
-mod encode;
-#[path = "../src/model_file/onnx/samples.rs"]
-#[allow(dead_code)]
-mod samples;
-
 use std::fs;
 use std::io::Cursor;
 
-use common::program::{Place, eigenlens, refused, stderr, stdout};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout};
 use eigenlens::data::{Axis, Channels, Dataset, Preprocess, Preset, Request, Resize, Size, Targets, Values, load};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 
-use encode::{Bytes, floats, node, value};
-use samples::{attribute_ints, model};
+use crate::encode::{Bytes, floats, node, value};
+use crate::samples::{attribute_ints, model};
 
 fn bytes_of(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
@@ -273,9 +265,13 @@ fn network() -> Vec<u8> {
     let _ = attribute_ints;
     let graph = nodes.iter().fold(Bytes::default(), |graph, node| graph.message(1, node.clone())).bytes(2, "g");
     let graph =
-        graph.message(5, floats("w", &[2, 3, 4, 4], &weight)).message(5, samples::ints("shape", &[2], &[-1, 2]));
-    model(graph.message(11, value("x", encode::FLOAT, &[-1, 3, 4, 4])).message(12, value("y", encode::FLOAT, &[-1, 2])))
-        .0
+        graph.message(5, floats("w", &[2, 3, 4, 4], &weight)).message(5, crate::samples::ints("shape", &[2], &[-1, 2]));
+    model(
+        graph
+            .message(11, value("x", crate::encode::FLOAT, &[-1, 3, 4, 4]))
+            .message(12, value("y", crate::encode::FLOAT, &[-1, 2])),
+    )
+    .0
 }
 
 #[test]

@@ -3,9 +3,8 @@
 use eigenlens::data::{Dataset, Feature, Missing, Request, Values, load, pieces};
 use npyz::{AutoSerialize, Order, WriterBuilder};
 
-mod common;
-use common::files::{Fixture, floats};
-use common::npz::NpzWriter as Archive;
+use crate::common::files::{Fixture, floats};
+use crate::common::npz::NpzWriter as Archive;
 
 fn table(content: impl AsRef<[u8]>) -> Fixture {
     Fixture::new("table.csv", content)

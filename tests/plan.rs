@@ -1,9 +1,7 @@
 //! Which matrices share memory, on programs made by hand; that sharing changes no result; that what is no longer needed can be
 //! overwritten, on both engines.
 
-mod common;
-
-use common::case::{Random, gpu};
+use crate::common::case::{Random, gpu};
 use eigenlens::Device;
 use eigenlens::kernels::{Activation, Add, Program};
 use eigenlens::network::local::{Cotangent, Pull, SlopeForm, linearise, pull, push};

@@ -5,8 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-mod common;
-use common::program::{eigenlens, stderr, stdout};
+use crate::common::program::{eigenlens, stderr, stdout};
 
 const MNIST: &str = concat!("idx:", env!("CARGO_MANIFEST_DIR"), "/examples/data/mnist");
 

@@ -332,3 +332,21 @@ fn paths_are_read_as_rust_reads_them() {
     ];
     assert_eq!(found, wanted.map(|(path, on)| (path.to_owned(), on)));
 }
+
+/// A file of tests that nothing names would be silently left out, as `autotests` is off.
+#[test]
+fn every_file_of_tests_is_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("a readable file");
+    let (suite, manifest) = (read("tests/main.rs"), read("Cargo.toml"));
+    for entry in fs::read_dir(root.join("tests")).expect("a readable folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_str().expect("UTF-8");
+        if path.extension().is_none_or(|e| e != "rs") || name == "main" {
+            continue;
+        }
+        let named = suite.lines().any(|line| line == format!("mod {name};"))
+            || manifest.contains(&format!("[[test]]\nname = \"{name}\""));
+        assert!(named, "tests/{name}.rs is neither a `mod` of tests/main.rs nor a [[test]] of Cargo.toml");
+    }
+}

@@ -1,8 +1,6 @@
 //! Replicas that train on rows of their own, as the folds of a cross-validation do.
 
-mod common;
-
-use common::training::{CPU, dataset, gpu, network, resident, settings, train};
+use crate::common::training::{CPU, dataset, gpu, network, resident, settings, train};
 use eigenlens::Error;
 use eigenlens::kernels::Activation;
 use eigenlens::network::Place;

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use eigenlens::Model;
 
-mod common;
-use common::program::{Place, eigenlens, refused, stderr, table};
+use crate::common::program::{Place, eigenlens, refused, stderr, table};
 
 fn start(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eigenlens"));

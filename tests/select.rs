@@ -8,8 +8,7 @@ use eigenlens::train::Flow;
 use eigenlens::{Device, Error};
 use serde_json::Value;
 
-mod common;
-use common::program;
+use crate::common::program;
 
 fn quick() -> SelectSettings {
     SelectSettings { seeds: 3, penalties: 8, ..SelectSettings::default() }

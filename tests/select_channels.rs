@@ -7,8 +7,7 @@ use eigenlens::selection::{SelectSettings, Selection, select};
 use eigenlens::train::Flow;
 use eigenlens::{Device, Error, Model};
 
-mod common;
-use common::program;
+use crate::common::program;
 
 const CPU: Device = Device::Cpu { threads: 2 };
 

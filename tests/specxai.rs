@@ -1,8 +1,6 @@
 //! Local operators and their decompositions: receipts, closed forms, adjoints, independent references.
 
-mod common;
-
-use common::case::gpu;
+use crate::common::case::gpu;
 use eigenlens::Device;
 use eigenlens::kernels::{Activation, Function};
 use eigenlens::network::local::SlopeForm;

@@ -8,8 +8,7 @@ use eigenlens::random::Random;
 use eigenlens::report::npz::Npz;
 use serde_json::Value;
 
-mod common;
-use common::program::eigenlens;
+use crate::common::program::eigenlens;
 
 const STARS: usize = 150;
 const N: usize = 120;

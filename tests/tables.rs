@@ -4,8 +4,7 @@ use std::path::Path;
 
 use eigenlens::data::{Dataset, Missing, Part, Request, load};
 
-mod common;
-use common::files::{Fixture, classes, floats, names, numbers, refused};
+use crate::common::files::{Fixture, classes, floats, names, numbers, refused};
 
 const ROWS: usize = 50;
 

@@ -6,8 +6,7 @@ use eigenlens::network::{Place, Role, Sequential};
 use eigenlens::train::{EpochRecord, Flow, Job, Progress, Resident, Schedule, Settings};
 use eigenlens::{Error, Plan};
 
-mod common;
-use common::training::{CPU, ORACLE, architecture, dataset, gpu, network, resident, settings, train};
+use crate::common::training::{CPU, ORACLE, architecture, dataset, gpu, network, resident, settings, train};
 
 /// ‖W[:,i]‖ as the network itself computes it: differences of outputs at unit vectors.
 #[test]

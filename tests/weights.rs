@@ -9,9 +9,8 @@ use eigenlens::random::Random;
 use eigenlens::train::Settings;
 use eigenlens::{Error, Model, Plan};
 
-mod common;
-use common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
-use common::training::{CPU, ORACLE, labelled};
+use crate::common::program::{Place, eigenlens, refused, stderr, stdout, table, train};
+use crate::common::training::{CPU, ORACLE, labelled};
 
 /// Two overlapping classes (or, as numbers, their labels with noise) on independent normal features.
 fn dataset(rows: usize, columns: usize, numbers: bool) -> Dataset {

@@ -1,8 +1,8 @@
-//! What the test files share; each uses some of it.
-#![allow(dead_code)]
+//! What the test files share.
 
 pub mod case;
 pub mod files;
 pub mod npz;
+pub mod onnx;
 pub mod program;
 pub mod training;

@@ -1,5 +1,4 @@
-//! ONNX models by hand, and what they make of some numbers; for tests that have `encode` and `samples` of the library as modules.
-#![allow(dead_code)]
+//! ONNX models by hand, and what they make of some numbers.
 
 use std::fs;
 
