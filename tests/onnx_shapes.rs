@@ -208,6 +208,71 @@ fn a_file_for_one_sample_may_join_its_batch_with_anything() {
     assert!(load(&whole(&[2, 1, 2], &squeezed, &weights)).is_err(), "two samples have no axis to squeeze");
 }
 
+/// Of one sample an operator may work along any axis of the file, the batch's too: what it makes is that sample's.
+#[test]
+fn a_file_for_one_sample_may_work_along_its_batch() {
+    let axis = |axis: i64| attribute_int("axis", axis);
+    let vector = || node("Reshape", "v", &["x", "all"], &["v"], &[]);
+    let all = || ints("all", &[1], &[-1]);
+    let both = [1.0, -2.0, 3.0, 5.0, 2.0, 0.5, -1.0, 4.0];
+    let two = |input: &[i64], nodes: &[Bytes], constants: &[Bytes], of: &dyn Fn(&[f64]) -> Vec<f64>| {
+        check(input, nodes, constants, &both, &both.chunks(4).flat_map(of).collect::<Vec<_>>());
+    };
+    let taken = [vector(), node("Gather", "g", &["v", "places"], &["y"], &[])];
+    two(&[1, 4], &taken, &[all(), ints("places", &[3], &[3, 0, -2])], &|x| vec![x[3], x[0], x[2]]);
+    let one =
+        [vector(), node("Gather", "g", &["v", "places"], &["a"], &[]), node("Mul", "m", &["a", "c"], &["y"], &[])];
+    let grid = [all(), ints("places", &[2, 1], &[3, 0]), floats("c", &[2], &[1.0, 2.0])];
+    two(&[1, 4], &one, &grid, &|x| vec![x[3], 2.0 * x[3], x[0], 2.0 * x[0]]);
+    let turned = || node("Transpose", "t", &["x"], &["t"], &[attribute_ints("perm", &[1, 0, 2])]);
+    let summed = [turned(), node("ReduceSum", "r", &["t", "zero"], &["y"], &[attribute_int("keepdims", 0)])];
+    let zero = || ints("zero", &[1], &[0]);
+    two(&[1, 2, 2], &summed, &[zero()], &|x| vec![x[0] + x[2], x[1] + x[3]]);
+    let whole_mean = [turned(), node("ReduceMean", "r", &["t"], &["y"], &[])];
+    two(&[1, 2, 2], &whole_mean, &[], &|x| vec![x.iter().sum::<f64>() / 4.0]);
+    // Aligned at the last axes.
+    let spread = [vector(), node("Add", "a", &["v", "c"], &["y"], &[])];
+    let rows = floats("c", &[2, 4], &[0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+    two(&[1, 4], &spread, &[all(), rows], &|x| {
+        x.iter().copied().chain(x.iter().zip(1..).map(|(x, i)| x + f64::from(i))).collect()
+    });
+    let product = [vector(), node("MatMul", "m", &["v", "w"], &["y"], &[])];
+    let weight = floats("w", &[4, 2], &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 2.0]);
+    two(&[1, 4], &product, &[all(), weight], &|x| vec![x[0] + x[1], x[2] + 2.0 * x[3]]);
+    let soft = [node("Transpose", "t", &["x"], &["t"], &[]), node("Softmax", "s", &["t"], &["a"], &[axis(0)])];
+    let soft = [&soft[..], &[node("Mul", "m", &["a", "t"], &["y"], &[])]].concat();
+    two(&[1, 4], &soft, &[], &|x| {
+        let sum: f64 = x.iter().map(|x| x.exp()).sum();
+        x.iter().map(|x| x.exp() / sum * x).collect()
+    });
+    let joined =
+        [node("Concat", "c", &["x", "x"], &["a"], &[axis(0)]), node("Concat", "d", &["a", "k"], &["y"], &[axis(-2)])];
+    let constant = floats("k", &[1, 4], &[7.0, 8.0, 9.0, 0.0]);
+    two(&[1, 4], &joined, &[constant], &|x| [x, x, &[7.0, 8.0, 9.0, 0.0]].concat());
+    let cut = [vector(), node("Slice", "s", &["v", "one", "three", "zero"], &["y"], &[])];
+    let ends = [all(), ints("one", &[1], &[1]), ints("three", &[1], &[3]), zero()];
+    two(&[1, 4], &cut, &ends, &|x| x[1..3].to_vec());
+    for (nodes, constants, input) in
+        [(&taken[..], [all(), ints("places", &[3], &[3, 0, -2])], &[2, 4][..]), (&summed, [all(), zero()], &[2, 2, 2])]
+    {
+        assert!(load(&whole(input, nodes, &constants)).is_err(), "two samples would be mixed");
+    }
+}
+
+/// A token that an exporter of a fixed batch wrote once for every sample.
+#[test]
+fn a_constant_of_alike_rows_is_one_of_every_sample() {
+    let joined = [node("Concat", "c", &["x", "k"], &["y"], &[attribute_int("axis", 1)])];
+    let constant = |values: &[f32]| floats("k", &[2, 2], values);
+    check(&[2, 1], &joined, &[constant(&[7.0, 8.0, 7.0, 8.0])], &[1.0, 2.0], &[1.0, 7.0, 8.0, 2.0, 7.0, 8.0]);
+    let sum = [node("Add", "a", &["x", "k"], &["y"], &[])];
+    check(&[2, 2], &sum, &[constant(&[7.0, 8.0, 7.0, 8.0])], &[1.0, 2.0], &[8.0, 10.0]);
+    for nodes in [&joined, &sum] {
+        assert!(load(&whole(&[2, 2], nodes, &[constant(&[7.0, 8.0, 7.0, 9.0])])).is_err(), "the samples differ");
+        assert!(load(&whole(&[-1, 2], nodes, &[constant(&[7.0, 8.0, 7.0, 8.0])])).is_err(), "of a batch of two alone");
+    }
+}
+
 #[test]
 fn samples_are_spread_over_larger_constants() {
     let row = floats("c", &[3], &[1.0, 10.0, 100.0]);

@@ -1,104 +1,17 @@
-//! Where the batch is: attention as PyTorch writes it turns it to another axis and joins it with others, and an exporter may write
-//! a constant of every sample, or places counted over the whole batch.
+//! Where the batch is: attention as PyTorch writes it turns it to another axis and joins it with others.
 //!
 //! A node of the network is a sample's; here the axes of the file's tensors are kept beside it.
 //!
 //! A file for one sample alone has it as one of the ones among its sizes, and it can be any: the elements are the same wherever it is
-//! taken to be. So where its tensors don't meet as they are, their batch is moved to the first axis, or into it.
+//! taken to be. So where its tensors don't meet as they are, their batch is moved to the first axis, or into it; and where an operator
+//! works along that one too, every axis of the file is taken for the sample's.
 
-use super::fold::{self, Dim, Input, Value};
-use super::lowering::{Known, Lowering, Moved, Rows};
+use super::fold::{Dim, Value};
+use super::lowering::{BatchAxis, Known, Lowering, Moved, Rows};
 use super::operators;
-use super::tensor::{Data, Tensor};
+use super::tensor::Tensor;
 use super::wire::Node;
 use crate::network::{NodeId, Permute, Reshape, SliceNode};
-
-impl Rows {
-    fn row(&self, b: i64) -> Option<Tensor> {
-        if b == 0 || self.step == 0 {
-            return Some(self.offset.clone());
-        }
-        let Data::Int(values) = &self.offset.data else { return None };
-        let moved: Option<Vec<i64>> = values.iter().map(|v| v.checked_add(self.step.checked_mul(b)?)).collect();
-        moved.map(|values| Tensor { data: Data::Int(values), ..self.offset.clone() })
-    }
-
-    /// From rows 0 and 1.
-    fn of(first: Value, second: Value) -> Option<Self> {
-        let (Value::Constant(offset), Value::Constant(next)) = (first, second) else { return None };
-        if offset.dims.first() != Some(&1) || offset.dims != next.dims {
-            return None;
-        }
-        if offset == next {
-            return Some(Rows { offset, step: 0 });
-        }
-        let (Data::Int(a), Data::Int(b)) = (&offset.data, &next.data) else { return None };
-        let step = b.first()?.checked_sub(*a.first()?)?;
-        let even = a.iter().zip(b).all(|(a, b)| b.checked_sub(*a) == Some(step));
-        even.then_some(Rows { offset, step })
-    }
-}
-
-fn list(values: Vec<i64>) -> Tensor {
-    Tensor::ints(vec![values.len()], values)
-}
-
-/// What a node makes whose results are such rows, one for each output; `None`: it doesn't.
-pub(super) fn rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Option<Vec<Rows>> {
-    let known = |i: usize| to.get(node, i);
-    let symbolic = |i: usize| match known(i) {
-        Some(Known::Value(Value::Shape(shape))) => Some(&shape.elements[..]),
-        _ => None,
-    };
-    let evaluated = |inputs: &[Option<Input<'_>>]| fold::fold(node, to.opset, inputs, &to.budget).ok().flatten();
-    // With one sample, where the result is the same for each.
-    let of_one = |shape: &[Dim], data: Option<&Tensor>| {
-        let [Dim::Batch { times: 1 }, rest @ ..] = shape else { return None };
-        let sizes: Option<Vec<i64>> =
-            rest.iter().map(|dim| if let Dim::Known(n) = dim { Some(*n) } else { None }).collect();
-        let target = list([&[1], &sizes?[..]].concat());
-        let value = match data {
-            Some(data) => evaluated(&[Some(Input::Constant(data)), Some(Input::Constant(&target))])?.pop()?,
-            None => evaluated(&[Some(Input::Constant(&target))])?.pop()?,
-        };
-        Rows::of(value.clone(), value).map(|rows| vec![rows])
-    };
-    match node.op_type {
-        "Range" => match (to.constant(node, 0), symbolic(1)?, to.constant(node, 2)) {
-            (Ok(start), [Dim::Batch { times: 1 }], Ok(step)) => {
-                let (start, step) = (start.as_ints().ok()?, step.as_ints().ok()?);
-                let ([start], [step]) = (start, step) else { return None };
-                Some(vec![Rows { offset: list(vec![*start]), step: *step }])
-            }
-            _ => None,
-        },
-        "Expand" => of_one(symbolic(1)?, Some(to.constant(node, 0).ok()?)),
-        "ConstantOfShape" => of_one(symbolic(0)?, None),
-        "Add" | "Sub" | "Mul" | "Unsqueeze" | "Squeeze" | "Cast" | "Identity" | "Reshape" | "MatMul" | "Gemm"
-        | "Relu" | "Tanh" | "Sigmoid" => {
-            let place = (0..node.inputs.len()).find(|&i| matches!(known(i), Some(Known::Rows(_))))?;
-            let Some(Known::Rows(rows)) = known(place) else { return None };
-            // Rows of a matrix on the left alone.
-            if matches!(node.op_type, "MatMul" | "Gemm") && (place > 0 || node.int("transA").ok()? == Some(1)) {
-                return None;
-            }
-            let at = |b: i64| {
-                let row = rows.row(b)?;
-                let inputs: Option<Vec<Option<Input<'_>>>> = (0..node.inputs.len())
-                    .map(|i| match known(i) {
-                        _ if i == place => Some(Some(Input::Constant(&row))),
-                        Some(Known::Value(value)) => Some(Some(value.input())),
-                        None => Some(None),
-                        _ => None,
-                    })
-                    .collect();
-                evaluated(&inputs?)
-            };
-            at(0)?.into_iter().zip(at(1)?).map(|(first, second)| Rows::of(first, second)).collect()
-        }
-        _ => None,
-    }
-}
 
 impl Moved {
     /// A tensor whose first axis is the batch.
@@ -215,16 +128,20 @@ impl Moved {
         Ok(dims)
     }
 
+    /// Of one sample: the first axis of size 1, or all of the first.
+    fn find_batch_of_one(dims: &mut [Dim]) {
+        let alone = dims.iter().position(|&dim| dim == Dim::Known(1)).unwrap_or(0);
+        if let Some(Dim::Known(n @ 1..)) = dims.get(alone).copied() {
+            dims[alone] = Dim::Batch { times: n };
+        }
+    }
+
     /// In a file with a fixed batch its size stands as a number among the others: of the axes where it can be, the one that is the batch
     /// alone.
     fn find_batch(&self, to: &Lowering<'_>, dims: &mut [Dim]) {
         let Some(batch) = to.batch.filter(|&n| n > 0) else { return };
         if to.is_of_one() {
-            let alone = dims.iter().position(|&dim| dim == Dim::Known(1)).unwrap_or(0);
-            if let Some(Dim::Known(n @ 1..)) = dims.get(alone).copied() {
-                dims[alone] = Dim::Batch { times: n };
-            }
-            return;
+            return Self::find_batch_of_one(dims);
         }
         let mut outer = 1usize;
         let mut best = None;
@@ -266,6 +183,16 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         let rows = rows.clone();
         return gather(to, node, first, &rows).map(|known| Some(vec![known]));
     }
+    let plain = |i: usize| match to.get(node, i) {
+        Some(Known::Node(id)) => Some(Moved::plain(to, *id)),
+        _ => moved(i),
+    };
+    if to.is_of_one()
+        && let Some(from) = (0..node.inputs.len()).find_map(plain)
+        && works_along(to, node, &from)?
+    {
+        return outside(to, node).map(Some);
+    }
     let shape = match node.op_type {
         "Transpose" => {
             let turns = node.ints("perm")?.is_none_or(|order| order.first() != Some(&0));
@@ -299,10 +226,34 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         }
         return Ok(None);
     }
-    match any {
-        Some(any) => elsewhere(to, node, any),
-        None => Ok(None),
-    }
+    let Some(any) = any else {
+        let single = single_rows(to, node);
+        if single.is_empty() {
+            return Ok(None);
+        }
+        let replaced = single.into_iter().map(|(name, row)| {
+            let row = Known::Value(Value::Constant(row));
+            (name, to.known.insert(name, row))
+        });
+        let replaced = replaced.collect();
+        let made = lower_with(to, node, BatchAxis::First, replaced)?;
+        return Ok(Some(made.into_iter().map(Known::Node).collect()));
+    };
+    elsewhere(to, node, any)
+}
+
+/// Constants that have a row for every sample of a file's fixed batch, all alike, with one of these rows.
+fn single_rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Vec<(&'a str, Tensor)> {
+    let joins = ARITHMETIC.contains(&node.op_type) || ["Concat", "Where", "Max", "Min"].contains(&node.op_type);
+    let ranks = (0..node.inputs.len()).filter_map(|i| to.activation(node, i).ok()).map(|id| to.shape(id).len() + 1);
+    let (Some(batch @ 2..), Some(rank)) = (to.batch.filter(|_| joins), ranks.max()) else { return Vec::new() };
+    let rows = |&name: &&'a str| match to.known.get(name) {
+        Some(Known::Value(Value::Constant(tensor))) if tensor.dims.len() == rank => {
+            (tensor.dims[0] as i64 == batch).then(|| tensor.repeated_row()).flatten().map(|row| (name, row))
+        }
+        _ => None,
+    };
+    node.inputs.iter().filter_map(rows).collect()
 }
 
 /// The two axes that Flatten makes.
@@ -457,8 +408,15 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: Moved) -> Result<
         let Some(moved) = moved else { return Ok(None) };
         from = moved;
         if let Some(problem) = refusal(to, node, &from)? {
-            return Err(problem);
+            return if stays_itself(node.op_type) { outside(to, node).map(Some) } else { Err(problem) };
         }
+    }
+    let misfits = |i: usize| match to.get(node, i) {
+        Some(Known::Value(Value::Constant(tensor))) => without_batch(to, tensor, &from).is_err(),
+        _ => false,
+    };
+    if to.is_of_one() && ARITHMETIC.contains(&node.op_type) && (0..node.inputs.len()).any(misfits) {
+        return outside(to, node).map(Some);
     }
     // The operator sees samples, and constants without the batch's axis.
     let mut replaced = Vec::new();
@@ -472,13 +430,93 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: Moved) -> Result<
         };
         replaced.push((name, to.known.insert(name, instead)));
     }
-    let outer = to.batch_axis.replace(from.axis);
+    let made = lower_with(to, node, BatchAxis::At(from.axis), replaced)?;
+    made.into_iter().map(|id| around(to, node, &from, id)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Lowers an operator for which some names stand for something else; what they stood for comes back.
+fn lower_with<'a>(
+    to: &mut Lowering<'a>,
+    node: &Node<'a>,
+    batch_axis: BatchAxis,
+    replaced: Vec<(&'a str, Option<Known>)>,
+) -> Result<Vec<NodeId>, String> {
+    let outer = std::mem::replace(&mut to.batch_axis, batch_axis);
     let made = operators::lower(to, node);
     to.batch_axis = outer;
     for (name, known) in replaced.into_iter().rev() {
         to.known.extend(known.map(|known| (name, known)));
     }
-    made?.into_iter().map(|id| around(to, node, &from, id)).collect::<Result<_, _>>().map(Some)
+    made
+}
+
+/// Operators that mean the same of samples with all axes of the file.
+fn stays_itself(kind: &str) -> bool {
+    [&ELEMENTWISE[..], &ARITHMETIC, &PRODUCTS, &ALONG].concat().contains(&kind) || kind.starts_with("Reduce")
+}
+
+/// Whether an operator works along the batch of what it reads, or over it.
+fn works_along<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<bool, String> {
+    let listed = |i: usize| match node.ints("axes")? {
+        Some(axes) => Ok::<_, String>(Some(axes.to_vec())),
+        None => to.optional(node, i)?.map(|tensor| tensor.as_ints().map(<[i64]>::to_vec)).transpose(),
+    };
+    let is_batch = |axis: i64| axis == from.axis as i64 || axis + from.dims.len() as i64 == from.axis as i64;
+    let axis = |default: i64| Ok(is_batch(node.int("axis")?.unwrap_or(default)));
+    match node.op_type {
+        "Gather" | "Split" | "Concat" => axis(0),
+        "Softmax" | "LogSoftmax" if to.opset >= 13 => axis(-1),
+        "Slice" => Ok(operators::cuts_of(to, node)?.iter().any(|cut| is_batch(cut.axis) && !cut.is_whole())),
+        kind if kind.starts_with("Reduce") => match listed(1)?.filter(|axes| !axes.is_empty()) {
+            Some(axes) => Ok(axes.into_iter().any(is_batch)),
+            None => Ok(node.int("noop_with_empty_axes")?.unwrap_or(0) == 0),
+        },
+        _ => Ok(false),
+    }
+}
+
+/// Of a file for one sample: an operator on samples that have all axes of the file, whatever stands for the batch among them.
+fn outside<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<Known>, String> {
+    let mut names: Vec<&'a str> = Vec::new();
+    for &name in &node.inputs {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    // Where tensors are spread over each other they are aligned at their last axes.
+    let aligned = ARITHMETIC.contains(&node.op_type);
+    let rank_of = |known: &Known| match known {
+        Known::Node(id) => to.shape(*id).len() + 1,
+        Known::Moved(moved) => moved.dims.len(),
+        Known::Value(Value::Constant(tensor)) => tensor.dims.len(),
+        _ => 0,
+    };
+    let rank = names.iter().filter_map(|name| to.known.get(name)).map(rank_of).max().filter(|_| aligned).unwrap_or(0);
+    let mut replaced = Vec::new();
+    for name in names {
+        let from = match to.known.get(name) {
+            Some(Known::Node(id)) => Moved::plain(to, *id),
+            Some(Known::Moved(moved)) => moved.clone(),
+            _ => continue,
+        };
+        let size = |dim: &Dim| match dim {
+            Dim::Known(n) | Dim::Batch { times: n } => usize::try_from(*n).unwrap_or(1),
+        };
+        let own = from.dims.iter().map(size);
+        let shape: Vec<usize> = std::iter::repeat_n(1, rank.saturating_sub(from.dims.len())).chain(own).collect();
+        let id = to.push_part(node, "all axes", Reshape { shape: Some(shape) }, &[from.id])?;
+        replaced.push((name, to.known.insert(name, Known::Node(id))));
+    }
+    let made = lower_with(to, node, BatchAxis::Outside, replaced)?;
+    let mut known = Vec::new();
+    for id in made {
+        let mut dims: Vec<Dim> = to.shape(id).iter().map(|&n| Dim::Known(n as i64)).collect();
+        Moved::find_batch_of_one(&mut dims);
+        let axis = dims.iter().position(|dim| matches!(dim, Dim::Batch { .. }));
+        let axis = axis.ok_or("it makes a single number of no axes, which has no batch")?;
+        known.push(Moved { id, dims, axis, before: 1 }.known(to, node, "")?);
+    }
+    Ok(known)
 }
 
 /// Whether two tensors can be an operator's inputs as samples: all their axes are alike, or those that a product of matrices leaves

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::batch;
 use super::fold::{Budget, Value};
-use super::lowering::{Known, Lowering, Moved, Numbers};
+use super::lowering::{BatchAxis, Known, Lowering, Moved, Numbers};
 use super::operators::{self, OPERATORS, ROUNDING};
 use super::tensor::{Data, SMALLER, Tensor};
 use super::wire::{Graph, Model, Node, StoredTensor, ValueInfo, ValueKind, shown};
+use super::{batch, rows};
 use crate::host::refuse_beyond_memory;
 use crate::network::{Ending, Layer, Layout, Network, NodeId, Parameters};
 use crate::{Error, Result};
@@ -57,7 +57,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         path,
         opset,
         batch: None,
-        batch_axis: None,
+        batch_axis: BatchAxis::First,
         network: Network::new(&[1]),
         single: HashSet::new(),
         tensors: Vec::new(),
@@ -279,7 +279,7 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
     if node.subgraphs().next().is_some() {
         return Err("it has a graph of its own, which is read of If alone".into());
     }
-    if let Some(rows) = batch::rows(to, node) {
+    if let Some(rows) = rows::rows(to, node) {
         for (&name, rows) in node.outputs.iter().zip(rows) {
             to.count(rows.offset.data.len())?;
             to.known.insert(name, Known::Rows(rows));

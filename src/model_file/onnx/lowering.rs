@@ -40,6 +40,15 @@ pub(super) struct Moved {
     pub before: usize,
 }
 
+/// Where the batch is among the axes of what an operator reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum BatchAxis {
+    First,
+    At(usize),
+    /// Of a file for one sample: all its axes are the sample's.
+    Outside,
+}
+
 /// A tensor whose first axis is the batch and whose row b is `offset + b·step`: `[1, …]`, the offset.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rows {
@@ -92,8 +101,8 @@ pub(super) struct Lowering<'a> {
     pub opset: i64,
     /// The batch size that the file's input has, if it has one.
     pub batch: Option<i64>,
-    /// The axis of the batch in what the operator reads that is lowered now, where that isn't the first.
-    pub batch_axis: Option<usize>,
+    /// Where the batch is in what the operator reads that is lowered now.
+    pub batch_axis: BatchAxis,
     pub network: Network,
     /// Nodes whose samples are single numbers, without an axis: `[batch]` in the file, `[1]` in the network.
     pub single: HashSet<NodeId>,
@@ -280,15 +289,24 @@ impl<'a> Lowering<'a> {
         matches!(self.get(node, i), Some(Known::Value(_) | Known::Rows(_)))
     }
 
-    /// An axis of a tensor with its batch as an axis of its samples, which have so many.
-    pub fn axis_of(&self, axis: i64, rank: usize) -> Result<usize, String> {
-        let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
-        let batch = self.batch_axis.unwrap_or(0);
+    /// An axis of a tensor as an axis of its samples, which have so many; `None`: it is the batch.
+    pub fn place_of(&self, axis: i64, rank: usize) -> Result<Option<usize>, String> {
+        let (batch, rank) = match self.batch_axis {
+            BatchAxis::First => (0, rank + 1),
+            BatchAxis::At(batch) => (batch, rank + 1),
+            BatchAxis::Outside => (rank, rank),
+        };
+        let place = if axis < 0 { axis + rank as i64 } else { axis };
         match usize::try_from(place) {
-            Ok(place) if place == batch => Err("its axis is the batch".into()),
-            Ok(place) if place <= rank => Ok(place - usize::from(place > batch)),
-            _ => Err(format!("its input has no axis {axis}")),
+            Ok(place) if place >= rank => Err(format!("its input has no axis {axis}")),
+            Ok(place) => Ok((place != batch).then(|| place - usize::from(place > batch))),
+            Err(_) => Err(format!("its input has no axis {axis}")),
         }
+    }
+
+    /// The same where it must not be the batch.
+    pub fn axis_of(&self, axis: i64, rank: usize) -> Result<usize, String> {
+        self.place_of(axis, rank)?.ok_or_else(|| "its axis is the batch".into())
     }
 
     /// Whether an input of a node is read by that node alone.

@@ -1,6 +1,7 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
 //! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
-//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front. `export` writes a trained model.
+//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front, `rows`
+//! what follows from a sample's number. `export` writes a trained model.
 
 mod batch;
 mod encode;
@@ -9,6 +10,7 @@ mod fold;
 mod lower;
 mod lowering;
 mod operators;
+mod rows;
 #[cfg(test)]
 mod samples;
 mod tensor;

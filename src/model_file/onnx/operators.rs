@@ -244,4 +244,4 @@ fn axes_of<'a>(to: &Lowering<'a>, node: &Node<'a>, rank: usize) -> Result<Option
     listed.iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
 }
 
-pub(super) use shape::target_of_reshape;
+pub(super) use shape::{cuts_of, target_of_reshape};

@@ -196,6 +196,28 @@ pub struct Tensor {
     pub data: Data,
 }
 
+impl Tensor {
+    /// The first row of those along the first axis, where all are alike: `[1, …]`.
+    #[must_use]
+    pub fn repeated_row(&self) -> Option<Tensor> {
+        fn first<T: Clone + PartialEq>(values: &[T], count: usize) -> Option<Vec<T>> {
+            let mut rows = values.chunks_exact(values.len().checked_div(count).filter(|&n| n > 0)?);
+            let first = rows.next()?;
+            rows.all(|row| row == first).then(|| first.to_vec())
+        }
+        let count = *self.dims.first()?;
+        let data = match &self.data {
+            Data::Float(values) => Data::Float(first(values, count)?),
+            Data::Double(values) => Data::Double(first(values, count)?),
+            Data::Int(values) => Data::Int(first(values, count)?),
+            Data::Bool(values) => Data::Bool(first(values, count)?),
+            Data::Text(values) => Data::Text(first(values, count)?),
+        };
+        let dims = [&[1], &self.dims[1..]].concat();
+        Some(Tensor { dims, elem: self.elem, data })
+    }
+}
+
 /// The number of elements of a shape, 1 for a scalar.
 ///
 /// # Errors

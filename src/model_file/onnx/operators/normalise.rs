@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::spread::{scaled, spread};
 use super::vector;
 use crate::kernels::{Function, Normalisation};
-use crate::model_file::onnx::lowering::Lowering;
+use crate::model_file::onnx::lowering::{BatchAxis, Lowering};
 use crate::model_file::onnx::tensor::Tensor;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
@@ -59,7 +59,7 @@ pub(super) fn layer_norm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<N
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
     let first = to.axis_of(node.int("axis")?.unwrap_or(-1), shape.len())?;
-    if to.batch_axis.is_some_and(|batch| batch > first) {
+    if matches!(to.batch_axis, BatchAxis::At(batch) if batch > first) {
         return Err("it normalises over the batch".into());
     }
     let gamma = spread(to.constant(node, 1)?, &shape)?;

@@ -1,7 +1,7 @@
 //! Products with matrices.
 
 use super::{numbers, vector};
-use crate::model_file::onnx::lowering::{Known, Lowering, Numbers};
+use crate::model_file::onnx::lowering::{BatchAxis, Known, Lowering, Numbers};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{Broadcast, Convolution, Dense, MatMulNode, NodeId, Permute, Reshape, Sliding, Weight};
 
@@ -59,7 +59,7 @@ pub(super) fn gemm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
     // A batch that is joined with another axis stands for several rows of a sample.
-    let rank = if to.batch_axis.is_some() { shape.len() } else { 1 };
+    let rank = if to.batch_axis == BatchAxis::First { 1 } else { shape.len() };
     let Some(&width) = shape.last().filter(|_| shape.len() == rank) else {
         return Err(format!("its input has the shape {shape:?} without the batch; one axis is supported"));
     };

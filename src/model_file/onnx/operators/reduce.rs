@@ -1,9 +1,9 @@
 //! Sums, means and extremes over axes, and over several tensors.
 
-use super::axes_of;
+use super::shape::listed;
 use super::spread::{alike, over, scaled, spread};
 use crate::kernels::{Activation, Function};
-use crate::model_file::onnx::lowering::Lowering;
+use crate::model_file::onnx::lowering::{BatchAxis, Lowering};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{
     ActivationNode, ConcatNode, FunctionNode, MaxPoolNode, NodeId, Permute, ProductNode, ReduceNode, Reshape, Sliding,
@@ -17,16 +17,17 @@ fn function(function: Function, a: f32, b: f32) -> FunctionNode {
 pub(super) fn reduce<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     let input = to.activation(node, 0)?;
     let shape = to.shape(input).to_vec();
-    let listed = axes_of(to, node, shape.len() + 1)?.filter(|axes| !axes.is_empty());
-    let Some(listed) = listed else {
-        if node.int("noop_with_empty_axes")?.unwrap_or(0) != 0 {
-            return Ok(input);
-        }
-        return Err("it has no axes, so it would mix the samples of a batch".into());
-    };
+    let listed = listed(to, node, 1, "axes")?.filter(|axes| !axes.is_empty());
     let mut axes = Vec::new();
-    for axis in listed {
-        axes.push(axis.checked_sub(1).ok_or("it reduces the batch")?);
+    match listed {
+        Some(listed) => {
+            for axis in listed {
+                axes.push(to.place_of(axis, shape.len())?.ok_or("it reduces the batch")?);
+            }
+        }
+        None if node.int("noop_with_empty_axes")?.unwrap_or(0) != 0 => return Ok(input),
+        None if to.batch_axis == BatchAxis::Outside => axes.extend(0..shape.len()),
+        None => return Err("it has no axes, so it would mix the samples of a batch".into()),
     }
     axes.sort_unstable();
     axes.dedup();

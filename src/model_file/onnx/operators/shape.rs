@@ -3,7 +3,7 @@
 use super::spread::{room, scaled};
 use super::{axes_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
-use crate::model_file::onnx::lowering::{Known, LONGEST, Lowering};
+use crate::model_file::onnx::lowering::{BatchAxis, Known, LONGEST, Lowering};
 use crate::model_file::onnx::wire::Node;
 use crate::network::{AddNode, Beyond, Broadcast, By, ConcatNode, NodeId, Pad, Permute, Reshape, SliceNode};
 
@@ -113,9 +113,12 @@ pub(super) fn concat<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
 
 /// Every activation among zeros, and their sum; what the constants are is added at last.
 fn concat_constants<'a>(to: &mut Lowering<'a>, node: &Node<'a>, axis: usize) -> Result<NodeId, String> {
+    // The batch's axis, of one row.
+    let (batch, ones) = (usize::from(to.batch_axis != BatchAxis::Outside), [1]);
     let mut sizes = Vec::new();
     for i in 0..node.inputs.len() {
-        let fits = |dims: &[usize]| (dims.len() > 1 + axis && dims[0] == 1).then(|| dims[1 + axis]);
+        let fits =
+            |dims: &[usize]| (dims.len() > batch + axis && dims[..batch] == ones[..batch]).then(|| dims[batch + axis]);
         sizes.push(match to.get(node, i) {
             Some(Known::Node(id)) => to.shape(*id)[axis],
             _ => fits(&to.constant(node, i)?.dims).ok_or("it joins a constant that isn't one of every sample")?,
@@ -138,7 +141,7 @@ fn concat_constants<'a>(to: &mut Lowering<'a>, node: &Node<'a>, axis: usize) -> 
             }
             _ => {
                 let tensor = to.constant(node, i)?;
-                shift.push((begin, tensor.dims[1..].to_vec(), numbers(tensor)?));
+                shift.push((begin, tensor.dims[batch..].to_vec(), numbers(tensor)?));
             }
         }
         begin += size;
@@ -179,34 +182,54 @@ pub(super) fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<No
 }
 
 /// An integer constant behind an input, or of an attribute of older operator sets.
-fn listed<'a>(to: &Lowering<'a>, node: &Node<'a>, i: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+pub(super) fn listed<'a>(to: &Lowering<'a>, node: &Node<'a>, i: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
     if let Some(ints) = node.ints(name)? {
         return Ok(Some(ints.to_vec()));
     }
     to.optional(node, i)?.map(|tensor| tensor.as_ints().map(<[i64]>::to_vec)).transpose()
 }
 
-pub(super) fn slice<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
-    let mut id = to.activation(node, 0)?;
+/// What a Slice takes along an axis.
+pub(in crate::model_file::onnx) struct Cut {
+    pub axis: i64,
+    start: i64,
+    end: i64,
+    step: i64,
+}
+
+impl Cut {
+    /// Whether it takes all of an axis of any size.
+    pub fn is_whole(&self) -> bool {
+        self.start == 0 && self.step == 1 && self.end >= i64::from(i32::MAX)
+    }
+}
+
+pub(in crate::model_file::onnx) fn cuts_of<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Result<Vec<Cut>, String> {
     let starts = listed(to, node, 1, "starts")?.ok_or("it has no starts")?;
     let ends = listed(to, node, 2, "ends")?.ok_or("it has no ends")?;
-    let rank = to.shape(id).len();
     let axes = listed(to, node, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = listed(to, node, 4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err("its starts, ends, axes and steps are not as many".into());
     }
-    let count = starts.len();
-    for (i, (((start, end), axis), step)) in starts.into_iter().zip(ends).zip(axes).zip(steps).enumerate() {
+    let each = starts.into_iter().zip(ends).zip(axes).zip(steps);
+    Ok(each.map(|(((start, end), axis), step)| Cut { axis, start, end, step }).collect())
+}
+
+pub(super) fn slice<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
+    let mut id = to.activation(node, 0)?;
+    let rank = to.shape(id).len();
+    let cuts = cuts_of(to, node)?;
+    let count = cuts.len();
+    for (i, cut) in cuts.into_iter().enumerate() {
         // All of the batch is all that can be taken of it.
-        let place = if axis < 0 { axis + rank as i64 + 1 } else { axis };
-        if place == to.batch_axis.unwrap_or(0) as i64 {
-            if start != 0 || step != 1 || end < i64::from(i32::MAX) {
+        let Some(axis) = to.place_of(cut.axis, rank)? else {
+            if !cut.is_whole() {
                 return Err("it takes a part of the batch".into());
             }
             continue;
-        }
-        let axis = to.axis_of(axis, rank)?;
+        };
+        let Cut { start, end, step, .. } = cut;
         let size = to.shape(id)[axis] as i64;
         let place = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
         let places: Vec<usize> = match step {
