@@ -259,6 +259,17 @@ fn a_file_for_one_sample_may_work_along_its_batch() {
     }
 }
 
+/// Places counted over a fixed batch, as PyTorch's newer exporter writes `as_strided`.
+#[test]
+fn places_counted_over_a_fixed_batch_are_a_sample_s() {
+    let taken = [node("Reshape", "v", &["x", "all"], &["v"], &[]), node("Gather", "g", &["v", "places"], &["y"], &[])];
+    let places = |values: &[i64]| [ints("all", &[1], &[-1]), ints("places", &[2, 2], values)];
+    check(&[2, 3], &taken, &places(&[2, 0, 5, 3]), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3.0, 1.0, 6.0, 4.0]);
+    for mixing in [[2, 0, 5, 4], [2, 0, 2, 0], [2, 3, 5, 6]] {
+        assert!(load(&whole(&[2, 3], &taken, &places(&mixing))).is_err(), "{mixing:?} aren't each sample's own");
+    }
+}
+
 /// A token that an exporter of a fixed batch wrote once for every sample.
 #[test]
 fn a_constant_of_alike_rows_is_one_of_every_sample() {

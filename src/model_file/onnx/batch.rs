@@ -177,10 +177,12 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
         Some(Known::Node(id)) => Some(Moved::plain(to, *id)),
         _ => None,
     };
-    if let (Some(first), Some(Known::Rows(rows))) = (&first, to.get(node, 1))
-        && node.op_type == "Gather"
-    {
-        let rows = rows.clone();
+    let rows = match (to.get(node, 1), to.batch) {
+        (Some(Known::Rows(rows)), _) => Some(rows.clone()),
+        (Some(Known::Value(Value::Constant(places))), Some(batch)) if any.is_some() => Rows::of_constant(places, batch),
+        _ => None,
+    };
+    if let (Some(first), Some(rows), "Gather") = (&first, rows, node.op_type) {
         return gather(to, node, first, &rows).map(|known| Some(vec![known]));
     }
     let plain = |i: usize| match to.get(node, i) {

@@ -15,6 +15,17 @@ impl Rows {
         moved.map(|values| Tensor { data: Data::Int(values), ..self.offset.clone() })
     }
 
+    /// Of a constant with a row for each sample of a fixed batch.
+    pub fn of_constant(tensor: &Tensor, batch: i64) -> Option<Self> {
+        let values = tensor.as_ints().ok()?;
+        let count = usize::try_from(batch).ok().filter(|&n| n > 1 && tensor.dims.first() == Some(&n))?;
+        let width = values.len() / count;
+        let step = values.get(width)?.checked_sub(values[0])?;
+        let even = values.iter().zip(&values[width..]).all(|(a, b)| b.checked_sub(*a) == Some(step));
+        let dims = [&[1], &tensor.dims[1..]].concat();
+        even.then(|| Rows { offset: Tensor::ints(dims, values[..width].to_vec()), step })
+    }
+
     /// From rows 0 and 1.
     fn of(first: Value, second: Value) -> Option<Self> {
         let (Value::Constant(offset), Value::Constant(next)) = (first, second) else { return None };
