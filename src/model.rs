@@ -132,6 +132,8 @@ pub struct Plan {
     pub tuning: Option<Tuning>,
     /// `None`: [`ScaleKind::default_for`].
     pub scale: Option<ScaleKind>,
+    /// `None`: targets are standardised on the training rows, and inputs that are the targets are scaled as inputs.
+    pub target_scaling: Option<TargetScaling>,
     /// Shares of the rows.
     pub validation: f64,
     pub test: f64,
@@ -153,6 +155,7 @@ impl Default for Plan {
             settings: Settings::default(),
             tuning: None,
             scale: None,
+            target_scaling: None,
             validation: 0.1,
             test: 0.2,
             split_seed: 0,
@@ -200,6 +203,19 @@ pub struct PartScore {
 }
 
 impl Plan {
+    /// How the targets are scaled that are trained on these rows.
+    ///
+    /// # Errors
+    /// Those of [`TargetScaling::fit`].
+    pub(crate) fn target_scaling(&self, dataset: &Dataset, inputs: &Scaling, rows: &[u32]) -> Result<TargetScaling> {
+        match (&self.target_scaling, &dataset.y) {
+            (Some(given), _) => Ok(given.clone()),
+            // What enters the network is what it is to give back.
+            (None, Targets::Inputs) => Ok(TargetScaling::as_inputs(inputs)),
+            (None, _) => TargetScaling::fit(dataset, rows),
+        }
+    }
+
     /// Trains the plan's replicas on `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1) and
     /// scores them.
     ///
@@ -240,11 +256,7 @@ impl Plan {
         dataset.weigh(&parts, self.balanced_classes)?;
         let scaling = self.scaling(dataset, &parts.train)?;
         scaling.fill_missing(dataset);
-        let target_scaling = match dataset.y {
-            // What enters the network is what it is to give back.
-            Targets::Inputs => TargetScaling { shift: scaling.shift.clone(), scale: scaling.scale.clone() },
-            _ => TargetScaling::fit(dataset, &parts.train)?,
-        };
+        let target_scaling = self.target_scaling(dataset, &scaling, &parts.train)?;
         let (task, targets) = match &dataset.y {
             Targets::Classes { names, .. } => (Task::Classify, names.clone()),
             Targets::Numbers { names, .. } => (Task::Regress, names.clone()),

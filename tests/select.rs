@@ -569,3 +569,46 @@ fn what_makes_no_sense_gets_one_sentence() {
         assert!(code == 1 && error.contains("cannot write to /proc"), "{code}: {error}");
     }
 }
+
+/// Four noisy copies of each of three sources, a constant and a category that one of them decides: one copy of each says what all the
+/// others say, and the compact model gives all of them back from these in their own units.
+#[test]
+fn few_inputs_that_say_what_the_others_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut random = crate::samples::Random(99);
+    let mut normal =
+        || (0..12).map(|_| f64::from(random.below(1 << 20) as u32) / f64::from(1 << 20)).sum::<f64>() - 6.0;
+    let mut table = String::from("a0,b0,c0,a1,b1,c1,same,a2,b2,c2,a3,b3,c3,kind\n");
+    for _ in 0..500 {
+        let sources = [normal(), normal(), normal()];
+        let mut cells: Vec<String> =
+            (0..12).map(|i| (1000.0 + 50.0 * (sources[i % 3] + 0.1 * normal())).to_string()).collect();
+        cells.insert(6, "5".into());
+        cells.push(if sources[0] > 0.0 { "up" } else { "down" }.into());
+        table.push_str(&(cells.join(",") + "\n"));
+    }
+    std::fs::write(path("table.csv"), table).unwrap();
+    let out = path("out");
+    let few = ["--features", "3", "--seeds", "3", "--penalties", "8", "--pairs", "5", "--device", "cpu", "--out", &out];
+    let (code, text, err) = eigenlens(&[&["select", &path("table.csv"), "--task", "autoencode"][..], &few].concat());
+    assert_eq!(code, 0, "{err}");
+    let json: Value = serde_json::from_slice(&std::fs::read(format!("{out}/selection.json")).unwrap()).unwrap();
+    let mut families: Vec<char> =
+        json["chosen"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().chars().next().unwrap()).collect();
+    families.sort_unstable();
+    assert_eq!(families, ['a', 'b', 'c'], "{text}");
+    assert_eq!(json["target"], "the inputs themselves");
+    // A copy says another up to √(2/101) of its deviation, whose mean size is √(2/π) of that; the category costs a little more.
+    let score = json["score"].as_f64().unwrap();
+    assert!(score < 0.25 && json["constant_answer_score"].as_f64().unwrap() > 0.7, "{score}\n{text}");
+    let model = format!("{out}/model.safetensors");
+    let (code, _, err) =
+        eigenlens(&["predict", &model, &path("table.csv"), "--device", "cpu", "--out", &path("p.csv")]);
+    assert_eq!(code, 0, "{err}");
+    let given = std::fs::read_to_string(path("p.csv")).unwrap();
+    let (header, first) = (given.lines().next().unwrap(), given.lines().nth(1).unwrap());
+    assert!(!header.contains("same") && header.contains("a3"), "{header}");
+    let numbers: Vec<f64> = first.split(',').filter_map(|cell| cell.parse().ok()).collect();
+    assert!(numbers.iter().filter(|x| (700.0..1300.0).contains(*x)).count() >= 12, "not in the inputs' units: {first}");
+}

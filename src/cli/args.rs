@@ -498,6 +498,7 @@ impl TrainingArgs {
                 ..Settings::default()
             },
             scale: self.scale,
+            target_scaling: None,
             validation: self.validation.unwrap_or(Plan::default().validation),
             test: self.test,
             split_seed: self.seed,

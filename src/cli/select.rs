@@ -348,6 +348,7 @@ fn settings(selection: &Selection) -> Value {
 fn target(selection: &Selection) -> String {
     let d = &selection.compact.model.description;
     match (&d.target_column, d.task) {
+        _ if selection.reconstructs => "the inputs themselves".into(),
         (Some(name), _) => name.clone(),
         (None, Task::Regress) => d.targets.join(", "),
         (None, _) => "y".into(),

@@ -1,7 +1,7 @@
 //! What a column's numbers are counted from. Far from zero `f32` has few digits left for what they differ by, so such a column is held
 //! as differences from a number of its own.
 
-use super::{Dataset, Values};
+use super::{Dataset, Targets, Values};
 
 /// A column lies far from zero where its largest magnitude is more than so many times its width: nearer, `f32` loses four of its 24 bits
 /// at most.
@@ -97,6 +97,14 @@ impl Dataset {
     /// One input.
     pub fn value(&self, row: usize, column: usize) -> f64 {
         self.origin(column) + f64::from(self.held(row, column))
+    }
+
+    /// Makes the inputs, as they are by now and in their own units, the targets, those of the given columns: they stay that whichever
+    /// inputs are left out afterwards.
+    pub fn reconstruct(&mut self, columns: &[usize]) {
+        let values = (0..self.rows).flat_map(|row| columns.iter().map(move |&c| (row, c)));
+        let values = values.map(|(row, c)| self.value(row, c)).collect();
+        self.y = Targets::Numbers { values, names: columns.iter().map(|&c| self.features[c].name.clone()).collect() };
     }
 
     /// One input as a person should see it: the shortest number that is held like that, as it stood in the file, and NaN for a cell that was missing, whatever it holds by now.

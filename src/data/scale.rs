@@ -216,6 +216,11 @@ pub struct TargetScaling {
 }
 
 impl TargetScaling {
+    /// That of inputs that are the targets.
+    pub fn as_inputs(inputs: &Scaling) -> Self {
+        TargetScaling { shift: inputs.shift.clone(), scale: inputs.scale.clone() }
+    }
+
     /// Fits on the given rows; a row of weight 0 has no say.
     ///
     /// # Errors

@@ -233,6 +233,7 @@ fn metric_name(selection: &Selection) -> String {
     let name = text::metric_name(selection.metric);
     match selection.compact.model.description.targets.as_slice() {
         _ if selection.metric != Metric::Mae => name.to_owned(),
+        _ if selection.reconstructs => format!("{name} of the scaled inputs"),
         [target] => format!("{name} in {}", shorten(target, 30)),
         _ => format!("{name} in standard deviations"),
     }

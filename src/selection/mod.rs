@@ -196,6 +196,8 @@ pub struct Selection {
     pub units: Vec<Unit>,
     /// Whether they are the data's channels.
     pub by_channel: bool,
+    /// Whether they are chosen for what they say of all inputs, which are the targets.
+    pub reconstructs: bool,
     /// Names of the columns that are constant on the training rows and were left out.
     pub constant: Vec<String>,
     /// What `ranking` is ordered by.
@@ -244,7 +246,8 @@ pub struct Selection {
     pub seconds: f64,
 }
 
-/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1). `groups`, from
+/// Selects among the inputs of `dataset` (whose missing cells are filled, and whose weights are scaled to mean 1; inputs that are the
+/// targets become numbers, those that vary: the few that say what the others say are chosen then). `groups`, from
 /// [`read_groups`](crate::data::read_groups), are units of several columns. `observe` may stop it: once sizes are
 /// tried, that leaves a selection of those.
 ///
@@ -262,6 +265,7 @@ pub fn select(
     settings.check()?;
     settings.check_target(dataset)?;
     let repeated = dataset.repeated_rows();
+    let reconstructs = matches!(dataset.y, Targets::Inputs);
     let by_channel = settings.chooses_channels() || !groups.is_empty() && groups == channels(&dataset.axes);
     let prepared = prepared::Prepared::new(dataset, groups, settings)?;
     if let Some(k) = settings.features.filter(|&k| k > prepared.units.len()) {
@@ -306,6 +310,7 @@ pub fn select(
     Ok(Selection {
         units: prepared.original_units(),
         by_channel,
+        reconstructs,
         constant: prepared.constant.clone(),
         ranking,
         order,
@@ -457,7 +462,8 @@ impl SelectSettings {
         let task = match dataset.y {
             Targets::Classes { .. } => Task::Classify,
             Targets::Numbers { .. } => Task::Regress,
-            _ => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
+            Targets::Inputs => Task::Autoencode,
+            Targets::None => return Err(Error::Usage(format!("{} has no target to select for", dataset.source))),
         };
         self.loss.map_or(Ok(()), |loss| check_loss(loss, task))
     }
@@ -482,6 +488,7 @@ impl SelectSettings {
         Ok(Plan {
             architecture,
             tuning: None,
+            target_scaling: None,
             settings: Settings {
                 loss,
                 batch: self.batch.unwrap_or((dataset.rows / 20).clamp(32, 500)),

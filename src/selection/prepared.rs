@@ -65,8 +65,13 @@ impl Prepared {
             .filter(|g| !g.columns.is_empty())
             .collect();
         let all_columns = dataset.columns;
+        let reconstructs = matches!(dataset.y, Targets::Inputs);
+        if reconstructs {
+            Resident::check_memory(dataset)?;
+            dataset.reconstruct(&columns);
+        }
         let dataset = dataset.select_columns(&columns);
-        let plan = settings.plan(&dataset, true)?;
+        let mut plan = settings.plan(&dataset, true)?;
         let scaling = plan.scaling(&dataset, &fitted)?;
         let (outputs, task) = match &dataset.y {
             Targets::Classes { names, .. } => (names.len(), Task::Classify),
@@ -75,7 +80,10 @@ impl Prepared {
         };
         let metric = Metric::of(task, settings.balanced_classes);
         let network = plan.architecture.build(input_of(&dataset.axes), outputs)?;
-        let target = TargetScaling::fit(&dataset, &fitted)?;
+        if reconstructs {
+            plan.target_scaling = Some(TargetScaling::as_inputs(&scaling));
+        }
+        let target = plan.target_scaling(&dataset, &scaling, &fitted)?;
         let data = Resident::of(&dataset, &scaling, &target, &parts);
         let squares: f64 = scaling.std.iter().map(|&s| s.powi(2)).sum();
         let spread = (squares / scaling.std.len() as f64).sqrt();
@@ -98,6 +106,12 @@ impl Prepared {
             scale: scaling.kind,
             spread,
         })
+    }
+
+    /// The plan of a network that is trained anew on some of the columns.
+    pub fn retraining(&self, settings: &SelectSettings, dataset: &Dataset) -> Result<Plan> {
+        let target_scaling = self.plan.target_scaling.clone();
+        Ok(Plan { target_scaling, ..settings.plan(dataset, false)? })
     }
 
     /// The settings with what was left to the data filled in.

@@ -5,7 +5,7 @@ use super::ensemble::{Ensemble, Member, Trained};
 use super::prepared::Prepared;
 use super::side_by_side::{Tell, Ticks, side_by_side};
 use crate::Result;
-use crate::data::{TargetScaling, input_of};
+use crate::data::input_of;
 use crate::engine::Device;
 use crate::train::{Flow, Resident, Settings};
 
@@ -50,10 +50,11 @@ impl Retrainer<'_> {
         let Request { units, networks, seed } = request;
         let training = retraining(prepared, settings, *networks, *seed);
         let dataset = prepared.dataset.select_columns(&prepared.columns_of(units));
-        let plan = settings.plan(&dataset, false)?;
+        let plan = prepared.retraining(settings, &dataset)?;
         let fitted = prepared.fitted();
-        let target = TargetScaling::fit(&dataset, &fitted)?;
-        let data = Resident::of(&dataset, &plan.scaling(&dataset, &fitted)?, &target, &prepared.split);
+        let scaling = plan.scaling(&dataset, &fitted)?;
+        let target = plan.target_scaling(&dataset, &scaling, &fitted)?;
+        let data = Resident::of(&dataset, &scaling, &target, &prepared.split);
         let network = plan.architecture.build(input_of(&dataset.axes), data.outputs)?;
         let ensemble = Ensemble {
             network: &network,
@@ -82,7 +83,8 @@ impl Retrainer<'_> {
     ) -> Result<Vec<Option<Vec<Trained>>>> {
         let rows = self.prepared.dataset.rows;
         let widest = requests.iter().map(|r| self.prepared.columns_of(&r.units).len()).max().unwrap_or(0);
-        let fit = MEMORY / rows.saturating_mul(widest).saturating_mul(BYTES).max(1);
+        let each = widest + self.prepared.data.outputs;
+        let fit = MEMORY / rows.saturating_mul(each).saturating_mul(BYTES).max(1);
         let networks: Vec<usize> = requests.iter().map(|request| request.networks).collect();
         let train = |i: usize, device: &Device, tell: Tell<'_>| self.train(&requests[i], device, tell);
         side_by_side(self.device, &networks, fit, train, observe)

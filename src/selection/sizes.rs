@@ -253,7 +253,7 @@ pub(super) fn compact(
     observe: &mut dyn FnMut(Stage, &Progress<'_>) -> Flow,
 ) -> Result<(Fit, Score, f64)> {
     let mut dataset = prepared.dataset.select_columns(columns);
-    let mut plan = settings.plan(&dataset, false)?;
+    let mut plan = prepared.retraining(settings, &dataset)?;
     plan.settings = retraining(prepared, settings, settings.seeds, settings.seed);
     // A stop is for what takes long: without this model, which is soon trained, there would be no selection.
     let mut watch = |progress: &Progress<'_>| {
