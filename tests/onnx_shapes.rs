@@ -252,11 +252,8 @@ fn a_file_for_one_sample_may_work_along_its_batch() {
     let cut = [vector(), node("Slice", "s", &["v", "one", "three", "zero"], &["y"], &[])];
     let ends = [all(), ints("one", &[1], &[1]), ints("three", &[1], &[3]), zero()];
     two(&[1, 4], &cut, &ends, &|x| x[1..3].to_vec());
-    for (nodes, constants, input) in
-        [(&taken[..], [all(), ints("places", &[3], &[3, 0, -2])], &[2, 4][..]), (&summed, [all(), zero()], &[2, 2, 2])]
-    {
-        assert!(load(&whole(input, nodes, &constants)).is_err(), "two samples would be mixed");
-    }
+    let places = [all(), ints("places", &[3], &[3, 0, -2])];
+    assert!(load(&whole(&[2, 4], &taken, &places)).is_err(), "two samples would be mixed");
 }
 
 /// Places counted over a fixed batch, as PyTorch's newer exporter writes `as_strided`.
@@ -268,6 +265,119 @@ fn places_counted_over_a_fixed_batch_are_a_sample_s() {
     for mixing in [[2, 0, 5, 4], [2, 0, 2, 0], [2, 3, 5, 6]] {
         assert!(load(&whole(&[2, 3], &taken, &places(&mixing))).is_err(), "{mixing:?} aren't each sample's own");
     }
+}
+
+/// What was found to be silently wrong once: a `squeeze()` of a file for one sample takes its batch with it.
+#[test]
+fn a_squeeze_without_axes_takes_the_one_sample_s_axis() {
+    let nodes = [
+        node("Squeeze", "s", &["x"], &["a"], &[]),
+        node("ReduceMean", "m", &["a", "one"], &["y"], &[attribute_int("keepdims", 0)]),
+    ];
+    check(&[1, 2, 2], &nodes, &[ints("one", &[1], &[1])], &[1.0, 3.0, 10.0, 20.0], &[2.0, 15.0]);
+    let single = [node("Squeeze", "s", &["x"], &["y"], &[])];
+    check(&[1, 1, 1], &single, &[], &[3.0, 4.0], &[3.0, 4.0]);
+    let further = [node("Squeeze", "s", &["x"], &["a"], &[]), node("Relu", "r", &["a"], &["y"], &[])];
+    assert!(load(&whole(&[1, 1], &further, &[])).is_err(), "a number has no axes to count from");
+}
+
+/// A softmax at the end is over the file's axes, whatever samples those are of.
+#[test]
+fn a_softmax_at_the_end_is_over_the_axes_of_the_file() {
+    let half = |input: &[i64], before: &[Bytes], constants: &[Bytes], axis: i64, expected: &[f64]| {
+        let soft = node("Softmax", "soft", &["a"], &["y"], &[attribute_int("axis", axis)]);
+        let found = load(&whole(input, &[before, &[soft]].concat(), constants)).unwrap();
+        let made = found.removed.unwrap().apply(&[0.0, 0.0, 1.0, 1.0]);
+        assert!(made.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{made:?} is not {expected:?}");
+    };
+    let rows = [node("Reshape", "r", &["x", "rows"], &["a"], &[])];
+    let pairs = [ints("rows", &[2], &[-1, 2])];
+    let (e, even) = (1f64.exp(), [0.5; 4]);
+    let (low, high) = (1.0 / (1.0 + e), e / (1.0 + e));
+    for input in [[-1, 2, 2], [1, 2, 2], [2, 2, 2]] {
+        half(&input, &rows, &pairs, 1, &even);
+        half(&input, &rows, &pairs, -1, &even);
+    }
+    let squeezed = [node("Squeeze", "s", &["x", "zero"], &["a"], &[])];
+    let zero = [ints("zero", &[1], &[0])];
+    half(&[1, 2, 2], &squeezed, &zero, 1, &even);
+    half(&[1, 2, 2], &squeezed, &zero, 0, &[low, low, high, high]);
+    half(&[1, 4], &squeezed, &zero, 0, &[low / 2.0, low / 2.0, high / 2.0, high / 2.0]);
+    let over = [&rows[..], &[node("Softmax", "soft", &["a"], &["y"], &[attribute_int("axis", 0)])]].concat();
+    assert!(load(&whole(&[-1, 2, 2], &over, &pairs)).is_err(), "over the batch");
+}
+
+/// Products of matrices that would sum over the batch, and weights that have its size.
+#[test]
+fn products_never_mix_samples() {
+    let turned = node("Transpose", "t", &["x"], &["t"], &[]);
+    let weight = floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let left = [turned.clone(), node("MatMul", "m", &["t", "w"], &["y"], &[])];
+    assert!(load(&whole(&[2, 2], &left, std::slice::from_ref(&weight))).is_err(), "along the batch");
+    let square = [turned, node("MatMul", "m", &["t", "t"], &["y"], &[])];
+    assert!(load(&whole(&[2, 2], &square, &[])).is_err(), "batch times batch");
+    let cut = [
+        node("Transpose", "t", &["x"], &["t"], &[attribute_ints("perm", &[1, 0, 2])]),
+        node("MatMul", "m", &["w", "t"], &["y"], &[]),
+    ];
+    assert!(
+        load(&whole(&[2, 3, 2], &cut, std::slice::from_ref(&weight))).is_err(),
+        "the batch is what a constant sums over"
+    );
+    // A matrix for every sample, the same for each.
+    let size = [
+        node("Shape", "s", &["x"], &["s"], &[]),
+        node("Gather", "g", &["s", "zero"], &["n"], &[attribute_int("axis", 0)]),
+        node("Concat", "c", &["n", "two"], &["size"], &[attribute_int("axis", 0)]),
+        node("Expand", "e", &["w", "size"], &["all"], &[]),
+    ];
+    let constants = |dims: &[i64]| {
+        [
+            ints("zero", &[1], &[0]),
+            ints("two", &[dims.len() as i64 - 1], &dims[1..]),
+            floats("w", dims, &[1.0, 2.0, 3.0, 4.0]),
+        ]
+    };
+    let product = [&size[..], &[node("MatMul", "m", &["x", "all"], &["y"], &[])]].concat();
+    check(&[-1, 1, 2], &product, &constants(&[1, 2, 2]), &[1.0, 1.0, 2.0, 0.0], &[4.0, 6.0, 2.0, 4.0]);
+    let gemm = [&size[..], &[node("Gemm", "m", &["x", "all"], &["y"], &[])]].concat();
+    let error = load(&whole(&[-1, 1], &gemm, &constants(&[1, 4]))).expect_err("its rows are the batch's");
+    assert!(error.contains("has the batch as an axis"), "{error}");
+    // One more axis of size 1 changes nothing.
+    let long = [node("MatMul", "m", &["w", "x"], &["y"], &[])];
+    let wide = floats("w", &[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    check(&[-1, 2, 1], &long, &[wide], &[1.0, 1.0, 2.0, 0.0], &[3.0, 7.0, 2.0, 6.0]);
+    let bias = [node("Gemm", "m", &["x", "w", "c"], &["y"], &[])];
+    let column = floats("c", &[2, 1], &[1.0, 2.0]);
+    assert!(load(&whole(&[2, 2], &bias, &[weight, column])).is_err(), "a number for each sample");
+}
+
+#[test]
+fn a_mean_with_a_constant_is_a_mean() {
+    let mean = [node("Mean", "m", &["x", "c"], &["y"], &[])];
+    check(&[-1, 3], &mean, &[floats("c", &[3], &[1.0, 2.0, 3.0])], &[1.0, 2.0, 4.0], &[1.0, 2.0, 3.5]);
+    check(&[-1, 3], &mean, &[floats("c", &[1], &[3.0])], &[1.0, 2.0, 4.0], &[2.0, 2.5, 3.5]);
+}
+
+/// Between the axes of a fixed batch and those that are taken, averaged or cut.
+#[test]
+fn axes_beside_a_batch_that_was_turned() {
+    let turned = || node("Transpose", "t", &["x"], &["t"], &[attribute_ints("perm", &[1, 0, 2])]);
+    let x: Vec<f64> = (1..=12).map(f64::from).collect();
+    let mean = [turned(), node("ReduceMean", "m", &["t", "zero"], &["y"], &[attribute_int("keepdims", 0)])];
+    for batch in [-1, 1, 2] {
+        check(&[batch, 3, 2], &mean, &[ints("zero", &[1], &[0])], &x, &[3.0, 4.0, 9.0, 10.0]);
+    }
+    let back = || node("Transpose", "b", &["g"], &["y"], &[attribute_ints("perm", &[1, 0, 2])]);
+    let taken = [turned(), node("Gather", "g", &["t", "places"], &["g"], &[]), back()];
+    let by_places = [turned(), node("GatherND", "g", &["t", "places"], &["g"], &[]), back()];
+    for batch in [-1, 1, 2] {
+        let expected = [1.0, 2.0, 5.0, 6.0, 7.0, 8.0, 11.0, 12.0];
+        check(&[batch, 3, 2], &taken, &[ints("places", &[2], &[0, 2])], &x, &expected);
+        check(&[batch, 3, 2], &by_places, &[ints("places", &[2, 1], &[0, -1])], &x, &expected);
+    }
+    let joined = [node("Reshape", "j", &["x", "rows"], &["a"], &[]), node("Reshape", "b", &["a", "two"], &["y"], &[])];
+    check(&[2, 3, 2], &joined, &[ints("rows", &[2], &[-1, 2]), ints("two", &[2], &[2, -1])], &x, &x);
 }
 
 /// A token that an exporter of a fixed batch wrote once for every sample.

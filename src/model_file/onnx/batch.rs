@@ -13,158 +13,6 @@ use super::tensor::Tensor;
 use super::wire::Node;
 use crate::network::{NodeId, Permute, Reshape, SliceNode};
 
-impl Moved {
-    /// A tensor whose first axis is the batch.
-    fn plain(to: &Lowering<'_>, id: NodeId) -> Self {
-        Moved { id, dims: to.dims(id), axis: 0, before: 1 }
-    }
-
-    fn times(&self) -> usize {
-        match self.dims[self.axis] {
-            Dim::Batch { times } => usize::try_from(times).unwrap_or(1),
-            Dim::Known(_) => 1,
-        }
-    }
-
-    fn after(&self) -> usize {
-        self.times() / self.before
-    }
-
-    /// The axes of a sample: those of file axis `i`.
-    fn axes(&self, i: usize) -> Vec<usize> {
-        match self.dims[i] {
-            Dim::Known(n) => vec![usize::try_from(n).unwrap_or(1)],
-            Dim::Batch { .. } => [self.before, self.after()].into_iter().filter(|&n| n != 1).collect(),
-        }
-    }
-
-    fn sample(&self) -> Vec<usize> {
-        (0..self.dims.len()).flat_map(|i| self.axes(i)).collect()
-    }
-
-    /// Elements of a sample that lie before the batch.
-    fn outer(&self) -> usize {
-        (0..self.axis).flat_map(|i| self.axes(i)).product::<usize>() * self.before
-    }
-
-    /// As the lowering knows it, with samples of its shape.
-    fn known<'a>(self, to: &mut Lowering<'a>, node: &Node<'a>, part: &str) -> Result<Known, String> {
-        let shape = self.sample();
-        let id = match to.shape(self.id) == shape {
-            true => self.id,
-            false => to.push_part(node, part, Reshape { shape: Some(shape) }, &[self.id])?,
-        };
-        match self.axis == 0 && self.times() == 1 {
-            true => Ok(Known::Node(id)),
-            false => Ok(Known::Moved(Moved { id, ..self })),
-        }
-    }
-
-    /// With the batch moved to an axis, or into it as its outer part: of a file for one sample the same elements.
-    fn onto(&self, axis: usize) -> Moved {
-        let mut dims = self.dims.clone();
-        dims[self.axis] = Dim::Known(self.times() as i64);
-        if let Dim::Known(n) = dims[axis] {
-            dims[axis] = Dim::Batch { times: n };
-        }
-        Moved { id: self.id, dims, axis, before: 1 }
-    }
-
-    /// The same elements with other axes.
-    fn reshaped(&self, to: &Lowering<'_>, dims: Vec<Dim>) -> Result<Moved, String> {
-        let told = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let splits = || format!("it reshapes to [{}], which cuts the batch", told());
-        let axis = dims.iter().position(|dim| matches!(dim, Dim::Batch { .. })).ok_or_else(splits)?;
-        let size = |dim: &Dim| match dim {
-            Dim::Known(n @ 1..) => usize::try_from(*n).ok(),
-            Dim::Batch { times: n @ 1.. } => usize::try_from(*n).ok(),
-            _ => None,
-        };
-        let whole = dims.iter().map(size).try_fold(1usize, |all, n| all.checked_mul(n?));
-        if whole != Some(self.sample().iter().product()) {
-            return Err(format!("it reshapes samples of {:?} to [{}]", self.sample(), told()));
-        }
-        if to.is_of_one() {
-            return Ok(Moved { id: self.id, dims, axis, before: 1 });
-        }
-        let outer: usize = dims[..axis].iter().filter_map(size).product();
-        let before = self.outer() / outer;
-        let times = size(&dims[axis]).unwrap_or(1);
-        if !self.outer().is_multiple_of(outer) || !times.is_multiple_of(before) {
-            return Err(splits());
-        }
-        Ok(Moved { id: self.id, dims, axis, before })
-    }
-
-    /// A target of Reshape with what it leaves open.
-    fn resolved(&self, to: &Lowering<'_>, target: &[Dim], copies: bool) -> Result<Vec<Dim>, String> {
-        let all: i64 = self.sample().iter().product::<usize>() as i64;
-        let mut dims = Vec::new();
-        for (i, dim) in target.iter().enumerate() {
-            dims.push(match dim {
-                Dim::Known(0) if copies => *self.dims.get(i).ok_or("it copies an axis that its input doesn't have")?,
-                dim => *dim,
-            });
-        }
-        let open: Vec<usize> = (0..dims.len()).filter(|&i| dims[i] == Dim::Known(-1)).collect();
-        let counted = |dim: &Dim| match dim {
-            Dim::Known(-1) => Some(1),
-            Dim::Known(n @ 1..) | Dim::Batch { times: n @ 1.. } => Some(*n),
-            _ => None,
-        };
-        let rest = dims.iter().map(counted).try_fold(1i64, |all, n| all.checked_mul(n?));
-        let has_batch = dims.iter().any(|dim| matches!(dim, Dim::Batch { .. }));
-        match (&open[..], rest) {
-            (&[i], Some(rest)) if all % rest == 0 => {
-                dims[i] = if has_batch { Dim::Known(all / rest) } else { Dim::Batch { times: all / rest } };
-                if !has_batch && to.is_of_one() {
-                    dims[i] = Dim::Known(all / rest);
-                    self.find_batch(to, &mut dims);
-                }
-            }
-            ([], Some(_)) if !has_batch => self.find_batch(to, &mut dims),
-            _ => {}
-        }
-        Ok(dims)
-    }
-
-    /// Of one sample: the first axis of size 1, or all of the first.
-    fn find_batch_of_one(dims: &mut [Dim]) {
-        let alone = dims.iter().position(|&dim| dim == Dim::Known(1)).unwrap_or(0);
-        if let Some(Dim::Known(n @ 1..)) = dims.get(alone).copied() {
-            dims[alone] = Dim::Batch { times: n };
-        }
-    }
-
-    /// In a file with a fixed batch its size stands as a number among the others: of the axes where it can be, the one that is the batch
-    /// alone.
-    fn find_batch(&self, to: &Lowering<'_>, dims: &mut [Dim]) {
-        let Some(batch) = to.batch.filter(|&n| n > 0) else { return };
-        if to.is_of_one() {
-            return Self::find_batch_of_one(dims);
-        }
-        let mut outer = 1usize;
-        let mut best = None;
-        for (i, dim) in dims.iter().enumerate() {
-            let Dim::Known(n @ 1..) = *dim else { return };
-            let fits = |times: usize| self.outer().is_multiple_of(outer) && times.is_multiple_of(self.outer() / outer);
-            if n % batch == 0 && fits((n / batch) as usize) {
-                let alone = n == batch;
-                if alone || best.is_none() {
-                    best = Some((i, n / batch));
-                }
-                if alone {
-                    break;
-                }
-            }
-            outer = outer.saturating_mul(n as usize);
-        }
-        if let Some((i, times)) = best {
-            dims[i] = Dim::Batch { times };
-        }
-    }
-}
-
 /// What a node makes that moves the batch or reads what has it elsewhere; `None`: an ordinary node.
 pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option<Vec<Known>>, String> {
     let moved = |i: usize| match to.get(node, i) {
@@ -179,7 +27,11 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
     };
     let rows = match (to.get(node, 1), to.batch) {
         (Some(Known::Rows(rows)), _) => Some(rows.clone()),
-        (Some(Known::Value(Value::Constant(places))), Some(batch)) if any.is_some() => Rows::of_constant(places, batch),
+        // Counted over the whole batch: along its axis, and there is no other.
+        (Some(Known::Value(Value::Constant(places))), Some(batch)) => match &any {
+            Some(moved) if moved.dims.len() == 1 => Rows::of_constant(places, batch),
+            _ => None,
+        },
         _ => None,
     };
     if let (Some(first), Some(rows), "Gather") = (&first, rows, node.op_type) {
@@ -219,6 +71,10 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
             _ => goes && to.is_of_one(),
         };
         if any.is_some() || !plain || before {
+            if dims.is_empty() {
+                let id = to.push(node, Reshape { shape: Some(vec![]) }, &[first.id])?;
+                return single_number(to, node, id).map(|known| Some(vec![known]));
+            }
             let made = first.resolved(to, &dims, copies).and_then(|dims| first.reshaped(to, dims));
             return match made {
                 Ok(made) => made.known(to, node, "").map(|known| Some(vec![known])),
@@ -246,7 +102,8 @@ pub(super) fn lower<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Option
 
 /// Constants that have a row for every sample of a file's fixed batch, all alike, with one of these rows.
 fn single_rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Vec<(&'a str, Tensor)> {
-    let joins = ARITHMETIC.contains(&node.op_type) || ["Concat", "Where", "Max", "Min"].contains(&node.op_type);
+    let joins =
+        ARITHMETIC.contains(&node.op_type) || ["Concat", "Where", "Max", "Min", "MatMul"].contains(&node.op_type);
     let ranks = (0..node.inputs.len()).filter_map(|i| to.activation(node, i).ok()).map(|id| to.shape(id).len() + 1);
     let (Some(batch @ 2..), Some(rank)) = (to.batch.filter(|_| joins), ranks.max()) else { return Vec::new() };
     let rows = |&name: &&'a str| match to.known.get(name) {
@@ -255,7 +112,9 @@ fn single_rows<'a>(to: &Lowering<'a>, node: &Node<'a>) -> Vec<(&'a str, Tensor)>
         }
         _ => None,
     };
-    node.inputs.iter().filter_map(rows).collect()
+    // Matrices that are aligned with the batch have more axes than a matrix.
+    let aligned = node.op_type != "MatMul" || rank > 2;
+    node.inputs.iter().filter(|_| aligned).filter_map(rows).collect()
 }
 
 /// The two axes that Flatten makes.
@@ -285,11 +144,17 @@ fn squeezed<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Option<Vec<
     }
     let axes: Vec<usize> = match axes {
         Some(axes) => axes.iter().map(place).collect::<Option<_>>()?,
-        None => (0..rank).filter(|&i| from.dims[i] == Dim::Known(1)).collect(),
+        None => {
+            let is_one = |dim: Dim| dim == Dim::Known(1) || (to.is_of_one() && dim == Dim::Batch { times: 1 });
+            (0..rank).filter(|&i| is_one(from.dims[i])).collect()
+        }
     };
     let kept: Vec<usize> = (0..rank).filter(|i| !axes.contains(i)).collect();
-    let moves = axes.contains(&from.axis) && to.is_of_one() && !kept.is_empty();
-    let dims = if moves { from.onto(kept[0]).dims } else { from.dims.clone() };
+    let moves = axes.contains(&from.axis) && to.is_of_one();
+    if moves && kept.is_empty() && from.sample().iter().all(|&n| n == 1) {
+        return Some(Vec::new());
+    }
+    let dims = if moves { from.onto(*kept.first()?).dims } else { from.dims.clone() };
     if axes.iter().any(|&i| dims[i] != Dim::Known(1)) {
         return None;
     }
@@ -369,8 +234,8 @@ fn refusal<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Optio
     let last = from.dims.len() - 1;
     let known = ELEMENTWISE.contains(&kind)
         || ARITHMETIC.contains(&kind)
-        || (PRODUCTS.contains(&kind) && from.axis < last)
-        || (ALONG.contains(&kind) && whole)
+        || (PRODUCTS.contains(&kind) && !contracts(to, node, from))
+        || (whole && (ALONG.contains(&kind) || kind.starts_with("Reduce")) && !is_flat(to, node, from)?)
         || (kind == "Softmax" && from.axis < last && node.int("axis")?.unwrap_or(-1) == -1 && to.opset >= 13);
     if !known {
         let told = from.dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -381,6 +246,23 @@ fn refusal<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<Optio
         other => matches!(other, Some(Known::Node(_) | Known::Rows(_))),
     });
     Ok(apart.then(|| "the batch is at another place in its inputs".into()))
+}
+
+/// Whether a product of matrices sums over the batch, or has it among the rows or columns that it puts elsewhere.
+fn contracts<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> bool {
+    // The rows of a left operand beside a constant are each by itself.
+    let rows_alone = !to.is_constant(node, 0) && (node.op_type == "Gemm" || to.is_constant(node, 1));
+    from.axis + if rows_alone { 1 } else { 2 } >= from.dims.len()
+}
+
+/// Whether it is a softmax of an older operator set, over an axis and all behind it, with the batch among them.
+fn is_flat<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<bool, String> {
+    if to.opset >= 13 || !matches!(node.op_type, "Softmax" | "LogSoftmax") {
+        return Ok(false);
+    }
+    let axis = node.int("axis")?.unwrap_or(1);
+    let axis = if axis < 0 { axis + from.dims.len() as i64 } else { axis };
+    Ok(axis <= from.axis as i64)
 }
 
 /// Of a file for one sample: moves the batch of what a node reads to the first axis, for this node and all others.
@@ -414,7 +296,9 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: Moved) -> Result<
         }
     }
     let misfits = |i: usize| match to.get(node, i) {
-        Some(Known::Value(Value::Constant(tensor))) => without_batch(to, tensor, &from).is_err(),
+        Some(Known::Value(Value::Constant(tensor))) => {
+            tensor.dims.len() > from.dims.len() || without_batch(to, tensor, &from).is_err()
+        }
         _ => false,
     };
     if to.is_of_one() && ARITHMETIC.contains(&node.op_type) && (0..node.inputs.len()).any(misfits) {
@@ -459,20 +343,19 @@ fn stays_itself(kind: &str) -> bool {
 
 /// Whether an operator works along the batch of what it reads, or over it.
 fn works_along<'a>(to: &Lowering<'a>, node: &Node<'a>, from: &Moved) -> Result<bool, String> {
-    let listed = |i: usize| match node.ints("axes")? {
-        Some(axes) => Ok::<_, String>(Some(axes.to_vec())),
-        None => to.optional(node, i)?.map(|tensor| tensor.as_ints().map(<[i64]>::to_vec)).transpose(),
-    };
     let is_batch = |axis: i64| axis == from.axis as i64 || axis + from.dims.len() as i64 == from.axis as i64;
     let axis = |default: i64| Ok(is_batch(node.int("axis")?.unwrap_or(default)));
     match node.op_type {
         "Gather" | "Split" | "Concat" => axis(0),
         "Softmax" | "LogSoftmax" if to.opset >= 13 => axis(-1),
+        "Softmax" | "LogSoftmax" => is_flat(to, node, from),
         "Slice" => Ok(operators::cuts_of(to, node)?.iter().any(|cut| is_batch(cut.axis) && !cut.is_whole())),
-        kind if kind.starts_with("Reduce") => match listed(1)?.filter(|axes| !axes.is_empty()) {
-            Some(axes) => Ok(axes.into_iter().any(is_batch)),
-            None => Ok(node.int("noop_with_empty_axes")?.unwrap_or(0) == 0),
-        },
+        kind if kind.starts_with("Reduce") => {
+            match operators::listed(to, node, 1, "axes")?.filter(|axes| !axes.is_empty()) {
+                Some(axes) => Ok(axes.into_iter().any(is_batch)),
+                None => Ok(node.int("noop_with_empty_axes")?.unwrap_or(0) == 0),
+            }
+        }
         _ => Ok(false),
     }
 }
@@ -514,17 +397,28 @@ fn outside<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<Known>, Str
     for id in made {
         let mut dims: Vec<Dim> = to.shape(id).iter().map(|&n| Dim::Known(n as i64)).collect();
         Moved::find_batch_of_one(&mut dims);
-        let axis = dims.iter().position(|dim| matches!(dim, Dim::Batch { .. }));
-        let axis = axis.ok_or("it makes a single number of no axes, which has no batch")?;
-        known.push(Moved { id, dims, axis, before: 1 }.known(to, node, "")?);
+        known.push(match dims.iter().position(|dim| matches!(dim, Dim::Batch { .. })) {
+            Some(axis) => Moved { id, dims, axis, before: 1 }.known(to, node, "")?,
+            None => single_number(to, node, id)?,
+        });
     }
     Ok(known)
+}
+
+/// What a file for one sample makes as a number without axes: its output, or nothing that can be gone on with, for the batch is no axis
+/// of it.
+fn single_number<'a>(to: &Lowering<'a>, node: &Node<'a>, id: NodeId) -> Result<Known, String> {
+    match node.outputs[..] == [to.end] {
+        true => Ok(Known::Node(id)),
+        false => Err("it makes a single number without axes, which is supported at the end alone".into()),
+    }
 }
 
 /// Whether two tensors can be an operator's inputs as samples: all their axes are alike, or those that a product of matrices leaves
 /// as they are, with the batch among them.
 fn meet(kind: &str, a: &Moved, b: &Moved) -> bool {
     let kept = if kind == "MatMul" { a.dims.len().saturating_sub(2) } else { a.dims.len() };
+    // (What a product may have of its batch among its last axes, `contracts` says.)
     let alike = (a.dims.len(), a.axis, a.before) == (b.dims.len(), b.axis, b.before);
     // The one tensor beside a constant one has its batch wherever it is.
     a == b || (alike && a.axis < kept && a.dims[..kept] == b.dims[..kept])
@@ -558,13 +452,21 @@ fn without_batch(to: &Lowering<'_>, tensor: &Tensor, from: &Moved) -> Result<Ten
 fn around<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: &Moved, id: NodeId) -> Result<Known, String> {
     let (own, made) = (from.sample(), to.shape(id).to_vec());
     let (mut dims, mut axis) = (from.dims.clone(), from.axis);
-    if made.len() + 1 == own.len() && node.op_type == "Gather" {
-        // A single place drops the axis.
-        let at = node.int("axis")?.unwrap_or(0);
-        let at =
-            usize::try_from(if at < 0 { at + dims.len() as i64 } else { at }).map_err(|_| "it has no such axis")?;
-        dims.remove(at);
-        axis -= usize::from(at < axis);
+    // A single place drops its axis, and a reduction may drop all of its own.
+    let dropped = match node.op_type {
+        "Gather" => vec![node.int("axis")?.unwrap_or(0)],
+        kind if kind.starts_with("Reduce") => operators::listed(to, node, 1, "axes")?.unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let place = |&at: &i64| usize::try_from(if at < 0 { at + dims.len() as i64 } else { at }).unwrap_or(usize::MAX);
+    let mut dropped: Vec<usize> = dropped.iter().map(place).collect();
+    dropped.sort_unstable();
+    dropped.dedup();
+    if !dropped.is_empty() && made.len() + dropped.len() == own.len() {
+        for at in dropped.into_iter().rev().filter(|&at| at < from.dims.len()) {
+            dims.remove(at);
+            axis -= usize::from(at < axis);
+        }
     } else if made.len() != own.len() {
         return Err(format!("it makes samples of {made:?} of {own:?}, with the batch elsewhere; that isn't supported"));
     }

@@ -58,6 +58,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         opset,
         batch: None,
         batch_axis: BatchAxis::First,
+        end: output,
         network: Network::new(&[1]),
         single: HashSet::new(),
         tensors: Vec::new(),
@@ -91,7 +92,8 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         each_read(node, &mut |name| lowering.was_read(name));
         node.outputs.iter().for_each(|name| lowering.free_unread(name));
     }
-    match lowering.known.get(output) {
+    let last = lowering.known.get(output).cloned();
+    match &last {
         Some(Known::Node(id)) if *id + 1 == lowering.network.nodes.len() && *id > 0 => {}
         Some(Known::Node(id)) => {
             // The output is an alias of an earlier node, or of one of a node's several outputs.
@@ -116,7 +118,7 @@ pub(super) fn lower<'a>(path: &'a Path, model: &Model<'a>) -> Result<Imported> {
         }
     }
     let removed = removed.map(|i| {
-        ending(&lowering, &graph.nodes[i])
+        ending(&lowering, &graph.nodes[i], last.as_ref())
             .map_err(|problem| Error::input(path, place(&graph.nodes[i], i), problem, "export it again"))
     });
     let removed = removed.transpose()?;
@@ -208,10 +210,11 @@ fn producers<'a>(graph: &Graph<'a>) -> Result<HashMap<&'a str, usize>, String> {
 }
 
 /// What a node that was taken off makes of the network's outputs.
-fn ending(lowering: &Lowering<'_>, node: &Node<'_>) -> Result<Ending, String> {
+fn ending(lowering: &Lowering<'_>, node: &Node<'_>, of: Option<&Known>) -> Result<Ending, String> {
     let shape = lowering.shape(lowering.network.nodes.len() - 1);
-    let axes = match node.op_type {
-        "Sigmoid" => 0..0,
+    let axes = match (node.op_type, of) {
+        ("Sigmoid", _) => 0..0,
+        (_, Some(Known::Moved(moved))) => moved.softmax_axes(lowering, node)?,
         _ => operators::normalise::softmax_axes(lowering, node, shape.len())?,
     };
     Ok(Ending::new(node.op_type, shape, axes))
@@ -278,6 +281,13 @@ fn lower_node<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<(), String> 
     }
     if node.subgraphs().next().is_some() {
         return Err("it has a graph of its own, which is read of If alone".into());
+    }
+    if let Some((gather, places)) = operators::as_gather(to, node)? {
+        let (name, places) = (node.inputs[1], Known::Value(Value::Constant(places)));
+        let own = to.known.insert(name, places);
+        let lowered = lower_node(to, &gather);
+        to.known.extend(own.map(|own| (name, own)));
+        return lowered;
     }
     if let Some(rows) = rows::rows(to, node) {
         for (&name, rows) in node.outputs.iter().zip(rows) {

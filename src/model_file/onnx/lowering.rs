@@ -101,6 +101,8 @@ pub(super) struct Lowering<'a> {
     pub opset: i64,
     /// The batch size that the file's input has, if it has one.
     pub batch: Option<i64>,
+    /// The value that the network makes.
+    pub end: &'a str,
     /// Where the batch is in what the operator reads that is lowered now.
     pub batch_axis: BatchAxis,
     pub network: Network,
@@ -255,7 +257,13 @@ impl<'a> Lowering<'a> {
     pub fn numbers(&mut self, node: &Node<'a>, i: usize) -> Result<Numbers, String> {
         let name = node.inputs.get(i).copied().unwrap_or_default();
         let alone = self.readers.get(name) == Some(&1);
+        // Of every sample the same: a matrix beside theirs, but no weight that has the batch's size.
+        let spread = matches!(self.known.get(name), Some(Known::Rows(_)));
+        if spread && node.op_type != "MatMul" {
+            return Err(format!("its input {i} has the batch as an axis; a constant is supported there"));
+        }
         match &self.constant(node, i)?.data {
+            Data::Float(values) if spread => return Ok(Numbers::Single(values.clone())),
             Data::Float(_) => {}
             Data::Double(values) => return Ok(Numbers::Double(values.clone())),
             _ => return self.constant(node, i)?.to_f32().map(Numbers::Single),

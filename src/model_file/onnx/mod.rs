@@ -1,6 +1,6 @@
 //! ONNX files: `wire` reads the bytes, `tensor` the tensors in and beside them, `fold` evaluates what doesn't depend on the network's
 //! input, `lower` makes a [`Network`] of the rest: `lowering` is the graph on its
-//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front, `rows`
+//! way, `operators` the table of what each becomes, `batch` what has the batch elsewhere than in front (`moved` its axes), `rows`
 //! what follows from a sample's number. `export` writes a trained model.
 
 mod batch;
@@ -9,6 +9,7 @@ mod export;
 mod fold;
 mod lower;
 mod lowering;
+mod moved;
 mod operators;
 mod rows;
 #[cfg(test)]

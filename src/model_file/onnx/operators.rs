@@ -17,7 +17,7 @@ use crate::kernels::Activation;
 use crate::network::NodeId;
 
 /// What [`lower`] knows, besides constants and shape arithmetic.
-pub(super) const OPERATORS: [&str; 82] = [
+pub(super) const OPERATORS: [&str; 83] = [
     "Abs",
     "Add",
     "Attention",
@@ -40,6 +40,7 @@ pub(super) const OPERATORS: [&str; 82] = [
     "Expand",
     "Flatten",
     "Gather",
+    "GatherND",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
@@ -244,4 +245,4 @@ fn axes_of<'a>(to: &Lowering<'a>, node: &Node<'a>, rank: usize) -> Result<Option
     listed.iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
 }
 
-pub(super) use shape::{cuts_of, target_of_reshape};
+pub(super) use shape::{as_gather, cuts_of, listed, target_of_reshape};

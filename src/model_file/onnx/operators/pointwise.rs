@@ -238,6 +238,7 @@ fn of_number(operator: &str, first: bool, c: f64) -> Result<Option<FunctionNode>
         ("Add" | "Sum", _) => (1.0, c),
         ("Sub", false) => (1.0, -c),
         ("Sub", true) => (-1.0, c),
+        ("Mean", _) => (0.5, 0.5 * c),
         ("Mul", _) => (c, 0.0),
         ("Div", false) if c == 0.0 => return Err("it divides by 0".into()),
         ("Div", false) => (1.0 / c, 0.0),
@@ -271,7 +272,7 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
         return to.push(node, layer, &[input]);
     }
     let (by, mut values) = spread(constant, to.shape(input))?;
-    if matches!(node.op_type, "Add" | "Sum" | "Sub") {
+    if matches!(node.op_type, "Add" | "Sum" | "Mean" | "Sub") {
         values.iter_mut().for_each(|value| *value = finite(*value));
     }
     if is_bias {
@@ -283,14 +284,16 @@ fn with_constant<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, S
         ("Add" | "Sum", _) => (vec![1.0; n], values),
         ("Sub", false) => (vec![1.0; n], values.iter().map(|c| -c).collect()),
         ("Sub", true) => (vec![-1.0; n], values),
+        ("Mean", _) => (vec![0.5; n], values.iter().map(|c| 0.5 * c).collect()),
         ("Mul", _) => (values, vec![0.0; n]),
         ("Div", false) if values.iter().all(|&c| c != 0.0) => (values.iter().map(|c| 1.0 / c).collect(), vec![0.0; n]),
         ("Div", false) => return Err("it divides by 0".into()),
-        _ => {
+        ("Div", true) => {
             let inverse = FunctionNode { function: Function::Reciprocal, a: 0.0, b: 0.0 };
             let inverse = to.push_part(node, "inverse", inverse, &[input])?;
             return scaled(to, node, "", inverse, by, values, vec![0.0; n]);
         }
+        _ => return Err("it joins a constant in a way that isn't supported".into()),
     };
     scaled(to, node, "", input, by, scale, shift)
 }

@@ -78,6 +78,10 @@ pub(super) fn gemm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
     let bias = match to.optional(node, 2)? {
         None => None,
         Some(c) if c.data.len() == 1 => Some(vec![f64::from(beta) * numbers(c)?[0]; m]),
+        // As many rows as the batch has, or one number a row, would be of one batch alone.
+        Some(c) if c.dims.last() != Some(&m) || c.dims.len() > 2 => {
+            return Err(format!("its bias has the shape {:?}, not one number for each of {m} columns", c.dims));
+        }
         Some(c) => Some(vector(c, m, "bias")?.into_iter().map(|c| f64::from(beta) * c).collect()),
     };
     let mut weight = to.numbers(node, 1)?;
@@ -92,7 +96,7 @@ pub(super) fn gemm<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId,
 pub(super) fn mat_mul<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, String> {
     match (to.get(node, 0), to.get(node, 1)) {
         (Some(Known::Node(a)), Some(Known::Node(b))) => return of_two(to, node, [*a, *b]),
-        (Some(Known::Value(_)), _) => return from_left(to, node),
+        (Some(Known::Value(_) | Known::Rows(_)), _) => return from_left(to, node),
         _ => {}
     }
     let input = to.activation(node, 0)?;
@@ -126,7 +130,9 @@ fn from_left<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeId, Strin
     let a = to.constant(node, 0)?;
     let input = to.activation(node, 1)?;
     let shape = to.shape(input).to_vec();
-    let (&[rows, cols], &[.., depth, _]) = (&a.dims[..], &shape[..]) else {
+    let (ones, matrix) = a.dims.split_at(a.dims.len().saturating_sub(2));
+    let matrix = if ones.iter().all(|&n| n == 1) && a.dims.len() <= shape.len() + 1 { matrix } else { &a.dims[..] };
+    let (&[rows, cols], &[.., depth, _]) = (matrix, &shape[..]) else {
         return Err(format!(
             "it multiplies a constant of {:?} and samples of {shape:?}; a matrix and two axes or more are supported",
             a.dims

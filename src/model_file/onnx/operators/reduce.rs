@@ -25,7 +25,15 @@ pub(super) fn reduce<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<NodeI
                 axes.push(to.place_of(axis, shape.len())?.ok_or("it reduces the batch")?);
             }
         }
-        None if node.int("noop_with_empty_axes")?.unwrap_or(0) != 0 => return Ok(input),
+        None if node.int("noop_with_empty_axes")?.unwrap_or(0) != 0 => {
+            return match node.op_type {
+                "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => {
+                    Err("it has no axes and noop_with_empty_axes, of which versions of ONNX say different things"
+                        .into())
+                }
+                _ => Ok(input),
+            };
+        }
         None if to.batch_axis == BatchAxis::Outside => axes.extend(0..shape.len()),
         None => return Err("it has no axes, so it would mix the samples of a batch".into()),
     }

@@ -4,6 +4,7 @@ use super::spread::{room, scaled};
 use super::{axes_of, numbers};
 use crate::model_file::onnx::fold::{Dim, Value};
 use crate::model_file::onnx::lowering::{BatchAxis, Known, LONGEST, Lowering};
+use crate::model_file::onnx::tensor::Tensor;
 use crate::model_file::onnx::wire::Node;
 use crate::network::{AddNode, Beyond, Broadcast, By, ConcatNode, NodeId, Pad, Permute, Reshape, SliceNode};
 
@@ -182,7 +183,12 @@ pub(super) fn transpose<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<No
 }
 
 /// An integer constant behind an input, or of an attribute of older operator sets.
-pub(super) fn listed<'a>(to: &Lowering<'a>, node: &Node<'a>, i: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+pub(in crate::model_file::onnx) fn listed<'a>(
+    to: &Lowering<'a>,
+    node: &Node<'a>,
+    i: usize,
+    name: &str,
+) -> Result<Option<Vec<i64>>, String> {
     if let Some(ints) = node.ints(name)? {
         return Ok(Some(ints.to_vec()));
     }
@@ -276,6 +282,27 @@ pub(super) fn split<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<No
         begin += n;
     }
     Ok(made)
+}
+
+/// A GatherND of constant places along the first axis of an activation, as PyTorch's newer exporter writes `x[:, [1, 3]]`, is a Gather.
+pub(in crate::model_file::onnx) fn as_gather<'a>(
+    to: &Lowering<'a>,
+    node: &Node<'a>,
+) -> Result<Option<(Node<'a>, Tensor)>, String> {
+    if node.op_type != "GatherND" || to.is_constant(node, 0) || !matches!(node.domain, "" | "ai.onnx") {
+        return Ok(None);
+    }
+    let places = to.constant(node, 1)?;
+    let Some((1, dims)) = places.dims.split_last().filter(|_| node.int("batch_dims").unwrap_or(None).unwrap_or(0) == 0)
+    else {
+        return Err(
+            "it takes elements by several axes, or by others in each sample; places along one axis are supported"
+                .into(),
+        );
+    };
+    let (inputs, outputs) = (node.inputs.clone(), node.outputs.clone());
+    let gather = Node { op_type: "Gather", attributes: Vec::new(), inputs, outputs, ..*node };
+    Ok(Some((gather, Tensor { dims: dims.to_vec(), ..places.clone() })))
 }
 
 /// With constant indices, whose axes stand in the place of the one that they are taken from.
