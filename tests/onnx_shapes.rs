@@ -239,6 +239,20 @@ fn a_file_for_one_sample_may_work_along_its_batch() {
     let product = [vector(), node("MatMul", "m", &["v", "w"], &["y"], &[])];
     let weight = floats("w", &[4, 2], &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 2.0]);
     two(&[1, 4], &product, &[all(), weight], &|x| vec![x[0] + x[1], x[2] + 2.0 * x[3]]);
+    // The product has the matrix's third axis.
+    let deeper = [
+        node("Reshape", "v", &["x", "pairs"], &["v"], &[]),
+        node("MatMul", "m", &["v", "w"], &["a"], &[]),
+        node("Softmax", "s", &["a"], &["b"], &[axis(0)]),
+        node("Mul", "p", &["b", "a"], &["y"], &[]),
+    ];
+    let swap = floats("w", &[1, 2, 2], &[0.0, 1.0, 1.0, 0.0]);
+    let deeper_constants = [ints("pairs", &[2], &[-1, 2]), swap];
+    two(&[1, 4], &deeper, &deeper_constants, &|x| vec![x[1], x[0], x[3], x[2]]);
+    assert!(
+        load(&whole(&[-1, 4], &deeper, &deeper_constants)).is_err(),
+        "of any batch its first axis would be another"
+    );
     let soft = [node("Transpose", "t", &["x"], &["t"], &[]), node("Softmax", "s", &["t"], &["a"], &[axis(0)])];
     let soft = [&soft[..], &[node("Mul", "m", &["a", "t"], &["y"], &[])]].concat();
     two(&[1, 4], &soft, &[], &|x| {

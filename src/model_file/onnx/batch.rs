@@ -296,13 +296,24 @@ fn elsewhere<'a>(to: &mut Lowering<'a>, node: &Node<'a>, from: Moved) -> Result<
         }
     }
     let misfits = |i: usize| match to.get(node, i) {
-        Some(Known::Value(Value::Constant(tensor))) => {
-            tensor.dims.len() > from.dims.len() || without_batch(to, tensor, &from).is_err()
+        Some(Known::Value(Value::Constant(tensor))) if ARITHMETIC.contains(&node.op_type) => {
+            without_batch(to, tensor, &from).is_err()
         }
         _ => false,
     };
-    if to.is_of_one() && ARITHMETIC.contains(&node.op_type) && (0..node.inputs.len()).any(misfits) {
+    // What it makes would have more axes than what it reads.
+    let deepens = |i: usize| match to.get(node, i) {
+        Some(Known::Value(Value::Constant(tensor))) => tensor.dims.len() > from.dims.len(),
+        Some(Known::Rows(rows)) => rows.offset.dims.len() > from.dims.len(),
+        _ => false,
+    };
+    let spreads = ARITHMETIC.contains(&node.op_type) || node.op_type == "MatMul";
+    let deepened = spreads && (0..node.inputs.len()).any(deepens);
+    if to.is_of_one() && (deepened || (0..node.inputs.len()).any(misfits)) {
         return outside(to, node).map(Some);
+    }
+    if deepened {
+        return Err("its constant has more axes than its input, whose batch isn't the first".into());
     }
     // The operator sees samples, and constants without the batch's axis.
     let mut replaced = Vec::new();
@@ -369,14 +380,20 @@ fn outside<'a>(to: &mut Lowering<'a>, node: &Node<'a>) -> Result<Vec<Known>, Str
         }
     }
     // Where tensors are spread over each other they are aligned at their last axes.
-    let aligned = ARITHMETIC.contains(&node.op_type);
     let rank_of = |known: &Known| match known {
         Known::Node(id) => to.shape(*id).len() + 1,
         Known::Moved(moved) => moved.dims.len(),
         Known::Value(Value::Constant(tensor)) => tensor.dims.len(),
+        Known::Rows(rows) => rows.offset.dims.len(),
         _ => 0,
     };
-    let rank = names.iter().filter_map(|name| to.known.get(name)).map(rank_of).max().filter(|_| aligned).unwrap_or(0);
+    let ranks = || names.iter().filter_map(|name| to.known.get(name)).map(rank_of);
+    // (A vector in a product is none of its axes.)
+    let aligned = match node.op_type {
+        "MatMul" => ranks().all(|rank| rank > 1),
+        kind => ARITHMETIC.contains(&kind),
+    };
+    let rank = ranks().max().filter(|_| aligned).unwrap_or(0);
     let mut replaced = Vec::new();
     for name in names {
         let from = match to.known.get(name) {
