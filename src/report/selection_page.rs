@@ -263,7 +263,10 @@ fn footprint(full: Footprint, reduced: Footprint) -> String {
 pub fn page(selection: &Selection, dataset: &Dataset, device: &str) -> Page {
     let mut page = Page {
         kind: "Feature selection report",
-        title: format!("The inputs that {} needs", name(dataset)),
+        title: match selection.reconstructs {
+            true => format!("The inputs that say what all of {} says", name(dataset)),
+            false => format!("The inputs that {} needs", name(dataset)),
+        },
         lead: sentences(selection, dataset).to_vec(),
         numbers: key_figures(selection),
         sections: Vec::new(),
