@@ -8,9 +8,9 @@ use super::planes::{Part, Planes};
 use crate::host::{Team, widest};
 use crate::kernels::{Convolve, Form};
 
-/// Filters of a panel, and at most.
-const WIDTHS: [usize; 5] = [8, 4, 3, 2, 1];
-pub(super) const FILTERS: usize = WIDTHS[0];
+/// Filters of a panel at most, and where there are few registers.
+pub(super) const FILTERS: usize = 8;
+const FEW_FILTERS: usize = 6;
 
 /// Places whose sums for a panel stay in the first cache.
 const PLACES: usize = 1008;
@@ -20,15 +20,22 @@ const PIECES: usize = 4;
 /// A term of a sum: the distance of an input from an output's place, and the weight's from the filter's first.
 pub(super) type Term = (u32, u32);
 
-/// Filters that are made together.
+/// Filters that are made together: as few panels as there can be, all about as large.
 pub(super) fn panels(all: usize) -> Vec<Range<usize>> {
-    let (mut panels, mut first) = (Vec::new(), 0);
-    while first < all {
-        let width = WIDTHS.into_iter().find(|width| first + width <= all).unwrap_or(1);
-        panels.push(first..first + width);
-        first += width;
+    let count = all.div_ceil(if widest(ManyRegisters) { FILTERS } else { FEW_FILTERS });
+    (0..count).map(|i| i * all / count..(i + 1) * all / count).collect()
+}
+
+/// Whether a tile's sums can be kept in more than 16 registers.
+struct ManyRegisters;
+
+impl WithSimd for ManyRegisters {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        S::REGISTER_COUNT >= 32
     }
-    panels
 }
 
 /// A convolution's sums: of `to` filters over the taps of `from` channels.
@@ -184,7 +191,7 @@ impl<'a> PlaneSums<'a> {
     }
 }
 
-/// Sums of some filters, one to four or eight, at the places of a span.
+/// Sums of some filters, a panel's, at the places of a span.
 pub(super) struct Sums<'a> {
     pub terms: &'a [Term],
     /// The largest input and the largest weight of all terms.
@@ -214,31 +221,33 @@ impl WithSimd for Sums<'_> {
             let weights = weight as usize + (self.filters - 1) * self.apart;
             assert!(weights < self.weight.len(), "invariant: the weight holds all filters");
         }
-        // Tiles of 24 sums where there are 32 registers, else of 12, or as many as a panel's filters allow.
+        // About 24 sums where there are 32 registers, else 12 or fewer: with what they see and a weight they must not need all 16, or a
+        // compiler moves them to and fro.
         match (self.filters, S::REGISTER_COUNT >= 32) {
-            (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd, 0),
-            (8, false) => {
-                self.tiles::<S, 4, 3, 2, 1>(simd, 0);
-                self.tiles::<S, 4, 3, 2, 1>(simd, 4);
-            }
-            (4, true) => self.tiles::<S, 4, 6, 4, 2>(simd, 0),
-            (4, false) => self.tiles::<S, 4, 3, 2, 1>(simd, 0),
-            (3, true) => self.tiles::<S, 3, 7, 4, 2>(simd, 0),
-            (3, false) => self.tiles::<S, 3, 3, 2, 1>(simd, 0),
-            (2, true) => self.tiles::<S, 2, 8, 4, 2>(simd, 0),
-            (2, false) => self.tiles::<S, 2, 4, 2, 1>(simd, 0),
-            _ => self.tiles::<S, 1, 8, 4, 2>(simd, 0),
+            (1, _) => self.tiles::<S, 1, 8, 4, 2>(simd),
+            (2, true) => self.tiles::<S, 2, 8, 4, 2>(simd),
+            (3, true) => self.tiles::<S, 3, 7, 4, 2>(simd),
+            (4, true) => self.tiles::<S, 4, 6, 4, 2>(simd),
+            (5, true) => self.tiles::<S, 5, 5, 3, 2>(simd),
+            (6, true) => self.tiles::<S, 6, 4, 3, 2>(simd),
+            (7, true) => self.tiles::<S, 7, 3, 2, 1>(simd),
+            (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd),
+            (2, false) => self.tiles::<S, 2, 4, 3, 2>(simd),
+            (3, false) => self.tiles::<S, 3, 3, 2, 1>(simd),
+            (4, false) => self.tiles::<S, 4, 2, 2, 1>(simd),
+            (5, false) => self.tiles::<S, 5, 2, 2, 1>(simd),
+            (6, false) => self.tiles::<S, 6, 2, 2, 1>(simd),
+            (filters, _) => unreachable!("a panel of {filters} filters"),
         }
     }
 }
 
 impl Sums<'_> {
-    /// All places, in tiles of `WIDE` registers and at the end of fewer, for `COUNT` filters from the panel's `first` on.
+    /// All places, in tiles of `WIDE` registers and at the end of fewer, for `COUNT` filters.
     #[inline(always)]
     fn tiles<S: Simd, const COUNT: usize, const WIDE: usize, const MIDDLE: usize, const NARROW: usize>(
         &mut self,
         simd: S,
-        first: usize,
     ) {
         let mut place = self.span.start;
         while place < self.span.end {
@@ -247,19 +256,19 @@ impl Sums<'_> {
             let fills = |width: usize| left > (width - 1) * S::F32_LANES;
             let width = if fills(WIDE + 1) && left <= (WIDE + NARROW) * S::F32_LANES {
                 // Two of middling width are made sooner than a wide one and a narrow one.
-                self.tile::<S, COUNT, MIDDLE, true>(simd, first, place);
+                self.tile::<S, COUNT, MIDDLE, true>(simd, place);
                 MIDDLE
             } else if left >= WIDE * S::F32_LANES {
-                self.tile::<S, COUNT, WIDE, true>(simd, first, place);
+                self.tile::<S, COUNT, WIDE, true>(simd, place);
                 WIDE
             } else if fills(WIDE) {
-                self.tile::<S, COUNT, WIDE, false>(simd, first, place);
+                self.tile::<S, COUNT, WIDE, false>(simd, place);
                 WIDE
             } else if fills(MIDDLE) {
-                self.tile::<S, COUNT, MIDDLE, false>(simd, first, place);
+                self.tile::<S, COUNT, MIDDLE, false>(simd, place);
                 MIDDLE
             } else {
-                self.tile::<S, COUNT, NARROW, false>(simd, first, place);
+                self.tile::<S, COUNT, NARROW, false>(simd, place);
                 NARROW
             };
             place += left.min(width * S::F32_LANES);
@@ -268,24 +277,18 @@ impl Sums<'_> {
 
     /// The sums at the places from `place` on; those behind the span are not looked at unless all are inside.
     #[inline(always)]
-    fn tile<S: Simd, const COUNT: usize, const WIDE: usize, const INSIDE: bool>(
-        &mut self,
-        simd: S,
-        first: usize,
-        place: usize,
-    ) {
+    fn tile<S: Simd, const COUNT: usize, const WIDE: usize, const INSIDE: bool>(&mut self, simd: S, place: usize) {
         let lanes = S::F32_LANES;
         let left = |i: usize| (self.span.end - place).saturating_sub(i * lanes).min(lanes);
         // Masks of their own, since a library's shorter loads and stores jump.
         let masks: [MemMask<S::m32s>; WIDE] =
             std::array::from_fn(|i| MemMask::new(simd.mask_between_m32s(0, left(i) as u32).mask()));
-        let mut sums: [[S::f32s; WIDE]; COUNT] =
-            std::array::from_fn(|f| [simd.splat_f32s(self.begin[first + f]); WIDE]);
+        let mut sums: [[S::f32s; WIDE]; COUNT] = std::array::from_fn(|f| [simd.splat_f32s(self.begin[f]); WIDE]);
         // SAFETY: `with_simd` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
         // all filters; a mask leaves out what is behind the span.
         unsafe {
             let x = self.x.as_ptr().add(place);
-            let weight = self.weight.as_ptr().add(first * self.apart);
+            let weight = self.weight.as_ptr();
             for &(input, at) in self.terms {
                 let (x, weight) = (x.add(input as usize), weight.add(at as usize));
                 let seen: [S::f32s; WIDE] = std::array::from_fn(|i| {
@@ -301,7 +304,7 @@ impl Sums<'_> {
             }
         }
         for (f, sums) in sums.iter().enumerate() {
-            let out = &mut self.sums[(first + f) * self.distance + place - self.span.start..];
+            let out = &mut self.sums[f * self.distance + place - self.span.start..];
             for i in 0..WIDE {
                 if INSIDE {
                     S::as_mut_simd_f32s(&mut out[i * lanes..][..lanes]).0[0] = sums[i];
