@@ -14,6 +14,8 @@ const FEW_FILTERS: usize = 6;
 
 /// Places whose sums for a panel stay in the first cache.
 const PLACES: usize = 1008;
+/// Terms that are added to all places before the next ones are: the pages and lines they lie in stay in the first caches.
+const TERMS: usize = 64;
 /// Pieces of work for each thread at least.
 const PIECES: usize = 4;
 
@@ -223,31 +225,38 @@ impl WithSimd for Sums<'_> {
         }
         // About 24 sums where there are 32 registers, else 12 or fewer: with what they see and a weight they must not need all 16, or a
         // compiler moves them to and fro.
-        match (self.filters, S::REGISTER_COUNT >= 32) {
-            (1, _) => self.tiles::<S, 1, 8, 4, 2>(simd),
-            (2, true) => self.tiles::<S, 2, 8, 4, 2>(simd),
-            (3, true) => self.tiles::<S, 3, 7, 4, 2>(simd),
-            (4, true) => self.tiles::<S, 4, 6, 4, 2>(simd),
-            (5, true) => self.tiles::<S, 5, 5, 3, 2>(simd),
-            (6, true) => self.tiles::<S, 6, 4, 3, 2>(simd),
-            (7, true) => self.tiles::<S, 7, 3, 2, 1>(simd),
-            (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd),
-            (2, false) => self.tiles::<S, 2, 4, 3, 2>(simd),
-            (3, false) => self.tiles::<S, 3, 3, 2, 1>(simd),
-            (4, false) => self.tiles::<S, 4, 2, 2, 1>(simd),
-            (5, false) => self.tiles::<S, 5, 2, 2, 1>(simd),
-            (6, false) => self.tiles::<S, 6, 2, 2, 1>(simd),
-            (filters, _) => unreachable!("a panel of {filters} filters"),
+        let all = self.terms;
+        let count = all.len().div_ceil(TERMS).max(1);
+        for i in 0..count {
+            self.terms = &all[i * all.len() / count..(i + 1) * all.len() / count];
+            let begun = i > 0;
+            match (self.filters, S::REGISTER_COUNT >= 32) {
+                (1, _) => self.tiles::<S, 1, 8, 4, 2>(simd, begun),
+                (2, true) => self.tiles::<S, 2, 8, 4, 2>(simd, begun),
+                (3, true) => self.tiles::<S, 3, 7, 4, 2>(simd, begun),
+                (4, true) => self.tiles::<S, 4, 6, 4, 2>(simd, begun),
+                (5, true) => self.tiles::<S, 5, 5, 3, 2>(simd, begun),
+                (6, true) => self.tiles::<S, 6, 4, 3, 2>(simd, begun),
+                (7, true) => self.tiles::<S, 7, 3, 2, 1>(simd, begun),
+                (8, true) => self.tiles::<S, 8, 3, 2, 1>(simd, begun),
+                (2, false) => self.tiles::<S, 2, 4, 3, 2>(simd, begun),
+                (3, false) => self.tiles::<S, 3, 3, 2, 1>(simd, begun),
+                (4, false) => self.tiles::<S, 4, 2, 2, 1>(simd, begun),
+                (5, false) => self.tiles::<S, 5, 2, 2, 1>(simd, begun),
+                (6, false) => self.tiles::<S, 6, 2, 2, 1>(simd, begun),
+                (filters, _) => unreachable!("a panel of {filters} filters"),
+            }
         }
     }
 }
 
 impl Sums<'_> {
-    /// All places, in tiles of `WIDE` registers and at the end of fewer, for `COUNT` filters.
+    /// All places, in tiles of `WIDE` registers and at the end of fewer, for `COUNT` filters; `begun`: sums are added to.
     #[inline(always)]
     fn tiles<S: Simd, const COUNT: usize, const WIDE: usize, const MIDDLE: usize, const NARROW: usize>(
         &mut self,
         simd: S,
+        begun: bool,
     ) {
         let mut place = self.span.start;
         while place < self.span.end {
@@ -256,19 +265,19 @@ impl Sums<'_> {
             let fills = |width: usize| left > (width - 1) * S::F32_LANES;
             let width = if fills(WIDE + 1) && left <= (WIDE + NARROW) * S::F32_LANES {
                 // Two of middling width are made sooner than a wide one and a narrow one.
-                self.tile::<S, COUNT, MIDDLE, true>(simd, place);
+                self.tile::<S, COUNT, MIDDLE, true>(simd, place, begun);
                 MIDDLE
             } else if left >= WIDE * S::F32_LANES {
-                self.tile::<S, COUNT, WIDE, true>(simd, place);
+                self.tile::<S, COUNT, WIDE, true>(simd, place, begun);
                 WIDE
             } else if fills(WIDE) {
-                self.tile::<S, COUNT, WIDE, false>(simd, place);
+                self.tile::<S, COUNT, WIDE, false>(simd, place, begun);
                 WIDE
             } else if fills(MIDDLE) {
-                self.tile::<S, COUNT, MIDDLE, false>(simd, place);
+                self.tile::<S, COUNT, MIDDLE, false>(simd, place, begun);
                 MIDDLE
             } else {
-                self.tile::<S, COUNT, NARROW, false>(simd, place);
+                self.tile::<S, COUNT, NARROW, false>(simd, place, begun);
                 NARROW
             };
             place += left.min(width * S::F32_LANES);
@@ -277,13 +286,33 @@ impl Sums<'_> {
 
     /// The sums at the places from `place` on; those behind the span are not looked at unless all are inside.
     #[inline(always)]
-    fn tile<S: Simd, const COUNT: usize, const WIDE: usize, const INSIDE: bool>(&mut self, simd: S, place: usize) {
+    fn tile<S: Simd, const COUNT: usize, const WIDE: usize, const INSIDE: bool>(
+        &mut self,
+        simd: S,
+        place: usize,
+        begun: bool,
+    ) {
         let lanes = S::F32_LANES;
         let left = |i: usize| (self.span.end - place).saturating_sub(i * lanes).min(lanes);
         // Masks of their own, since a library's shorter loads and stores jump.
         let masks: [MemMask<S::m32s>; WIDE] =
             std::array::from_fn(|i| MemMask::new(simd.mask_between_m32s(0, left(i) as u32).mask()));
         let mut sums: [[S::f32s; WIDE]; COUNT] = std::array::from_fn(|f| [simd.splat_f32s(self.begin[f]); WIDE]);
+        if begun {
+            for (f, sums) in sums.iter_mut().enumerate() {
+                let held = &self.sums[f * self.distance + place - self.span.start..];
+                for i in 0..WIDE {
+                    sums[i] = if INSIDE {
+                        S::as_simd_f32s(&held[i * lanes..][..lanes]).0[0]
+                    } else {
+                        let held = &held[(i * lanes).min(held.len())..];
+                        assert!(left(i) <= held.len());
+                        // SAFETY: the mask has as many elements as are left of the span, which `held` holds.
+                        unsafe { simd.mask_load_ptr_f32s(masks[i], held.as_ptr()) }
+                    };
+                }
+            }
+        }
         // SAFETY: `with_simd` asserts that a term's input lies inside `x` for all places of the span, and its weight inside `weight` for
         // all filters; a mask leaves out what is behind the span.
         unsafe {
@@ -319,9 +348,6 @@ impl Sums<'_> {
         }
     }
 }
-/// Filters and taps whose gradients are made at once.
-const GRADIENT_FILTERS: usize = 4;
-const GRADIENT_TAPS: usize = 5;
 /// Elements of the planes and cotangents that are read again and again: they stay in the second cache.
 const RESIDENT: usize = 1 << 16;
 /// Elements behind the last place that registers may see: as many as the widest register has.
@@ -405,15 +431,24 @@ impl WithSimd for Products<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        // With what they see and the cotangents they must not need all registers.
+        if S::REGISTER_COUNT >= 32 { self.add::<S, 4, 5>(simd) } else { self.add::<S, 3, 3>(simd) }
+    }
+}
+
+impl Products<'_, '_> {
+    /// With the gradients of `FILTERS` filters and `TAPS` taps made at once.
+    #[inline(always)]
+    fn add<S: Simd, const FILTERS: usize, const TAPS: usize>(self, simd: S) {
         let Products { of, x, dy, sum, bias } = self;
         let (distance, taps) = (of.distance(), of.planes.parts[0].taps.as_slice());
         let depth = of.channels * taps.len();
-        for first in (0..of.filters).step_by(GRADIENT_FILTERS) {
-            let count = GRADIENT_FILTERS.min(of.filters - first);
-            for begin in (0..depth).step_by(GRADIENT_TAPS) {
-                let seen = GRADIENT_TAPS.min(depth - begin);
+        for first in (0..of.filters).step_by(FILTERS) {
+            let count = FILTERS.min(of.filters - first);
+            for begin in (0..depth).step_by(TAPS) {
+                let seen = TAPS.min(depth - begin);
                 // Of those that are beyond the last one the last one's is made again and left out.
-                let (mut columns, mut rows) = ([0; GRADIENT_TAPS], [0; GRADIENT_FILTERS]);
+                let (mut columns, mut rows) = ([0; TAPS], [0; FILTERS]);
                 for (i, column) in columns.iter_mut().enumerate() {
                     let i = begin + i.min(seen - 1);
                     *column = i / taps.len() * of.planes.len + taps[i % taps.len()].0;
@@ -421,7 +456,7 @@ impl WithSimd for Products<'_, '_> {
                 for (f, row) in rows.iter_mut().enumerate() {
                     *row = (first + f.min(count - 1)) * distance;
                 }
-                let products = products::<S>(simd, of, (dy, rows), (x, columns));
+                let products = products::<S, FILTERS, TAPS>(simd, of, (dy, rows), (x, columns));
                 for f in 0..count {
                     for i in 0..seen {
                         sum[(first + f) * depth + begin + i] += simd.reduce_sum_f32s(products[f][i]);
@@ -444,30 +479,30 @@ impl WithSimd for Products<'_, '_> {
 /// Σ over rows and places of some filters' cotangents times what some taps see, register by register: `dy` and `x` with where each
 /// filter's and each tap's begin in a row.
 #[inline(always)]
-fn products<S: Simd>(
+fn products<S: Simd, const FILTERS: usize, const TAPS: usize>(
     simd: S,
     of: &WeightGradient<'_>,
-    (dy, rows): (&[f32], [usize; GRADIENT_FILTERS]),
-    (x, columns): (&[f32], [usize; GRADIENT_TAPS]),
-) -> [[S::f32s; GRADIENT_TAPS]; GRADIENT_FILTERS] {
-    let mut sums = [[simd.splat_f32s(0.0); GRADIENT_TAPS]; GRADIENT_FILTERS];
+    (dy, rows): (&[f32], [usize; FILTERS]),
+    (x, columns): (&[f32], [usize; TAPS]),
+) -> [[S::f32s; TAPS]; FILTERS] {
+    let mut sums = [[simd.splat_f32s(0.0); TAPS]; FILTERS];
     let registers = of.span().div_ceil(S::F32_LANES);
     let length = registers * S::F32_LANES;
     let (x_row, dy_row) = (of.channels * of.planes.len, of.filters * of.distance());
     for (row, dy) in dy.chunks_exact(dy_row).enumerate() {
         let x = &x[row * x_row..];
-        let mut seen: [&[S::f32s]; GRADIENT_TAPS] = [&[]; GRADIENT_TAPS];
-        for i in 0..GRADIENT_TAPS {
+        let mut seen: [&[S::f32s]; TAPS] = [&[]; TAPS];
+        for i in 0..TAPS {
             seen[i] = &S::as_simd_f32s(&x[columns[i]..][..length]).0[..registers];
         }
-        let mut cotangents: [&[S::f32s]; GRADIENT_FILTERS] = [&[]; GRADIENT_FILTERS];
-        for f in 0..GRADIENT_FILTERS {
+        let mut cotangents: [&[S::f32s]; FILTERS] = [&[]; FILTERS];
+        for f in 0..FILTERS {
             cotangents[f] = &S::as_simd_f32s(&dy[rows[f]..][..length]).0[..registers];
         }
         for place in 0..registers {
-            for f in 0..GRADIENT_FILTERS {
+            for f in 0..FILTERS {
                 let dy = cotangents[f][place];
-                for i in 0..GRADIENT_TAPS {
+                for i in 0..TAPS {
                     sums[f][i] = simd.mul_add_e_f32s(dy, seen[i][place], sums[f][i]);
                 }
             }

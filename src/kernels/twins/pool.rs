@@ -1,5 +1,7 @@
 //! Twins of max-pooling, and of a fixed sparse matrix.
 
+use std::ops::Range;
+
 use pulp::{MemMask, Simd, WithSimd};
 
 use super::Context;
@@ -327,40 +329,73 @@ impl<S: Simd> Compare<f32> for InVectors<S> {
         largest: &mut [f32],
         winners: &mut [f32],
     ) {
-        let simd = self.0;
-        for first in (0..largest.len()).step_by(S::F32_LANES) {
-            let some = first..largest.len().min(first + S::F32_LANES);
-            // A mask of its own, since a library's shorter loads and stores jump.
-            let mask = MemMask::new(simd.mask_between_m32s(0, some.len() as u32).mask());
-            // SAFETY: the mask has as many elements as the slice that the pointer is of.
-            let load = |of: &[f32]| unsafe { simd.mask_load_ptr_f32s(mask, of[some.clone()].as_ptr()) };
-            let (mut most, mut winner) = (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_f32s(none));
-            for Seen { x, numbers, add } in seen.clone() {
-                let x = load(x);
-                let (x_is_number, most_is_number) = (simd.equal_f32s(x, x), simd.equal_f32s(most, most));
-                let x_is_nan = simd.not_m32s(x_is_number);
-                let larger = simd.or_m32s(simd.greater_than_f32s(x, most), simd.and_m32s(x_is_nan, most_is_number));
-                let better = if WON {
-                    let add = simd.splat_f32s(add);
-                    let number = numbers.map_or(add, |numbers| simd.add_f32s(load(numbers), add));
-                    let both_nan = simd.and_m32s(x_is_nan, simd.not_m32s(most_is_number));
-                    let same = simd.or_m32s(simd.equal_f32s(x, most), both_nan);
-                    let better = simd.or_m32s(larger, simd.and_m32s(same, simd.less_than_f32s(number, winner)));
-                    winner = simd.select_f32s(better, number, winner);
-                    better
-                } else {
-                    larger
-                };
-                most = simd.select_f32s(better, x, most);
-            }
-            // SAFETY: as above.
-            unsafe {
-                simd.mask_store_ptr_f32s(mask, largest[some.clone()].as_mut_ptr(), most);
-                if WON {
-                    simd.mask_store_ptr_f32s(mask, winners[some].as_mut_ptr(), winner);
-                }
+        let lanes = S::F32_LANES;
+        for first in (0..largest.len()).step_by(lanes) {
+            if first + lanes <= largest.len() {
+                self.register::<WON, true>(seen.clone(), none, (largest, winners), first..first + lanes);
+            } else {
+                let rest = first..largest.len();
+                self.register::<WON, false>(seen.clone(), none, (largest, winners), rest);
             }
         }
+    }
+}
+
+impl<S: Simd> InVectors<S> {
+    /// Those of the places that a register holds, or with no `FULL` of fewer: a store that leaves some out takes many processors long.
+    #[inline(always)]
+    fn register<'a, const WON: bool, const FULL: bool>(
+        &self,
+        seen: impl Iterator<Item = Seen<'a, f32>>,
+        none: f32,
+        (largest, winners): (&mut [f32], &mut [f32]),
+        places: Range<usize>,
+    ) {
+        let simd = self.0;
+        // A mask of its own, since a library's shorter loads and stores jump.
+        let mask = MemMask::new(simd.mask_between_m32s(0, places.len() as u32).mask());
+        let load = |of: &[f32]| {
+            let of = &of[places.clone()];
+            // SAFETY: the mask has as many elements as the slice that the pointer is of.
+            if FULL { S::as_simd_f32s(of).0[0] } else { unsafe { simd.mask_load_ptr_f32s(mask, of.as_ptr()) } }
+        };
+        let store = |values: S::f32s, to: &mut [f32]| {
+            let to = &mut to[places.clone()];
+            if FULL {
+                S::as_mut_simd_f32s(to).0[0] = values;
+            } else {
+                // SAFETY: as above.
+                unsafe { simd.mask_store_ptr_f32s(mask, to.as_mut_ptr(), values) };
+            }
+        };
+        let (mut most, mut winner) = (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_f32s(none));
+        let mut numbers_only = simd.equal_f32s(most, most);
+        for Seen { x, numbers, add } in seen {
+            let x = load(x);
+            let x_is_number = simd.equal_f32s(x, x);
+            if WON {
+                let most_is_number = simd.equal_f32s(most, most);
+                let x_is_nan = simd.not_m32s(x_is_number);
+                let larger = simd.or_m32s(simd.greater_than_f32s(x, most), simd.and_m32s(x_is_nan, most_is_number));
+                let add = simd.splat_f32s(add);
+                let number = numbers.map_or(add, |numbers| simd.add_f32s(load(numbers), add));
+                let both_nan = simd.and_m32s(x_is_nan, simd.not_m32s(most_is_number));
+                let same = simd.or_m32s(simd.equal_f32s(x, most), both_nan);
+                let better = simd.or_m32s(larger, simd.and_m32s(same, simd.less_than_f32s(number, winner)));
+                winner = simd.select_f32s(better, number, winner);
+                most = simd.select_f32s(better, x, most);
+            } else {
+                // What this gives for a NaN differs among processors.
+                most = simd.max_f32s(x, most);
+                numbers_only = simd.and_m32s(numbers_only, x_is_number);
+            }
+        }
+        if WON {
+            store(winner, winners);
+        } else {
+            most = simd.select_f32s(numbers_only, most, simd.splat_f32s(f32::NAN));
+        }
+        store(most, largest);
     }
 }
 
